@@ -1,0 +1,1 @@
+"""Skeletons, pose normalisation, pose sampling, the body model and the renderer."""

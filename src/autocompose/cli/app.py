@@ -1,0 +1,49 @@
+"""The typer application that the verbs register with, and how errors become exit codes."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from autocompose.core.errors import AutocomposeError, CorpusError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help='Search human poses by "like this picture, but with this change", and build everything such a search needs.',
+    epilog="Every verb takes --debug, which shows the full traceback of an error.",
+)
+prepare = typer.Typer(no_args_is_help=True, help="Anything -> corpus.")
+describe = typer.Typer(no_args_is_help=True, help="Write transition descriptions into a corpus.")
+app.add_typer(prepare, name="prepare")
+app.add_typer(describe, name="describe")
+
+MAX_ENTRIES = 20
+
+
+@app.callback()
+def _root() -> None:
+    """Keep the program a group of verbs even while only one is registered."""
+
+
+def run(argv: list[str]) -> int:
+    """Run one command line and return its exit code: 0 done, 2 an error with one line, 130 interrupted."""
+    debug = "--debug" in argv
+    argv = [a for a in argv if a != "--debug"]
+    try:
+        app(argv)
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else int(bool(stop.code))
+    except AutocomposeError as error:
+        if debug:
+            raise
+        print(f"autocompose: {error}", file=sys.stderr)  # noqa: T201
+        for entry in error.entries[:MAX_ENTRIES] if isinstance(error, CorpusError) and len(error.entries) > 1 else ():
+            print(f"  {entry}", file=sys.stderr)  # noqa: T201
+        return 2
+    except KeyboardInterrupt:
+        print("autocompose: interrupted; the same command continues where it stopped", file=sys.stderr)  # noqa: T201
+        return 130
+    return 0

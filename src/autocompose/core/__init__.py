@@ -1,0 +1,1 @@
+"""The nouns, atomic files, settings, errors and console output."""

@@ -1,0 +1,61 @@
+"""Settings: pydantic models read from TOML; unknown keys are refused."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from autocompose.core.errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # pragma: no cover
+    import tomli as tomllib
+
+C = TypeVar("C", bound="Config")
+
+
+class Config(BaseModel):
+    """Base of all settings. Frozen; unknown keys are an error that lists the allowed ones."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @classmethod
+    def parse(cls: type[C], values: dict[str, Any], origin: str = "settings") -> C:
+        """Build from a dictionary.
+
+        :param origin: file or place that the values come from, named in errors.
+        :raises ConfigError: unknown key, wrong type or value out of range.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            raise ConfigError(f"{origin}: {_explain(cls, error)}") from None
+
+    @classmethod
+    def load(cls: type[C], path: Path, **overrides: Any) -> C:
+        """Read a TOML file; ``overrides`` that are not None win over the file.
+
+        :raises ConfigError: file missing, not TOML, or values refused by ``parse``.
+        """
+        try:
+            values = tomllib.loads(Path(path).read_text("utf-8"))
+        except FileNotFoundError:
+            raise ConfigError(f"{path}: configuration file not found") from None
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path}: not valid TOML ({error})") from None
+        return cls.parse({**values, **{k: v for k, v in overrides.items() if v is not None}}, str(path))
+
+
+def _explain(cls: type[BaseModel], error: ValidationError) -> str:
+    parts = []
+    for item in error.errors():
+        key = ".".join(str(step) for step in item["loc"])
+        if item["type"] == "extra_forbidden":
+            parts.append(f"unknown key {key!r}; allowed: {', '.join(cls.model_fields)}")
+        else:
+            parts.append(f"{key} = {item.get('input')!r}: {item['msg']}")
+    return "; ".join(parts)

@@ -1,0 +1,140 @@
+"""Atomic files and the manifest of a finished stage.
+
+A file appears under its final name only when it is complete: written beside it, flushed to the disk, renamed.
+A stage is finished when its manifest exists; the manifest is written last and names the stage's settings.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from autocompose.core.errors import InputError, StorageError
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[IO[bytes]]:
+    """Open a binary file that replaces ``path`` when the block ends without an error.
+
+    :raises StorageError: when the disk refuses; ``path`` keeps its old content.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    except OSError as error:
+        raise StorageError(
+            f"{path}: cannot be written ({error.strerror or error}); free space or choose another folder"
+        ) from error
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except OSError as error:
+        _remove(name)
+        raise StorageError(
+            f"{path}: cannot be written ({error.strerror or error}); free space or choose another folder"
+        ) from error
+    except BaseException:
+        _remove(name)
+        raise
+
+
+def _remove(name: str) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(name)
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write ``data`` atomically."""
+    with atomic_file(path) as file:
+        file.write(data)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text atomically."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: Path, value: Any, *, indent: int | None = 1) -> None:
+    """Write JSON atomically (UTF-8, non-ASCII kept readable)."""
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=indent) + "\n")
+
+
+def write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write a compressed npz atomically; equal arrays give equal bytes."""
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **dict(arrays))  # type: ignore[arg-type]
+    write_bytes(path, buffer.getvalue())
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON.
+
+    :raises InputError: the file is missing, not UTF-8 or not JSON (with line and column).
+    """
+    path = Path(path)
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: file not found") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 at byte {error.start}; save the file as UTF-8") from None
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: not valid JSON at line {error.lineno}, column {error.colno} ({error.msg})") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def value_hash(value: Any) -> str:
+    """SHA-256 of a JSON-able value, hexadecimal; key order does not matter."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
+
+class Manifest:
+    """The record that a stage is complete: ``FOLDER/NAME.manifest.json`` with settings, results, seconds.
+
+    Usage::
+
+        manifest = Manifest(folder, "render")
+        if not manifest.matches(settings):
+            ...do the work...
+            manifest.write(settings, images=8000)
+    """
+
+    def __init__(self, folder: Path, stage: str) -> None:
+        self.path = Path(folder) / f"{stage}.manifest.json"
+
+    def read(self) -> dict[str, Any] | None:
+        """The stored record, or None when the stage has not finished."""
+        return read_json(self.path) if self.path.exists() else None
+
+    def matches(self, settings: Mapping[str, Any]) -> bool:
+        """The stage has finished with exactly these settings."""
+        record = self.read()
+        return record is not None and record.get("settings_hash") == value_hash(dict(settings))
+
+    def write(self, settings: Mapping[str, Any], **results: Any) -> None:
+        """Declare the stage complete; call it last."""
+        write_json(self.path, {"settings_hash": value_hash(dict(settings)), "settings": dict(settings), **results})

@@ -1,0 +1,1 @@
+"""The common corpus format: load, save, validate; opening and preprocessing pictures."""

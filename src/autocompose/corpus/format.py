@@ -1,0 +1,142 @@
+"""The paper's corpus format: load and save (dataset_formats, section 1).
+
+ROOT/captions/{train,val,test}.json       list of pairs with texts
+ROOT/image_splits/{train,val,test}.json   list of image names: the gallery of the split
+ROOT/images/                              the pictures
+ROOT/poses.npz                            3D poses, optional
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from autocompose.core.errors import CorpusError, missing_file
+from autocompose.core.records import TEXT_FIELDS, Pair, Query, Split
+from autocompose.core.store import read_json, write_json
+from autocompose.corpus.poses import PoseTable
+
+TEXT_KEYS = frozenset(TEXT_FIELDS.values())
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Pairs, galleries and poses of one dataset folder.
+
+    :param root: the dataset folder.
+    :param pairs: split -> pairs in file order.
+    :param galleries: split -> image names in file order.
+    :param poses: 3D poses, or None.
+    """
+
+    root: Path
+    pairs: Mapping[Split, tuple[Pair, ...]]
+    galleries: Mapping[Split, tuple[str, ...]]
+    poses: PoseTable | None = field(default=None, repr=False)
+
+    def image_path(self, name: str) -> Path:
+        """Where a picture lies."""
+        return self.root / "images" / name
+
+    def split(self, split: Split) -> tuple[Pair, ...]:
+        """The pairs of a split.
+
+        :raises CorpusError: the corpus has no such split.
+        """
+        if split not in self.pairs:
+            raise CorpusError(f"{self.root}: no split {split}; there is {', '.join(str(s) for s in self.pairs)}")
+        return self.pairs[split]
+
+    def queries(self, split: Split, key: str = "sents", flatten: bool = False) -> list[Query]:
+        """The questions of a split.
+
+        :param key: corpus key of the texts.
+        :param flatten: one query per text (the paper's rule for AIST) instead of only the first text.
+        :raises CorpusError: a pair has no text under ``key``; lists the pairs.
+        """
+        pairs = self.split(split)
+        without = [f"captions/{split}.json[{i}]: no {key!r}" for i, p in enumerate(pairs) if not p.texts.get(key)]
+        if without:
+            raise CorpusError(f"{self.root}: {without[0]} ({len(without)} pairs lack it)", without)
+        return [
+            Query(p.reference, text, p.target, p.img_set, i)
+            for i, p in enumerate(pairs)
+            for text in (p.texts[key] if flatten else p.texts[key][:1])
+        ]
+
+    def save(self) -> None:
+        """Write captions, galleries and poses atomically, file by file."""
+        for split, pairs in self.pairs.items():
+            write_json(self.root / "captions" / f"{split}.json", [pair_to_json(p) for p in pairs])
+        for split, names in self.galleries.items():
+            write_json(self.root / "image_splits" / f"{split}.json", list(names))
+        if self.poses is not None:
+            self.poses.save(self.root / "poses.npz")
+
+
+def load_corpus(root: Path, splits: Iterable[Split] | None = None) -> Corpus:
+    """Read a corpus folder; the authors' layout is read unchanged, also without ``val``.
+
+    :param splits: only these; default: all that exist.
+    :raises CorpusError: wrong structure, with the entries at fault; InputError: a file is missing or not JSON.
+    """
+    root = Path(root)
+    if not (root / "captions").is_dir():
+        raise missing_file(root / "captions", "folder", "a corpus needs captions/, image_splits/ and images/")
+    wanted = list(splits) if splits is not None else [s for s in Split if (root / "captions" / f"{s}.json").exists()]
+    if not wanted:
+        raise missing_file(
+            root / "captions" / "train.json", "captions", "a corpus needs at least one of train, val, test"
+        )
+    pairs = {s: _read_pairs(root / "captions" / f"{s}.json") for s in wanted}
+    galleries = {s: _read_gallery(root / "image_splits" / f"{s}.json") for s in wanted}
+    poses = PoseTable.load(root / "poses.npz") if (root / "poses.npz").exists() else None
+    return Corpus(root, pairs, galleries, poses)
+
+
+def pair_to_json(pair: Pair) -> dict[str, Any]:
+    """The pair as an entry of a captions file."""
+    texts = {key: list(values) for key, values in pair.texts.items()}
+    return {"reference": pair.reference, "target": pair.target, "img_set": list(pair.img_set), **texts, **pair.extra}
+
+
+def _read_gallery(path: Path) -> tuple[str, ...]:
+    names = read_json(path)
+    if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
+        raise CorpusError(f"{path}: expected a list of image names")
+    return tuple(names)
+
+
+def _read_pairs(path: Path) -> tuple[Pair, ...]:
+    entries = read_json(path)
+    if not isinstance(entries, list):
+        raise CorpusError(f"{path}: expected a list of pairs, got {type(entries).__name__}")
+    faults = [f"{path}[{i}]: {fault}" for i, e in enumerate(entries) for fault in _faults(e)]
+    if faults:
+        raise CorpusError(f"{faults[0]} ({len(faults)} faults in the file)", faults)
+    return tuple(_pair(e) for e in entries)
+
+
+def _faults(entry: Any) -> list[str]:
+    if not isinstance(entry, dict):
+        return [f"expected an object, got {type(entry).__name__}"]
+    faults = [
+        f"{key!r} must be an image name" for key in ("reference", "target") if not isinstance(entry.get(key), str)
+    ]
+    for key in ("img_set", *sorted(TEXT_KEYS & entry.keys())):
+        value = entry.get(key, [])
+        if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
+            faults.append(f"{key!r} must be a list of strings")
+    return faults
+
+
+def _pair(entry: dict[str, Any]) -> Pair:
+    texts = {key: tuple(value) for key, value in entry.items() if key in TEXT_KEYS}
+    extra = {
+        key: value
+        for key, value in entry.items()
+        if key not in TEXT_KEYS and key not in ("reference", "target", "img_set")
+    }
+    return Pair(entry["reference"], entry["target"], tuple(entry.get("img_set", ())), texts, extra)

@@ -1,0 +1,101 @@
+"""Opening pictures, and the four preprocessing transforms of the paper."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from autocompose.core.errors import ImageError
+
+if TYPE_CHECKING:
+    import torch
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+MAX_PIXELS = 100_000_000
+
+
+class Transform(str, Enum):
+    """How a picture becomes a square: reference_commands, section 2.
+
+    ``clip``: resize the short side, centre crop. ``square``: stretch. ``squarepad``: pad to a square with black.
+    ``targetpad``: pad until the ratio of the sides is at most ``target_ratio``, then as ``clip``.
+    """
+
+    CLIP = "clip"
+    SQUARE = "square"
+    SQUAREPAD = "squarepad"
+    TARGETPAD = "targetpad"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+def open_image(path: Path) -> Image.Image:
+    """Decode a picture completely, as RGB with the EXIF rotation applied.
+
+    :raises ImageError: missing, truncated, not a picture, or more than ``MAX_PIXELS`` pixels.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise ImageError(
+                        f"{path}: {image.width} x {image.height} pixels, more than {MAX_PIXELS:,}; make it smaller"
+                    )
+                return ImageOps.exif_transpose(image).convert("RGB")
+    except FileNotFoundError:
+        raise ImageError(f"{path}: picture not found; put it there or remove the entries that name it") from None
+    except UnidentifiedImageError:
+        raise ImageError(f"{path}: not a picture in a known format") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageError(f"{path}: the picture is damaged or too large ({error}); replace the file") from None
+
+
+def pad_to_ratio(image: Image.Image, ratio: float) -> Image.Image:
+    """Pad with black, centred, until long side / short side <= ``ratio`` (1 = square)."""
+    width, height = image.size
+    long_side = max(width, height)
+    if long_side / min(width, height) <= ratio:
+        return image
+    scaled = long_side / ratio
+    left, top = int(max(scaled - width, 0) / 2), int(max(scaled - height, 0) / 2)
+    return ImageOps.expand(image, (left, top, left, top), 0)
+
+
+def preprocess(kind: Transform, size: int, target_ratio: float = 1.25) -> Callable[[Image.Image], torch.Tensor]:
+    """The function picture -> ``(3, size, size)`` float32, normalised with CLIP's mean and deviation.
+
+    :param size: input size of the image encoder in pixels.
+    :param target_ratio: only for ``targetpad``; at least 1.
+    """
+    from torchvision.transforms import v2
+
+    shape = [size, size] if kind is Transform.SQUARE else size
+    steps = v2.Compose([
+        v2.Resize(shape, interpolation=v2.InterpolationMode.BICUBIC, antialias=True),
+        v2.CenterCrop(size),
+    ])  # fmt: skip
+    ratio = {Transform.SQUAREPAD: 1.0, Transform.TARGETPAD: target_ratio}.get(kind)
+
+    def apply(image: Image.Image) -> torch.Tensor:
+        image = image.convert("RGB")
+        return to_tensor(steps(pad_to_ratio(image, ratio) if ratio else image))
+
+    return apply
+
+
+def to_tensor(image: Image.Image) -> torch.Tensor:
+    """RGB picture -> ``(3, H, W)`` float32 with CLIP's normalisation."""
+    import torch
+    from torchvision.transforms.v2 import functional
+
+    return functional.normalize(
+        functional.to_dtype(functional.pil_to_tensor(image), torch.float32, scale=True), CLIP_MEAN, CLIP_STD
+    )

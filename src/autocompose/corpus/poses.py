@@ -1,0 +1,85 @@
+"""The 3D poses behind a corpus' pictures: ``poses.npz``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+
+from autocompose.core.errors import PoseError
+from autocompose.core.store import write_npz
+
+
+@dataclass(frozen=True)
+class PoseTable:
+    """3D poses, one row per picture.
+
+    :param names: N image names.
+    :param joints: ``(N, 22, 3)`` float32 SMPL-22 joints, metres, scene frame of ``bodies.skeleton`` (yaw included).
+    :param yaw: ``(N,)`` float32 degrees of the person relative to the camera; positive = to their own left.
+    :param columns: further arrays with N rows: ``coco`` (N, 17, 3), ``rotations`` (N, 22, 3) local axis-angle,
+        ``cube``, ``body``, ``family``, ``sequence``, ``time`` ...
+    """
+
+    names: tuple[str, ...]
+    joints: np.ndarray
+    yaw: np.ndarray
+    columns: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        n = len(self.names)
+        if self.joints.shape != (n, 22, 3) or self.yaw.shape != (n,):
+            raise PoseError(
+                f"poses: {n} names need joints ({n}, 22, 3) and yaw ({n},), got {self.joints.shape}, {self.yaw.shape}"
+            )
+        for key, column in self.columns.items():
+            if len(column) != n:
+                raise PoseError(f"poses: column {key!r} has {len(column)} rows, expected {n}")
+
+    def rows(self, names: list[str] | tuple[str, ...]) -> np.ndarray:
+        """Row numbers of images.
+
+        :raises PoseError: an image has no pose; names the first one.
+        """
+        index = self.index()
+        missing = [n for n in names if n not in index]
+        if missing:
+            raise PoseError(f"{missing[0]}: no 3D pose in poses.npz ({len(missing)} of {len(names)} images lack one)")
+        return np.array([index[n] for n in names], int)
+
+    def index(self) -> dict[str, int]:
+        """Image name -> row."""
+        return {name: row for row, name in enumerate(self.names)}
+
+    def save(self, path: Path) -> None:
+        """Write atomically."""
+        write_npz(
+            path,
+            {
+                "names": np.array(self.names),
+                "joints": self.joints.astype(np.float32),
+                "yaw": self.yaw.astype(np.float32),
+                **self.columns,
+            },
+        )
+
+    @classmethod
+    def load(cls, path: Path) -> PoseTable:
+        """Read ``poses.npz``.
+
+        :raises PoseError: missing, truncated, or arrays of the wrong shape.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                arrays = {key: file[key] for key in file.files}
+        except (OSError, ValueError, BadZipFile, EOFError) as error:
+            raise PoseError(
+                f"{path}: cannot be read as a pose file ({error}); write it again with the prepare verb that made it"
+            ) from error
+        missing = {"names", "joints", "yaw"} - arrays.keys()
+        if missing:
+            raise PoseError(f"{path}: arrays {sorted(missing)} are missing")
+        names = tuple(str(n) for n in arrays.pop("names"))
+        return cls(names, arrays.pop("joints"), arrays.pop("yaw"), arrays)

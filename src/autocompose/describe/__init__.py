@@ -1,0 +1,1 @@
+"""Writing transition descriptions: by rules, by a multimodal LLM; edits and the audit."""

@@ -1,0 +1,1 @@
+"""The AutoComPose annotation engine: a multimodal LLM writes the texts."""

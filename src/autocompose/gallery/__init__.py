@@ -1,0 +1,1 @@
+"""Gallery index, search, server."""

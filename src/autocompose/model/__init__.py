@@ -1,0 +1,1 @@
+"""Encoders, Combiner, losses, checkpoints."""

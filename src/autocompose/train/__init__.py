@@ -1,0 +1,1 @@
+"""Feature cache, sampling and the training loop."""
