@@ -1,0 +1,94 @@
+"""Bring poses into the frame that the pose thresholds assume: pelvis in the origin, average body, facing the viewer."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from autocompose.bodies.skeleton import SMPL22, SMPL22_PARENTS, turn
+from autocompose.core.errors import PoseError
+
+# Bone lengths in metres of an average adult (about 1.70 m tall), bone = (parent, joint) in SMPL-22 order, rounded
+# to 5 mm; the metre thresholds of the pose codes were set on such a body.
+NEUTRAL_BONES: tuple[float, ...] = (
+    0.0, 0.110, 0.110, 0.120, 0.385, 0.385, 0.135, 0.405, 0.405, 0.055, 0.140, 0.140, 0.215, 0.140, 0.140, 0.100,
+    0.115, 0.115, 0.260, 0.260, 0.255, 0.255,
+)  # fmt: skip
+_HIP_L, _HIP_R, _NECK = SMPL22.index("left_hip"), SMPL22.index("right_hip"), SMPL22.index("neck")
+
+
+def check_joints(joints: np.ndarray, count: int = len(SMPL22), what: str = "joints") -> np.ndarray:
+    """Refuse anything but finite ``(N, count, 3)``; returns float64 (differences of float32 metres lose digits).
+
+    :raises PoseError: wrong shape, or NaN/infinite coordinates (names the first pose at fault).
+    """
+    joints = np.asarray(joints, np.float64)
+    if joints.ndim != 3 or joints.shape[1:] != (count, 3):
+        raise PoseError(f"{what}: expected (N, {count}, 3) metres, got {joints.shape}; convert the skeleton first")
+    bad = ~np.isfinite(joints).all(axis=(1, 2))
+    if bad.any():
+        raise PoseError(f"{what}[{int(bad.argmax())}]: NaN or infinite coordinate ({int(bad.sum())} poses affected)")
+    return joints
+
+
+def centre(joints: np.ndarray) -> np.ndarray:
+    """Move the pelvis (joint 0) of ``(N, J, 3)`` into the origin."""
+    return joints - joints[:, :1]
+
+
+def yaw_of(joints: np.ndarray) -> np.ndarray:
+    """Yaw ``(N,)`` in degrees of SMPL-22 joints ``(N, 22, 3)``; 0 = faces +z, positive = turned to their own left.
+
+    It is the heading of the hip line, which is the yaw of the pelvis in the order yaw-pitch-roll. When the hip line
+    stands almost upright (lying on one side) its heading means nothing, and the heading of the front is taken.
+    """
+    left = joints[:, _HIP_L] - joints[:, _HIP_R]
+    yaw = np.arctan2(-left[:, 2], left[:, 0])
+    steep = np.hypot(left[:, 0], left[:, 2]) < 0.3 * np.linalg.norm(left, axis=1)
+    if steep.any():
+        front = np.cross(left[steep], joints[steep, _NECK] - joints[steep, 0])
+        yaw[steep] = np.arctan2(front[:, 0], front[:, 2])
+    return np.degrees(yaw)
+
+
+def remove_yaw(joints: np.ndarray, yaw: np.ndarray | None = None) -> np.ndarray:
+    """Turn each pose ``(N, 22, 3)`` to face the viewer; pitch and roll stay. ``yaw`` replaces the measured one."""
+    return turn(joints, -(yaw_of(joints) if yaw is None else np.asarray(yaw)))
+
+
+def rescale(joints: np.ndarray) -> np.ndarray:
+    """Give pelvis-centred SMPL-22 poses ``(N, 22, 3)`` the bone lengths of the neutral body; directions stay.
+
+    :raises PoseError: a bone is shorter than 1 mm, so it has no direction (names pose and bone).
+    """
+    parents = np.array(SMPL22_PARENTS[1:])
+    bones = joints[:, 1:] - joints[:, parents]
+    lengths = np.sqrt(np.einsum("njk,njk->nj", bones, bones))
+    short = lengths < 1e-3
+    if short.any():
+        row, bone = np.argwhere(short)[0]
+        raise PoseError(
+            f"pose {row}: bone {SMPL22[parents[bone]]} - {SMPL22[bone + 1]} has zero length; "
+            "drop the pose or convert it from a skeleton that lacks the joint"
+        )
+    bones *= (np.array(NEUTRAL_BONES[1:]) / lengths)[..., None]
+    result = np.zeros_like(joints)
+    for joint, parent in enumerate(SMPL22_PARENTS[1:], start=1):
+        result[:, joint] = result[:, parent] + bones[:, joint - 1]
+    return result
+
+
+def y_up(joints: np.ndarray, up: str) -> np.ndarray:
+    """Turn joints ``(..., 3)`` whose vertical is ``up`` ("y", "-y" or "z") so that y points up and x is kept.
+
+    z-up data (AMASS) rotate by -90 degrees about x, image-like data (y down, z away) by 180 degrees.
+
+    :raises PoseError: another axis is named.
+    """
+    x, y, z = joints[..., 0], joints[..., 1], joints[..., 2]
+    if up == "y":
+        return joints
+    if up == "z":
+        return np.stack([x, z, -y], -1)
+    if up == "-y":
+        return np.stack([x, -y, -z], -1)
+    raise PoseError(f"up axis {up!r}: expected y, -y or z")
