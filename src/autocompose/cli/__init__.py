@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 
 from autocompose.cli.app import app, run
+
+VERB_MODULES = ("data", "annotate", "learn", "query")
+
+
+def load_verbs() -> None:
+    """Import the modules that register verbs, in the order of the data flow."""
+    for name in VERB_MODULES:
+        import_module(f"autocompose.cli.{name}")
 
 
 def main() -> None:
     """Entry point of the ``autocompose`` command."""
-    from autocompose.cli import annotate, data, learn, query  # noqa: F401  (each registers its verbs)
-
+    load_verbs()
     sys.exit(run(sys.argv[1:]))
 
 
-__all__ = ["app", "main"]
+__all__ = ["app", "load_verbs", "main"]

@@ -69,26 +69,30 @@ def pad_to_ratio(image: Image.Image, ratio: float) -> Image.Image:
     return ImageOps.expand(image, (left, top, left, top), 0)
 
 
+def square_crop(kind: Transform, size: int, target_ratio: float = 1.25) -> Callable[[Image.Image], Image.Image]:
+    """The geometric part of ``preprocess``: RGB picture -> RGB picture of ``size`` x ``size`` pixels."""
+    from torchvision.transforms import v2
+
+    shape = [size, size] if kind is Transform.SQUARE else size
+    resize = v2.Resize(shape, interpolation=v2.InterpolationMode.BICUBIC, antialias=True)
+    steps = v2.Compose([resize, v2.CenterCrop(size)])
+    ratio = {Transform.SQUAREPAD: 1.0, Transform.TARGETPAD: target_ratio}.get(kind)
+
+    def apply(image: Image.Image) -> Image.Image:
+        image = image.convert("RGB")
+        return steps(pad_to_ratio(image, ratio) if ratio else image)
+
+    return apply
+
+
 def preprocess(kind: Transform, size: int, target_ratio: float = 1.25) -> Callable[[Image.Image], torch.Tensor]:
     """The function picture -> ``(3, size, size)`` float32, normalised with CLIP's mean and deviation.
 
     :param size: input size of the image encoder in pixels.
     :param target_ratio: only for ``targetpad``; at least 1.
     """
-    from torchvision.transforms import v2
-
-    shape = [size, size] if kind is Transform.SQUARE else size
-    steps = v2.Compose([
-        v2.Resize(shape, interpolation=v2.InterpolationMode.BICUBIC, antialias=True),
-        v2.CenterCrop(size),
-    ])  # fmt: skip
-    ratio = {Transform.SQUAREPAD: 1.0, Transform.TARGETPAD: target_ratio}.get(kind)
-
-    def apply(image: Image.Image) -> torch.Tensor:
-        image = image.convert("RGB")
-        return to_tensor(steps(pad_to_ratio(image, ratio) if ratio else image))
-
-    return apply
+    crop = square_crop(kind, size, target_ratio)
+    return lambda image: to_tensor(crop(image))
 
 
 def to_tensor(image: Image.Image) -> torch.Tensor:

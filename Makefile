@@ -1,0 +1,46 @@
+# make demo · make test · make test-all · make check · make bench
+# Each creates .venv if it is missing and installs what it needs.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+
+.PHONY: demo test test-all check bench format clean
+.DEFAULT_GOAL := help
+
+help:  ## show the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/demo.installed: pyproject.toml constraints.txt | .venv/bin/python
+	$(PIP) -e '.[demo,serve]'
+	@touch $@
+
+.venv/dev.installed: pyproject.toml constraints.txt | .venv/bin/python
+	$(PIP) -e '.[dev]'
+	@touch $@ .venv/demo.installed
+
+demo: .venv/demo.installed  ## from nothing to a trained, measured, searchable model (about 15 minutes on 2 cores)
+	$(BIN)/autocompose demo
+
+test: .venv/dev.installed  ## the fast tests (at most 5 minutes)
+	$(BIN)/python -m pytest
+
+test-all: .venv/dev.installed  ## the slow tests, those with servers, and those with a browser (needs chromium)
+	$(BIN)/python -m pytest -m "slow or server or browser"
+
+check: .venv/dev.installed  ## lint, format, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/dev.installed  ## side-by-side timings; see benchmarks/
+	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+format: .venv/dev.installed  ## apply the formatter
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:  ## remove caches and builds, keep .venv and data
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis src/*.egg-info

@@ -1,0 +1,80 @@
+"""The feature cache: what a frozen encoder says is computed once and kept.
+
+The only image augmentation of the method is a flip, so two vectors for each picture and one for each text give the
+same training as encoding anew in every epoch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from autocompose.core.log import track
+from autocompose.core.store import value_hash, write_bytes
+from autocompose.corpus.pixels import decode
+from autocompose.model.encoder import Encoder
+
+
+@dataclass(frozen=True)
+class ImageFeatures:
+    """Un-normalised image features.
+
+    :param plain: ``(N, D)`` float32.
+    :param flipped: ``(N, D)`` of the horizontally flipped *preprocessed* pictures, or None.
+    """
+
+    plain: Tensor
+    flipped: Tensor | None = None
+
+    def rows(self, rows: Tensor, flip: Tensor) -> Tensor:
+        """Features ``(B, D)`` of pictures; ``flip`` ``(B,)`` bool chooses the flipped ones."""
+        plain = self.plain[rows]
+        return plain if self.flipped is None else torch.where(flip[:, None], self.flipped[rows], plain)
+
+
+@torch.no_grad()
+def image_features(
+    encoder: Encoder, paths: Sequence[Path], folder: Path | None = None, flips: bool = False, batch_size: int = 64
+) -> ImageFeatures:
+    """Encode pictures, or read what was encoded before with the same weights, pictures and transform.
+
+    :param folder: where the cache lies; None keeps nothing.
+    :param flips: also encode the flipped pictures.
+    :raises ImageError: a picture cannot be opened.
+    """
+    stamp = [(str(p), p.stat().st_size, p.stat().st_mtime_ns) if p.exists() else str(p) for p in paths]
+    cached = folder and folder / f"images-{value_hash([encoder.fingerprint(), stamp, flips])[:16]}.safetensors"
+    if cached and cached.exists():
+        return ImageFeatures(**load_file(cached))
+    parts: dict[str, list[Tensor]] = {"plain": [], "flipped": []} if flips else {"plain": []}
+    chunk: list[Tensor] = []
+    encoder.eval()
+    for number, pixels in enumerate(track(decode(paths, encoder.preprocess), "encoding pictures", len(paths)), 1):
+        chunk.append(pixels)
+        if len(chunk) == batch_size or number == len(paths):
+            batch = torch.stack(chunk).to(encoder.device)
+            for key, part in parts.items():
+                part.append(encoder.encode_image(batch.flip(-1) if key == "flipped" else batch).float().cpu())
+            chunk = []
+    features = {key: torch.cat(part) if part else torch.empty(0, encoder.dim) for key, part in parts.items()}
+    if cached:
+        write_bytes(cached, save(features))
+    return ImageFeatures(**features)
+
+
+@torch.no_grad()
+def text_features(encoder: Encoder, texts: Sequence[str], batch_size: int = 256) -> Tensor:
+    """Encode texts ``(T, D)`` float32, un-normalised; each batch is trimmed to its longest text."""
+    encoder.eval()
+    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # texts of like length share a batch: less padding
+    features = torch.empty(len(texts), encoder.dim)
+    for start in track(range(0, len(texts), batch_size), "encoding texts"):
+        rows = order[start : start + batch_size]
+        tokens = encoder.tokenize([texts[i] for i in rows]).to(encoder.device)
+        features[rows] = encoder.encode_text(tokens).float().cpu()
+    return features

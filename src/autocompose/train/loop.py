@@ -1,0 +1,213 @@
+"""The one training loop, for every stage.
+
+A stage is a module whose ``forward(batch)`` is the loss. The loop owns what all stages share: optimiser, schedule,
+precision, validation, best-on-val selection, `metrics.jsonl`, and a state from which a killed run continues
+bit-identically on a CPU.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from autocompose.core.config import Config
+from autocompose.core.errors import ConfigError
+from autocompose.core.log import bar, say
+from autocompose.core.store import Manifest, atomic_file, write_text
+
+Metrics = dict[str, float]
+MAX_GRAD_NORM = 5.0
+
+
+class LoopSettings(Config):
+    """How long and how a stage trains.
+
+    :param warmup: share of all steps in which the learning rate rises from 0.
+    :param validate_every: epochs between validations; the last epoch is always validated.
+    :param save_seconds: at least this many seconds between two saved states.
+    :param select: validation metric whose best epoch is kept, with a leading "-" if smaller is better; None keeps the
+        last epoch (the paper's protocol).
+    """
+
+    epochs: int = Field(10, ge=1)
+    batch_size: int = Field(128, ge=2)
+    learning_rate: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(0.01, ge=0)
+    eps: float = Field(1e-8, gt=0)
+    warmup: float = Field(0.05, ge=0, le=1)
+    schedule: Literal["constant", "cosine"] = "cosine"
+    precision: Literal["fp32", "bf16"] = "fp32"
+    clip_gradients: bool = True
+    validate_every: int = Field(1, ge=1)
+    save_seconds: float = Field(30.0, ge=0)
+    select: str | None = "group_recall_at1"
+    seed: int = 0
+
+
+class Stage(nn.Module):
+    """What a training stage must offer: ``forward(batch) -> loss`` and its batches.
+
+    Parameters with ``requires_grad`` are trained.
+    """
+
+    def batches(self, epoch: int) -> Iterator[Any]:
+        """The batches of an epoch, the same for the same epoch."""
+        raise NotImplementedError
+
+    def steps(self) -> int:
+        """Batches in an epoch."""
+        raise NotImplementedError
+
+
+def run(stage: Stage, settings: LoopSettings, folder: Path, validate: Callable[[], Metrics], name: str) -> Metrics:
+    """Train a stage; continue an interrupted run; return at once when the stage has finished.
+
+    :param folder: gets ``NAME.jsonl`` (one line an epoch), ``NAME.pt`` (state) and ``NAME.manifest.json`` (finished).
+    :param validate: metrics on the validation split with the stage's present weights.
+    :return: the metrics of the weights that ``stage`` holds afterwards.
+    :raises ConfigError: the folder holds a run with other settings, or ``select`` is no metric.
+    """
+    return _Run(stage, settings, Path(folder), validate, name).finish()
+
+
+class _Run:
+    def __init__(self, stage: Stage, settings: LoopSettings, folder: Path, validate: Callable[[], Metrics], name: str):
+        self.stage, self.settings, self.validate, self.name = stage, settings, validate, name
+        self.manifest = Manifest(folder, name)
+        self.state_path, self.log_path = folder / f"{name}.pt", folder / f"{name}.jsonl"
+        self.optimizer = torch.optim.AdamW(
+            [p for p in stage.parameters() if p.requires_grad],
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            eps=settings.eps,
+        )
+        self.total = settings.epochs * stage.steps()
+        self.epoch, self.lines = 0, list[dict[str, Any]]()
+        self.best: tuple[float, dict[str, Tensor]] | None = None
+
+    def finish(self) -> Metrics:
+        self._seed()
+        if self.state_path.exists():
+            self._restore()
+        saved = time.monotonic()
+        with bar() as progress:
+            task = progress.add_task(self.name, total=self.total, completed=self.epoch * self.stage.steps())
+            while self.epoch < self.settings.epochs:
+                self._train_epoch(lambda: progress.advance(task))
+                if self.epoch == self.settings.epochs or time.monotonic() - saved > self.settings.save_seconds:
+                    self._save()
+                    saved = time.monotonic()
+        if self.best:
+            self.stage.load_state_dict(self.best[1], strict=False)
+        best = self._best_line()
+        if not self.manifest.matches(self._identity()):
+            self.manifest.write(self._identity(), best=best)
+        return {k: v for k, v in best.items() if k not in ("epoch", "loss", "seconds")}
+
+    def _train_epoch(self, tick: Callable[[], None]) -> None:
+        start, total = time.monotonic(), torch.zeros(())
+        self.stage.train()
+        for step, batch in enumerate(self.stage.batches(self.epoch)):
+            for group in self.optimizer.param_groups:
+                group["lr"] = self._rate(self.epoch * self.stage.steps() + step)
+            with torch.autocast(self._device(), torch.bfloat16, enabled=self.settings.precision == "bf16"):
+                loss = self.stage(batch)
+            self.optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            if self.settings.clip_gradients:
+                nn.utils.clip_grad_norm_(self.optimizer.param_groups[0]["params"], MAX_GRAD_NORM)
+            self.optimizer.step()
+            total += loss.detach().float().cpu()
+            tick()
+        self.epoch += 1
+        self._end_epoch(float(total) / self.stage.steps(), start)
+
+    def _end_epoch(self, loss: float, start: float) -> None:
+        line: dict[str, Any] = {"epoch": self.epoch, "loss": loss}
+        if self.epoch % self.settings.validate_every == 0 or self.epoch == self.settings.epochs:
+            self.stage.eval()
+            line |= self.validate()
+            self._keep_if_best(line)
+        line["seconds"] = round(time.monotonic() - start, 2)
+        self.lines.append(line)
+        write_text(self.log_path, "".join(json.dumps(entry) + "\n" for entry in self.lines))
+
+    def _keep_if_best(self, line: dict[str, Any]) -> None:
+        if self.settings.select is None:
+            return
+        score = self._score(line)
+        if self.best is None or score > self.best[0]:
+            self.best = score, {n: v.detach().clone() for n, v in self._trained().items()}
+
+    def _trained(self) -> dict[str, Tensor]:
+        """The part of the stage's state that training changes; what is frozen comes back with the stage itself."""
+        frozen = {n for n, p in self.stage.named_parameters() if not p.requires_grad}
+        return {n: v for n, v in self.stage.state_dict().items() if n not in frozen}
+
+    def _score(self, line: dict[str, Any]) -> float:
+        select = self.settings.select or ""
+        metric = select.removeprefix("-")
+        if metric not in line:
+            raise ConfigError(f"select = {select!r}: no such validation metric; there are {', '.join(sorted(line))}")
+        return -line[metric] if select.startswith("-") else line[metric]
+
+    def _best_line(self) -> dict[str, Any]:
+        validated = [entry for entry in self.lines if len(entry) > 3]
+        if self.settings.select is None:
+            return validated[-1]
+        return max(validated, key=self._score)  # the first of equals, as _keep_if_best
+
+    def _rate(self, step: int) -> float:
+        warmup = int(self.settings.warmup * self.total)
+        if step < warmup:
+            return self.settings.learning_rate * (step + 1) / warmup
+        if self.settings.schedule == "constant":
+            return self.settings.learning_rate
+        share = (step - warmup) / max(1, self.total - warmup)
+        return self.settings.learning_rate * 0.5 * (1 + float(np.cos(np.pi * share)))
+
+    def _device(self) -> str:
+        return next(self.stage.parameters()).device.type
+
+    def _seed(self) -> None:
+        random.seed(self.settings.seed)
+        torch.manual_seed(self.settings.seed)
+
+    def _identity(self) -> dict[str, Any]:
+        return self.settings.model_dump(exclude={"save_seconds"})
+
+    def _save(self) -> None:
+        state = {
+            "settings": self._identity(),
+            "stage": self._trained(),
+            "optimizer": self.optimizer.state_dict(),
+            "epoch": self.epoch,
+            "lines": self.lines,
+            "best": self.best,
+            "rng": torch.get_rng_state(),
+        }
+        with atomic_file(self.state_path) as file:
+            torch.save(state, file)
+
+    def _restore(self) -> None:
+        state = torch.load(self.state_path, map_location="cpu", weights_only=True)
+        if state["settings"] != self._identity():
+            changed = [k for k, v in self._identity().items() if state["settings"].get(k) != v]
+            raise ConfigError(
+                f"{self.state_path}: holds a run with another {', '.join(changed)}; choose another folder or delete it"
+            )
+        self.stage.load_state_dict(state["stage"], strict=False)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.epoch, self.lines, self.best = state["epoch"], state["lines"], state["best"]
+        torch.set_rng_state(state["rng"])
+        if self.epoch < self.settings.epochs:
+            say(f"{self.name}: continuing after epoch {self.epoch} of {self.settings.epochs}")
