@@ -1,0 +1,177 @@
+"""A run folder is a model: ``model.safetensors`` (weights) and ``model.json`` (what they belong to).
+
+``model.json`` holds the encoder's configuration (architecture, activation, transform, vocabulary), the composer's
+sizes, and a card with what is known about the training: data hash, settings, metrics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+import autocompose
+from autocompose.core.errors import CheckpointError, missing_file
+from autocompose.core.log import track
+from autocompose.core.store import file_hash, read_json, write_bytes, write_json
+from autocompose.corpus.pixels import decode
+from autocompose.model.combiner import Combiner, ElementwiseSum
+from autocompose.model.encoder import Encoder, EncoderConfig
+
+FORMAT = 1
+Composer = Combiner | ElementwiseSum
+
+
+@dataclass
+class Model:
+    """An encoder and the composer that belongs to it.
+
+    :param card: what is known about the training; free JSON.
+    """
+
+    encoder: Encoder
+    composer: Composer
+    card: dict[str, Any] = field(default_factory=dict)
+
+    @torch.inference_mode()
+    def embed_images(self, images: Sequence[Path | str | Image.Image], batch_size: int = 64) -> np.ndarray:
+        """Paths or pictures -> ``(N, D)`` float32, not normalised.
+
+        :raises ImageError: names the first file that cannot be opened.
+        """
+        self.encoder.eval()
+        step = self.encoder.preprocess
+        pixels = (
+            decode([Path(i) for i in images], step)  # type: ignore[arg-type]
+            if all(isinstance(i, (str, Path)) for i in images)
+            else (step(i if isinstance(i, Image.Image) else next(decode([Path(i)], lambda x: x))) for i in images)
+        )
+        rows, chunk = [np.empty((0, self.encoder.dim), np.float32)], list[Tensor]()
+        for number, picture in enumerate(track(pixels, "encoding pictures", len(images)), 1):
+            chunk.append(picture)
+            if len(chunk) == batch_size or number == len(images):
+                rows.append(self.encoder.encode_image(torch.stack(chunk).to(self.encoder.device)).cpu().numpy())
+                chunk = []
+        return np.concatenate(rows)
+
+    @torch.inference_mode()
+    def embed_texts(self, texts: Sequence[str], batch_size: int = 256) -> np.ndarray:
+        """``(N, D)`` float32, not normalised."""
+        self.encoder.eval()
+        features = np.empty((len(texts), self.encoder.dim), np.float32)
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # like lengths share a batch: less padding
+        for start in track(range(0, len(texts), batch_size), "encoding texts"):
+            rows = order[start : start + batch_size]
+            tokens = self.encoder.tokenize([texts[i] for i in rows]).to(self.encoder.device)
+            features[rows] = self.encoder.encode_text(tokens).cpu().numpy()
+        return features
+
+    @torch.inference_mode()
+    def compose(self, images: np.ndarray | Tensor, texts: np.ndarray | Tensor, batch_size: int = 1024) -> np.ndarray:
+        """Un-normalised features ``(N, D)`` of pictures and texts -> ``(N, D)`` float32 normalised predictions."""
+        self.composer.eval()
+        device = self.encoder.device
+        image, text = (torch.as_tensor(a, dtype=torch.float32) for a in (images, texts))
+        parts = zip(image.split(batch_size), text.split(batch_size), strict=True)
+        return torch.cat([self.composer(i.to(device), t.to(device)).cpu() for i, t in parts]).numpy()
+
+
+def save_model(folder: Path, model: Model, card: dict[str, Any] | None = None) -> None:
+    """Write ``model.safetensors``, then ``model.json`` (each atomically).
+
+    :param card: replaces ``model.card``.
+    """
+    folder = Path(folder)
+    state = {f"encoder.{k}": v for k, v in model.encoder.clip.state_dict().items()}
+    state |= {f"composer.{k}": v for k, v in model.composer.state_dict().items()}
+    write_bytes(folder / "model.safetensors", save({k: v.detach().cpu().contiguous() for k, v in state.items()}))
+    write_json(
+        folder / "model.json",
+        {
+            "format": FORMAT,
+            "autocompose": autocompose.__version__,
+            "encoder": model.encoder.config.model_dump(mode="json", exclude_none=True),
+            "composer": _composer_sizes(model.composer),
+            "sha256": file_hash(folder / "model.safetensors"),
+            "card": model.card if card is None else card,
+        },
+    )
+
+
+def load_model(folder: Path) -> Model:
+    """Read a run folder, in eval mode on the CPU.
+
+    :raises CheckpointError: a file is missing, of another format, or does not fit.
+    """
+    folder = Path(folder)
+    weights = folder / "model.safetensors"
+    for path in (folder / "model.json", weights):
+        if not path.exists():
+            raise CheckpointError(str(missing_file(path, "model file", "name a folder that training has written")))
+    info = read_json(folder / "model.json")
+    if not isinstance(info, dict) or info.get("format") != FORMAT:
+        raise CheckpointError(
+            f"{folder / 'model.json'}: not a model of format {FORMAT}; was it written by another version?"
+        )
+    encoder = Encoder(EncoderConfig.parse(info["encoder"], str(folder / "model.json")))
+    composer = _composer(info["composer"], encoder.dim)
+    state = read_safetensors(weights)
+    for prefix, module in (("encoder.", encoder.clip), ("composer.", composer)):
+        fit(module, {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}, str(weights))
+    return Model(encoder.eval(), composer.eval(), info.get("card", {}))
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of a file.
+
+    :raises CheckpointError: truncated or not a safetensors file.
+    """
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: not a complete safetensors file ({error})") from None
+
+
+def fit(module: nn.Module, state: dict[str, Tensor], origin: str) -> None:
+    """Load weights into a module; every name and shape must agree.
+
+    :raises CheckpointError: says how many names are missing, unknown or of another shape, and the first of each.
+    """
+    own = module.state_dict()
+    faults = {
+        "missing": [k for k in own if k not in state],
+        "unknown": [k for k in state if k not in own],
+        "of another shape": [
+            f"{k} {tuple(state[k].shape)} instead of {tuple(own[k].shape)}"
+            for k in own
+            if k in state and own[k].shape != state[k].shape
+        ],
+    }
+    found = [f"{len(names)} {what} (first: {names[0]})" for what, names in faults.items() if names]
+    if found:
+        raise CheckpointError(f"{origin}: the weights do not fit {type(module).__name__}: {'; '.join(found)}")
+    module.load_state_dict({k: v.to(own[k].dtype) for k, v in state.items()})
+
+
+def _composer_sizes(composer: Composer) -> dict[str, Any]:
+    if isinstance(composer, ElementwiseSum):
+        return {"kind": "sum"}
+    return {
+        "kind": "combiner",
+        "projection_dim": composer.projection_dim,
+        "hidden_dim": composer.hidden_dim,
+        "dropout": composer.dropout,
+    }
+
+
+def _composer(sizes: dict[str, Any], dim: int) -> Composer:
+    kind, rest = sizes.get("kind"), {k: v for k, v in sizes.items() if k != "kind"}
+    return ElementwiseSum() if kind == "sum" else Combiner(dim, **rest)

@@ -1,0 +1,243 @@
+"""The CLIP encoder: any open_clip architecture, built without a download.
+
+Parameter names below ``Encoder.clip`` are open_clip's (which are OpenAI's), so published state dicts load unchanged.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+from typing import Any, Literal
+
+import open_clip
+import torch
+from open_clip.tokenizer import SimpleTokenizer
+from PIL import Image
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from autocompose.core.config import Config
+from autocompose.core.errors import ConfigError
+from autocompose.core.log import say
+from autocompose.corpus.images import Transform, preprocess
+
+# OpenAI trained these with QuickGELU; open_clip calls those variants NAME-quickgelu.
+OPENAI_NAMES = ("RN50", "RN101", "RN50x4", "RN50x16", "RN50x64", "ViT-B/32", "ViT-B/16", "ViT-L/14")
+VOCABULARY = 49_408
+SOT, EOT = 49_406, 49_407
+
+Part = Literal["both", "text", "image", "none"]
+
+
+class EncoderConfig(Config):
+    """What an encoder is, apart from its weights.
+
+    :param arch: an OpenAI name (``RN50``, ``ViT-B/32`` ...: QuickGELU, as OpenAI trained them) or any open_clip name
+        whose text side uses CLIP's own tokenizer.
+    :param model: an open_clip model configuration in place of ``arch``.
+    :param quick_gelu: overrides the activation; None = as the architecture says.
+    :param image_size: input side in pixels; None = as the architecture says.
+    :param transform: how a picture becomes a square; ``target_ratio`` belongs to ``targetpad``.
+    :param vocabulary: sorted CLIP token ids that have a row of their own in the token embedding, all others share one
+        row (the last); None = all 49,408.
+    """
+
+    arch: str | None = None
+    model: dict[str, Any] | None = None
+    quick_gelu: bool | None = None
+    image_size: int | None = Field(None, ge=32)
+    transform: Transform = Transform.TARGETPAD
+    target_ratio: float = Field(1.25, ge=1)
+    vocabulary: tuple[int, ...] | None = None
+
+    @model_validator(mode="after")
+    def _one_architecture(self) -> EncoderConfig:
+        if (self.arch is None) == (self.model is None):
+            raise ValueError("give either arch or model")
+        return self
+
+    def open_clip_config(self) -> dict[str, Any]:
+        """The open_clip model configuration with all overrides applied.
+
+        :raises ConfigError: no such architecture, or its text side needs a tokenizer other than CLIP's.
+        """
+        found = self.model if self.model is not None else open_clip.get_model_config(open_clip_name(self.arch or ""))
+        if found is None:
+            raise ConfigError(
+                f"architecture {self.arch!r} is not known; choose one of {', '.join(OPENAI_NAMES)} "
+                "or a name that open_clip.list_models() gives"
+            )
+        values = copy.deepcopy(found)
+        text = values["text_cfg"]
+        if text.get("hf_model_name") or text.get("hf_tokenizer_name"):
+            raise ConfigError(
+                f"architecture {self.arch!r}: its text side needs a tokenizer that open_clip does not contain; "
+                "choose one with CLIP's own tokenizer"
+            )
+        if self.quick_gelu is not None:
+            values["quick_gelu"] = self.quick_gelu
+        if self.image_size is not None:
+            values["vision_cfg"]["image_size"] = self.image_size
+        if self.vocabulary is not None:
+            text["vocab_size"] = len(self.vocabulary) + 1
+        return values
+
+
+def open_clip_name(arch: str) -> str:
+    """open_clip's name of an architecture: OpenAI's names mean the QuickGELU variant."""
+    return f"{arch.replace('/', '-')}-quickgelu" if arch in OPENAI_NAMES else arch.replace("/", "-")
+
+
+class Encoder(nn.Module):
+    """Pictures and texts into one space.
+
+    :param config: architecture, transform and vocabulary.
+    :param seed: decides the random weights; the global random state is left alone.
+    """
+
+    def __init__(self, config: EncoderConfig, seed: int = 0) -> None:
+        super().__init__()
+        self.config = config
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.clip = _build(config)
+        self.clip.requires_grad_(True)
+        self.clip.logit_scale.requires_grad_(False)  # the method's scale is the constant 100
+        vocabulary = torch.tensor(config.vocabulary) if config.vocabulary is not None else None
+        self.register_buffer("_vocabulary", vocabulary, persistent=False)
+
+    @property
+    def visual(self) -> nn.Module:
+        """The image side: ``(B, 3, S, S)`` -> ``(B, D)``."""
+        return self.clip.visual
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        return self.clip.logit_scale.device
+
+    @cached_property
+    def dim(self) -> int:
+        """Feature size D."""
+        return self.config.open_clip_config()["embed_dim"]
+
+    @property
+    def context_length(self) -> int:
+        """Most tokens of a text, start and end included; longer texts are cut."""
+        return self.clip.context_length
+
+    @property
+    def image_size(self) -> int:
+        """Input side in pixels."""
+        size = self.clip.visual.image_size
+        return size[0] if isinstance(size, (tuple, list)) else size
+
+    @cached_property
+    def preprocess(self) -> Callable[[Image.Image], Tensor]:
+        """RGB picture -> ``(3, S, S)`` float32."""
+        return preprocess(self.config.transform, self.image_size, self.config.target_ratio)
+
+    def tokenize(self, texts: Sequence[str]) -> Tensor:
+        """CLIP token ids ``(B, L)`` int64, L the longest text of the batch; shorter rows end in zeros.
+
+        Texts beyond ``context_length`` are cut (the end token stays), and counted aloud.
+        """
+        rows = [[SOT, *_tokenizer().encode(text), EOT] for text in texts]
+        cut = sum(len(row) > self.context_length for row in rows)
+        if cut:
+            say(f"{cut:,} of {len(rows):,} texts have more than {self.context_length} tokens and are cut")
+        tokens = torch.zeros(len(rows), min(max(map(len, rows), default=1), self.context_length), dtype=torch.int64)
+        for i, row in enumerate(rows):
+            short = row if len(row) <= self.context_length else [*row[: self.context_length - 1], EOT]
+            tokens[i, : len(short)] = torch.tensor(short)
+        return tokens
+
+    def encode_image(self, pixels: Tensor) -> Tensor:
+        """``(B, 3, S, S)`` preprocessed pictures -> ``(B, D)`` float32, not normalised."""
+        return self.clip.encode_image(pixels).float()
+
+    def encode_text(self, tokens: Tensor) -> Tensor:
+        """``(B, L)`` CLIP token ids, L <= context length -> ``(B, D)`` float32, not normalised.
+
+        Trimmed tokens give the features of padded ones: the transformer is causal, so that nothing behind the end
+        token reaches it.
+        """
+        clip = self.clip
+        if not _is_causal(clip):
+            missing = self.context_length - tokens.shape[1]
+            return clip.encode_text(nn.functional.pad(self._rows(tokens), (0, missing))).float()
+        length = tokens.shape[1]
+        states = clip.token_embedding(self._rows(tokens)) + clip.positional_embedding[:length]
+        states = clip.transformer(states, attn_mask=clip.attn_mask[:length, :length])
+        ends = states[torch.arange(len(states), device=states.device), tokens.argmax(-1)]
+        projection = clip.text_projection
+        ends = clip.ln_final(ends)
+        return (projection(ends) if isinstance(projection, nn.Linear) else ends @ projection).float()
+
+    def _rows(self, tokens: Tensor) -> Tensor:
+        """Rows of the token embedding."""
+        if self._vocabulary is None:
+            return tokens
+        rows = torch.searchsorted(self._vocabulary, tokens).clamp_(max=len(self._vocabulary) - 1)
+        return torch.where(self._vocabulary[rows] == tokens, rows, len(self._vocabulary))
+
+    def train_only(self, part: Part) -> Encoder:
+        """Choose which side learns; the other is frozen."""
+        for name, parameter in self.clip.named_parameters():
+            side = "image" if name.startswith("visual.") else "text"
+            parameter.requires_grad_(name not in ("logit_scale", "logit_bias") and part in ("both", side))
+        return self
+
+    def with_vocabulary(self, texts: Iterable[str]) -> Encoder:
+        """A copy whose token embedding has rows only for the tokens of ``texts``, plus one for all other tokens.
+
+        Rows that exist keep their weights; new ones, and the row of unknown tokens, start from the mean row.
+        """
+        ids = sorted({SOT, EOT}.union(*(_tokenizer().encode(text) for text in set(texts))))
+        new = Encoder(self.config.model_copy(update={"vocabulary": tuple(ids)}))
+        state = self.clip.state_dict()
+        old = state["token_embedding.weight"]
+        rows = self._rows(torch.tensor([*ids, 0], device=self.device))
+        table = old[rows].clone()
+        table[-1] = old.mean(0)
+        if self._vocabulary is not None:
+            table[rows == len(self._vocabulary)] = old.mean(0)
+        new.clip.load_state_dict({**state, "token_embedding.weight": table})
+        return new.to(self.device)
+
+    def fingerprint(self) -> str:
+        """SHA-256 of configuration and weights: equal fingerprints give equal features."""
+        digest = hashlib.sha256(self.config.model_dump_json().encode())
+        for name, tensor in sorted(self.clip.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+        return digest.hexdigest()
+
+
+def _build(config: EncoderConfig) -> nn.Module:
+    values = config.open_clip_config()
+    custom = values.pop("custom_text", False) or "timm_model_name" in values["vision_cfg"]
+    if "multimodal_cfg" in values:
+        raise ConfigError(f"architecture {config.arch!r} is a captioner; choose a plain CLIP")
+    try:
+        if custom:
+            values["vision_cfg"]["timm_model_pretrained"] = False  # nothing is downloaded unasked
+            return open_clip.CustomTextCLIP(**values)
+        return open_clip.CLIP(**values)
+    except (TypeError, KeyError, RuntimeError, ValueError) as error:
+        raise ConfigError(f"architecture {config.arch or config.model}: open_clip refuses it ({error})") from error
+
+
+def _is_causal(clip: nn.Module) -> bool:
+    return isinstance(clip, open_clip.CLIP) and clip.text_pool_type == "argmax" and clip.attn_mask is not None
+
+
+_TOKENIZER: list[SimpleTokenizer] = []
+
+
+def _tokenizer() -> SimpleTokenizer:
+    if not _TOKENIZER:
+        _TOKENIZER.append(SimpleTokenizer())
+    return _TOKENIZER[0]

@@ -1,0 +1,87 @@
+"""The contrastive loss over the pictures of a batch, and its cyclic extension."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.distributed as dist
+import torch.nn.functional as F
+from torch import Tensor
+
+LOGIT_SCALE = 100.0  # constant in the method, not learned
+
+
+def contrastive_loss(
+    queries: Tensor, pictures: Tensor, ids: Tensor | None = None, logit_scale: float = LOGIT_SCALE
+) -> Tensor:
+    """Cross-entropy of finding one's own picture among all pictures of the batch, of all processes.
+
+    :param queries: ``(B, D)`` normalised; query i asks for picture i.
+    :param pictures: ``(B, D)``, normalised here.
+    :param ids: ``(B,)`` integers; a column whose id equals that of one's own picture shows the same thing and is no
+        negative. None: every other column is a negative.
+    :return: the mean over the queries of this process.
+    """
+    columns = gather(F.normalize(pictures, dim=-1))
+    own = torch.arange(len(queries), device=queries.device) + _rank() * len(queries)
+    logits = logit_scale * queries @ columns.T
+    if ids is not None:
+        same = ids[:, None] == gather(ids)[None, :]
+        same[torch.arange(len(own)), own] = False
+        logits = logits.masked_fill(same, float("-inf"))
+    return F.cross_entropy(logits, own)
+
+
+def composed_loss(
+    composer: Callable[[Tensor, Tensor], Tensor],
+    *,
+    reference: Tensor,
+    target: Tensor,
+    text: Tensor,
+    back_text: Tensor | None = None,
+    reference_ids: Tensor | None = None,
+    target_ids: Tensor | None = None,
+    cycle_weight: float = 0.5,
+) -> Tensor:
+    """The loss of composed retrieval: reference + text finds the target and, with a cycle, comes back again.
+
+    loss = (1 - w) * CE(prediction, targets) + w * CE(composer(prediction, back text), references); without
+    ``back_text`` only the first term, unweighted.
+
+    Masks work by column: in the forward term a target equal to one's own is no negative, in the cyclic term a
+    reference equal to one's own. Pairs with the same reference and another target stay negatives.
+
+    :param reference, target, text, back_text: ``(B, D)`` un-normalised features.
+    :param reference_ids, target_ids: ``(B,)`` what each picture shows; None masks nothing.
+    """
+    prediction = composer(reference, text)
+    forward = contrastive_loss(prediction, target, target_ids)
+    if back_text is None:
+        return forward
+    back = contrastive_loss(composer(prediction, back_text), reference, reference_ids)
+    return (1 - cycle_weight) * forward + cycle_weight * back
+
+
+def gather(values: Tensor) -> Tensor:
+    """Rows of all processes in rank order, with gradient; the identity in one process.
+
+    Each process contributes equally many rows.
+    """
+    if _world() == 1:
+        return values
+    if not values.requires_grad:
+        rows = [torch.empty_like(values) for _ in range(_world())]
+        dist.all_gather(rows, values.contiguous())
+        return torch.cat(rows)
+    from torch.distributed.nn.functional import all_gather
+
+    return torch.cat(all_gather(values.contiguous()))
+
+
+def _world() -> int:
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def _rank() -> int:
+    return dist.get_rank() if _world() > 1 else 0
