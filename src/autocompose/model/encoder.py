@@ -97,6 +97,9 @@ class Encoder(nn.Module):
     :param seed: decides the random weights; the global random state is left alone.
     """
 
+    clip: Any  # open_clip's module; typed loosely, since its towers differ
+    _vocabulary: Tensor | None
+
     def __init__(self, config: EncoderConfig, seed: int = 0) -> None:
         super().__init__()
         self.config = config
