@@ -79,10 +79,10 @@ def test_leaks_are_found_by_picture_and_by_group_column(tmp_path: Path) -> None:
     assert faults(validate(leaky)) == {"splits share nothing": ("train and test share cube 0",)}
     galleries = {**corpus.galleries, Split.TRAIN: (*corpus.galleries[Split.TRAIN], "c003/0.png")}
     leaky = replace(corpus, galleries=galleries, poses=None)
-    assert faults(validate(leaky)) == {"splits share nothing": ("train and test share image c003/0.png",)}
-    allowed = validate(leaky, allow_shared=["image"])
+    assert faults(validate(leaky)) == {"splits share nothing": ("train and test share gallery c003/0.png",)}
+    allowed = validate(leaky, allow_shared=["gallery"])
     assert faults(allowed) == {}
-    assert any("share 1 of image (allowed)" in note for check in allowed for note in check.notes)
+    assert any("share 1 of gallery (allowed)" in note for check in allowed for note in check.notes)
 
 
 def test_damaged_pictures_are_found_only_when_decoding(tmp_path: Path) -> None:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
-from autocompose.cli.app import app
+from autocompose.cli.app import app, prepare
 from autocompose.core.errors import CorpusError
 
+E = TypeVar("E", bound=Enum)
 CorpusFolder = Annotated[Path, typer.Argument(metavar="DIR", help="Corpus folder (captions/, images/, image_splits/).")]
 
 
@@ -20,7 +22,7 @@ def validate(
     images: Annotated[bool, typer.Option("--images", help="Also decode every picture.")] = False,
     allow_shared: Annotated[
         list[str] | None,
-        typer.Option(help="What the splits may share by protocol: image, uid, pose, cube or sequence; repeatable."),
+        typer.Option(help="What splits may share: image, gallery, uid, pose, cube, sequence; repeatable."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print every finding as JSON instead of a table.")] = False,
 ) -> None:
@@ -64,3 +66,37 @@ def split(
     corpus = carve_val(load_corpus(folder), share, seed, key or GROUP_KEYS)
     corpus.save()
     say(f"{folder}: {len(corpus.pairs[Split.TRAIN]):,} train pairs, {len(corpus.pairs[Split.VAL]):,} val pairs")
+
+
+OutFolder = Annotated[Path, typer.Argument(metavar="OUT", help="Corpus folder to make.")]
+ValShare = Annotated[float, typer.Option(help="Share of the train pairs that become val; 0 makes none.")]
+Seed = Annotated[int, typer.Option(help="Decides every draw.")]
+
+
+@prepare.command()
+def fixmypose(
+    raw: Annotated[Path, typer.Argument(metavar="RAW", help="Folder with the JSON files of the FixMyPose repository.")],
+    out: OutFolder,
+    protocol: Annotated[str, typer.Option(help="retrieval, captioning, captioning-seen, both-tasks.")] = "retrieval",
+    flatten: Annotated[bool, typer.Option("--flatten", help="One entry per sentence instead of one per item.")] = False,
+    pictures: Annotated[Path | None, typer.Option(help="Folder of the PNG or HDF5 files [default: RAW].")] = None,
+    allow_leak: Annotated[bool, typer.Option("--allow-leak", help="Accept items in both train and test.")] = False,
+    val_share: ValShare = 0.1,
+    seed: Seed = 0,
+) -> None:
+    """FixMyPose (AAAI 2021): pictures of rooms with a current and a target pose, texts by people."""
+    from autocompose.prepare.fixmypose import Protocol, prepare_fixmypose
+
+    prepare_fixmypose(
+        raw, out, protocol=_choice(Protocol, protocol, "--protocol"), flatten=flatten, pictures=pictures,
+        allow_leak=allow_leak, val_share=val_share, seed=seed,
+    )  # fmt: skip
+
+
+def _choice(kind: type[E], value: str, option: str) -> E:
+    """A member of an enumeration that lives in a module which the command line imports late."""
+    try:
+        return kind(value)
+    except ValueError:
+        allowed = ", ".join(str(member.value) for member in kind)
+        raise typer.BadParameter(f"{value!r}; allowed: {allowed}", param_hint=option) from None

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -16,14 +17,16 @@ from rich.table import Table
 from autocompose.core.errors import ImageError
 from autocompose.core.log import track
 from autocompose.core.records import TEXT_FIELDS, Edit, Pair, Source, Split
+from autocompose.corpus.about import About
 from autocompose.corpus.format import Corpus, load_corpus
 from autocompose.corpus.images import open_image
 from autocompose.corpus.names import name_fault
 from autocompose.corpus.split import NO_VALUE
 
 CLIP_TOKENS = 77
-SHARED_KEYS = ("image", "uid", "pose", "cube", "sequence")
-"""What two splits must not share: picture names, and the columns or extra keys of these names."""
+SHARED_KEYS = ("image", "gallery", "uid", "pose", "cube", "sequence")
+"""What two splits must not share: ``image`` is a picture of a pair in both, ``gallery`` any picture in both; the others
+are columns of ``poses.npz`` or extra keys of the pairs."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,8 @@ def validate(corpus: Corpus | Path, *, images: bool = False, allow_shared: Itera
     """Check a corpus against every rule of the format.
 
     :param images: also decode every picture (otherwise only its presence is checked).
-    :param allow_shared: members of ``SHARED_KEYS`` that the protocol lets splits share; counted as notes.
+    :param allow_shared: members of ``SHARED_KEYS`` that splits may share, besides those that ``about.json`` allows;
+        they are counted as notes.
     :raises CorpusError: the JSON files do not have the structure of a corpus at all.
     """
     if not isinstance(corpus, Corpus):
@@ -56,7 +60,7 @@ def validate(corpus: Corpus | Path, *, images: bool = False, allow_shared: Itera
         _pairs(corpus),
         _groups(corpus),
         _galleries(corpus),
-        _splits(corpus, frozenset(allow_shared)),
+        _splits(corpus, {*allow_shared, *About.of(corpus.root).shares}),
         _texts(corpus),
         _mirrored_texts(corpus),
         _poses(corpus),
@@ -180,17 +184,15 @@ def _galleries(corpus: Corpus) -> Check:
 
 
 def shared_values(corpus: Corpus, key: str) -> dict[Split, set[str]]:
-    """Split -> the values that its pairs and gallery have of one of ``SHARED_KEYS``.
-
-    ``image`` means picture names; any other key is looked up in the columns of ``poses.npz`` and in the pairs.
-    """
+    """Split -> the values of one of ``SHARED_KEYS`` that its pairs and gallery have."""
     values: dict[Split, set[str]] = {}
     column = corpus.poses.columns.get(key) if corpus.poses is not None else None
     index = corpus.poses.index() if corpus.poses is not None and column is not None else {}
     for split, pairs in corpus.pairs.items():
-        used = set(corpus.galleries.get(split, ())) | {n for p in pairs for n in (p.reference, p.target)}
-        if key == "image":
-            values[split] = used
+        in_pairs = {n for p in pairs for n in (p.reference, p.target)}
+        used = in_pairs | set(corpus.galleries.get(split, ()))
+        if key in ("image", "gallery"):
+            values[split] = in_pairs if key == "image" else used
             continue
         found = {str(p.extra[key]) for p in pairs if p.extra.get(key) is not None}
         if column is not None and column.ndim == 1:
@@ -199,22 +201,19 @@ def shared_values(corpus: Corpus, key: str) -> dict[Split, set[str]]:
     return values
 
 
-def _splits(corpus: Corpus, allowed: frozenset[str]) -> Check:
+def _splits(corpus: Corpus, allowed: set[str]) -> Check:
     faults: list[str] = []
     notes: list[str] = []
     checked = []
     for key in SHARED_KEYS:
-        values = shared_values(corpus, key)
-        splits = [s for s in values if values[s]]
-        if splits:
-            checked.append(key)
-        for i, one in enumerate(splits):
-            for other in splits[i + 1 :]:
-                both = sorted(values[one] & values[other])
-                if both and key in allowed:
-                    notes.append(f"{one} and {other} share {len(both):,} of {key} (allowed)")
-                elif both:
-                    faults += [f"{one} and {other} share {key} {value}" for value in both]
+        values = {split: found for split, found in shared_values(corpus, key).items() if found}
+        checked += [key] * bool(values)
+        for one, other in combinations(values, 2):
+            both = sorted(values[one] & values[other])
+            if both and key in allowed:
+                notes.append(f"{one} and {other} share {len(both):,} of {key} (allowed)")
+            else:
+                faults += [f"{one} and {other} share {key} {value}" for value in both]
     return Check("splits share nothing", ", ".join(checked), tuple(faults), tuple(notes))
 
 
