@@ -1,0 +1,162 @@
+"""Transition descriptions of pairs of 3D poses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from random import Random
+
+import numpy as np
+
+from autocompose.bodies.normalise import yaw_of
+from autocompose.bodies.points import normal_points
+from autocompose.core.errors import PoseError
+from autocompose.describe.rules.bank import load_bank
+from autocompose.describe.rules.changes import find_changes
+from autocompose.describe.rules.options import RuleOptions
+from autocompose.describe.rules.order import ordered
+from autocompose.describe.rules.pair_codes import pair_measures
+from autocompose.describe.rules.speak import clauses, sentences
+from autocompose.describe.rules.statement import Group, Statement, entity, groups, reverse_sides, symmetry
+from autocompose.describe.rules.tokens import count_tokens
+
+BATCH = 2048
+ATTEMPTS = 6  # draws per text before a near-duplicate is given up
+ALIKE = 0.8  # share of common words (Jaccard) from which two texts count as the same wording
+DETERMINERS = (("your", 0.5), ("the", 0.8), ("their", 1.0))  # cumulative probabilities, from PoseFix
+
+
+@dataclass
+class Description:
+    """The texts of one pair, and what each leaves out.
+
+    :param texts: different wordings; fewer than asked for when there is too little to say.
+    :param said, left_out: for each text, the statements it makes, and those that did not fit.
+    """
+
+    texts: list[str] = field(default_factory=list)
+    said: list[list[Statement]] = field(default_factory=list)
+    left_out: list[list[Statement]] = field(default_factory=list)
+
+
+def describe_pairs(
+    joints_a: np.ndarray,
+    joints_b: np.ndarray,
+    seed: int = 0,
+    n_texts: int = 3,
+    options: RuleOptions | None = None,
+    keys: Sequence[str | int] | None = None,
+) -> list[list[str]]:
+    """Texts that tell how to get from pose A to pose B.
+
+    :param joints_a, joints_b: ``(P, 22, 3)`` SMPL-22 joints, metres, scene frame (yaw included), any place and size.
+    :param n_texts: different wordings per pair; a pair with little to say gets fewer, an unchanged pair none.
+    :param keys: a name or number per pair; with ``seed`` it decides everything random, whatever else is in the call.
+        Default: the row number.
+    :raises PoseError: shapes differ, NaN, zero-length bones.
+    """
+    return [d.texts for d in describe(joints_a, joints_b, seed, n_texts, options, keys)]
+
+
+def describe(
+    joints_a: np.ndarray,
+    joints_b: np.ndarray,
+    seed: int = 0,
+    n_texts: int = 3,
+    options: RuleOptions | None = None,
+    keys: Sequence[str | int] | None = None,
+) -> list[Description]:
+    """Like ``describe_pairs``, with the statements behind each text."""
+    options = options or RuleOptions()
+    if len(joints_a) != len(joints_b):
+        raise PoseError(f"pairs: {len(joints_a)} start poses but {len(joints_b)} goal poses")
+    numbers = np.array([_key(k) for k in (keys if keys is not None else range(len(joints_a)))], np.uint64)
+    result: list[Description] = []
+    for i in range(0, len(joints_a), BATCH):
+        part = slice(i, i + BATCH)
+        result += _describe_batch(joints_a[part], joints_b[part], numbers[part], seed, n_texts, options)
+    return result
+
+
+def _key(key: str | int) -> int:
+    if isinstance(key, str):
+        return int.from_bytes(blake2b(key.encode(), digest_size=8).digest(), "little")
+    return int(key) & (2**64 - 1)
+
+
+def _describe_batch(
+    joints_a: np.ndarray, joints_b: np.ndarray, keys: np.ndarray, seed: int, n_texts: int, options: RuleOptions
+) -> list[Description]:
+    measures = [pair_measures(normal_points(joints)) for joints in (joints_a, joints_b)]
+    turns = np.zeros(len(joints_a))
+    if options.rotation:
+        turns = (yaw_of(np.asarray(joints_b, float)) - yaw_of(np.asarray(joints_a, float)) + 180) % 360 - 180
+    changes = find_changes(measures[0], measures[1], turns, keys, seed, options.noise)
+    return [
+        _wordings(statements, Random((seed << 64) ^ int(key)), n_texts, options)
+        for statements, key in zip(changes.statements(), keys, strict=True)
+    ]
+
+
+def _wordings(statements: list[Statement], rng: Random, n_texts: int, options: RuleOptions) -> Description:
+    result = Description()
+    if not statements:
+        return result
+    words: list[set[str]] = []
+    for i in range(n_texts):
+        for _ in range(ATTEMPTS):
+            text, said, left = _write(statements, rng, options, skip=i > 0, simple=i % 3 == 2)
+            these = set(text.lower().replace(",", "").replace(".", "").split())
+            if all(len(these & other) < ALIKE * len(these | other) for other in words):
+                result.texts.append(text)
+                result.said.append(said)
+                result.left_out.append(left)
+                words.append(these)
+                break
+    return result
+
+
+def _write(
+    statements: list[Statement], rng: Random, options: RuleOptions, skip: bool, simple: bool
+) -> tuple[str, list[Statement], list[Statement]]:
+    """One text: select, merge, keep the most important that fit, group, order, speak."""
+    chosen = _skip(statements, rng, options) if skip else statements
+    draw = rng.random()
+    bank = load_bank(options.bank, next(name for name, limit in DETERMINERS if draw < limit))
+    if not simple:
+        chosen = symmetry(entity(chosen, rng), rng)
+    ranked = sorted(reverse_sides(chosen, rng), key=lambda s: -s.weight)
+    size = len(ranked) if options.max_parts is None else options.max_parts
+    if options.max_tokens is not None:
+        size = min(size, options.max_tokens // 6)
+    while True:
+        said = ranked[:size]
+        turn = [s for s in said if s.kind == "turn"]
+        rest = [s for s in said if s.kind != "turn"]
+        blocks = (
+            ordered(groups(rest, rng), rng)
+            if rest and not simple
+            else ordered(groups([], rng) + [Group((s,), "") for s in rest], rng)
+        )
+        parts = [c for g in blocks for c in clauses(g, bank, rng, simple)]
+        text = " ".join(
+            filter(
+                None,
+                [
+                    sentences([c for s in turn for c in clauses(Group((s,), ""), bank, rng, simple)], rng),
+                    sentences(parts, rng),
+                ],
+            )
+        )
+        if options.max_tokens is None or count_tokens(text) <= options.max_tokens or size == 1:
+            return text, said, ranked[size:]
+        size -= 1
+
+
+def _skip(statements: list[Statement], rng: Random, options: RuleOptions) -> list[Statement]:
+    """Leave out codes at random, never rare ones; when nothing remains, everything comes back."""
+    kept = [
+        s for s in statements if s.rare or rng.random() >= (options.skip_single if s.absolute else options.skip_pair)
+    ]
+    return kept or statements
