@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from autocompose.bodies.clothing import dress
 from autocompose.bodies.skeleton import COCO17, SMPL22, SMPL22_PARENTS, mirror_joints
 from autocompose.core.errors import DependencyError, PoseError
 
@@ -31,7 +32,8 @@ _SCENE_FROM_ANNY = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
 
 # SMPL joint -> anny bone whose head it is; sided joints are completed with .L and .R
 _HEADS = {
-    "pelvis": "spine04", "spine1": "spine03", "spine2": "spine02", "spine3": "spine01", "neck": "neck01", "head": "head",
+    "pelvis": "spine04", "spine1": "spine03", "spine2": "spine02", "spine3": "spine01", "neck": "neck01",
+    "head": "head",
     "hip": "upperleg01", "knee": "lowerleg01", "ankle": "foot", "foot": "toe3-1", "collar": "clavicle",
     "shoulder": "upperarm01", "elbow": "lowerarm01", "wrist": "wrist",
 }  # fmt: skip
@@ -106,6 +108,7 @@ class Body:
     """
 
     faces: np.ndarray = field(init=False)  # (F, 3) vertex indices, outward normals by the right-hand rule
+    canonical: np.ndarray = field(init=False, default_factory=lambda: np.zeros((0, 3)))  # (V, 3) places, see clothing
 
     def __post_init__(self) -> None:
         self._anny = _load_anny()
@@ -113,8 +116,8 @@ class Body:
         self._weights, self._twists = _skin(self._anny)
         self._keypoints = _coco_regressor(self._anny)
         self._shape = lru_cache(maxsize=64)(self._build_shape)
-        tpose = self.pose(np.zeros((1, 22, 3)))
-        self.canonical: np.ndarray = tpose.on_floor().vertices[0]  # (V, 3) the default body in the T-pose
+        self.canonical = self.pose(np.zeros((1, 22, 3))).on_floor().vertices[0]
+        self._shape.cache_clear()  # the shapes from here on are dressed, which takes the canonical places
 
     def pose(
         self,
@@ -188,9 +191,14 @@ class Body:
             )
         heads = heads.numpy() @ _SCENE_FROM_ANNY.T
         to_tpose, joints = _to_tpose(dict(zip(self._anny.bone_labels, heads, strict=True)), self._twists)
-        homogeneous = np.concatenate([vertices, np.ones((len(vertices), 1))], 1).astype(np.float32)
-        coco = np.einsum("kv,vt,vi->kti", self._keypoints, self._weights, homogeneous, optimize=True)
-        return _Shape(homogeneous, joints, to_tpose, coco)
+        coco = np.einsum("kv,vt,vi->kti", self._keypoints, self._weights, _homogeneous(vertices), optimize=True)
+        if len(self.canonical):
+            vertices = dress(vertices, self.faces, self.canonical)
+        return _Shape(_homogeneous(vertices), joints, to_tpose, coco)
+
+
+def _homogeneous(points: np.ndarray) -> np.ndarray:
+    return np.concatenate([points, np.ones((len(points), 1))], 1).astype(np.float32)
 
 
 def rotation_matrices(axis_angle: np.ndarray) -> np.ndarray:

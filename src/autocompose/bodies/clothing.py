@@ -1,0 +1,115 @@
+"""Clothes, hair and face by place on the body: one smooth function of the T-pose, so that borders stay sharp.
+
+``dress`` turns the naked mesh into a dressed one (loose shirt and trousers, shoes instead of toes, hair with some
+thickness); ``paint`` gives the colour at points of its surface. Places are ``Body.canonical`` coordinates: metres on
+the default body in the T-pose, x to the body's left, y up from the floor, z forward.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from autocompose.bodies.appearance import Outfit
+
+_SMOOTHING_ROUNDS = 12
+
+
+def dress(vertices: np.ndarray, faces: np.ndarray, canonical: np.ndarray) -> np.ndarray:
+    """Smooth and inflate ``(V, 3)`` rest vertices where clothes, shoes and hair lie; hands and face stay."""
+    from scipy.sparse import coo_matrix
+
+    count = len(vertices)
+    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    edges = np.concatenate([edges, edges[:, ::-1]])
+    links = coo_matrix((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(count, count)).tocsr()
+    links.data[:] = 1.0
+    degree = np.asarray(links.sum(1))
+    softness, thickness = _softness(canonical)[:, None], _thickness(canonical)[:, None]
+    dressed = np.array(vertices, float)
+    for _ in range(_SMOOTHING_ROUNDS):
+        dressed += softness * (links @ dressed / degree - dressed)
+    return dressed + thickness * vertex_normals(dressed, faces)
+
+
+def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Unit normals ``(V, 3)``, outward, weighted by the triangles' areas."""
+    corners = vertices[faces]
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    total = np.stack(
+        [np.bincount(faces.ravel(), np.repeat(normals[:, axis], 3), len(vertices)) for axis in range(3)], 1
+    )
+    unit: np.ndarray = total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
+    return unit.astype(vertices.dtype)
+
+
+def paint(places: np.ndarray, outfit: Outfit) -> np.ndarray:
+    """Linear colours ``(N, 3)`` at canonical places ``(N, 3)``."""
+    x, y, z = np.abs(places[:, 0]), places[:, 1], places[:, 2]
+    colour = np.tile(linear(outfit.skin), (len(places), 1))
+    _paint_face(colour, x, y, z, outfit)
+    colour[_above_hairline(x, y, z, outfit.hairline) > 0] = linear(outfit.hair)
+    colour[(y < 0.88) & (y > 0.80 - 0.68 * outfit.leg)] = linear(outfit.bottoms)
+    colour[(y >= 0.88) & (y < _HEM)] = linear(outfit.bottoms)
+    sleeve = 0.19 + 0.53 * outfit.sleeve
+    colour[(y >= _HEM) & (y < _NECKLINE - 0.45 * z) & (x < sleeve)] = linear(outfit.shirt)
+    colour[y < 0.15] = np.minimum(colour[y < 0.15], 1) if outfit.leg > 0.9 else linear(_SOCKS)
+    colour[y < _SHOE_TOP] = linear(outfit.shoes)
+    colour[y < _SOLE] = linear(_SOCKS)
+    return colour
+
+
+def linear(colour: tuple[float, float, float] | np.ndarray) -> np.ndarray:
+    """SRGB 0 to 1 -> linear light (power 2.2 is close enough here)."""
+    return np.asarray(colour, np.float32) ** np.float32(2.2)
+
+
+_HEM, _NECKLINE, _SHOE_TOP, _SOLE = 0.99, 1.575, 0.09, 0.018
+_SOCKS = (0.90, 0.90, 0.88)
+_EYE = (0.0335, 1.728, 0.155)
+
+
+def _ramp(value: np.ndarray, start: float, end: float) -> np.ndarray:
+    """0 at ``start`` and before, 1 at ``end`` and beyond (either direction), smooth between."""
+    t = np.clip((value - start) / (end - start), 0, 1)
+    return t * t * (3 - 2 * t)
+
+
+def _softness(c: np.ndarray) -> np.ndarray:
+    """How far each round of smoothing moves a vertex to the mean of its neighbours."""
+    x, y = np.abs(c[:, 0]), c[:, 1]
+    trunk = _ramp(y, 0.75, 0.85) * _ramp(y, 1.56, 1.50) * _ramp(x, 0.32, 0.20)
+    shoes = _ramp(y, 0.11, 0.07)
+    return np.maximum(0.5 * trunk, 0.6 * shoes)
+
+
+def _thickness(c: np.ndarray) -> np.ndarray:
+    """Metres of cloth, shoe or hair over the smoothed skin."""
+    x, y, z = np.abs(c[:, 0]), c[:, 1], c[:, 2]
+    shirt = 0.007 * _ramp(y, _NECKLINE + 0.01, _NECKLINE - 0.03) * _ramp(x, 0.7, 0.4) * _ramp(y, 0.9, 1.0)
+    legs = 0.004 * _ramp(y, 1.0, 0.9) * _ramp(y, 0.1, 0.2)
+    shoes = 0.010 * _ramp(y, 0.10, 0.07)
+    hair = 0.016 * _ramp(_above_hairline(x, y, z, 0.5), -0.004, 0.02)
+    return shirt + legs + shoes + hair
+
+
+def _above_hairline(x: np.ndarray, y: np.ndarray, z: np.ndarray, hairline: float) -> np.ndarray:
+    """Metres above the hairline, which runs from the neck behind the ears to the forehead; negative below."""
+    low = 0.03 * (hairline - 0.5)
+    line = np.interp(
+        z,
+        [0.0, 0.04, 0.055, 0.07, 0.115, 0.135, 0.17],
+        [1.655 - 1.5 * low, 1.665 - low, 1.70, 1.738, 1.745 - low, 1.78 - low, 1.80 - low],
+    )
+    return np.where(x < 0.1, y - line, -1.0)
+
+
+def _paint_face(colour: np.ndarray, x: np.ndarray, y: np.ndarray, z: np.ndarray, outfit: Outfit) -> None:
+    """Lips, brows and eyes, in place."""
+    front = (z > 0.14) & (y > 1.6) & (x < 0.08)
+    lips = front & (((x / 0.024) ** 2 + ((y - 1.652) / 0.009) ** 2) < 1) & (z > 0.16)
+    colour[lips] *= np.array([0.85, 0.55, 0.55], np.float32)
+    brows = front & (np.abs(y - 1.752 + 4 * (x - 0.032) ** 2) < 0.004) & (np.abs(x - 0.032) < 0.02)
+    colour[brows] = 0.5 * colour[brows] + 0.5 * linear(outfit.hair)
