@@ -1,0 +1,180 @@
+"""What a frame claims about one part: the verb's own action and its modifiers, read in the verb's mode."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from autocompose.describe.audit.lexicon import Verb
+from autocompose.describe.audit.tokens import Entity
+
+Mod = tuple[str, str, Entity | None]
+Found = tuple[Entity, str, Entity | None]
+
+BODY = Entity("body", "none")
+JOINT_OF = {"arm": "elbow", "forearm": "elbow", "upper arm": "elbow", "hand": "elbow",
+            "leg": "knee", "shin": "knee", "thigh": "knee", "foot": "knee"}  # fmt: skip
+TRUNK = frozenset(("torso", "body", "pelvis"))
+LIMBS = frozenset(("arm", "leg", "elbow", "knee", "forearm", "shin", "thigh", "upper arm", "hand"))
+BENDABLE = frozenset(("arm", "leg", "elbow", "knee"))
+PLAIN = frozenset(("up", "down", "left", "right", "forward", "backward"))
+OPPOSITE = {"left": "right", "right": "left"}
+LEAN_OF = {"left": "lean-left", "right": "lean-right", "forward": "lean-forward", "backward": "lean-backward",
+           "down": "lean-forward", "up": "lean-backward", "out": "lean-forward"}  # fmt: skip
+
+
+def actions_of(verb: Verb | None, own: bool, entity: Entity, mods: list[Mod]) -> Iterator[Found]:
+    """The claims about one part.
+
+    :param verb: the frame's verb, possibly inherited from the frame before.
+    :param own: the verb stands in this frame; an inherited one only lends its way of reading.
+    :param mods: ``(kind, action, reference)`` in text order.
+    """
+    verb = verb or Verb()
+    if entity.part == "weight":
+        yield from _weight(mods)
+        return
+    directions = [action for kind, action, _ in mods if kind == "dir"]
+    bending_trunk = verb.mode == "bend" and entity.part in TRUNK | {"head", "hip"}
+    if own or not mods:
+        yield from _verb_alone(verb, entity, mods, directions)
+    for kind, action, other in mods:
+        if kind == "dir":
+            yield from _direction(verb, entity, action, directions, bending_trunk)
+        elif kind == "state":
+            yield from _state(verb, entity, action)
+        elif other is not None and verb.mode != "support":
+            yield from _relation(verb, entity, action, other)
+
+
+def _weight(mods: list[Mod]) -> Iterator[Found]:
+    pelvis = Entity("pelvis", "none")
+    for kind, action, other in mods:
+        if kind == "dir" and action in PLAIN:
+            yield pelvis, action, None
+        elif other is not None and other.side in OPPOSITE:
+            yield pelvis, other.side, None
+
+
+def _verb_alone(verb: Verb, entity: Entity, mods: list[Mod], directions: list[str]) -> Iterator[Found]:
+    if verb.fallback and (directions or any(kind == "state" for kind, _, _ in mods)):
+        return
+    for action in verb.does:
+        if verb.mode == "bend":
+            yield from _bend(verb, entity, mods, directions)
+        elif action in ("open", "shut"):
+            yield from _open(entity, action)
+        elif action == "stand":
+            continue
+        elif action == "upright":
+            yield Entity("torso", "none"), "vertical", None
+        elif action == "straighten" and entity.part not in BENDABLE | TRUNK:
+            continue
+        elif action == "lean-forward" and verb.mode == "look" and entity.part != "head":
+            continue
+        else:
+            yield entity, action, None
+
+
+def _bend(verb: Verb, entity: Entity, mods: list[Mod], directions: list[str]) -> Iterator[Found]:
+    if entity.part in TRUNK | {"head", "hip"}:
+        if not {"left", "right", "backward", "forward", "down"} & set(directions):
+            yield _trunk(entity), "lean-forward", None
+        return
+    at = [other for _, action, other in mods if action in ("at", "near?") and other is not None and other.part in ("elbow", "knee")]
+    if at:
+        yield _joint(at[0], entity), "bend", None
+    elif not any(kind == "state" and action == "right-angle" for kind, action, _ in mods):
+        yield entity, "bend", None
+
+
+def _trunk(entity: Entity) -> Entity:
+    return entity if entity.part == "head" else Entity("torso", "none")
+
+
+def _joint(joint: Entity, limb: Entity) -> Entity:
+    """"bent at the elbow" said of the left arm is the left elbow."""
+    return joint if joint.side in OPPOSITE or limb.side == "none" else Entity(joint.part, limb.side)
+
+
+def _open(entity: Entity, action: str) -> Iterator[Found]:
+    if entity.part in ("elbow", "knee"):
+        yield entity, "straighten" if action == "open" else "bend", None
+    elif entity.side == "both":
+        yield entity, "apart" if action == "open" else "closer", None
+
+
+def _direction(verb: Verb, entity: Entity, action: str, directions: list[str], bending_trunk: bool) -> Iterator[Found]:
+    part = entity.part
+    if action in ("more-bent", "less-bent"):
+        yield entity, "bend" if action == "more-bent" else "straighten", None
+    elif action in ("clockwise", "counterclockwise"):
+        yield entity, "turn-right" if action == "clockwise" else "turn-left", None
+    elif action == "overhead":
+        yield entity, "above", Entity("head", "none")
+    elif bending_trunk or (verb.mode == "lean" and part not in LIMBS):
+        if action in LEAN_OF:
+            yield _trunk(entity) if bending_trunk else entity, LEAN_OF[action], None
+    elif verb.mode in ("turn", "look") and part not in LIMBS:
+        yield from _turned(verb, entity, action)
+    elif action in PLAIN:
+        yield entity, action, None
+    elif action == "out":
+        yield from _out(entity, directions)
+    elif action in ("in", "away"):
+        yield entity, "closer" if action == "in" else "apart", BODY
+    elif action in ("closer", "apart"):
+        yield entity, action, None if entity.side == "both" else BODY
+
+
+def _turned(verb: Verb, entity: Entity, action: str) -> Iterator[Found]:
+    if action in ("left", "right"):
+        yield entity, f"turn-{action}", None
+    elif action == "around" and verb.mode == "turn":
+        yield entity, "turn-around", None
+    elif action in ("out", "in") and entity.side in OPPOSITE:
+        yield entity, f"turn-{entity.side if action == 'out' else OPPOSITE[entity.side]}", None
+    elif entity.part in ("head", "torso", "pelvis") and action in LEAN_OF:
+        yield entity, LEAN_OF[action], None
+
+
+def _out(entity: Entity, directions: list[str]) -> Iterator[Found]:
+    if set(directions) & {"left", "right", "forward", "backward", "apart"}:
+        return
+    if entity.part == "torso":
+        yield entity, "forward", None
+    elif entity.part == "pelvis":
+        yield entity, "backward", None
+    elif entity.part != "head":
+        yield entity, "apart", BODY
+
+
+def _state(verb: Verb, entity: Entity, action: str) -> Iterator[Found]:
+    part = entity.part
+    if action == "straight" and part == "body":
+        yield Entity("torso", "none"), "vertical", None
+    elif action in ("bent", "straight", "right-angle") and part in LIMBS | TRUNK:
+        yield entity, action, None
+    elif action == "vertical" and part == "body":
+        yield Entity("torso", "none"), "vertical", None
+    elif action not in ("bent", "straight", "right-angle"):
+        yield entity, action, None
+
+
+def _relation(verb: Verb, entity: Entity, action: str, other: Entity) -> Iterator[Found]:
+    if verb.mode == "kneel":
+        yield entity, "on-floor", None
+    elif verb.mode == "over-shoulder":
+        if other.side in OPPOSITE:
+            yield Entity("head", "none"), f"turn-{other.side}", None
+    elif action == "at":
+        return
+    elif action == "of":
+        return
+    elif verb.mode in ("turn", "lean", "look", "bend") and action in ("near", "near?"):
+        return
+    elif action == "near?" and other.part == "pelvis":
+        yield entity, "level", other
+    elif other.part == "body" and action in ("near", "near?"):
+        yield entity, "closer", other
+    else:
+        yield entity, "near" if action == "near?" else action, other

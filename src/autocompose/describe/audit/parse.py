@@ -1,0 +1,238 @@
+"""Free English -> claims.
+
+The text is cut into frames: one verb, the parts it speaks of, and what is said about them. A new verb, a new subject,
+a conjunction or punctuation opens the next frame, which inherits what the text leaves out ("raise your left arm, then
+lower it", "turn your torso to the left and your head to the right"). Negated frames and frames about things that are no
+body part give no claim.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from autocompose.describe.audit.claims import CENTRAL_PARTS, Claim
+from autocompose.describe.audit.lexicon import Verb
+from autocompose.describe.audit.meaning import actions_of
+from autocompose.describe.audit.tokens import Entity, Token, tokens
+
+WEAK_RELATIONS = frozenset(("at", "near?", "of"))
+
+
+@dataclass
+class Frame:
+    """One statement: verb, subjects, and modifiers ``(kind, action, reference)`` in text order."""
+
+    verb: Verb | None = None
+    entities: list[Entity] = field(default_factory=list)
+    mods: list[tuple[str, str, Entity | None]] = field(default_factory=list)
+    degree: str | None = None
+    negated: bool = False
+    thing: bool = False
+    pronoun: bool = False
+    joined: bool = False
+
+    @property
+    def empty(self) -> bool:
+        """Nothing was said yet."""
+        return not (self.verb or self.entities or self.mods or self.negated or self.thing or self.pronoun)
+
+
+def parse(text: str) -> list[Claim]:
+    """The claims of a text in text order, without repetitions.
+
+    >>> [str(c) for c in parse("kick your left foot out in front of you")]
+    ['left foot: forward']
+    """
+    reader = _Reader()
+    for token in tokens(text):
+        reader.read(token)
+    reader.close()
+    return _distinct(reader.claims)
+
+
+class _Reader:
+    """Reads tokens one by one; ``claims`` grows whenever a frame closes."""
+
+    def __init__(self) -> None:
+        self.claims: list[Claim] = []
+        self.frame = Frame()
+        self.subjects: list[Entity] | None = None  # None: the last subject was no body part, or there was none
+        self.verb: Verb | None = None
+        self.last_part = ""
+        self.last_side = ""
+        self.relation: str | None = None
+        self.after_and = False
+        self.after_with = False
+        self.det = False
+
+    def read(self, token: Token) -> None:
+        """Take the next token."""
+        handler = getattr(self, f"_on_{token.kind}", None)
+        if handler is not None:
+            handler(token)
+        if token.kind not in ("det", "degree", "word"):
+            self.after_and = token.kind == "and"
+            self.after_with = token.kind == "with"
+            if token.kind not in ("rel", "side"):
+                self.relation = None
+
+    def close(self, joined: bool = False, negated: bool = False) -> None:
+        """Finish the frame: emit its claims and remember what the next one may inherit."""
+        frame, self.frame = self.frame, Frame(joined=joined, negated=negated)
+        if frame.empty or frame.negated:
+            if frame.entities:
+                self._remember(frame.entities)
+            return
+        if frame.thing:
+            self.subjects, self.verb = None, None
+            return
+        self.claims += self._claims(frame)
+
+    def _claims(self, frame: Frame) -> list[Claim]:
+        own_verb = frame.verb
+        entities = frame.entities or self._implied(frame)
+        if frame.verb is None and (frame.joined or not frame.entities):
+            frame.verb = self.verb
+        found = [
+            Claim(entity.part, entity.side, action, other.part if other else None, other.side if other else "none", frame.degree)
+            for entity in entities
+            for entity, action, other in actions_of(frame.verb, own_verb is not None, entity, frame.mods)
+        ]
+        if frame.entities or frame.pronoun:
+            self._remember(entities)
+        self.verb = frame.verb
+        return found
+
+    def _implied(self, frame: Frame) -> list[Entity]:
+        """The parts of a frame that names none."""
+        verb = frame.verb
+        references = [e for kind, action, e in frame.mods if e is not None and (action == "at" or (verb and verb.mode == "kneel"))]
+        if verb is not None and verb.mode == "kneel":
+            return references or [Entity("knee", "both")]
+        if frame.pronoun or (verb is not None and verb.passive and self.subjects):
+            return self.subjects or []
+        if verb is not None and verb.part and not any(e.part in ("elbow", "knee") for e in references):
+            return [Entity(verb.part, "both" if verb.part == "shoulder" else "none")]
+        if verb is None and self.subjects is None and any(a == "vertical" for _, a, _ in frame.mods):
+            return [Entity("torso", "none")]
+        return self.subjects or []
+
+    def _remember(self, entities: list[Entity]) -> None:
+        if entities:
+            self.subjects = entities
+            self.last_part = entities[-1].part
+            if entities[-1].side in ("left", "right"):
+                self.last_side = entities[-1].side
+
+    def _resolve(self, entity: Entity) -> Entity:
+        """Fill in "the right one" and "the other arm"."""
+        known = self.frame.entities[-1] if self.frame.entities else None
+        part = entity.part or (known.part if known else self.last_part)
+        side = entity.side
+        if side == "other":
+            last = known.side if known and known.side in ("left", "right") else self.last_side
+            side = {"left": "right", "right": "left"}.get(last, "none")
+        return Entity(part, "none" if part in CENTRAL_PARTS else side)
+
+    # One method per token kind.
+
+    def _on_entity(self, token: Token) -> None:
+        entity, frame = self._resolve(token.value), self.frame
+        if not entity.part:
+            return
+        if self.relation is not None:
+            frame.mods.append(("rel", self.relation, entity))
+            self.last_part = self.last_part or entity.part
+        elif self.after_and and frame.mods and frame.mods[-1][2] is not None and not frame.verb:
+            self._subject(entity, joined=True)
+        elif not frame.entities and not frame.pronoun and not frame.thing and not (self.after_and and frame.mods):
+            frame.entities.append(entity)
+        elif frame.verb is not None and frame.verb.mode == "touch" and not frame.mods and not self.after_with:
+            frame.mods.append(("rel", "near", entity))
+        elif self.after_with and frame.verb is not None and frame.verb.mode == "touch":
+            frame.mods = [("rel", "near", e) for e in frame.entities]
+            frame.entities = [entity]
+        elif self.after_and and frame.entities and not frame.mods:
+            frame.entities.append(entity)
+        else:
+            self._subject(entity, joined=self.after_and)
+
+    def _subject(self, entity: Entity, joined: bool) -> None:
+        self.close(joined=joined)
+        self.frame.entities.append(entity)
+
+    def _on_level(self, token: Token) -> None:
+        self.frame.mods.append(("rel", "level", self._resolve(token.value)))
+
+    def _on_verb(self, token: Token) -> None:
+        frame, verb = self.frame, token.value
+        if frame.verb is None and not frame.mods:
+            frame.verb = verb
+        elif frame.verb is not None and not frame.mods and not frame.entities and frame.verb.mode == "move" and not frame.verb.does:
+            frame.verb = verb  # "keep bending", "do a quarter turn"
+        elif frame.negated and not frame.entities:
+            frame.verb = verb
+        else:
+            self.close(joined=self.after_and)
+            self.frame.verb = verb
+
+    def _on_dir(self, token: Token) -> None:
+        self.frame.mods.append(("dir", token.value, None))
+
+    def _on_state(self, token: Token) -> None:
+        self.frame.mods.append(("state", token.value, None))
+
+    def _on_rel(self, token: Token) -> None:
+        self.relation = token.value
+
+    def _on_degree(self, token: Token) -> None:
+        self.frame.degree = self.frame.degree or token.value
+
+    def _on_neg(self, token: Token) -> None:
+        self.close(negated=True)
+
+    def _on_pron(self, token: Token) -> None:
+        frame = self.frame
+        if self.relation is not None or frame.entities:
+            return
+        if frame.mods and frame.verb is None:
+            self.close()
+        self.frame.pronoun = True
+
+    def _on_thing(self, token: Token) -> None:
+        if self.relation is None and not self.frame.entities and not self.frame.pronoun:
+            self.frame.thing = True
+
+    def _on_comma(self, token: Token) -> None:
+        self.close(joined=True)
+
+    def _on_break(self, token: Token) -> None:
+        self.close()
+
+    def _on_with(self, token: Token) -> None:
+        frame = self.frame
+        if frame.entities and not (frame.verb is not None and frame.verb.mode == "touch"):
+            self.close()
+
+    def _on_end(self, token: Token) -> None:
+        self.close()
+        self.verb = None
+
+
+def _distinct(claims: list[Claim]) -> list[Claim]:
+    """Drop repetitions, claims without a side beside the same one with a side, and "to the body" beside "together"."""
+    kept: list[Claim] = []
+    for claim in claims:
+        same = [k for k in kept if replace(k, degree=None) == replace(claim, degree=None)]
+        if not same:
+            kept.append(claim)
+        elif claim.degree and not same[0].degree:
+            kept[kept.index(same[0])] = claim
+    keys = {(c.part, c.action, c.side) for c in kept}
+    plain = {(c.part, c.action, c.side) for c in kept if c.other is None}
+    return [
+        c
+        for c in kept
+        if not (c.side == "none" and any((c.part, c.action, s) in keys for s in ("left", "right", "both")))
+        and not (c.other == "body" and (c.part, c.action, c.side) in plain)
+    ]

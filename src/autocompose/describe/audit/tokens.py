@@ -1,0 +1,251 @@
+"""Text -> tokens with a meaning.
+
+Kinds: ``part`` and ``side`` (joined to ``entity``), ``verb``, ``dir``, ``state``, ``rel`` (needs an entity after it),
+``degree``, ``neg``, ``pron``, ``det``, ``and``, ``with``, ``break`` (a new statement begins), ``end`` (sentence ends),
+``level`` (an entity used as a height: "head level"), ``thing`` (a noun that is no body part), ``word`` (anything else).
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache, lru_cache
+from typing import Any, NamedTuple
+
+from autocompose.describe.audit import lexicon as lex
+from autocompose.describe.audit.claims import CENTRAL_PARTS
+
+WORD = re.compile(r"[a-z]+|\d+|[.!?;\n]+|[,:()\u2014\u2013]|-")
+
+
+class Token(NamedTuple):
+    """One meaning found in the text, with the words it came from."""
+
+    kind: str
+    value: Any
+    words: str
+
+
+class Entity(NamedTuple):
+    """A body part as mentioned; ``part`` is "" for "the right one", ``side`` may be ``other``."""
+
+    part: str
+    side: str
+
+
+Meaning = tuple[str, Any]
+
+
+def inflect(base: str) -> list[str]:
+    """The forms of a verb: regular unless ``IRREGULAR`` lists them."""
+    if base in lex.IRREGULAR:
+        return [base, *lex.IRREGULAR[base].split()]
+    if base.endswith("e"):
+        return [base, base + "s", base + "d", base[:-1] + "ing"]
+    third = base + ("es" if base.endswith(("ch", "sh", "ss", "x")) else "s")
+    return [base, third, base + "ed", base + "ing"]
+
+
+def _is_passive(base: str, form: str) -> bool:
+    return form != base and (form.endswith("ed") or form in lex.PASSIVE)
+
+
+def _phrases() -> dict[str, Meaning]:
+    found: dict[str, Meaning] = {}
+
+    def add(phrases: str, kind: str, value: Any) -> None:
+        for phrase in phrases.split("|"):
+            found[phrase] = (kind, value)
+
+    add(lex.NEUTRAL, "word", None)
+    add(lex.DETERMINERS, "det", None)
+    for bases, verb in lex.VERBS.items():
+        for base in bases.split():
+            for form in inflect(base):
+                found[form] = ("verb", verb._replace(passive=_is_passive(base, form)))
+    for phrase, verb in lex.VERB_PHRASES.items():
+        found[phrase] = ("verb", verb)
+    for kind, table in (("dir", lex.DIRECTIONS), ("state", lex.STATES), ("rel", lex.RELATIONS), ("degree", lex.DEGREES)):
+        for value, phrases in table.items():
+            add(phrases, kind, value)
+    for part, words in lex.PARTS.items():
+        single, *multi = words.split("|")
+        for phrase in [*single.split(), *multi]:
+            found[phrase] = ("part", (part, phrase.split()[-1] in lex.PLURALS))
+    for word, side in lex.SIDES.items():
+        found[word] = ("side", side)
+    add(lex.NEGATIONS, "neg", None)
+    add(lex.HARD_BREAKS, "break", None)
+    add(lex.PRONOUNS, "pron", None)
+    found |= {"and": ("and", None), "or": ("and", None), "with": ("with", None)}
+    return found
+
+
+@cache
+def _trie() -> dict[str, list[tuple[tuple[str, ...], Meaning]]]:
+    """First word -> its phrases, longest first."""
+    table: dict[str, list[tuple[tuple[str, ...], Meaning]]] = {}
+    for phrase, meaning in _phrases().items():
+        words = tuple(phrase.split())
+        table.setdefault(words[0], []).append((words, meaning))
+    for options in table.values():
+        options.sort(key=lambda option: -len(option[0]))
+    return table
+
+
+@cache
+def _vocabulary() -> frozenset[str]:
+    return frozenset(word for phrase in _phrases() for word in phrase.split() if len(word) >= 4)
+
+
+@lru_cache(maxsize=65536)
+def correct(word: str) -> str:
+    """Undo one typing slip in a word of the vocabulary: letters exchanged, or one letter missing or too many.
+
+    The first letter must be right and a missing or extra letter needs a word of five letters: "night" is not "right".
+    """
+    if word in _vocabulary() or word in _trie() or len(word) < 4:
+        return word
+    for i in range(1, len(word) - 1):
+        swapped = word[:i] + word[i + 1] + word[i] + word[i + 2 :]
+        if swapped in _vocabulary():
+            return swapped
+    for candidate in sorted(_vocabulary()):
+        if candidate[0] == word[0] and min(len(candidate), len(word)) >= 4 and max(len(candidate), len(word)) >= 5:
+            longer, shorter = sorted((candidate, word), key=len, reverse=True)
+            if len(longer) == len(shorter) + 1 and _drops_to(longer, shorter):
+                return candidate
+    return word
+
+
+def _drops_to(longer: str, shorter: str) -> bool:
+    return any(longer[:i] + longer[i + 1 :] == shorter for i in range(1, len(longer)))
+
+
+def words_of(text: str) -> list[str]:
+    """Lower-case words and punctuation; "don't" becomes "dont", "person's" becomes "person", hyphens part words."""
+    text = text.lower().replace("\u2019", "'").replace("n't", "nt").replace("'s", "").replace("'re", " are")
+    return [correct(w) if w.isalpha() else w for w in WORD.findall(text) if w != "-"]
+
+
+def tokens(text: str) -> list[Token]:
+    """Tokens of a text, sides and parts already joined to entities."""
+    return _join(_lex(words_of(text)))
+
+
+_PUNCTUATION = {",": "comma", ":": "comma", "(": "comma", ")": "comma", "\u2014": "comma", "\u2013": "comma"}
+
+
+def _lex(words: list[str]) -> list[Token]:
+    found: list[Token] = []
+    trie, i = _trie(), 0
+    while i < len(words):
+        word = words[i]
+        if not word.isalnum():
+            found.append(Token(_PUNCTUATION.get(word, "end"), None, word))
+            i += 1
+            continue
+        for phrase, (kind, value) in trie.get(word, ()):
+            n = len(phrase)
+            if n == 1 or tuple(words[i : i + n]) == phrase:
+                break
+        else:
+            phrase, kind, value, n = (word,), "word", None, 1
+            if found and found[-1].kind == "det" and not _noun_follows(words, i, trie):
+                kind = "thing"
+        found.append(_disambiguate(Token(kind, value, " ".join(phrase)), found, words[i + n : i + n + 2]))
+        i += n
+    return found
+
+
+def _noun_follows(words: list[str], i: int, trie: dict[str, Any]) -> bool:
+    """An unknown word before a body part ("the supporting leg", "your slightly raised arm") is an adjective."""
+    return any(
+        (option := trie.get(word)) and option[-1][1][0] in ("part", "side") for word in words[i + 1 : i + 3]
+    )
+
+
+_SWITCHES = frozenset(("det", "side", "rel"))
+
+
+def _disambiguate(token: Token, before: list[Token], after: list[str]) -> Token:
+    """Words with two meanings: "lower" (verb, comparative, "lower leg"), "back", "face", "round", "part", "close"."""
+    last = before[-1].kind if before else ""
+    noun_place = last in _SWITCHES
+    if token.words == "lower":
+        follows = bool(after) and (after[0] in _OBJECT_STARTS or after[0] in _part_words())
+        return token if follows else Token("dir", "down", "lower")
+    if token.words.startswith("lower ") and token.kind == "part" and not noun_place:
+        return Token("verb", _phrases_cached()["lower"][1], "lower")
+    if token.words == "back" and last == "det":
+        adjective = bool(after) and after[0] in _part_words()
+        return Token("word", None, "back") if adjective else Token("part", ("torso", False), "back")
+    if token.words == "face" and noun_place:
+        return Token("part", ("head", False), "face")
+    if token.words in ("step", "part", "look", "round", "open", "close", "set", "rest", "point") and last == "det":
+        return Token("word", None, token.words)
+    return token
+
+
+_OBJECT_STARTS = frozenset("the your his her their my both left right each it them this one ur".split())
+
+
+@cache
+def _part_words() -> frozenset[str]:
+    return frozenset(p.split()[0] for p, (kind, _) in _phrases().items() if kind in ("part",))
+
+
+@cache
+def _phrases_cached() -> dict[str, Meaning]:
+    return _phrases()
+
+
+def _join(found: list[Token]) -> list[Token]:
+    """Join sides with the parts they belong to; the rest stays."""
+    joined: list[Token] = []
+    i = 0
+    while i < len(found):
+        kind = found[i].kind
+        if kind == "part":
+            token, i = _entity("", found, i, i)
+        elif kind == "side":
+            token, i = _sided(found, i, joined)
+        else:
+            token, i = found[i], i + 1
+        joined.append(token)
+    return joined
+
+
+def _sided(found: list[Token], i: int, before: list[Token]) -> tuple[Token, int]:
+    """An entity ("both of your arms", "left and right hand", "the right one") or a direction ("turn left")."""
+    side, j = found[i].value, i + 1
+    while j < len(found):
+        kinds = [t.kind for t in found[j : j + 3]]
+        if kinds[:2] == ["and", "side"] or kinds == ["and", "det", "side"]:
+            j += kinds.index("side")
+            side = "both" if found[j].value != side else side
+        elif not (found[j].words in _FILLERS or (kinds[0] == "det" and side in ("both", "other"))):
+            break
+        j += 1
+    if j < len(found) and found[j].kind == "part":
+        return _entity(side, found, i, j)
+    side = found[i].value
+    if i + 1 < len(found) and found[i + 1].words == "one":
+        return Token("entity", Entity("", side), f"{found[i].words} one"), i + 2
+    if side in ("both", "other") or (before and before[-1].kind == "det"):
+        return Token("entity", Entity("", side), found[i].words), i + 1
+    return Token("dir", side, found[i].words), i + 1
+
+
+_FILLERS = frozenset("of whole entire still extended raised bent straight outstretched".split())
+
+
+def _entity(side: str, found: list[Token], i: int, j: int) -> tuple[Token, int]:
+    part, plural = found[j].value
+    if part in CENTRAL_PARTS or part == "weight":
+        side = "none"
+    elif not side:
+        side = "both" if plural else "none"
+    words = " ".join(t.words for t in found[i : j + 1])
+    if j + 1 < len(found) and (found[j + 1].words in lex.LEVEL_WORDS):
+        return Token("level", Entity(part, side), f"{words} {found[j + 1].words}"), j + 2
+    return Token("entity", Entity(part, side), words), j + 1
