@@ -8,7 +8,7 @@ generator and nothing else, so a seed decides them. Colours are sRGB, 0 to 1.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 import numpy as np
@@ -62,7 +62,7 @@ class Backdrop:
 class Look:
     """What a cluster of cubes shares."""
 
-    phenotype: Phenotype = Phenotype()
+    phenotype: Phenotype = field(default_factory=Phenotype)
     outfit: Outfit = Outfit()
     backdrop: Backdrop = Backdrop()
 
@@ -93,11 +93,29 @@ class Shot:
     place: tuple[float, float] = (0.0, 0.0)
 
 
-_SKIN = ((0.93, 0.77, 0.68), (0.87, 0.68, 0.57), (0.79, 0.58, 0.45), (0.65, 0.45, 0.33), (0.48, 0.32, 0.24), (0.35, 0.23, 0.18))  # fmt: skip
-_HAIR = ((0.09, 0.07, 0.06), (0.16, 0.11, 0.08), (0.30, 0.19, 0.12), (0.45, 0.30, 0.18), (0.70, 0.55, 0.34), (0.55, 0.54, 0.53), (0.42, 0.18, 0.10))  # fmt: skip
-_SHIRT = ((0.86, 0.86, 0.84), (0.15, 0.34, 0.56), (0.70, 0.18, 0.18), (0.14, 0.46, 0.40), (0.90, 0.66, 0.20), (0.33, 0.24, 0.48), (0.30, 0.32, 0.35), (0.85, 0.46, 0.42), (0.46, 0.62, 0.76), (0.42, 0.55, 0.28))  # fmt: skip
-_BOTTOMS = ((0.12, 0.13, 0.16), (0.18, 0.22, 0.34), (0.36, 0.37, 0.40), (0.28, 0.16, 0.22), (0.16, 0.28, 0.28), (0.55, 0.52, 0.48))  # fmt: skip
-_SHOES = ((0.90, 0.90, 0.88), (0.15, 0.15, 0.16), (0.75, 0.30, 0.20), (0.30, 0.45, 0.62), (0.62, 0.62, 0.60))
+_SKIN: tuple[Colour, ...] = (
+    (0.93, 0.77, 0.68), (0.87, 0.68, 0.57), (0.79, 0.58, 0.45), (0.65, 0.45, 0.33), (0.53, 0.37, 0.29),
+    (0.43, 0.30, 0.24),
+)  # fmt: skip
+_HAIR: tuple[Colour, ...] = (
+    (0.09, 0.07, 0.06), (0.16, 0.11, 0.08), (0.30, 0.19, 0.12), (0.45, 0.30, 0.18), (0.70, 0.55, 0.34),
+    (0.55, 0.54, 0.53), (0.42, 0.18, 0.10),
+)  # fmt: skip
+_SHIRT: tuple[Colour, ...] = (
+    (0.86, 0.86, 0.84), (0.15, 0.34, 0.56), (0.70, 0.18, 0.18), (0.14, 0.46, 0.40), (0.90, 0.66, 0.20),
+    (0.33, 0.24, 0.48), (0.30, 0.32, 0.35), (0.85, 0.46, 0.42), (0.46, 0.62, 0.76), (0.42, 0.55, 0.28),
+)  # fmt: skip
+_BOTTOMS: tuple[Colour, ...] = (
+    (0.12, 0.13, 0.16), (0.18, 0.22, 0.34), (0.36, 0.37, 0.40), (0.28, 0.16, 0.22), (0.16, 0.28, 0.28),
+    (0.55, 0.52, 0.48),
+)  # fmt: skip
+_SHOES: tuple[Colour, ...] = (
+    (0.90, 0.90, 0.88),
+    (0.15, 0.15, 0.16),
+    (0.75, 0.30, 0.20),
+    (0.30, 0.45, 0.62),
+    (0.62, 0.62, 0.60),
+)
 # scenery -> (floor colours, background colours)
 _PALETTE: dict[Scenery, tuple[tuple[Colour, ...], tuple[Colour, ...]]] = {
     Scenery.STUDIO: (
@@ -113,7 +131,9 @@ _PALETTE: dict[Scenery, tuple[tuple[Colour, ...], tuple[Colour, ...]]] = {
     Scenery.GYM: (
         ((0.30, 0.38, 0.48), (0.34, 0.36, 0.38), (0.32, 0.44, 0.38)), ((0.76, 0.76, 0.74), (0.66, 0.68, 0.72))
     ),
-    Scenery.MEADOW: (((0.36, 0.47, 0.20), (0.42, 0.50, 0.26), (0.46, 0.47, 0.25)), ((0.50, 0.68, 0.88), (0.66, 0.75, 0.84))),
+    Scenery.MEADOW: (
+        ((0.36, 0.47, 0.20), (0.42, 0.50, 0.26), (0.46, 0.47, 0.25)), ((0.50, 0.68, 0.88), (0.66, 0.75, 0.84))
+    ),
     Scenery.BEACH: (((0.82, 0.73, 0.56), (0.76, 0.69, 0.58)), ((0.48, 0.68, 0.86), (0.72, 0.78, 0.84))),
 }  # fmt: skip
 
@@ -171,7 +191,7 @@ def draw_shot(rng: np.random.Generator) -> Shot:
         elevation=float(rng.uniform(30, 70)),
         key=float(rng.uniform(0.35, 0.65)),
         warmth=float(rng.uniform(-0.3, 0.7)),
-        exposure=float(rng.uniform(0.88, 1.1)),
+        exposure=float(rng.uniform(1.0, 1.3)),
         camera_yaw=float(rng.uniform(-8, 8)),
         camera_height=float(rng.uniform(0.9, 1.7)),
         distance=float(rng.uniform(3.6, 6.0)),
@@ -182,5 +202,5 @@ def draw_shot(rng: np.random.Generator) -> Shot:
 
 
 def _pick(rng: np.random.Generator, palette: Sequence[Colour], spread: float = 0.04) -> Colour:
-    red, green, blue = np.clip(palette[rng.integers(len(palette))] + rng.uniform(-spread, spread, 3), 0.02, 0.97)
+    red, green, blue = np.clip(palette[int(rng.integers(len(palette)))] + rng.uniform(-spread, spread, 3), 0.02, 0.97)
     return float(red), float(green), float(blue)

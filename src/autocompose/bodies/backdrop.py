@@ -12,6 +12,7 @@ from autocompose.bodies.appearance import Backdrop, Scenery
 from autocompose.bodies.clothing import linear
 
 _OPEN_AIR = (Scenery.MEADOW, Scenery.BEACH)
+_PALE = np.array([0.80, 0.86, 0.92], np.float32)  # the sky at the horizon
 
 
 def paint_backdrop(
@@ -37,8 +38,8 @@ def paint_backdrop(
     rest = np.flatnonzero(~on_floor)
     colours[rest] = _behind(backdrop, origin, rays[rest], place)
     if backdrop.scenery in _OPEN_AIR:  # haze hides the horizon
-        haze = np.clip(length[hit] / 60, 0, 0.8)[:, None]
-        colours[hit] = colours[hit] * (1 - haze) + linear(backdrop.back) * 0.9 * haze
+        haze = np.clip(length[hit] / 150, 0, 0.6)[:, None]
+        colours[hit] = colours[hit] * (1 - haze) + 0.6 * _PALE * haze
     return colours, points, hit
 
 
@@ -99,7 +100,7 @@ def _behind(backdrop: Backdrop, origin: np.ndarray, rays: np.ndarray, place: tup
     rise = rays[:, 1] / np.linalg.norm(rays, axis=1)
     if backdrop.scenery in _OPEN_AIR:
         pale = np.exp(-np.clip(rise, 0, None) * 6)[:, None]
-        sky = base * (1 - pale) + np.array([0.80, 0.86, 0.92], np.float32) * pale
+        sky = base * (1 - pale) + _PALE * pale
         around = np.arctan2(rays[:, 0], -rays[:, 2]) + 0.2 * place[0]
         if backdrop.scenery is Scenery.MEADOW:
             top = 0.035 + 0.02 * _noise(around * 9, around * 0) + 0.008 * _noise(around * 70, around * 0)

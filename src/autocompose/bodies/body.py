@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from autocompose.bodies.clothing import dress
+from autocompose.bodies.clothing import dress, neighbour_mean
 from autocompose.bodies.skeleton import COCO17, SMPL22, SMPL22_PARENTS, mirror_joints
 from autocompose.core.errors import DependencyError, PoseError
 
@@ -108,16 +108,21 @@ class Body:
     """
 
     faces: np.ndarray = field(init=False)  # (F, 3) vertex indices, outward normals by the right-hand rule
-    canonical: np.ndarray = field(init=False, default_factory=lambda: np.zeros((0, 3)))  # (V, 3) places, see clothing
+    canonical: np.ndarray = field(init=False)  # (V, 3) places on the body, see ``clothing``
 
     def __post_init__(self) -> None:
         self._anny = _load_anny()
         self.faces = self._anny.faces.numpy().astype(np.int32)
+        self.neighbour_mean = neighbour_mean(self.faces, len(self._anny.template_vertices))  # sparse (V, V)
         self._weights, self._twists = _skin(self._anny)
         self._keypoints = _coco_regressor(self._anny)
         self._shape = lru_cache(maxsize=64)(self._build_shape)
-        self.canonical = self.pose(np.zeros((1, 22, 3))).on_floor().vertices[0]
-        self._shape.cache_clear()  # the shapes from here on are dressed, which takes the canonical places
+        self._naked = np.zeros((0, 3), np.float32)
+        tpose = np.zeros((1, 22, 3))
+        self._naked = self.pose(tpose).on_floor().vertices[0]
+        floor = self._naked[0, 1] - self.pose(tpose).vertices[0, 0, 1]
+        self._shape.cache_clear()  # shapes from here on are dressed, which takes the places on the naked body
+        self.canonical = self.pose(tpose).vertices[0] + np.array([0, floor, 0], np.float32)
 
     def pose(
         self,
@@ -192,8 +197,8 @@ class Body:
         heads = heads.numpy() @ _SCENE_FROM_ANNY.T
         to_tpose, joints = _to_tpose(dict(zip(self._anny.bone_labels, heads, strict=True)), self._twists)
         coco = np.einsum("kv,vt,vi->kti", self._keypoints, self._weights, _homogeneous(vertices), optimize=True)
-        if len(self.canonical):
-            vertices = dress(vertices, self.faces, self.canonical)
+        if len(self._naked):
+            vertices = dress(vertices, self.faces, self._naked)
         return _Shape(_homogeneous(vertices), joints, to_tpose, coco)
 
 

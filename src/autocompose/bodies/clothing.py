@@ -2,36 +2,57 @@
 
 ``dress`` turns the naked mesh into a dressed one (loose shirt and trousers, shoes instead of toes, hair with some
 thickness); ``paint`` gives the colour at points of its surface. Places are ``Body.canonical`` coordinates: metres on
-the default body in the T-pose, x to the body's left, y up from the floor, z forward.
+the default dressed body in the T-pose, x to the body's left, y up from the bare foot's sole, z forward.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
     from autocompose.bodies.appearance import Outfit
 
-_SMOOTHING_ROUNDS = 12
+_SMOOTHING_ROUNDS = 24
 
 
 def dress(vertices: np.ndarray, faces: np.ndarray, canonical: np.ndarray) -> np.ndarray:
-    """Smooth and inflate ``(V, 3)`` rest vertices where clothes, shoes and hair lie; hands and face stay."""
-    from scipy.sparse import coo_matrix
+    """Smooth and inflate ``(V, 3)`` rest vertices where clothes, shoes and hair lie; hands and face stay.
 
-    count = len(vertices)
-    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-    edges = np.concatenate([edges, edges[:, ::-1]])
-    links = coo_matrix((np.ones(len(edges)), (edges[:, 0], edges[:, 1])), shape=(count, count)).tocsr()
-    links.data[:] = 1.0
-    degree = np.asarray(links.sum(1))
+    :param canonical: ``(V, 3)`` places on the naked default body.
+    """
     softness, thickness = _softness(canonical)[:, None], _thickness(canonical)[:, None]
+    links = neighbour_mean(faces, len(vertices), _toes(canonical))
     dressed = np.array(vertices, float)
     for _ in range(_SMOOTHING_ROUNDS):
-        dressed += softness * (links @ dressed / degree - dressed)
+        dressed += softness * (links @ dressed - dressed)
     return dressed + thickness * vertex_normals(dressed, faces)
+
+
+def neighbour_mean(faces: np.ndarray, count: int, extra: np.ndarray | None = None) -> Any:
+    """Sparse ``(V, V)`` matrix that takes each vertex to the mean of its neighbours.
+
+    :param extra: ``(E, 2)`` further pairs to be treated as neighbours.
+    """
+    from scipy.sparse import coo_matrix, diags
+
+    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
+    if extra is not None:
+        edges = np.concatenate([edges, extra])
+    edges = np.concatenate([edges, edges[:, ::-1]])
+    links = coo_matrix((np.ones(len(edges), np.float32), (edges[:, 0], edges[:, 1])), shape=(count, count)).tocsr()
+    links.data[:] = 1
+    return diags((1 / np.maximum(np.asarray(links.sum(1)).ravel(), 1)).astype(np.float32)) @ links
+
+
+def _toes(canonical: np.ndarray) -> np.ndarray:
+    """Pairs ``(E, 2)`` of vertices of one forefoot that lie close: smoothing over them melts the toes together."""
+    from scipy.spatial import cKDTree
+
+    forefoot = np.flatnonzero((canonical[:, 1] < 0.09) & (canonical[:, 2] > 0.12))
+    pairs = cKDTree(canonical[forefoot]).query_pairs(0.02, output_type="ndarray")
+    return forefoot[pairs]
 
 
 def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
@@ -50,7 +71,9 @@ def paint(places: np.ndarray, outfit: Outfit) -> np.ndarray:
     x, y, z = np.abs(places[:, 0]), places[:, 1], places[:, 2]
     colour = np.tile(linear(outfit.skin), (len(places), 1))
     _paint_face(colour, x, y, z, outfit)
-    colour[_above_hairline(x, y, z, outfit.hairline) > 0] = linear(outfit.hair)
+    hair = _above_hairline(x, y, z, outfit.hairline) > 0
+    strands = 1 + 0.08 * np.sin(230 * places[hair, 0] + 5 * np.sin(40 * y[hair]))
+    colour[hair] = linear(outfit.hair) * strands[:, None].astype(np.float32)
     colour[(y < 0.88) & (y > 0.80 - 0.68 * outfit.leg)] = linear(outfit.bottoms)
     colour[(y >= 0.88) & (y < _HEM)] = linear(outfit.bottoms)
     sleeve = 0.19 + 0.53 * outfit.sleeve
@@ -66,9 +89,10 @@ def linear(colour: tuple[float, float, float] | np.ndarray) -> np.ndarray:
     return np.asarray(colour, np.float32) ** np.float32(2.2)
 
 
-_HEM, _NECKLINE, _SHOE_TOP, _SOLE = 0.99, 1.575, 0.09, 0.018
+_HEM, _NECKLINE, _SHOE_TOP, _SOLE = 1.05, 1.575, 0.09, 0.004
+_IRIS = (0.16, 0.11, 0.08)
 _SOCKS = (0.90, 0.90, 0.88)
-_EYE = (0.0335, 1.728, 0.155)
+_EYE, _EYE_RADIUS = (0.0313, 1.7261, 0.1575), 0.0166
 
 
 def _ramp(value: np.ndarray, start: float, end: float) -> np.ndarray:
@@ -82,7 +106,8 @@ def _softness(c: np.ndarray) -> np.ndarray:
     x, y = np.abs(c[:, 0]), c[:, 1]
     trunk = _ramp(y, 0.75, 0.85) * _ramp(y, 1.56, 1.50) * _ramp(x, 0.32, 0.20)
     shoes = _ramp(y, 0.11, 0.07)
-    return np.maximum(0.5 * trunk, 0.6 * shoes)
+    chest = _ramp(y, 1.20, 1.28) * _ramp(y, 1.46, 1.40) * _ramp(x, 0.2, 0.15)
+    return np.maximum(0.5 * trunk + 0.4 * chest, 0.35 * shoes)
 
 
 def _thickness(c: np.ndarray) -> np.ndarray:
@@ -90,7 +115,7 @@ def _thickness(c: np.ndarray) -> np.ndarray:
     x, y, z = np.abs(c[:, 0]), c[:, 1], c[:, 2]
     shirt = 0.007 * _ramp(y, _NECKLINE + 0.01, _NECKLINE - 0.03) * _ramp(x, 0.7, 0.4) * _ramp(y, 0.9, 1.0)
     legs = 0.004 * _ramp(y, 1.0, 0.9) * _ramp(y, 0.1, 0.2)
-    shoes = 0.010 * _ramp(y, 0.10, 0.07)
+    shoes = 0.012 * _ramp(y, 0.10, 0.07)
     hair = 0.016 * _ramp(_above_hairline(x, y, z, 0.5), -0.004, 0.02)
     return shirt + legs + shoes + hair
 
@@ -113,3 +138,7 @@ def _paint_face(colour: np.ndarray, x: np.ndarray, y: np.ndarray, z: np.ndarray,
     colour[lips] *= np.array([0.85, 0.55, 0.55], np.float32)
     brows = front & (np.abs(y - 1.752 + 4 * (x - 0.032) ** 2) < 0.004) & (np.abs(x - 0.032) < 0.02)
     colour[brows] = 0.5 * colour[brows] + 0.5 * linear(outfit.hair)
+    across = np.hypot(x - _EYE[0], y - _EYE[1])
+    ball = np.sqrt(across**2 + (z - _EYE[2]) ** 2) < _EYE_RADIUS + 0.0004
+    colour[ball & front] = linear(_SOCKS)
+    colour[ball & front & (across < 0.0065)] = linear(_IRIS)

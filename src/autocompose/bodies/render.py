@@ -15,13 +15,14 @@ import numpy as np
 from autocompose.bodies.appearance import Look, Shot
 from autocompose.bodies.backdrop import paint_backdrop
 from autocompose.bodies.body import Body
-from autocompose.bodies.clothing import paint, vertex_normals
+from autocompose.bodies.clothing import linear, paint, vertex_normals
 from autocompose.bodies.raster import rasterise
 
 _SAMPLES = 2  # per pixel and axis
 _SKY, _LAMP = 20, 8  # directions
+_LIGHT_SMOOTHING = 2  # rounds over the mesh, against the grain of the shadow maps
 _CELL = 0.04  # metres, of the shadow maps
-_FLOOR_CELLS, _FLOOR_REACH = 48, 1.5  # grid of floor light, half its side in metres
+_FLOOR_CELLS, _FLOOR_REACH = 64, 2.0  # grid of floor light, half its side in metres
 
 
 def render(body: Body, vertices: np.ndarray, look: Look, shot: Shot, size: int) -> np.ndarray:
@@ -36,6 +37,8 @@ def render(body: Body, vertices: np.ndarray, look: Look, shot: Shot, size: int) 
     samples, triangles, weights = rasterise(view.corners, view.depth, body.faces, side)
     normals = vertex_normals(vertices, body.faces)
     light, floor_light = _illuminate(vertices, normals, shot, look)
+    for _ in range(_LIGHT_SMOOTHING):
+        light = body.neighbour_mean @ light
     corners = body.faces[triangles]
     at_samples = np.einsum("nk,nkd->nd", weights, np.concatenate([body.canonical, light], 1)[corners])
     picture = np.empty((side * side, 3), np.float32)
@@ -136,16 +139,19 @@ def _illuminate(vertices: np.ndarray, normals: np.ndarray, shot: Shot, look: Loo
     middle = (vertices.max(0) + vertices.min(0)) / 2
     steps = (np.arange(_FLOOR_CELLS) + 0.5) * (2 * _FLOOR_REACH / _FLOOR_CELLS) - _FLOOR_REACH
     floor = np.stack(np.broadcast_arrays(steps[:, None], 0.0, steps[None, :]), -1).reshape(-1, 3)
-    seen = _visibility(vertices - middle, np.concatenate([vertices, floor]) - middle, directions)
+    seen = _visibility(
+        vertices - middle, np.concatenate([vertices + 0.5 * _CELL * normals, floor]) - middle, directions
+    )
     count = len(vertices)
     facing = np.maximum(normals @ directions.T.astype(np.float32), 0)
     light = (facing * seen[:, :count].T) @ colours.astype(np.float32)
     # what the floor throws back, less of it close to the floor
     bounce = np.clip(0.5 - 0.5 * normals[:, 1], 0, 1) * np.clip(0.35 + vertices[:, 1], 0, 1)
-    light += bounce[:, None] * (0.30 * np.float32(look.backdrop.floor) + 0.05)
+    light += bounce[:, None] * (0.30 * linear(look.backdrop.floor) + 0.05)
     level = directions[:, 1] * colours.mean(1)
     floor_light = (level @ seen[:, count:] / level.sum()).reshape(_FLOOR_CELLS, _FLOOR_CELLS)
-    return light, _blur(floor_light)
+    edge = np.clip((_FLOOR_REACH - np.abs(steps)) * 2, 0, 1)  # shadows end before the square does
+    return light, 1 - (1 - _blur(floor_light)) * edge[:, None] * edge
 
 
 def _visibility(blockers: np.ndarray, points: np.ndarray, directions: np.ndarray) -> np.ndarray:
