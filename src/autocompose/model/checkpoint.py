@@ -14,8 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor, nn
 
 import autocompose
@@ -23,6 +22,7 @@ from autocompose.core.errors import CheckpointError, missing_file
 from autocompose.core.log import track
 from autocompose.core.store import file_hash, read_json, write_bytes, write_json
 from autocompose.corpus.pixels import decode
+from autocompose.model.archive import read_safetensors
 from autocompose.model.combiner import Combiner, ElementwiseSum
 from autocompose.model.encoder import Encoder, EncoderConfig
 
@@ -127,17 +127,6 @@ def load_model(folder: Path) -> Model:
     for prefix, module in (("encoder.", encoder.clip), ("composer.", composer)):
         fit(module, {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}, str(weights))
     return Model(encoder.eval(), composer.eval(), info.get("card", {}))
-
-
-def read_safetensors(path: Path) -> dict[str, Tensor]:
-    """All tensors of a file.
-
-    :raises CheckpointError: truncated or not a safetensors file.
-    """
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: not a complete safetensors file ({error})") from None
 
 
 def fit(module: nn.Module, state: dict[str, Tensor], origin: str) -> None:

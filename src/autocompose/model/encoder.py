@@ -170,17 +170,17 @@ class Encoder(nn.Module):
         clip = self.clip
         if not _is_causal(clip):
             missing = self.context_length - tokens.shape[1]
-            return clip.encode_text(nn.functional.pad(self._rows(tokens), (0, missing))).float()
+            return clip.encode_text(nn.functional.pad(self.rows(tokens), (0, missing))).float()
         length = tokens.shape[1]
-        states = clip.token_embedding(self._rows(tokens)) + clip.positional_embedding[:length]
+        states = clip.token_embedding(self.rows(tokens)) + clip.positional_embedding[:length]
         states = clip.transformer(states, attn_mask=clip.attn_mask[:length, :length])
         ends = states[torch.arange(len(states), device=states.device), tokens.argmax(-1)]
         projection = clip.text_projection
         ends = clip.ln_final(ends)
         return (projection(ends) if isinstance(projection, nn.Linear) else ends @ projection).float()
 
-    def _rows(self, tokens: Tensor) -> Tensor:
-        """Rows of the token embedding."""
+    def rows(self, tokens: Tensor) -> Tensor:
+        """Rows of the token embedding that CLIP token ids stand for."""
         if self._vocabulary is None:
             return tokens
         rows = torch.searchsorted(self._vocabulary, tokens).clamp_(max=len(self._vocabulary) - 1)
@@ -202,13 +202,13 @@ class Encoder(nn.Module):
         new = Encoder(self.config.model_copy(update={"vocabulary": tuple(ids)}))
         state = self.clip.state_dict()
         old = state["token_embedding.weight"]
-        rows = self._rows(torch.tensor([*ids, 0], device=self.device))
+        rows = self.rows(torch.tensor([*ids, 0], device=self.device))
         table = old[rows].clone()
         table[-1] = old.mean(0)
         if self._vocabulary is not None:
             table[rows == len(self._vocabulary)] = old.mean(0)
         new.clip.load_state_dict({**state, "token_embedding.weight": table})
-        return new.to(self.device)
+        return new.to(self.device).train(self.training)
 
     def fingerprint(self) -> str:
         """SHA-256 of configuration and weights: equal fingerprints give equal features."""
