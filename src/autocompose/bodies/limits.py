@@ -1,0 +1,150 @@
+"""Anatomical degrees of freedom: a pose as 29 named angles with the range of healthy joints, and the way to rotations.
+
+All angles are degrees, 0 = standing upright, arms hanging, palms to the thighs. Ranges follow the usual goniometry
+tables (AAOS normal ranges), a little narrowed because they are combined here.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.spatial.transform import Rotation
+
+from autocompose.bodies.skeleton import SMPL22
+
+# name: (lowest, highest)
+TRUNK: dict[str, tuple[float, float]] = {
+    "pitch": (-95, 100),  # whole body tips forward (+), about the pelvis
+    "roll": (-90, 90),  # whole body tips to its own left (+)
+    "hinge": (-25, 80),  # pelvis and trunk tip forward over the hips; the legs stay where they are
+    "bend": (-30, 55),  # spine curls forward
+    "lean": (-35, 35),  # spine bends to the own left
+    "twist": (-45, 45),  # shoulders turn to the own left against the pelvis
+    "nod": (-45, 45),  # chin down
+    "tilt": (-30, 30),  # head to the own left shoulder
+    "turn": (-60, 60),  # face to the own left
+}
+ARM: dict[str, tuple[float, float]] = {
+    "raise": (0, 175),  # upper arm away from hanging
+    "plane": (-70, 125),  # in which direction: 0 sideways, 90 forward, negative backward
+    "roll": (-80, 90),  # upper arm turned outward (+) about itself
+    "elbow": (0, 145),
+    "wrist": (-20, 85),  # back of the hand towards the forearm (+)
+}
+LEG: dict[str, tuple[float, float]] = {
+    "flex": (-30, 145),  # thigh forward, seen from an upright trunk
+    "abduct": (-20, 55),  # thigh outward
+    "rotate": (-35, 65),  # knee and toes outward
+    "knee": (0, 148),
+    "ankle": (-45, 30),  # toes up (+)
+}
+SIDES = ("left", "right")
+LIMITS: dict[str, tuple[float, float]] = {
+    **TRUNK,
+    **{f"{side}_arm_{name}": limit for side in SIDES for name, limit in ARM.items()},
+    **{f"{side}_leg_{name}": limit for side in SIDES for name, limit in LEG.items()},
+}
+ANGLES: tuple[str, ...] = tuple(LIMITS)
+INDEX = {name: i for i, name in enumerate(ANGLES)}
+_LOW, _HIGH = (np.array([limit[i] for limit in LIMITS.values()], float) for i in (0, 1))
+_J = {name: i for i, name in enumerate(SMPL22)}
+_SPINE = (("spine1", 0.3), ("spine2", 0.35), ("spine3", 0.35))
+_NECK = (("neck", 0.5), ("head", 0.5))
+COLLAR_SHARE = 0.3  # of the raise above 60 degrees: the shoulder blade turns with the arm
+HIP_FLEXION = 130.0  # between thigh and pelvis
+BACKWARD_REACH = 60.0  # an upper arm behind the body cannot be raised further than this
+
+
+def clip(angles: np.ndarray) -> np.ndarray:
+    """Move angles ``(N, 29)`` into their ranges, including those that hold between angles.
+
+    An arm behind the body rises less; hip flexion counts from the pelvis, so a hinged pelvis leaves less of it; a
+    straight knee stretches the hamstrings and stops hip flexion near 95 degrees.
+    """
+    angles = np.clip(angles, _LOW, _HIGH)
+    for side in SIDES:
+        lift, plane = INDEX[f"{side}_arm_raise"], INDEX[f"{side}_arm_plane"]
+        behind = np.clip(-angles[:, plane] / 60, 0, 1)
+        angles[:, lift] = np.minimum(angles[:, lift], 175 + behind * (BACKWARD_REACH - 175))
+        flex, knee = INDEX[f"{side}_leg_flex"], INDEX[f"{side}_leg_knee"]
+        reach = np.minimum(95 + 0.6 * angles[:, knee], HIP_FLEXION) - angles[:, INDEX["hinge"]]
+        angles[:, flex] = np.clip(angles[:, flex], LEG["flex"][0], reach)
+    return angles
+
+
+def within(angles: np.ndarray) -> np.ndarray:
+    """``(N,)`` bool: ``clip`` would change nothing."""
+    return (np.abs(clip(angles) - angles) < 1e-9).all(axis=1)
+
+
+def mirror_angles(angles: np.ndarray) -> np.ndarray:
+    """Exchange left and right of poses ``(N, 29)``."""
+    result = angles[:, [INDEX[_other_side(name)] for name in ANGLES]]
+    for name in ("roll", "lean", "twist", "tilt", "turn"):
+        result[:, INDEX[name]] *= -1
+    return result
+
+
+def _other_side(name: str) -> str:
+    side, _, rest = name.partition("_")
+    return {"left": f"right_{rest}", "right": f"left_{rest}"}.get(side, name)
+
+
+def to_rotations(angles: np.ndarray) -> np.ndarray:
+    """Angles -> local rotations.
+
+    :param angles: ``(N, 29)`` degrees in the order of ``ANGLES``.
+    :return: ``(N, 22, 3)`` float64 axis-angle radians in SMPL-22 order, zero = T-pose, scene frame, yaw 0.
+    """
+    value = {name: angles[:, i] for name, i in INDEX.items()}
+    result = np.zeros((len(angles), len(SMPL22), 3))
+    hinge = _turn("x", value["hinge"])
+    result[:, 0] = (_turn("x", value["pitch"]) * _turn("z", -value["roll"]) * hinge).as_rotvec()
+    for chain, names in ((_SPINE, ("bend", "lean", "twist")), (_NECK, ("nod", "tilt", "turn"))):
+        forward, left, turned = (value[name] for name in names)
+        for joint, share in chain:
+            part = _turn("x", share * forward) * _turn("z", -share * left) * _turn("y", share * turned)
+            result[:, _J[joint]] = part.as_rotvec()
+    for side, sign in (("left", 1.0), ("right", -1.0)):
+        arm = {name: value[f"{side}_arm_{name}"] for name in ARM}
+        leg = {name: value[f"{side}_leg_{name}"] for name in LEG}
+        for joint, rotation in {**_arm(side, sign, arm), **_leg(side, sign, leg, hinge)}.items():
+            result[:, _J[joint]] = rotation.as_rotvec()
+    return result
+
+
+def collar_of(arm: Rotation) -> Rotation:
+    """The collar's part of N upper-arm rotations, counted from a hanging arm and seen from the chest."""
+    hanging = np.array([0.0, -1.0, 0.0])
+    upper = arm.apply(hanging)
+    axis = np.cross(hanging, upper)
+    sine = np.linalg.norm(axis, axis=1)
+    lift = np.arctan2(sine, upper @ hanging)
+    share = COLLAR_SHARE * np.maximum(lift - np.radians(60), 0)
+    return Rotation.from_rotvec(axis * (share / np.maximum(sine, 1e-9))[:, None])
+
+
+def _turn(axis: str, degrees: np.ndarray) -> Rotation:
+    return Rotation.from_euler(axis, degrees[:, None], degrees=True)
+
+
+def _arm(side: str, sign: float, arm: dict[str, np.ndarray]) -> dict[str, Rotation]:
+    lift, plane = np.radians(arm["raise"]), np.radians(arm["plane"])
+    axis = np.stack([-np.sin(plane), np.zeros_like(plane), sign * np.cos(plane)], -1)
+    hang = Rotation.from_euler("z", -90 * sign, degrees=True)  # T-pose -> hanging
+    whole = Rotation.from_rotvec(axis * lift[:, None]) * _turn("y", sign * arm["roll"])
+    collar = collar_of(whole)
+    return {
+        f"{side}_collar": collar,
+        f"{side}_shoulder": collar.inv() * whole * hang,
+        f"{side}_elbow": _turn("y", -sign * arm["elbow"]),
+        f"{side}_wrist": _turn("z", sign * arm["wrist"]),
+    }
+
+
+def _leg(side: str, sign: float, leg: dict[str, np.ndarray], hinge: Rotation) -> dict[str, Rotation]:
+    thigh = _turn("x", -leg["flex"]) * _turn("z", sign * leg["abduct"]) * _turn("y", sign * leg["rotate"])
+    return {
+        f"{side}_hip": hinge.inv() * thigh,
+        f"{side}_knee": _turn("x", leg["knee"]),
+        f"{side}_ankle": _turn("x", -leg["ankle"]),
+    }
