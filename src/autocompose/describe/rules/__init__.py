@@ -1,1 +1,6 @@
-"""The rule-based comparative pipeline: two 3D poses in, English texts out."""
+"""Transition descriptions by rules, from 3D poses: measure, bin, select, merge, order, speak (after PoseFix, 2023)."""
+
+from autocompose.describe.rules.options import RuleOptions
+from autocompose.describe.rules.texts import describe, describe_pairs
+
+__all__ = ["RuleOptions", "describe", "describe_pairs"]

@@ -1,13 +1,16 @@
-"""Word banks: phrases per category, read from TOML and split into verb and rest."""
+"""Word banks: phrases per category, read from TOML, inflected for number and determiner."""
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import accumulate
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 from autocompose.core.errors import ConfigError
 
@@ -16,6 +19,7 @@ if sys.version_info >= (3, 11):
 else:  # pragma: no cover
     import tomli as tomllib
 
+T = TypeVar("T")
 BANKS = ("coach", "human", "independent")
 _DOUBLED = {
     "put",
@@ -29,11 +33,13 @@ _DOUBLED = {
     "step",
     "cut",
     "run",
-    "swap",
+    "spin",
     "flip",
-    "fit",
     "hug",
+    "sit",
 }
+_PLURAL_VERBS = {"is": "are", "was": "were", "has": "have"}
+_AGREES = re.compile(r"\{(it )?([a-z]+s)\}")
 _FOLDER = Path(__file__).parent / "banks"
 
 
@@ -50,11 +56,26 @@ def gerund(verb: str) -> str:
     return verb + verb[-1] * (verb in _DOUBLED) + "ing"
 
 
+def agree(template: str, many: bool) -> str:
+    """Inflect ``{is}``, ``{needs}``, ``{it was}`` ... for one part or several.
+
+    >>> agree("{x} {needs} to stay where {it is}", many=True)
+    '{x} need to stay where they are'
+    """
+
+    def inflect(match: re.Match[str]) -> str:
+        pronoun, verb = match.groups()
+        verb = _PLURAL_VERBS.get(verb, verb[:-1]) if many else verb
+        return (("they " if many else "it ") if pronoun else "") + verb
+
+    return _AGREES.sub(inflect, template)
+
+
 @dataclass(frozen=True, slots=True)
 class Phrase:
     """One wording: ``verb + before + {x} + after``.
 
-    :param direct: {x} follows the verb at once, so a pronoun may stand there.
+    :param names_part: the wording contains {x}.
     :param direction: for wordings with a neutral verb, the part after {x} that may be said without the verb.
     """
 
@@ -67,7 +88,7 @@ class Phrase:
 
     @property
     def direct(self) -> bool:
-        """A pronoun may replace the part."""
+        """{x} follows the verb at once, so a pronoun may stand there."""
         return self.names_part and not self.before
 
     def rest(self, x: str) -> str:
@@ -84,7 +105,7 @@ def _phrase(template: str, direction: str = "") -> Phrase:
 
 
 class Wordings:
-    """The phrases of one category, one number (singular or plural) and one determiner."""
+    """The phrases of one category for one number; each template is one group of variants."""
 
     def __init__(self, say: list[list[Phrase]], go: list[list[Phrase]]) -> None:
         self.groups = say + go
@@ -94,62 +115,110 @@ class Wordings:
     def draw(self, rng: Random, direct: bool = False, neutral: bool = False) -> Phrase:
         """A random wording, each template equally likely."""
         groups = self.neutral if neutral else (self.direct if direct and self.direct else self.groups)
-        group = groups[int(rng.random() * len(groups))]
-        return group[int(rng.random() * len(group))]
+        return pick(pick(groups, rng), rng)
+
+
+def pick(items: Sequence[T], rng: Random) -> T:
+    """A random item; much quicker than ``rng.choice``."""
+    return items[int(rng.random() * len(items))]
 
 
 class Bank:
-    """One word bank for one determiner (``your``, ``the`` or ``their``)."""
+    """One word bank for one determiner (``your``, ``the`` or ``their``) and one number (singular or plural part).
 
-    def __init__(self, entries: dict[str, Any], determiner: str) -> None:
-        self.determiner = determiner
-        self._bit: list[str] = entries["bit"]
+    :ivar wordings: category -> imperative phrases.
+    :ivar states: category -> phrases after "is".
+    :ivar clauses: category -> whole clauses without a part.
+    :ivar frames: sentences around a state, with ``{x}`` and ``{state}``.
+    """
+
+    def __init__(self, entries: dict[str, Any], determiner: str, many: bool) -> None:
+        self.determiner, self.many = determiner, many
+        self._bits: list[str] = entries["bit"]
         self._neutral: list[str] = entries.get("neutral", [])
-        self.oblige: list[str] = entries["oblige"]
-        self.one: dict[str, Wordings] = {}
-        self.many: dict[str, Wordings] = {}
-        self.states: dict[str, list[str]] = {}
+        self.frames = [agree(t, many) for t in entries["oblige"]]
+        self.subject_frames = [f for f in self.frames if f.startswith("{x}")]
+        self.wordings: dict[str, Wordings] = {}
+        self.states: dict[str, list[list[str]]] = {}
+        self.clauses: dict[str, list[list[str]]] = {}
         for category, entry in entries.items():
-            if isinstance(entry, dict) and "be" in entry:
-                self.states[category] = [self._fill(t) for t in entry["be"]]
-            elif isinstance(entry, dict):
-                self.one[category] = self._wordings(entry, "")
-                self.many[category] = self._wordings(entry, "_many")
+            if not isinstance(entry, dict) or category in ("plan", "determiners"):
+                continue
+            if "be" in entry:
+                self.states[category] = self._variants(entry, "be")
+            elif "full" in entry:
+                self.clauses[category] = self._variants(entry, "full")
+            else:
+                self.wordings[category] = self._wordings(entry)
 
-    def wordings(self, category: str, many: bool) -> Wordings:
-        """The phrases of a category for one part or for several."""
-        return (self.many if many else self.one)[category]
+    def _wordings(self, entry: dict[str, list[str]]) -> Wordings:
+        say = [[_phrase(t) for t in variants] for variants in self._variants(entry, "say")]
+        go = [
+            [_phrase(f"{verb} {{x}} {t}", t) for t in variants for verb in self._neutral]
+            for variants in self._variants(entry, "go")
+        ]
+        return Wordings(say, go)
 
-    def _fill(self, template: str) -> str:
-        return template.replace("{your}", self.determiner)
-
-    def _wordings(self, entry: dict[str, list[str]], number: str) -> Wordings:
-        say = entry.get(f"say_{self.determiner}", entry.get(f"say{number}", entry.get("say", [])))
-        go = entry.get(f"go{number}", entry.get("go", []))
-        return Wordings(
-            [[_phrase(t) for t in self._bits(template)] for template in say],
-            [
-                [_phrase(f"{verb} {{x}} {t}", t) for t in self._bits(template) for verb in self._neutral]
-                for template in go
-            ],
-        )
-
-    def _bits(self, template: str) -> list[str]:
-        template = self._fill(template)
-        return [template.replace("{bit}", bit) for bit in self._bit] if "{bit}" in template else [template]
+    def _variants(self, entry: dict[str, list[str]], key: str) -> list[list[str]]:
+        """The templates of ``key``, each as the list of its variants with a degree word filled in."""
+        templates = entry.get(f"{key}_{self.determiner}") or entry.get(f"{key}_many" if self.many else key)
+        you = "them" if self.determiner == "their" else "you"
+        result = []
+        for template in templates or entry.get(key, []):
+            filled = agree(template.replace("{your}", self.determiner).replace("{you}", you), self.many)
+            bits = entry.get("bit", self._bits) if "{bit}" in filled else [""]
+            result.append([filled.replace("{bit}", bit) for bit in bits])
+        return result
 
 
-@lru_cache(maxsize=16)
-def load_bank(name: str, determiner: str = "your") -> Bank:
-    """A word bank of this package.
+@dataclass(frozen=True)
+class Plan:
+    """How a bank builds sentences.
 
-    :param name: ``coach``, ``human`` or ``independent``.
+    :param style: ``coach``, ``chat`` or ``observe``; see ``plan``.
+    :param determiners: (word, cumulative probability).
+    :param opener: probability of one of ``openers`` before the first sentence.
+    :param joins: what stands between clauses, equally likely.
+    """
+
+    style: str
+    determiners: tuple[tuple[str, float], ...]
+    openers: tuple[str, ...] = ()
+    opener: float = 0.0
+    joins: tuple[str, ...] = ()
+
+    def determiner(self, rng: Random) -> str:
+        """Draw the determiner of a text."""
+        draw = rng.random() * self.determiners[-1][1]
+        return next(word for word, limit in self.determiners if draw <= limit)
+
+
+@lru_cache(maxsize=32)
+def load_bank(name: str, determiner: str = "your", many: bool = False) -> Bank:
+    """A word bank of this package: ``coach``, ``human`` or ``independent``.
+
     :raises ConfigError: no such bank.
     """
-    return Bank(entries(name), determiner)
+    return Bank(entries(name), determiner, many)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=8)
+def load_plan(name: str) -> Plan:
+    """The sentence plan of a word bank."""
+    bank = entries(name)
+    words = bank["determiners"]
+    determiners = tuple(zip(words, accumulate(words.values()), strict=True))
+    plan = bank["plan"]
+    return Plan(
+        plan["style"],
+        determiners,
+        tuple(plan.get("openers", ())),
+        plan.get("opener", 0.0),
+        tuple(plan.get("joins", ())),
+    )
+
+
+@lru_cache(maxsize=8)
 def entries(name: str) -> dict[str, Any]:
     """The bank's file as a dictionary."""
     if name not in BANKS:

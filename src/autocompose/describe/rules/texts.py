@@ -12,19 +12,20 @@ import numpy as np
 from autocompose.bodies.normalise import yaw_of
 from autocompose.bodies.points import normal_points
 from autocompose.core.errors import PoseError
-from autocompose.describe.rules.bank import load_bank
+from autocompose.describe.rules import plan as plans
+from autocompose.describe.rules.bank import load_plan
 from autocompose.describe.rules.changes import find_changes
 from autocompose.describe.rules.options import RuleOptions
 from autocompose.describe.rules.order import ordered
 from autocompose.describe.rules.pair_codes import pair_measures
-from autocompose.describe.rules.speak import clauses, sentences
+from autocompose.describe.rules.speak import Speaker
 from autocompose.describe.rules.statement import Group, Statement, entity, groups, reverse_sides, symmetry
 from autocompose.describe.rules.tokens import count_tokens
 
 BATCH = 2048
 ATTEMPTS = 6  # draws per text before a near-duplicate is given up
 ALIKE = 0.8  # share of common words (Jaccard) from which two texts count as the same wording
-DETERMINERS = (("your", 0.5), ("the", 0.8), ("their", 1.0))  # cumulative probabilities, from PoseFix
+SHORTEST = 6  # CLIP tokens below which no statement can be said
 
 
 @dataclass
@@ -71,7 +72,7 @@ def describe(
     options = options or RuleOptions()
     if len(joints_a) != len(joints_b):
         raise PoseError(f"pairs: {len(joints_a)} start poses but {len(joints_b)} goal poses")
-    numbers = np.array([_key(k) for k in (keys if keys is not None else range(len(joints_a)))], np.uint64)
+    numbers = np.array([_number(k) for k in (keys if keys is not None else range(len(joints_a)))], np.uint64)
     result: list[Description] = []
     for i in range(0, len(joints_a), BATCH):
         part = slice(i, i + BATCH)
@@ -79,7 +80,7 @@ def describe(
     return result
 
 
-def _key(key: str | int) -> int:
+def _number(key: str | int) -> int:
     if isinstance(key, str):
         return int.from_bytes(blake2b(key.encode(), digest_size=8).digest(), "little")
     return int(key) & (2**64 - 1)
@@ -100,13 +101,13 @@ def _describe_batch(
 
 
 def _wordings(statements: list[Statement], rng: Random, n_texts: int, options: RuleOptions) -> Description:
+    """``n_texts`` different texts: the first tells everything, the others skip at random, every third is simplified."""
     result = Description()
-    if not statements:
-        return result
     words: list[set[str]] = []
-    for i in range(n_texts):
+    for i in range(n_texts if statements else 0):
         for _ in range(ATTEMPTS):
-            text, said, left = _write(statements, rng, options, skip=i > 0, simple=i % 3 == 2)
+            chosen = _skip(statements, rng, options) if i else statements
+            text, said, left = _write(chosen, rng, options, simple=i % 3 == 2)
             these = set(text.lower().replace(",", "").replace(".", "").split())
             if all(len(these & other) < ALIKE * len(these | other) for other in words):
                 result.texts.append(text)
@@ -117,46 +118,40 @@ def _wordings(statements: list[Statement], rng: Random, n_texts: int, options: R
     return result
 
 
-def _write(
-    statements: list[Statement], rng: Random, options: RuleOptions, skip: bool, simple: bool
-) -> tuple[str, list[Statement], list[Statement]]:
-    """One text: select, merge, keep the most important that fit, group, order, speak."""
-    chosen = _skip(statements, rng, options) if skip else statements
-    draw = rng.random()
-    bank = load_bank(options.bank, next(name for name, limit in DETERMINERS if draw < limit))
-    if not simple:
-        chosen = symmetry(entity(chosen, rng), rng)
-    ranked = sorted(reverse_sides(chosen, rng), key=lambda s: -s.weight)
-    size = len(ranked) if options.max_parts is None else options.max_parts
-    if options.max_tokens is not None:
-        size = min(size, options.max_tokens // 6)
-    while True:
-        said = ranked[:size]
-        turn = [s for s in said if s.kind == "turn"]
-        rest = [s for s in said if s.kind != "turn"]
-        blocks = (
-            ordered(groups(rest, rng), rng)
-            if rest and not simple
-            else ordered(groups([], rng) + [Group((s,), "") for s in rest], rng)
-        )
-        parts = [c for g in blocks for c in clauses(g, bank, rng, simple)]
-        text = " ".join(
-            filter(
-                None,
-                [
-                    sentences([c for s in turn for c in clauses(Group((s,), ""), bank, rng, simple)], rng),
-                    sentences(parts, rng),
-                ],
-            )
-        )
-        if options.max_tokens is None or count_tokens(text) <= options.max_tokens or size == 1:
-            return text, said, ranked[size:]
-        size -= 1
-
-
 def _skip(statements: list[Statement], rng: Random, options: RuleOptions) -> list[Statement]:
     """Leave out codes at random, never rare ones; when nothing remains, everything comes back."""
     kept = [
         s for s in statements if s.rare or rng.random() >= (options.skip_single if s.absolute else options.skip_pair)
     ]
     return kept or statements
+
+
+def _write(
+    statements: list[Statement], rng: Random, options: RuleOptions, simple: bool
+) -> tuple[str, list[Statement], list[Statement]]:
+    """Merge, keep the most important statements that fit, and speak: (text, said, left out)."""
+    merged = statements if simple else symmetry(entity(statements, rng), rng)
+    ranked = sorted(reverse_sides(merged, rng), key=lambda s: -s.weight)
+    size = min(len(ranked), options.max_parts or len(ranked))
+    if options.max_tokens is not None:
+        size = max(1, min(size, options.max_tokens // SHORTEST))
+    while True:
+        text = _speak(ranked[:size], rng, options, simple)
+        if options.max_tokens is None or size == 1 or count_tokens(text) <= options.max_tokens:
+            return text, ranked[:size], ranked[size:]
+        size -= 1
+
+
+def _speak(said: list[Statement], rng: Random, options: RuleOptions, simple: bool) -> str:
+    """Group, order, and make sentences; a change of direction of the whole body always comes first."""
+    plan = load_plan(options.bank)
+    speaker = Speaker(options.bank, plan.determiner(rng), rng, simple, plan.style == "observe")
+    turn = [Group((s,), "") for s in said if s.kind == "turn"]
+    rest = [s for s in said if s.kind != "turn"]
+    blocks = [Group((s,), "") for s in rest] if simple else groups(rest, rng)
+    if plan.style == "coach":
+        opening = plans.coach([c for g in turn for c in speaker.clauses(g)], rng)
+        body = plans.coach([c for g in ordered(blocks, rng) for c in speaker.clauses(g)], rng)
+        return f"{opening} {body}".strip()
+    blocks.sort(key=lambda g: -max(s.weight for s in g.statements))
+    return plans.joined([c for g in turn + blocks for c in speaker.clauses(g)], plan, rng)

@@ -6,6 +6,7 @@ import gzip
 import re
 from functools import lru_cache
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 
 from autocompose.core.errors import DependencyError
@@ -39,7 +40,7 @@ def _word_tokens(word: str) -> int:
     ranks = _ranks()
     pieces = [*word[:-1], word[-1] + "</w>"]
     while len(pieces) > 1:
-        rank, at = min((ranks.get(pair, _MERGES), i) for i, pair in enumerate(zip(pieces, pieces[1:], strict=False)))
+        rank, at = min((ranks.get(pair, _MERGES), i) for i, pair in enumerate(pairwise(pieces)))
         if rank == _MERGES:
             break
         pieces[at : at + 2] = [pieces[at] + pieces[at + 1]]
