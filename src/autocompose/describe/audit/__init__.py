@@ -1,1 +1,11 @@
-"""stub"""
+"""Does a text say what the pose really does? Claims are read from free English and judged against 3D joints.
+
+The audit knows nothing of the rule pipeline: neither its word bank nor its code tables. So it can check both.
+"""
+
+from autocompose.describe.audit.claims import Claim
+from autocompose.describe.audit.judge import Judgement, Verdict, judge, judge_pair
+from autocompose.describe.audit.measure import Poses
+from autocompose.describe.audit.parse import parse
+
+__all__ = ["Claim", "Judgement", "Poses", "Verdict", "judge", "judge_pair", "parse"]

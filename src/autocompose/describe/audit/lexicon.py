@@ -34,24 +34,51 @@ PARTS = {
     "upper arm": "upperarm upperarms bicep biceps|upper arm|upper arms",
     "arm": "arm arms",
     "shoulder": "shoulder shoulders collarbone",
-    "foot": "foot feet ankle ankles toe toes heel heels sole soles",
+    "foot": "stance foot feet ankle ankles toe toes heel heels sole soles",
     "shin": "shin shins calf calves|lower leg|lower legs",
     "knee": "knee knees kneecap",
     "thigh": "thigh thighs|upper leg|upper legs",
     "leg": "leg legs",
     "hip": "hip",
-    "pelvis": "hips pelvis waist butt bottom buttocks bum backside buttock rear",
-    "head": "head chin neck face nose gaze eyes eye forehead ear ears chins skull mouth temple",
+    "waist": "waist waistline",
+    "chin": "chin chins",
+    "pelvis": "hips pelvis butt bottom buttocks bum backside buttock rear",
+    "head": "head neck face nose gaze eyes eye forehead ear ears skull mouth temple",
     "torso": "torso trunk chest spine belly stomach abdomen ribs ribcage ribs core midsection|upper body|"
     "upper back|lower back|rib cage|upper torso|shoulder blades|bust|body line",
     "body": "body|whole body|entire body|full body|lower body",
     "weight": "weight|body weight|bodyweight",
 }
+# "stance" speaks about both feet.
 PLURALS = frozenset(
-    "hands wrists fists palms fingers fingertips thumbs knuckles elbows forearms upperarms biceps arms shoulders feet "
-    "ankles toes heels soles shins calves knees thighs legs".split()
+    [
+        "hands",
+        "wrists",
+        "fists",
+        "palms",
+        "fingers",
+        "fingertips",
+        "thumbs",
+        "knuckles",
+        "elbows",
+        "forearms",
+        "upperarms",
+        "biceps",
+        "arms",
+        "shoulders",
+        "feet",
+        "stance",
+        "ankles",
+        "toes",
+        "heels",
+        "soles",
+        "shins",
+        "calves",
+        "knees",
+        "thighs",
+        "legs",
+    ]
 )
-LIMB_SINGLE_HAND = frozenset(("fingers", "toes", "fingertips", "knuckles"))  # plural words of one limb when it has a side
 
 SIDES = {"left": "left", "right": "right", "l": "left", "r": "right", "both": "both", "each": "both", "either": "both",
          "other": "other", "opposite": "other"}  # fmt: skip
@@ -63,7 +90,7 @@ VERBS = {
     "lower drop sink": Verb(does=("down",)),
     "move bring put place take shift slide draw push pull hold keep get make set position have drag point go come "
     "carry hover send guide swing sweep throw press rest leave return pose let adjust reposition start try "
-    "continue begin remain stay help tuck stick thrust transfer": Verb(),
+    "continue begin remain stay help stick thrust transfer": Verb(),
     "kick": Verb(does=("forward",), fallback=True),
     "step lunge stride": Verb(does=("forward",), part="foot", fallback=True),
     "walk": Verb(part="foot"),
@@ -78,6 +105,7 @@ VERBS = {
     "tilt tip cock": Verb("lean", ()),
     "look glance gaze stare": Verb("look", (), "head"),
     "nod": Verb("look", ("lean-forward",), "head", True),
+    "tuck": Verb("look", ("lean-forward",)),
     "touch grab grip clasp grasp": Verb("touch"),
     "squat crouch": Verb(does=("down",), part="body"),
     "sit": Verb(does=("down",), part="pelvis", fallback=True),
@@ -95,22 +123,48 @@ VERBS = {
     "close": Verb(does=("shut",)),
 }
 IRREGULAR = {
-    "bend": "bends bending", "hold": "holds holding held", "keep": "keeps keeping kept", "bring": "brings bringing brought",
+    "bend": "bends bending", "hold": "holds holding held", "keep": "keeps keeping kept",
+    "bring": "brings bringing brought",
     "take": "takes taking took taken", "put": "puts putting", "set": "sets setting", "get": "gets getting got",
-    "make": "makes making made", "go": "goes going went gone", "come": "comes coming came", "throw": "throws throwing thrown",
+    "make": "makes making made", "go": "goes going went gone", "come": "comes coming came",
+    "throw": "throws throwing thrown",
     "rise": "rises rising risen", "sit": "sits sitting sat", "lie": "lies lying", "lay": "lays laying laid",
     "spin": "spins spinning spun", "kneel": "kneels kneeling knelt", "stick": "sticks sticking stuck",
     "spread": "spreads spreading", "swing": "swings swinging swung", "draw": "draws drawing drawn",
     "have": "has having had", "lean": "leans leaning leaned leant", "sink": "sinks sinking sunk", "let": "lets letting",
-    "sweep": "sweeps sweeping swept", "leave": "leaves leaving", "thrust": "thrusts thrusting", "begin": "begins beginning",
+    "sweep": "sweeps sweeping swept", "leave": "leaves leaving", "thrust": "thrusts thrusting",
+    "begin": "begins beginning",
     "stand": "stands standing stood", "lower": "lowers lowering lowered", "squat": "squats squatting squatted",
-    "nod": "nods nodding nodded", "tip": "tips tipping tipped", "hop": "hops hopping hopped", "drop": "drops dropping dropped",
+    "nod": "nods nodding nodded", "tip": "tips tipping tipped", "hop": "hops hopping hopped",
+    "drop": "drops dropping dropped",
     "step": "steps stepping stepped", "shrug": "shrugs shrugging shrugged", "grab": "grabs grabbing grabbed",
-    "grip": "grips gripping gripped", "drag": "drags dragging dragged", "transfer": "transfers transferring transferred",
-    "unbend": "unbends unbending unbent", "send": "sends sending sent", "stay": "stays staying stayed", "part": "parting parted",
+    "grip": "grips gripping gripped", "drag": "drags dragging dragged",
+    "transfer": "transfers transferring transferred",
+    "unbend": "unbends unbending unbent", "send": "sends sending sent", "stay": "stays staying stayed",
+    "part": "parting parted",
     "open": "opens opening opened", "close": "closes closing", "round": "rounds rounding rounded",
 }  # fmt: skip
-PASSIVE = frozenset("held kept brought taken made thrown spun stuck drawn leant swept sent unbent laid spread set put".split())
+PASSIVE = frozenset(
+    [
+        "held",
+        "kept",
+        "brought",
+        "taken",
+        "made",
+        "thrown",
+        "spun",
+        "stuck",
+        "drawn",
+        "leant",
+        "swept",
+        "sent",
+        "unbent",
+        "laid",
+        "spread",
+        "set",
+        "put",
+    ]
+)
 
 VERB_PHRASES = {
     "stand": Verb(does=("stand",), part="body"),
@@ -124,8 +178,10 @@ VERB_PHRASES = {
     "bend over": Verb("bend", ("bend",), "torso"), "bent over": Verb("bend", ("bend",), "torso"),
     "bow down": Verb("bend", ("bend",), "torso"), "hunch over": Verb("bend", ("bend",), "torso"),
     "get down on": Verb("kneel"), "go down on": Verb("kneel"), "drop to": Verb("kneel"), "kneel on": Verb("kneel"),
-    "kneel down on": Verb("kneel"), "kneeling on": Verb("kneel"), "kneel down": Verb("kneel"), "drop onto": Verb("kneel"),
-    "get on": Verb("kneel"), "come down onto": Verb("kneel"), "fall back onto": Verb("kneel"), "fall onto": Verb("kneel"),
+    "kneel down on": Verb("kneel"), "kneeling on": Verb("kneel"), "kneel down": Verb("kneel"),
+    "drop onto": Verb("kneel"),
+    "get on": Verb("kneel"), "come down onto": Verb("kneel"), "fall back onto": Verb("kneel"),
+    "fall onto": Verb("kneel"),
     "look over": Verb("over-shoulder"), "looking over": Verb("over-shoulder"), "glance over": Verb("over-shoulder"),
     "face": Verb("turn", (), "body"), "faces": Verb("turn", (), "body"), "facing": Verb("turn", (), "body"),
     "turn yourself": Verb("turn", (), "body"), "rotate yourself": Verb("turn", (), "body"),
@@ -143,10 +199,12 @@ VERB_PHRASES = {
 }  # fmt: skip
 
 DIRECTIONS = {
-    "up": "up|upward|upwards|higher|high|in the air|into the air|to the ceiling|towards the ceiling|toward the ceiling|"
+    "up": "up|back up|upward|upwards|higher|high|in the air|into the air|to the ceiling|towards the ceiling|"
+    "toward the ceiling|"
     "off the floor|off the ground|to the sky|towards the sky|above you|skyward|skywards|further up|from the floor|"
     "from the ground|too low|not high enough",
-    "down": "down|downward|downwards|low|towards the floor|towards the ground|toward the floor|toward the ground|"
+    "down": "down|back down|downward|downwards|low|towards the floor|towards the ground|toward the floor|"
+    "toward the ground|"
     "by your side|by your sides|at your side|at your sides|by the sides|by his side|by her side|by their side|"
     "by his sides|by her sides|by their sides|at his sides|at her sides|alongside your body|further down|too high|"
     "not low enough",
@@ -172,14 +230,16 @@ DIRECTIONS = {
     "in": "inward|inwards",
     "clockwise": "clockwise",
     "counterclockwise": "counterclockwise|anticlockwise|counter clockwise|anti clockwise",
-    "around": "around|round|180 degrees|all the way around|the other way around|180",
+    "around": "around|180 degrees|all the way around|the other way around|180",
     "closer": "closer|together|nearer|closer together|nearer together|close together|closer to each other|"
     "towards each other|toward each other|nearer to each other|too wide|too far apart|closer to one another|in closer|"
     "side by side|next to each other",
-    "apart": "apart|further apart|farther apart|wider|wide|wide apart|wider apart|away from each other|too close together|"
+    "apart": "apart|further apart|farther apart|wider|wide|wide apart|wider apart|away from each other|"
+    "too close together|"
     "too close|too narrow|farther from each other|further from each other|away from one another",
     "away": "away|further away|farther away",
-    "more-bent": "bent more|more bent|bent further|bent deeper|bent more deeply|not bent enough|too straight|more folded|"
+    "more-bent": "bent more|more bent|bent further|bent deeper|bent more deeply|not bent enough|too straight|"
+    "more folded|"
     "more flexed|bent a bit more|bent a little more|bent slightly more|bent much more|more of a bend|more bend",
     "less-bent": "less bent|bent less|straighter|more straight|too bent|bent too much|not straight enough|less folded|"
     "less flexed|less of a bend|less bend|more extended",
@@ -188,7 +248,8 @@ DIRECTIONS = {
 STATES = {
     "bent": "bent|folded|flexed|fully bent|completely bent|tightly folded",
     "straight": "straight|fully straight|completely straight|straightened out",
-    "right-angle": "90 degrees|at 90 degrees|right angle|right angles|at a right angle|a right angle|bent at 90 degrees|"
+    "right-angle": "90 degrees|at 90 degrees|right angle|right angles|at a right angle|a right angle|"
+    "bent at 90 degrees|"
     "bent at a right angle|90 degree angle|bent to 90 degrees|at a 90 degree angle|bent at a 90 degree angle|"
     "l shape|l shaped|bent at right angles",
     "horizontal": "horizontal|horizontally|parallel to the floor|parallel to the ground|parallel with the floor|"
@@ -196,19 +257,20 @@ STATES = {
     "vertical": "vertical|vertically|upright|perpendicular to the floor|perpendicular to the ground",
     "on-floor": "on the floor|on the ground|to the floor|to the ground|onto the floor|onto the ground|touch the floor|"
     "touch the ground|touches the floor|touches the ground|touching the floor|touching the ground|flat on the floor|"
-    "flat on the ground|against the floor|against the ground|down to the floor|down to the ground|on the mat",
+    "flat on the ground|against the floor|against the ground|on the mat",
     "crossed": "crossed",
-    "shoulder-width": "shoulder width apart|shoulder width|as far apart as the shoulders|as far apart as your shoulders|"
+    "shoulder-width": "shoulder width apart|shoulder width|as far apart as the shoulders|"
+    "as far apart as your shoulders|"
     "at shoulder width|hip width apart",
 }
 RELATIONS = {
     "closer": "closer to|nearer to|closer towards|towards|toward|in towards|in toward|in to|into|closer in to",
     "apart": "away from|farther from|further from|further away from|farther away from|out from|off of|out of",
-    "near": "near|next to|close to|beside|against|on top of|on|onto|upon|touching|by|between|around|in contact with|"
+    "near": "near|next to|close to|beside|against|on top of|on|onto|upon|touching|by|between|in contact with|"
     "resting on",
-    "near?": "to|up to|down to",
+    "near?": "to",
     "level": "level with|level to|in line with|at the height of|to the height of|at the level of|to the level of|"
-    "as high as|even with|up to the level of|up to the height of|at the same height as|on a level with",
+    "as high as|even with|at the same height as|on a level with",
     "above": "above|over|higher than|on top above|straight above",
     "below": "below|under|underneath|beneath|lower than|straight below",
     "in-front": "in front of|directly in front of|across|ahead of|out in front of",
@@ -223,11 +285,12 @@ DEGREES = {
     "just a little|a few degrees|a few centimeters|a few cm|an inch|marginally|gently|by a small amount|lightly|"
     "slight|small|just a touch|a fraction|softly",
     "large": "a lot|much|way|far|significantly|all the way|fully|deeply|completely|as far as you can|considerably|"
-    "a great deal|sharply|quite a bit|strongly|as high as you can|more deeply|deep|tightly|by a large amount|drastically",
+    "a great deal|sharply|quite a bit|strongly|as high as you can|more deeply|deep|tightly|by a large amount|"
+    "drastically",
 }
 NEGATIONS = (
-    "not|dont|do not|never|without|instead of|rather than|avoid|stop|doesnt|isnt|shouldnt|should not|cannot|cant|arent|"
-    "wont|as if|as though|no longer|unlike|not so much|as opposed to|would not|did not|didnt|is not|are not"
+    "not|dont|never|without|instead of|rather than|avoid|stop|doesnt|isnt|shouldnt|cannot|cant|arent|"
+    "wont|as if|as though|no longer|unlike|not so much|as opposed to|didnt"
 )
 HARD_BREAKS = (
     "while|then|but|so that|so|until|till|after|before|where|whereas|such that|in order to|when|as well as to|"
@@ -238,8 +301,9 @@ DETERMINERS = "the|your|his|her|their|my|a|an|this|that|these|those|its|our|ur|s
 # Words that are neither parts nor things: after a determiner they do not make a foreign subject.
 NEUTRAL = (
     "person|man|woman|figure|guy|girl|model|subject|way|same|side|sides|floor|ground|air|position|pose|stance|"
-    "whole|entire|more|most|very|still|also|too|just|even|again|all right|right away|right ahead|right now|that s right|"
-    "thats right|right angle to|what is left|left over|left to|is left|you left|right one is|i mean|each other|"
+    "whole|entire|more|most|very|still|also|too|just|even|again|all right|right away|right ahead|right now|"
+    "that s right|"
+    "thats right|right angle to|what is left|left over|left to|is left|right one is|i mean|each other|"
     "one another|other way|the other way|other direction|opposite direction|him|me|you|yourself|himself|herself|"
     "themselves|should|must|need|needs|ought|to be|is|are|be|being|been|was|were|will|would|can|could|you re|first|"
     "second|last|further|farther|less|enough|angle|line|height|level|inside|amount|degrees|degree|cm|inches|feet away|"

@@ -11,6 +11,8 @@ Mod = tuple[str, str, Entity | None]
 Found = tuple[Entity, str, Entity | None]
 
 BODY = Entity("body", "none")
+HEAD = Entity("head", "none")
+TORSO = Entity("torso", "none")
 JOINT_OF = {"arm": "elbow", "forearm": "elbow", "upper arm": "elbow", "hand": "elbow",
             "leg": "knee", "shin": "knee", "thigh": "knee", "foot": "knee"}  # fmt: skip
 TRUNK = frozenset(("torso", "body", "pelvis"))
@@ -30,6 +32,11 @@ def actions_of(verb: Verb | None, own: bool, entity: Entity, mods: list[Mod]) ->
     :param mods: ``(kind, action, reference)`` in text order.
     """
     verb = verb or Verb()
+    if entity.part == "chin":
+        verb, entity = verb._replace(mode="look", part="head", does=tuple(LEAN_OF.get(d, d) for d in verb.does)), HEAD
+    if verb.mode in ("kneel", "over-shoulder"):
+        yield from _kneel_or_look(verb, entity)
+        return
     if entity.part == "weight":
         yield from _weight(mods)
         return
@@ -41,9 +48,16 @@ def actions_of(verb: Verb | None, own: bool, entity: Entity, mods: list[Mod]) ->
         if kind == "dir":
             yield from _direction(verb, entity, action, directions, bending_trunk)
         elif kind == "state":
-            yield from _state(verb, entity, action)
+            yield from _state(verb, entity, action, mods)
         elif other is not None and verb.mode != "support":
             yield from _relation(verb, entity, action, other)
+
+
+def _kneel_or_look(verb: Verb, entity: Entity) -> Iterator[Found]:
+    if verb.mode == "kneel":
+        yield entity, "on-floor", None
+    elif entity.side in OPPOSITE:
+        yield HEAD, f"turn-{entity.side}", None
 
 
 def _weight(mods: list[Mod]) -> Iterator[Found]:
@@ -63,16 +77,21 @@ def _verb_alone(verb: Verb, entity: Entity, mods: list[Mod], directions: list[st
             yield from _bend(verb, entity, mods, directions)
         elif action in ("open", "shut"):
             yield from _open(entity, action)
-        elif action == "stand":
-            continue
         elif action == "upright":
-            yield Entity("torso", "none"), "vertical", None
-        elif action == "straighten" and entity.part not in BENDABLE | TRUNK:
-            continue
-        elif action == "lean-forward" and verb.mode == "look" and entity.part != "head":
-            continue
-        else:
+            yield TORSO, "vertical", None
+        elif _sensible(action, verb, entity, directions):
             yield entity, action, None
+
+
+def _sensible(action: str, verb: Verb, entity: Entity, directions: list[str]) -> bool:
+    """Whether a verb's own action means anything for the part ("extend your hand" straightens nothing)."""
+    if action == "crossed":
+        return entity.side == "both"
+    if action == "apart":
+        return "out" not in directions
+    if action == "straighten":
+        return entity.part in BENDABLE | TRUNK
+    return action != "stand" and (action != "lean-forward" or verb.mode != "look" or entity.part == "head")
 
 
 def _bend(verb: Verb, entity: Entity, mods: list[Mod], directions: list[str]) -> Iterator[Found]:
@@ -80,7 +99,11 @@ def _bend(verb: Verb, entity: Entity, mods: list[Mod], directions: list[str]) ->
         if not {"left", "right", "backward", "forward", "down"} & set(directions):
             yield _trunk(entity), "lean-forward", None
         return
-    at = [other for _, action, other in mods if action in ("at", "near?") and other is not None and other.part in ("elbow", "knee")]
+    at = [
+        other
+        for _, action, other in mods
+        if action in ("at", "near?") and other is not None and other.part in ("elbow", "knee")
+    ]
     if at:
         yield _joint(at[0], entity), "bend", None
     elif not any(kind == "state" and action == "right-angle" for kind, action, _ in mods):
@@ -88,11 +111,11 @@ def _bend(verb: Verb, entity: Entity, mods: list[Mod], directions: list[str]) ->
 
 
 def _trunk(entity: Entity) -> Entity:
-    return entity if entity.part == "head" else Entity("torso", "none")
+    return entity if entity.part == "head" else TORSO
 
 
 def _joint(joint: Entity, limb: Entity) -> Entity:
-    """"bent at the elbow" said of the left arm is the left elbow."""
+    """ "bent at the elbow" said of the left arm is the left elbow."""
     return joint if joint.side in OPPOSITE or limb.side == "none" else Entity(joint.part, limb.side)
 
 
@@ -110,7 +133,7 @@ def _direction(verb: Verb, entity: Entity, action: str, directions: list[str], b
     elif action in ("clockwise", "counterclockwise"):
         yield entity, "turn-right" if action == "clockwise" else "turn-left", None
     elif action == "overhead":
-        yield entity, "above", Entity("head", "none")
+        yield entity, "above", HEAD
     elif bending_trunk or (verb.mode == "lean" and part not in LIMBS):
         if action in LEAN_OF:
             yield _trunk(entity) if bending_trunk else entity, LEAN_OF[action], None
@@ -148,32 +171,31 @@ def _out(entity: Entity, directions: list[str]) -> Iterator[Found]:
         yield entity, "apart", BODY
 
 
-def _state(verb: Verb, entity: Entity, action: str) -> Iterator[Found]:
+def _state(verb: Verb, entity: Entity, action: str, mods: list[Mod]) -> Iterator[Found]:
     part = entity.part
-    if action == "straight" and part == "body":
-        yield Entity("torso", "none"), "vertical", None
-    elif action in ("bent", "straight", "right-angle") and part in LIMBS | TRUNK:
-        yield entity, action, None
-    elif action == "vertical" and part == "body":
-        yield Entity("torso", "none"), "vertical", None
-    elif action not in ("bent", "straight", "right-angle"):
+    if part == "body" and action in ("straight", "vertical"):
+        yield TORSO, "vertical", None
+    elif action in ("bent", "straight", "right-angle"):
+        if (part in LIMBS or part == "torso") and verb.mode != "turn":
+            joint = [
+                other for _, a, other in mods if a == "at" and other is not None and other.part in ("elbow", "knee")
+            ]
+            yield _joint(joint[0], entity) if joint else entity, action, None
+    elif action == "crossed":
+        yield Entity(entity.part, "both"), action, None
+    else:
         yield entity, action, None
 
 
 def _relation(verb: Verb, entity: Entity, action: str, other: Entity) -> Iterator[Found]:
-    if verb.mode == "kneel":
-        yield entity, "on-floor", None
-    elif verb.mode == "over-shoulder":
-        if other.side in OPPOSITE:
-            yield Entity("head", "none"), f"turn-{other.side}", None
-    elif action == "at":
+    waist = other.part == "waist"
+    other = {"waist": Entity("pelvis", "none"), "chin": HEAD}.get(other.part, other)
+    if action in ("at", "of") or (verb.mode in ("turn", "lean", "look", "bend") and action in ("near", "near?")):
         return
-    elif action == "of":
+    if entity.part in TRUNK and action in ("near", "near?"):
         return
-    elif verb.mode in ("turn", "lean", "look", "bend") and action in ("near", "near?"):
-        return
-    elif action == "near?" and other.part == "pelvis":
-        yield entity, "level", other
+    if waist and action == "near?":
+        yield entity, "level", other  # "down to the waist" is a height
     elif other.part == "body" and action in ("near", "near?"):
         yield entity, "closer", other
     else:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from autocompose.describe.audit.claims import CENTRAL_PARTS, Claim
+from autocompose.describe.audit.claims import CENTRAL_PARTS, LIMB_PARTS, Claim
 from autocompose.describe.audit.lexicon import Verb
 from autocompose.describe.audit.meaning import actions_of
 from autocompose.describe.audit.tokens import Entity, Token, tokens
@@ -60,6 +60,7 @@ class _Reader:
         self.verb: Verb | None = None
         self.last_part = ""
         self.last_side = ""
+        self.limb = "-"  # the limb that this sentence speaks of, when it has a side
         self.relation: str | None = None
         self.after_and = False
         self.after_with = False
@@ -94,7 +95,14 @@ class _Reader:
         if frame.verb is None and (frame.joined or not frame.entities):
             frame.verb = self.verb
         found = [
-            Claim(entity.part, entity.side, action, other.part if other else None, other.side if other else "none", frame.degree)
+            Claim(
+                entity.part,
+                entity.side,
+                action,
+                other.part if other else None,
+                other.side if other else "none",
+                frame.degree,
+            )
             for entity in entities
             for entity, action, other in actions_of(frame.verb, own_verb is not None, entity, frame.mods)
         ]
@@ -106,9 +114,9 @@ class _Reader:
     def _implied(self, frame: Frame) -> list[Entity]:
         """The parts of a frame that names none."""
         verb = frame.verb
-        references = [e for kind, action, e in frame.mods if e is not None and (action == "at" or (verb and verb.mode == "kneel"))]
         if verb is not None and verb.mode == "kneel":
-            return references or [Entity("knee", "both")]
+            return [Entity("knee", "both")]
+        references = [other for _, action, other in frame.mods if other is not None and action == "at"]
         if frame.pronoun or (verb is not None and verb.passive and self.subjects):
             return self.subjects or []
         if verb is not None and verb.part and not any(e.part in ("elbow", "knee") for e in references):
@@ -120,9 +128,9 @@ class _Reader:
     def _remember(self, entities: list[Entity]) -> None:
         if entities:
             self.subjects = entities
-            self.last_part = entities[-1].part
-            if entities[-1].side in ("left", "right"):
-                self.last_side = entities[-1].side
+            self.last_part, side = entities[-1].part, entities[-1].side
+            self.last_side = side if side in ("left", "right") else self.last_side
+            self.limb = _limb(self.last_part) if side in ("left", "right") else "-"
 
     def _resolve(self, entity: Entity) -> Entity:
         """Fill in "the right one" and "the other arm"."""
@@ -132,6 +140,10 @@ class _Reader:
         if side == "other":
             last = known.side if known and known.side in ("left", "right") else self.last_side
             side = {"left": "right", "right": "left"}.get(last, "none")
+        elif side == "none" and self.relation is None and self.limb == _limb(part):
+            side = self.last_side  # "bring your right leg down and put your foot flat"
+        if self.relation is None and part == "waist":
+            part = "pelvis"
         return Entity(part, "none" if part in CENTRAL_PARTS else side)
 
     # One method per token kind.
@@ -168,7 +180,13 @@ class _Reader:
         frame, verb = self.frame, token.value
         if frame.verb is None and not frame.mods:
             frame.verb = verb
-        elif frame.verb is not None and not frame.mods and not frame.entities and frame.verb.mode == "move" and not frame.verb.does:
+        elif (
+            frame.verb is not None
+            and not frame.mods
+            and not frame.entities
+            and frame.verb.mode == "move"
+            and not frame.verb.does
+        ):
             frame.verb = verb  # "keep bending", "do a quarter turn"
         elif frame.negated and not frame.entities:
             frame.verb = verb
@@ -216,7 +234,11 @@ class _Reader:
 
     def _on_end(self, token: Token) -> None:
         self.close()
-        self.verb = None
+        self.verb, self.limb = None, "-"
+
+
+def _limb(part: str) -> str:
+    return "arm" if part in LIMB_PARTS[:6] else "leg" if part in LIMB_PARTS else ""
 
 
 def _distinct(claims: list[Claim]) -> list[Claim]:

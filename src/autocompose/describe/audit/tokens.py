@@ -64,7 +64,12 @@ def _phrases() -> dict[str, Meaning]:
                 found[form] = ("verb", verb._replace(passive=_is_passive(base, form)))
     for phrase, verb in lex.VERB_PHRASES.items():
         found[phrase] = ("verb", verb)
-    for kind, table in (("dir", lex.DIRECTIONS), ("state", lex.STATES), ("rel", lex.RELATIONS), ("degree", lex.DEGREES)):
+    for kind, table in (
+        ("dir", lex.DIRECTIONS),
+        ("state", lex.STATES),
+        ("rel", lex.RELATIONS),
+        ("degree", lex.DEGREES),
+    ):
         for value, phrases in table.items():
             add(phrases, kind, value)
     for part, words in lex.PARTS.items():
@@ -144,9 +149,9 @@ def _lex(words: list[str]) -> list[Token]:
             found.append(Token(_PUNCTUATION.get(word, "end"), None, word))
             i += 1
             continue
-        for phrase, (kind, value) in trie.get(word, ()):
-            n = len(phrase)
-            if n == 1 or tuple(words[i : i + n]) == phrase:
+        for phrase, meaning in trie.get(word, ()):
+            n, (kind, value) = len(phrase), meaning
+            if n == 1 or (tuple(words[i : i + n]) == phrase and not _cuts_entity(phrase, words[i + n : i + n + 1])):
                 break
         else:
             phrase, kind, value, n = (word,), "word", None, 1
@@ -159,9 +164,12 @@ def _lex(words: list[str]) -> list[Token]:
 
 def _noun_follows(words: list[str], i: int, trie: dict[str, Any]) -> bool:
     """An unknown word before a body part ("the supporting leg", "your slightly raised arm") is an adjective."""
-    return any(
-        (option := trie.get(word)) and option[-1][1][0] in ("part", "side") for word in words[i + 1 : i + 3]
-    )
+    return any((option := trie.get(word)) and option[-1][1][0] in ("part", "side") for word in words[i + 1 : i + 3])
+
+
+def _cuts_entity(phrase: tuple[str, ...], after: list[str]) -> bool:
+    """ "towards your right" before "foot" is no direction."""
+    return phrase[-1] in ("left", "right") and bool(after) and after[0] in _part_words()
 
 
 _SWITCHES = frozenset(("det", "side", "rel"))
@@ -179,14 +187,16 @@ def _disambiguate(token: Token, before: list[Token], after: list[str]) -> Token:
     if token.words == "back" and last == "det":
         adjective = bool(after) and after[0] in _part_words()
         return Token("word", None, "back") if adjective else Token("part", ("torso", False), "back")
-    if token.words == "face" and noun_place:
-        return Token("part", ("head", False), "face")
+    if token.words == "face" and not noun_place:
+        return Token("verb", lex.VERB_PHRASES["face"], "face")
     if token.words in ("step", "part", "look", "round", "open", "close", "set", "rest", "point") and last == "det":
         return Token("word", None, token.words)
     return token
 
 
-_OBJECT_STARTS = frozenset("the your his her their my both left right each it them this one ur".split())
+_OBJECT_STARTS = frozenset(
+    ["the", "your", "his", "her", "their", "my", "both", "left", "right", "each", "it", "them", "this", "one", "ur"]
+)
 
 
 @cache
@@ -236,7 +246,7 @@ def _sided(found: list[Token], i: int, before: list[Token]) -> tuple[Token, int]
     return Token("dir", side, found[i].words), i + 1
 
 
-_FILLERS = frozenset("of whole entire still extended raised bent straight outstretched".split())
+_FILLERS = frozenset(["of", "whole", "entire", "still", "extended", "raised", "bent", "straight", "outstretched"])
 
 
 def _entity(side: str, found: list[Token], i: int, j: int) -> tuple[Token, int]:
