@@ -57,8 +57,7 @@ def _floor(backdrop: Backdrop, points: np.ndarray, place: tuple[float, float], f
             shade = _tiles(x, z, footprint)
         case Scenery.GYM:
             shade = 1 + 0.10 * _noise(x * 40, z * 40) * _fade(footprint, 0.05)
-            lines = np.minimum(np.abs(x % 4 - 2), np.abs(z % 5 - 2.5)) < 0.03
-            shade = np.where(lines, 1 + 2.0 * _fade(footprint, 0.2), shade)
+            shade = shade + 2.0 * _line(np.minimum(np.abs(x % 4 - 2), np.abs(z % 5 - 2.5)), 0.03, footprint)
         case Scenery.MEADOW:
             blades = _noise(x * 45, z * 20) * _fade(footprint, 0.04)
             shade = (
@@ -82,16 +81,17 @@ def _planks(x: np.ndarray, z: np.ndarray, footprint: np.ndarray) -> np.ndarray:
     board = np.floor(along / 1.8)
     tone = 0.30 * (_hash(row, board) - 0.5) * _fade(footprint, 0.3)
     grain = 0.12 * _noise(along * 3, z * 60) * _fade(footprint, 0.05)
-    gap = (np.abs(z / 0.14 - row - 0.5) > 0.47) | (np.abs(along / 1.8 - board - 0.5) > 0.498)
-    return (1 + tone + grain) * np.where(gap, 1 - 0.55 * _fade(footprint, 0.08), 1)
+    ends = np.minimum(along - 1.8 * board, 1.8 * (board + 1) - along)
+    sides = np.minimum(z - 0.14 * row, 0.14 * (row + 1) - z)
+    return (1 + tone + grain) * (1 - 0.55 * _line(np.minimum(ends, sides), 0.003, footprint))
 
 
 def _tiles(x: np.ndarray, z: np.ndarray, footprint: np.ndarray) -> np.ndarray:
     """Square tiles of 45 cm with a grey joint."""
     i, j = np.floor(x / 0.45), np.floor(z / 0.45)
     tone = 0.10 * (_hash(i, j) - 0.5) * _fade(footprint, 0.5)
-    joint = np.maximum(np.abs(x / 0.45 - i - 0.5), np.abs(z / 0.45 - j - 0.5)) > 0.485
-    return (1 + tone + 0.05 * _noise(x * 6, z * 6)) * np.where(joint, 1 - 0.35 * _fade(footprint, 0.15), 1)
+    edge = 0.45 * (0.5 - np.maximum(np.abs(x / 0.45 - i - 0.5), np.abs(z / 0.45 - j - 0.5)))
+    return (1 + tone + 0.05 * _noise(x * 6, z * 6)) * (1 - 0.35 * _line(edge, 0.006, footprint))
 
 
 def _behind(backdrop: Backdrop, origin: np.ndarray, rays: np.ndarray, place: tuple[float, float]) -> np.ndarray:
@@ -119,6 +119,12 @@ def _behind(backdrop: Backdrop, origin: np.ndarray, rays: np.ndarray, place: tup
     elif backdrop.scenery is Scenery.ROOM:
         wall = np.where((height < 0.10)[:, None], np.float32(0.78), wall)
     return wall
+
+
+def _line(distance: np.ndarray, half_width: float, footprint: np.ndarray) -> np.ndarray:
+    """Share of a pixel covered by a line, given its distance from the line's middle in metres."""
+    thin = np.minimum(1, 2 * half_width / footprint)
+    return thin * np.clip((half_width - distance) / footprint + 0.5 + 0.5 * (1 - thin), 0, 1)
 
 
 def _fade(footprint: np.ndarray, period: float) -> np.ndarray:

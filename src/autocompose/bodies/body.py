@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -100,20 +100,21 @@ class _Shape:
     coco: np.ndarray  # (17, T, 4) keypoints as weighted sums of the transforms' columns
 
 
-@dataclass
 class Body:
     """The body model. Building it reads anny's caches; the very first time it writes them (about a minute).
 
+    Build it once and fork, or once per process: processes that start together wait for each other.
+
+    :ivar faces: ``(F, 3)`` vertex indices, outward normals by the right-hand rule.
+    :ivar canonical: ``(V, 3)`` where each vertex lies on the default dressed body in the T-pose (see ``clothing``).
+    :ivar neighbour_mean: sparse ``(V, V)``, takes each vertex to the mean of its neighbours.
     :raises DependencyError: anny is not installed.
     """
 
-    faces: np.ndarray = field(init=False)  # (F, 3) vertex indices, outward normals by the right-hand rule
-    canonical: np.ndarray = field(init=False)  # (V, 3) places on the body, see ``clothing``
-
-    def __post_init__(self) -> None:
+    def __init__(self) -> None:
         self._anny = _load_anny()
-        self.faces = self._anny.faces.numpy().astype(np.int32)
-        self.neighbour_mean = neighbour_mean(self.faces, len(self._anny.template_vertices))  # sparse (V, V)
+        self.faces: np.ndarray = self._anny.faces.numpy().astype(np.int32)
+        self.neighbour_mean = neighbour_mean(self.faces, len(self._anny.template_vertices))
         self._weights, self._twists = _skin(self._anny)
         self._keypoints = _coco_regressor(self._anny)
         self._shape = lru_cache(maxsize=64)(self._build_shape)
@@ -122,7 +123,7 @@ class Body:
         self._naked = self.pose(tpose).on_floor().vertices[0]
         floor = self._naked[0, 1] - self.pose(tpose).vertices[0, 0, 1]
         self._shape.cache_clear()  # shapes from here on are dressed, which takes the places on the naked body
-        self.canonical = self.pose(tpose).vertices[0] + np.array([0, floor, 0], np.float32)
+        self.canonical: np.ndarray = self.pose(tpose).vertices[0] + np.array([0, floor, 0], np.float32)
 
     def pose(
         self,

@@ -46,8 +46,10 @@ def render(body: Body, vertices: np.ndarray, look: Look, shot: Shot, size: int) 
     empty = np.ones(side * side, bool)
     empty[samples] = False
     picture[empty] = _background(view, look, shot, floor_light, np.flatnonzero(empty), side)
-    picture = picture.reshape(size, _SAMPLES, size, _SAMPLES, 3).mean((1, 3)) * np.float32(shot.exposure)
-    return (255 * np.clip(picture, 0, 1) ** np.float32(1 / 2.2) + 0.5).astype(np.uint8)
+    square = picture.reshape(side, side, 3)
+    steps = range(_SAMPLES)
+    mean = sum(square[i::_SAMPLES, j::_SAMPLES] for i in steps for j in steps) * np.float32(shot.exposure / _SAMPLES**2)
+    return (255 * np.clip(mean, 0, 1) ** np.float32(1 / 2.2) + 0.5).astype(np.uint8)
 
 
 @dataclass(frozen=True)

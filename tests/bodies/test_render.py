@@ -1,0 +1,154 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from autocompose.bodies.appearance import Backdrop, Look, Outfit, Scenery, Shot, draw_look, draw_shot
+from autocompose.bodies.body import Body
+from autocompose.bodies.clothing import neighbour_mean, vertex_normals
+from autocompose.bodies.raster import rasterise
+from autocompose.bodies.render import _frame, render
+from autocompose.bodies.skeleton import SMPL22
+
+J = {name: i for i, name in enumerate(SMPL22)}
+
+
+@pytest.fixture(scope="module")
+def standing(body: Body) -> np.ndarray:
+    rotations = np.zeros((1, 22, 3))
+    rotations[0, J["left_shoulder"]], rotations[0, J["right_shoulder"]] = (0, 0, -1.2), (0, 0, 0.3)
+    return body.pose(rotations).on_floor().vertices[0]
+
+
+def slow_rasterise(corners: np.ndarray, depth: np.ndarray, faces: np.ndarray, size: int) -> np.ndarray:
+    """Nearest front-facing triangle of every sample, or -1, one sample and one triangle at a time."""
+    seen = np.full((size, size), -1)
+    nearest = np.zeros((size, size))
+    for f, (i, j, k) in enumerate(faces):
+        matrix = np.stack([corners[i], corners[j], corners[k]], 1)
+        matrix = np.concatenate([matrix, np.ones((1, 3))])
+        if np.linalg.det(matrix) >= 0:
+            continue
+        for y in range(size):
+            for x in range(size):
+                weights = np.linalg.solve(matrix, [x + 0.5, y + 0.5, 1])
+                near = weights @ (1 / depth[[i, j, k]])
+                if weights.min() >= 0 and near > nearest[y, x]:
+                    seen[y, x], nearest[y, x] = f, near
+    return seen
+
+
+def test_rasteriser_against_one_sample_at_a_time() -> None:
+    rng = np.random.default_rng(0)
+    corners, depth = rng.uniform(-3, 15, (30, 2)), rng.uniform(1, 5, 30)
+    faces = rng.permutation(30).reshape(10, 3)
+    samples, triangles, weights = rasterise(corners, depth, faces, 12)
+    found = np.full(144, -1)
+    found[samples] = triangles
+    expected = slow_rasterise(corners, depth, faces, 12)
+    assert (expected >= 0).sum() > 40
+    np.testing.assert_array_equal(found.reshape(12, 12), expected)
+    np.testing.assert_allclose(weights.sum(1), 1, atol=1e-5)
+    # the weights are perspective-correct: points in space at them project onto the sample's centre
+    space = np.concatenate([corners * depth[:, None], depth[:, None]], 1)
+    hit = np.einsum("nk,nkd->nd", weights, space[faces[triangles]])
+    centre = np.stack([samples % 12, samples // 12], 1) + 0.5
+    np.testing.assert_allclose(hit[:, :2] / hit[:, 2:], centre, atol=1e-3)
+
+
+def test_the_same_arguments_give_the_same_bytes(body: Body, standing: np.ndarray) -> None:
+    look, shot = draw_look(np.random.default_rng(5)), draw_shot(np.random.default_rng(6))
+    first, second = render(body, standing, look, shot, 64), render(body, standing.copy(), look, shot, 64)
+    assert first.shape == (64, 64, 3) and first.dtype == np.uint8
+    np.testing.assert_array_equal(first, second)
+
+
+def figure(body: Body, vertices: np.ndarray, shot: Shot, size: int = 64) -> np.ndarray:
+    """Where the body is: pixels that change when its colours do."""
+    black = Outfit(*[(0.02, 0.02, 0.02)] * 5)
+    white = Outfit(*[(0.97, 0.97, 0.97)] * 5)
+    one, other = (render(body, vertices, Look(outfit=o), shot, size).astype(int) for o in (black, white))
+    return np.abs(one - other).max(2) > 30
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_whole_body_is_in_the_frame_with_a_margin(body: Body, standing: np.ndarray, seed: int) -> None:
+    shot = replace(draw_shot(np.random.default_rng(seed)), margin=0.08)
+    rows, columns = np.nonzero(figure(body, standing, shot))
+    free = int(0.08 * 64) - 1
+    assert min(rows.min(), columns.min(), 63 - rows.max(), 63 - columns.max()) >= free
+    assert max(np.ptp(rows), np.ptp(columns)) > 0.78 * 64
+
+
+def test_left_is_the_persons_own(body: Body, standing: np.ndarray) -> None:
+    """The right arm is out to the side; seen from the front it points to the left edge of the picture."""
+    columns = np.nonzero(figure(body, standing, replace(Shot(), shift=(0, 0))).any(0))[0]
+    heads = np.nonzero(figure(body, standing, Shot())[:10].any(0))[0]
+    middle = heads.mean()
+    assert middle - columns.min() > columns.max() - middle + 8
+
+
+def test_a_symmetric_body_in_symmetric_light_gives_a_symmetric_picture(body: Body) -> None:
+    tpose = body.pose(np.zeros((1, 22, 3))).on_floor().vertices[0]
+    shot = Shot(azimuth=0, key=0.0)
+    picture = render(body, tpose, Look(backdrop=Backdrop(Scenery.STUDIO)), shot, 96).astype(int)
+    assert np.abs(picture - picture[:, ::-1]).mean() < 2.0
+
+
+def test_the_body_darkens_the_floor_below_it_and_nothing_far_away(body: Body, standing: np.ndarray) -> None:
+    shot = Shot(camera_height=1.6, margin=0.25)
+    with_body = render(body, standing, Look(), shot, 96).astype(int)
+    high = render(body, standing + np.array([0, 50, 0], np.float32), Look(), replace(shot, camera_height=51.6), 96)
+    rows, _ = np.nonzero(figure(body, standing, shot, 96))
+    foot = with_body[rows.max() + 1, 30:66].sum(1)
+    assert foot.min() < 0.9 * with_body[rows.max() + 1, [2, -3]].sum(1).mean()
+    np.testing.assert_allclose(with_body[2], high[2], atol=60)
+
+
+def test_light_comes_from_where_the_shot_says(body: Body, standing: np.ndarray) -> None:
+    grey = Look(outfit=Outfit(*[(0.5, 0.5, 0.5)] * 5))
+    shot = Shot(key=0.9, elevation=20, margin=0.05)
+    right, left = (render(body, standing, grey, replace(shot, azimuth=a), 96).astype(int) for a in (80, -80))
+    rows, columns = np.nonzero(figure(body, standing, shot, 96))
+    change = (right - left).sum(2)[rows, columns]
+    middle = np.median(columns[rows < 30])
+    torso = (rows > 30) & (rows < 60)
+    assert change[torso & (columns > middle + 4)].mean() > change[torso & (columns < middle - 4)].mean() + 60
+
+
+@pytest.mark.parametrize("scenery", list(Scenery))
+def test_every_backdrop_fills_the_picture_without_clipping(body: Body, standing: np.ndarray, scenery: Scenery) -> None:
+    picture = render(body, standing, Look(backdrop=Backdrop(scenery)), Shot(), 64)
+    assert picture[0].min() > 12 and (picture == 255).all(2).mean() < 0.2
+    moved = render(body, standing, Look(backdrop=Backdrop(scenery)), Shot(place=(1.3, 0.7)), 64)
+    if scenery is not Scenery.STUDIO:
+        assert (moved != picture).mean() > 0.02
+
+
+def test_normals_point_outwards_and_match_a_loop(body: Body, standing: np.ndarray) -> None:
+    normals = vertex_normals(standing, body.faces)
+    slow = np.zeros((50, 3))
+    for triangle in body.faces:
+        if triangle.min() < 50:
+            a, b, c = standing[triangle].astype(float)
+            for vertex in triangle[triangle < 50]:
+                slow[vertex] += np.cross(b - a, c - a)
+    np.testing.assert_allclose(normals[:50], slow / np.linalg.norm(slow, axis=1, keepdims=True), atol=1e-3)
+    crown = body.canonical[:, 1] > 1.83
+    assert (normals[crown, 1] > 0.5).all()
+
+
+def test_neighbour_mean_against_a_loop() -> None:
+    faces = np.array([[0, 1, 2], [2, 1, 3]])
+    matrix = neighbour_mean(faces, 5, extra=np.array([[0, 3]])).toarray()
+    around = {0: {1, 2, 3}, 1: {0, 2, 3}, 2: {0, 1, 3}, 3: {0, 1, 2}, 4: set()}
+    for vertex, others in around.items():
+        for other in range(5):
+            assert matrix[vertex, other] == pytest.approx(1 / len(others) if other in others else 0)
+
+
+def test_framing_shifts_within_the_free_room(body: Body, standing: np.ndarray) -> None:
+    left = _frame(standing, Shot(shift=(-1, 0)), 200).corners
+    right = _frame(standing, Shot(shift=(1, 0)), 200).corners
+    assert left[:, 0].min() == pytest.approx(0.08 * 200, abs=0.5)
+    assert right[:, 0].max() == pytest.approx(0.92 * 200, abs=0.5)
