@@ -24,6 +24,7 @@ def paint_backdrop(
     :param place: metres by which the pattern is moved under the person. :param pixel: radians that a ray covers.
     :return: linear colours ``(N, 3)``, points on the floor ``(M, 3)``, and the rays ``(M,)`` that meet it.
     """
+    origin = origin.astype(np.float32)
     down = np.minimum(rays[:, 1], -1e-4)
     length = origin[1] / -down
     if backdrop.scenery not in _OPEN_AIR:
@@ -44,9 +45,9 @@ def paint_backdrop(
 
 
 def _floor(backdrop: Backdrop, points: np.ndarray, place: tuple[float, float], footprint: np.ndarray) -> np.ndarray:
-    angle = np.radians(backdrop.turn)
-    x = points[:, 0] * np.cos(angle) - points[:, 2] * np.sin(angle) + place[0]
-    z = points[:, 0] * np.sin(angle) + points[:, 2] * np.cos(angle) + place[1]
+    sin, cos = float(np.sin(np.radians(backdrop.turn))), float(np.cos(np.radians(backdrop.turn)))
+    x = points[:, 0] * cos - points[:, 2] * sin + place[0]
+    z = points[:, 0] * sin + points[:, 2] * cos + place[1]
     base = linear(backdrop.floor)
     match backdrop.scenery:
         case Scenery.STUDIO:
@@ -135,8 +136,8 @@ def _fade(footprint: np.ndarray, period: float) -> np.ndarray:
 def _hash(i: np.ndarray, j: np.ndarray) -> np.ndarray:
     """Pseudo-random number from 0 to 1 for whole numbers ``i, j`` (integer mixing, the same everywhere)."""
     with np.errstate(over="ignore"):
-        h = i.astype(np.int64).astype(np.uint32) * np.uint32(374761393)
-        h = h + j.astype(np.int64).astype(np.uint32) * np.uint32(668265263)
+        h = i.astype(np.int32).view(np.uint32) * np.uint32(374761393)
+        h = h + j.astype(np.int32).view(np.uint32) * np.uint32(668265263)
         h = (h ^ (h >> np.uint32(13))) * np.uint32(1274126177)
     return ((h ^ (h >> np.uint32(16))) & np.uint32(0xFFFFFF)).astype(np.float32) / np.float32(0xFFFFFF)
 
@@ -145,6 +146,7 @@ def _noise(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Smooth value noise from -1 to 1 with period about 1."""
     i, j = np.floor(x), np.floor(y)
     u, v = x - i, y - j
+    i, j = i.astype(np.int32), j.astype(np.int32)
     u, v = u * u * (3 - 2 * u), v * v * (3 - 2 * v)
     top = _hash(i, j) * (1 - u) + _hash(i + 1, j) * u
     bottom = _hash(i, j + 1) * (1 - u) + _hash(i + 1, j + 1) * u

@@ -13,6 +13,7 @@ NEUTRAL_BONES: tuple[float, ...] = (
     0.0, 0.110, 0.110, 0.120, 0.385, 0.385, 0.135, 0.405, 0.405, 0.055, 0.140, 0.140, 0.215, 0.140, 0.140, 0.100,
     0.115, 0.115, 0.260, 0.260, 0.255, 0.255,
 )  # fmt: skip
+SHORTEST_BONE = 1e-3  # metres; below it a bone has no direction
 _HIP_L, _HIP_R, _NECK = SMPL22.index("left_hip"), SMPL22.index("right_hip"), SMPL22.index("neck")
 
 
@@ -28,6 +29,16 @@ def check_joints(joints: np.ndarray, count: int = len(SMPL22), what: str = "join
     if bad.any():
         raise PoseError(f"{what}[{int(bad.argmax())}]: NaN or infinite coordinate ({int(bad.sum())} poses affected)")
     return joints
+
+
+def faults(joints: np.ndarray) -> list[str]:
+    """What is wrong with each SMPL-22 pose ``(N, 22, 3)``; "" for usable ones."""
+    finite = np.isfinite(joints).all(axis=(1, 2))
+    bones = np.linalg.norm(joints[:, 1:] - joints[:, np.array(SMPL22_PARENTS[1:])], axis=2)
+    flat = (bones < SHORTEST_BONE).any(axis=1)
+    return [
+        "NaN coordinate" if not ok else "zero-length bone" if bad else "" for ok, bad in zip(finite, flat, strict=True)
+    ]
 
 
 def centre(joints: np.ndarray) -> np.ndarray:
@@ -63,7 +74,7 @@ def rescale(joints: np.ndarray) -> np.ndarray:
     parents = np.array(SMPL22_PARENTS[1:])
     bones = joints[:, 1:] - joints[:, parents]
     lengths = np.sqrt(np.einsum("njk,njk->nj", bones, bones))
-    short = lengths < 1e-3
+    short = lengths < SHORTEST_BONE
     if short.any():
         row, bone = np.argwhere(short)[0]
         raise PoseError(

@@ -41,15 +41,16 @@ def render(body: Body, vertices: np.ndarray, look: Look, shot: Shot, size: int) 
         light = body.neighbour_mean @ light
     corners = body.faces[triangles]
     at_samples = np.einsum("nk,nkd->nd", weights, np.concatenate([body.canonical, light], 1)[corners])
-    picture = np.empty((side * side, 3), np.float32)
-    picture[samples] = paint(at_samples[:, :3], look.outfit) * at_samples[:, 3:]
+    colours = np.empty((side * side, 3), np.float32)
+    colours[samples] = paint(at_samples[:, :3], look.outfit) * at_samples[:, 3:]
     empty = np.ones(side * side, bool)
     empty[samples] = False
-    picture[empty] = _background(view, look, shot, floor_light, np.flatnonzero(empty), side)
-    square = picture.reshape(side, side, 3)
+    colours[empty] = _background(view, look, shot, floor_light, np.flatnonzero(empty), side)
+    square = colours.reshape(side, side, 3)
     steps = range(_SAMPLES)
     mean = sum(square[i::_SAMPLES, j::_SAMPLES] for i in steps for j in steps) * np.float32(shot.exposure / _SAMPLES**2)
-    return (255 * np.clip(mean, 0, 1) ** np.float32(1 / 2.2) + 0.5).astype(np.uint8)
+    picture: np.ndarray = (255 * np.clip(mean, 0, 1) ** np.float32(1 / 2.2) + 0.5).astype(np.uint8)
+    return picture
 
 
 @dataclass(frozen=True)
@@ -65,9 +66,10 @@ class _View:
 
     def rays(self, samples: np.ndarray, side: int) -> np.ndarray:
         """Directions ``(N, 3)`` through the centres of samples, with length 1 along the view axis."""
-        x = (samples % side + 0.5 - self.centre[0]) / self.focal
-        y = (self.centre[1] - samples // side - 0.5) / self.focal
-        return (x[:, None] * self.axes[0] + y[:, None] * self.axes[1] - self.axes[2]).astype(np.float32)
+        x = ((samples % side + 0.5 - self.centre[0]) / self.focal).astype(np.float32)
+        y = ((self.centre[1] - samples // side - 0.5) / self.focal).astype(np.float32)
+        right, up, back = self.axes.astype(np.float32)
+        return x[:, None] * right + y[:, None] * up - back
 
 
 def _frame(vertices: np.ndarray, shot: Shot, side: int) -> _View:
