@@ -1,0 +1,97 @@
+"""What the known 3D poses say: hints for the grounded mode, and the audit of finished texts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from autocompose.bodies.skeleton import mirror_joints
+from autocompose.corpus.poses import PoseTable
+from autocompose.describe.audit import Poses, Verdict, judge_pair, parse
+from autocompose.describe.mllm.asks import Item
+from autocompose.describe.mllm.settings import Frame
+from autocompose.describe.mllm.sides import COLOUR_WORDS
+
+CHANGES = {
+    "bend": ("more bent", "straighter"),
+    "gap": ("closer to", "farther from"),
+    "side": ("more to the right", "more to the left"),
+    "height": ("lower", "higher"),
+    "depth": ("farther back", "farther forward"),
+}
+"""Words for (negative, positive) levels of the pair codes."""
+MOST_HINTS = 10
+
+
+@dataclass(frozen=True)
+class Audit:
+    """The audit of one text.
+
+    :param checked: claims that the joints can tell about.
+    :param supported, contradicted: how many of them agree or disagree.
+    :param swapped: claims that would hold with left and right exchanged.
+    """
+
+    checked: int
+    supported: int
+    contradicted: int
+    swapped: int
+
+    @property
+    def agreement(self) -> float | None:
+        """Share of the checked claims that are not contradicted; None when nothing could be checked."""
+        return 1 - self.contradicted / self.checked if self.checked else None
+
+
+def joints_of(poses: PoseTable, item: Item, rows: dict[str, int]) -> tuple[Poses, Poses] | None:
+    """Start and goal pose of an item under its edit; None when a pose is unknown."""
+    names = (item.target, item.reference) if item.edit.reverses else (item.reference, item.target)
+    found = [rows[name] for name in names if name in rows]
+    if len(found) < 2 or not np.isfinite(poses.joints[found]).all():
+        return None
+    joints, yaw = poses.joints[found], poses.yaw[found]
+    if item.edit.mirrors:
+        joints, yaw = mirror_joints(joints), -yaw
+    return Poses(joints[:1], yaw[:1]), Poses(joints[1:], yaw[1:])
+
+
+def audit(text: str, poses: tuple[Poses, Poses]) -> Audit:
+    """Read the claims of a text and judge them on a pair of poses."""
+    judged = judge_pair(parse(text), *poses)
+    checked = [j for j in judged if j.verdict is not Verdict.UNCHECKABLE]
+    count = {v: sum(j.verdict is v for j in checked) for v in Verdict}
+    swapped = sum(j.swap for j in checked)
+    return Audit(len(checked), count[Verdict.SUPPORTED], count[Verdict.CONTRADICTED], swapped)
+
+
+def hints(poses: PoseTable, item: Item, rows: dict[str, int], frame: Frame) -> tuple[str, ...]:
+    """The largest measured changes of a pair in the words of a frame, at most ``MOST_HINTS``; () when unknown.
+
+    Directions that are sides are left out in the colour frame, where left and right have no meaning for the model.
+    """
+    from autocompose.describe.rules.pair_codes import PAIR_CODES, pair_codes
+
+    names = (item.target, item.reference) if item.edit.reverses else (item.reference, item.target)
+    found = [rows[name] for name in names if name in rows]
+    if len(found) < 2 or not np.isfinite(poses.joints[found]).all():
+        return ()
+    joints = mirror_joints(poses.joints[found]) if item.edit.mirrors else poses.joints[found]
+    levels = pair_codes(joints[:1], joints[1:])[0]
+    lines: list[str] = []
+    for row in np.argsort(-np.abs(levels), kind="stable"):
+        code, level = PAIR_CODES[row], int(levels[row])
+        if level == 0 or len(lines) == MOST_HINTS:
+            break
+        if code.kind == "side" and frame is Frame.COLOUR:
+            continue
+        where = ""
+        if code.kind == "gap":
+            where = " the body" if code.points[-1] == "torso" else " the other"
+        subject = code.subject.replace("_", " ")
+        if frame is Frame.COLOUR:
+            for colour, side in COLOUR_WORDS.items():
+                subject = subject.replace(side, colour)
+        much = "much " if abs(level) >= 2 else ""
+        lines.append(f"{subject}: {much}{CHANGES[code.kind][level > 0]}{where}")
+    return tuple(lines)

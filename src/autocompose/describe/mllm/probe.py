@@ -1,0 +1,68 @@
+"""What does a server do with a JSON schema? Asked once per (server, model), remembered in the journal."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from autocompose.core.errors import AnnotationError
+from autocompose.describe.mllm.asks import Answer, Ask, Dialect, Fault, FaultKind, SchemaMode
+
+LETTERS = "bcdfghjklmnpqrstvwxz"
+LADDER = (SchemaMode.ENFORCED, SchemaMode.OBJECT, SchemaMode.PLAIN)
+
+
+def probe_ask(model: str, temperature: float | None) -> tuple[Ask, str]:
+    """A question whose only legal answer is a random word that does not stand in the prompt."""
+    word = "".join(secrets.choice(LETTERS) for _ in range(8))
+    schema = {"type": "object", "properties": {"word": {"type": "string", "enum": [word]}}, "required": ["word"]}
+    system = "You answer with one JSON object that has the single key word."
+    return Ask("probe", system, ("Name any word.",), schema, model, 60, temperature), word
+
+
+async def probe(
+    ask_once: Callable[[Ask, Dialect], Awaitable[Answer]], model: str, temperature: float | None
+) -> Dialect:
+    """Find the dialect of a server.
+
+    A schema that is refused leads to ``json_object``, then to no format at all; a refused ``max_tokens`` to
+    ``max_completion_tokens``; a refused temperature to none.
+
+    :param ask_once: sends one question; its transport faults are its own business.
+    :raises AnnotationError: even the plainest question is refused.
+    """
+    dialect, words = Dialect(), ""
+    for _ in range(len(LADDER) + 2):
+        ask, word = probe_ask(model, temperature)
+        try:
+            answer = await ask_once(ask, dialect)
+        except Fault as fault:
+            if fault.kind is not FaultKind.ITEM_FAILED:
+                raise
+            words, simpler = fault.message, _simpler(dialect, fault.message)
+            if simpler is None:
+                break
+            dialect = simpler
+            continue
+        if dialect.schema is SchemaMode.ENFORCED and not _holds(answer.raw, word):
+            return replace(dialect, schema=SchemaMode.IGNORED)
+        return dialect
+    raise AnnotationError(f"the server refuses even a plain question to {model}: {words}")
+
+
+def _simpler(dialect: Dialect, words: str) -> Dialect | None:
+    if "max_completion_tokens" in words and dialect.limit_field == "max_tokens":
+        return replace(dialect, limit_field="max_completion_tokens")
+    if "temperature" in words and dialect.temperature:
+        return replace(dialect, temperature=False)
+    step = LADDER.index(dialect.schema) + 1
+    return replace(dialect, schema=LADDER[step]) if step < len(LADDER) else None
+
+
+def _holds(raw: str, word: str) -> bool:
+    try:
+        return json.loads(raw) == {"word": word}
+    except ValueError:
+        return False
