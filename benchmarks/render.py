@@ -74,9 +74,7 @@ def embree(body: Body, size: int) -> tuple[float, float]:
 def main() -> None:
     body = Body()
     print(f"{platform.machine()}, {os.cpu_count()} cores, numpy {np.__version__}, one thread, {PICTURES} pictures")
-    print(
-        "| size | pose | raster | light | clothes | backdrop | rest | all (ms) | pictures/s per core | embree: tree + rays |"
-    )
+    print("| size | pose | raster | light | clothes | backdrop | rest | all (ms) | per second | embree: tree + rays |")
     print("|---|---|---|---|---|---|---|---|---|---|")
     for size in (128, 224):
         ms = measure(body, size)

@@ -48,9 +48,9 @@ def render(body: Body, vertices: np.ndarray, look: Look, shot: Shot, size: int) 
     colours[empty] = _background(view, look, shot, floor_light, np.flatnonzero(empty), side)
     square = colours.reshape(side, side, 3)
     steps = range(_SAMPLES)
-    mean = sum(square[i::_SAMPLES, j::_SAMPLES] for i in steps for j in steps) * np.float32(shot.exposure / _SAMPLES**2)
-    picture: np.ndarray = (255 * np.clip(mean, 0, 1) ** np.float32(1 / 2.2) + 0.5).astype(np.uint8)
-    return picture
+    total: np.ndarray = np.add.reduce([square[i::_SAMPLES, j::_SAMPLES] for i in steps for j in steps])
+    mean = np.clip(total * np.float32(shot.exposure / _SAMPLES**2), 0, 1)
+    return (255 * mean ** np.float32(1 / 2.2) + 0.5).astype(np.uint8)
 
 
 @dataclass(frozen=True)
