@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -33,15 +34,14 @@ ROW_NAMES = (*PAIR_NAMES, *STRAIGHTEN_NAMES, "turn")
 class Changes:
     """What may be said of P pairs.
 
-    :param measures_a, measures_b: ``(44, P)`` degrees and metres.
+    :param measures: ``(44, P)`` degrees and metres, of the start and of the goal poses.
     :param levels: ``(49, P)`` int8, rows as in ``ROW_NAMES``: the eligible codes after the super-codes; distances
         remain only where the super-code (together, apart, in, out) came out, bends only where "straighten" did not.
     :param weights: ``(49, P)`` importance; 1 = threshold of the strongest category.
     :param turns: ``(P,)`` degrees from A to B, positive = to their own left; 0 when not wanted.
     """
 
-    measures_a: np.ndarray
-    measures_b: np.ndarray
+    measures: tuple[np.ndarray, np.ndarray]
     levels: np.ndarray
     weights: np.ndarray
     turns: np.ndarray
@@ -52,10 +52,23 @@ class Changes:
         found = self.levels[rows, columns].tolist()
         weights = self.weights[rows, columns].tolist()
         ends = np.searchsorted(columns, np.arange(self.levels.shape[1]), side="right").tolist()
-        start, rows = 0, rows.tolist()
+        start, names = 0, rows.tolist()
         for end in ends:
-            yield [_PROTOTYPES[rows[i], found[i]]._replace(weight=weights[i]) for i in range(start, end)]
+            yield [_PROTOTYPES[names[i], found[i]]._replace(weight=weights[i]) for i in range(start, end)]
             start = end
+
+    def numbers(self, pair: int) -> list[dict[str, Any]]:
+        """What was measured behind the statements of one pair: code, category, value before and after, unit."""
+        result = []
+        for row in np.flatnonzero(self.levels[:, pair]):
+            source = row - len(PAIR_CODES) if row >= len(PAIR_CODES) else row  # "straighten" measures the bend
+            turn = ROW_NAMES[row] == "turn"
+            before, after = (0.0, self.turns[pair]) if turn else (m[source, pair] for m in self.measures)
+            category = _PROTOTYPES[int(row), int(self.levels[row, pair])].category
+            unit = "deg" if turn or source in range(*ROWS["bend"].indices(44)) else "m"
+            numbers = {"from": round(float(before), 3), "to": round(float(after), 3), "unit": unit}
+            result.append({"code": ROW_NAMES[row], "category": category, **numbers})
+        return result
 
 
 def find_changes(
@@ -80,8 +93,7 @@ def find_changes(
         weights[rows] /= UNIT[kind]
     turned = measure.levels(-(turns + TURN_NOISE * shift[1][0])[None], TURN_THRESHOLDS)
     return Changes(
-        measures_a,
-        measures_b,
+        (measures_a, measures_b),
         np.concatenate([levels, straight, turned]),
         np.concatenate([weights, weights[ROWS["bend"]], np.abs(turns)[None] / UNIT["turn"]]),
         turns,

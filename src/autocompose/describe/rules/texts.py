@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from random import Random
+from typing import Any
 
 import numpy as np
 
@@ -34,11 +35,13 @@ class Description:
 
     :param texts: different wordings; fewer than asked for when there is too little to say.
     :param said, left_out: for each text, the statements it makes, and those that did not fit.
+    :param measured: the numbers behind all statements, when asked for.
     """
 
     texts: list[str] = field(default_factory=list)
     said: list[list[Statement]] = field(default_factory=list)
     left_out: list[list[Statement]] = field(default_factory=list)
+    measured: list[dict[str, Any]] = field(default_factory=list)
 
 
 def describe_pairs(
@@ -67,16 +70,17 @@ def describe(
     n_texts: int = 3,
     options: RuleOptions | None = None,
     keys: Sequence[str | int] | None = None,
+    numbers: bool = False,
 ) -> list[Description]:
-    """Like ``describe_pairs``, with the statements behind each text."""
+    """Like ``describe_pairs``, with the statements behind each text and, if asked, the measured numbers."""
     options = options or RuleOptions()
     if len(joints_a) != len(joints_b):
         raise PoseError(f"pairs: {len(joints_a)} start poses but {len(joints_b)} goal poses")
-    numbers = np.array([_number(k) for k in (keys if keys is not None else range(len(joints_a)))], np.uint64)
+    hashes = np.array([_number(k) for k in (keys if keys is not None else range(len(joints_a)))], np.uint64)
     result: list[Description] = []
     for i in range(0, len(joints_a), BATCH):
         part = slice(i, i + BATCH)
-        result += _describe_batch(joints_a[part], joints_b[part], numbers[part], seed, n_texts, options)
+        result += _describe_batch(joints_a[part], joints_b[part], hashes[part], seed, n_texts, options, numbers)
     return result
 
 
@@ -87,17 +91,27 @@ def _number(key: str | int) -> int:
 
 
 def _describe_batch(
-    joints_a: np.ndarray, joints_b: np.ndarray, keys: np.ndarray, seed: int, n_texts: int, options: RuleOptions
+    joints_a: np.ndarray,
+    joints_b: np.ndarray,
+    keys: np.ndarray,
+    seed: int,
+    n_texts: int,
+    options: RuleOptions,
+    numbers: bool,
 ) -> list[Description]:
     measures = [pair_measures(normal_points(joints)) for joints in (joints_a, joints_b)]
     turns = np.zeros(len(joints_a))
     if options.rotation:
         turns = (yaw_of(np.asarray(joints_b, float)) - yaw_of(np.asarray(joints_a, float)) + 180) % 360 - 180
     changes = find_changes(measures[0], measures[1], turns, keys, seed, options.noise)
-    return [
+    result = [
         _wordings(statements, Random((seed << 64) ^ int(key)), n_texts, options)
         for statements, key in zip(changes.statements(), keys, strict=True)
     ]
+    if numbers:
+        for i, description in enumerate(result):
+            description.measured = changes.numbers(i)
+    return result
 
 
 def _wordings(statements: list[Statement], rng: Random, n_texts: int, options: RuleOptions) -> Description:

@@ -1,0 +1,56 @@
+"""Verbs: describe rules, pairs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from autocompose.cli.app import describe
+from autocompose.core.log import say
+from autocompose.core.records import Edit, Split
+
+
+@describe.command("rules")
+def describe_rules(
+    corpus: Annotated[Path, typer.Argument(help="Corpus folder with poses.npz.")],
+    texts: Annotated[int, typer.Option(min=1, help="Different wordings per pair and field.")] = 3,
+    seed: Annotated[int, typer.Option(help="Decides everything random.")] = 0,
+    split: Annotated[list[Split] | None, typer.Option(help="Only this split; may be repeated. Default: all.")] = None,
+    edit: Annotated[
+        list[Edit] | None, typer.Option(help="Only this field: plain, reverse, mirror, mirror-reverse. Default: all.")
+    ] = None,
+    bank: Annotated[str, typer.Option(help="Word bank: coach, human or independent.")] = "coach",
+    noise: Annotated[float, typer.Option(help="Measurement noise; 1 = as PoseFix, 0 = none.")] = 1.0,
+    max_tokens: Annotated[int, typer.Option(help="Longest text in CLIP tokens; 0 = unlimited.")] = 77,
+    max_parts: Annotated[int, typer.Option(help="Most statements per text; 0 = as many as fit.")] = 0,
+    rotation: Annotated[bool, typer.Option(help="Tell how far the person turns (poses share one scene).")] = True,
+    codes: Annotated[bool, typer.Option("--codes", help="Also write codes/SPLIT.json: what was measured.")] = False,
+    processes: Annotated[int, typer.Option(min=1, help="Processes; the output is the same for any number.")] = 1,
+) -> None:
+    """Write texts into a corpus by rules, from its 3D poses (fields auto, auto-reverse, auto-mirror ...)."""
+    from autocompose.describe.rules.corpus import describe_corpus
+    from autocompose.describe.rules.options import RuleOptions
+
+    options = RuleOptions.parse(
+        {
+            "bank": bank,
+            "noise": noise,
+            "max_tokens": max_tokens or None,
+            "max_parts": max_parts or None,
+            "rotation": rotation,
+        },
+        "describe rules",
+    )
+    tally = describe_corpus(
+        corpus,
+        options=options,
+        n_texts=texts,
+        seed=seed,
+        edits=edit or list(Edit),
+        splits=split,
+        processes=processes,
+        codes=codes,
+    )
+    say(tally.line())

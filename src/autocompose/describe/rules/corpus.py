@@ -1,0 +1,203 @@
+"""Write rule texts into a corpus: in parts that survive a kill, over several processes, always the same output."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from autocompose.bodies.normalise import faults
+from autocompose.bodies.skeleton import mirror_joints
+from autocompose.core.errors import PoseError
+from autocompose.core.log import Tally, say, track
+from autocompose.core.records import TEXT_FIELDS, Edit, Pair, Source, Split
+from autocompose.core.store import Manifest, file_hash, read_json, value_hash, write_json
+from autocompose.corpus.format import Corpus, load_corpus, pair_to_json
+from autocompose.corpus.poses import PoseTable
+from autocompose.describe.rules.options import RuleOptions
+from autocompose.describe.rules.statement import Statement
+from autocompose.describe.rules.texts import Description, describe
+
+PART = 2000  # pairs per part
+STAGE = "describe-rules"
+
+
+class Job(NamedTuple):
+    """One part: some pairs of a split under one edit."""
+
+    path: Path
+    joints_a: np.ndarray
+    joints_b: np.ndarray
+    keys: tuple[str, ...]
+    edit: Edit
+    seed: int
+    n_texts: int
+    options: RuleOptions
+    numbers: bool
+
+
+def describe_corpus(
+    root: Path,
+    *,
+    options: RuleOptions,
+    n_texts: int = 3,
+    seed: int = 0,
+    edits: Iterable[Edit] = tuple(Edit),
+    splits: Iterable[Split] | None = None,
+    processes: int = 1,
+    codes: bool = False,
+) -> Tally:
+    """Fill ``auto``, ``auto-reverse``, ``auto-mirror`` and ``auto-mirror-reverse`` of a corpus with 3D poses.
+
+    A pair without a usable pose, or with nothing to say, keeps the texts that it has. The texts of a pair depend on
+    ``seed``, the names of its two images, the edit and the options alone.
+
+    :param edits: which of the four fields to write.
+    :param codes: also write ``codes/SPLIT.json``: the statements of every text and the numbers behind them.
+    :return: counts of (pair, field) entries: kept, and dropped with reasons.
+    :raises PoseError: the corpus has no poses.npz.
+    """
+    corpus, edits = load_corpus(root, splits), list(edits)
+    if corpus.poses is None:
+        raise PoseError(f"{root}: no poses.npz; rules need the 3D pose of every image")
+    settings = {
+        "options": options.model_dump(),
+        "n_texts": n_texts,
+        "seed": seed,
+        "fields": [TEXT_FIELDS[Source.RULES, e] for e in edits],
+        "codes": codes,
+        "pairs": {str(s): value_hash([(p.reference, p.target) for p in ps]) for s, ps in corpus.pairs.items()},
+        "poses": file_hash(corpus.root / "poses.npz"),
+    }
+    folder = corpus.root / f".{STAGE}-{value_hash(settings)[:16]}"
+    tally = Tally("rule texts")
+    usable = {s: _usable(corpus.poses, pairs, tally, len(edits)) for s, pairs in corpus.pairs.items()}
+    jobs = [
+        job
+        for split, rows in usable.items()
+        for edit in edits
+        for job in _jobs(folder, corpus, split, rows, edit, (seed, n_texts, options, codes))
+    ]
+    _run([j for j in jobs if not j.path.exists()], len(jobs), processes)
+    for split, rows in usable.items():
+        _merge(folder, corpus, split, rows, edits, tally, codes)
+    Manifest(corpus.root, STAGE).write(settings, **tally.record())
+    for old in corpus.root.glob(f".{STAGE}-*"):
+        shutil.rmtree(old)
+    return tally
+
+
+def _usable(poses: PoseTable, pairs: tuple[Pair, ...], tally: Tally, n_fields: int) -> dict[int, tuple[int, int]]:
+    """Pair number -> pose rows, for the pairs whose two poses are there and sound."""
+    index, wrong = poses.index(), faults(poses.joints)
+    result = {}
+    for number, pair in enumerate(pairs):
+        rows = (index.get(pair.reference), index.get(pair.target))
+        reasons = ["no 3D pose" if row is None else wrong[row] for row in rows]
+        reason = reasons[0] or reasons[1]
+        if reason or rows[0] is None or rows[1] is None:
+            tally.drop(reason, f"{pair.reference} -> {pair.target}", n_fields)
+        else:
+            result[number] = (rows[0], rows[1])
+    return result
+
+
+def _jobs(
+    folder: Path,
+    corpus: Corpus,
+    split: Split,
+    rows: dict[int, tuple[int, int]],
+    edit: Edit,
+    how: tuple[int, int, RuleOptions, bool],
+) -> Iterator[Job]:
+    pairs, joints = corpus.pairs[split], corpus.poses.joints if corpus.poses else np.zeros((0, 22, 3))
+    numbers = list(rows)
+    for start in range(0, len(numbers), PART):
+        part = numbers[start : start + PART]
+        a, b = (joints[[rows[n][side] for n in part]] for side in (0, 1))
+        keys = tuple(f"{pairs[n].reference}\n{pairs[n].target}\n{edit}" for n in part)
+        yield Job(_part_path(folder, split, edit, start), a, b, keys, edit, *how)
+
+
+def _part_path(folder: Path, split: Split, edit: Edit, start: int) -> Path:
+    return folder / f"{split}-{edit}-{start:08d}.json"
+
+
+def _run(jobs: list[Job], total: int, processes: int) -> None:
+    if len(jobs) < total:
+        say(f"continuing: {total - len(jobs)} of {total} parts are done")
+    if processes <= 1 or len(jobs) <= 1:
+        for _ in track(map(_do, jobs), "rule texts", len(jobs)):
+            pass
+        return
+    with ProcessPoolExecutor(min(processes, len(jobs)), mp_context=get_context("spawn")) as pool:
+        for _ in track(pool.map(_do, jobs), "rule texts", len(jobs)):
+            pass
+
+
+def _do(job: Job) -> None:
+    a, b = (job.joints_b, job.joints_a) if job.edit.reverses else (job.joints_a, job.joints_b)
+    if job.edit.mirrors:
+        a, b = mirror_joints(a), mirror_joints(b)
+    found = describe(a, b, job.seed, job.n_texts, job.options, job.keys, job.numbers)
+    write_json(job.path, [_record(d, job.numbers) for d in found], indent=None)
+
+
+def _record(description: Description, numbers: bool) -> dict[str, Any]:
+    """What a part keeps of one pair."""
+    record: dict[str, Any] = {"texts": description.texts, "left_out": sum(map(len, description.left_out))}
+    if numbers:
+        record["codes"] = {
+            "measured": description.measured,
+            "texts": [
+                {"text": text, "says": _codes(said), "left_out": _codes(left)}
+                for text, said, left in zip(description.texts, description.said, description.left_out, strict=True)
+            ],
+        }
+    return record
+
+
+def _codes(statements: list[Statement]) -> list[dict[str, Any]]:
+    return [
+        {"category": s.category, "codes": list(s.codes), "part": " ".join(filter(None, (s.side, s.part)))}
+        | ({"second": " ".join(filter(None, (s.side2, s.part2)))} if s.part2 else {})
+        for s in statements
+    ]
+
+
+def _merge(
+    folder: Path,
+    corpus: Corpus,
+    split: Split,
+    rows: dict[int, tuple[int, int]],
+    edits: list[Edit],
+    tally: Tally,
+    codes: bool,
+) -> None:
+    """Put the parts of one split together and write its captions (and codes)."""
+    pairs = list(corpus.pairs[split])
+    numbers, left = list(rows), 0
+    behind: list[dict[str, Any]] = [{"reference": p.reference, "target": p.target} for p in pairs]
+    for edit in edits:
+        key = TEXT_FIELDS[Source.RULES, edit]
+        for start in range(0, len(numbers), PART):
+            records = read_json(_part_path(folder, split, edit, start))
+            for number, record in zip(numbers[start : start + PART], records, strict=True):
+                left += record["left_out"]
+                behind[number][key] = record.get("codes")
+                if not record["texts"]:
+                    tally.drop("nothing changes enough to be told", pairs[number].reference)
+                    continue
+                pairs[number] = replace(pairs[number], texts={**pairs[number].texts, key: tuple(record["texts"])})
+                tally.keep()
+    write_json(corpus.root / "captions" / f"{split}.json", [pair_to_json(p) for p in pairs])
+    if codes:
+        write_json(corpus.root / "codes" / f"{split}.json", behind, indent=None)
+    if left:
+        say(f"{split}: {left} statements did not fit into their texts (least important first)")
