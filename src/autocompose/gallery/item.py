@@ -1,0 +1,94 @@
+"""The noun of a gallery: one searchable person, which is a picture or a box of one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from autocompose.core.errors import InputError
+
+Box = tuple[int, int, int, int]
+Value = str | int | float
+ID_BITS = 60
+
+
+@dataclass(frozen=True)
+class Item:
+    """A picture, or the part of a picture that shows one person.
+
+    :param path: below the gallery's picture folder, forward slashes.
+    :param digest: SHA-256 of the file.
+    :param size: of the file in bytes; ``mtime_ns`` its time of change.
+    :param width: of the upright picture in pixels, like ``height``.
+    :param box: left, top, right, bottom in pixels of the upright picture; None = the whole picture.
+    :param meta: columns to filter by.
+    :param joints: ``(22, 3)`` float32 SMPL-22 joints, metres, scene frame; None = unknown.
+    """
+
+    path: str
+    digest: str
+    size: int
+    mtime_ns: int
+    width: int
+    height: int
+    box: Box | None = None
+    meta: Mapping[str, Value] = field(default_factory=dict)
+    joints: np.ndarray | None = field(default=None, compare=False)
+
+    @cached_property
+    def id(self) -> int:
+        """60 bits of a hash of path, content and box: a changed picture is another item, others keep their URLs."""
+        text = json.dumps([self.path, self.digest, self.box])
+        return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> (64 - ID_BITS)
+
+    @property
+    def key(self) -> str:
+        """The id as the 15 hexadecimal digits that URLs and JSON use."""
+        return id_to_key(self.id)
+
+    def record(self) -> dict[str, Any]:
+        """What the JSON interfaces tell about an item."""
+        return {
+            "id": self.key,
+            "path": self.path,
+            "width": self.width,
+            "height": self.height,
+            "box": list(self.box) if self.box else None,
+            "meta": dict(self.meta),
+            "has_pose": self.joints is not None,
+        }
+
+
+def id_to_key(number: int) -> str:
+    """60-bit number -> 15 hexadecimal digits."""
+    return f"{number:015x}"
+
+
+def key_to_id(key: str) -> int:
+    """The inverse of ``id_to_key``.
+
+    :raises InputError: not 15 hexadecimal digits.
+    """
+    if len(key) != 15 or set(key) - set("0123456789abcdef"):
+        raise InputError(f"{key!r} is not an item id (15 hexadecimal digits); take one from a search result")
+    return int(key, 16)
+
+
+def parse_where(conditions: list[str] | tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    """``["family=kick", "family=jump", "body=3"]`` -> column -> allowed values; columns are joined by "and".
+
+    :raises InputError: a condition without ``=``.
+    """
+    where: dict[str, tuple[str, ...]] = {}
+    for condition in conditions:
+        column, sign, value = condition.partition("=")
+        if not sign or not column.strip():
+            raise InputError(f"filter {condition!r}: expected COLUMN=VALUE, such as family=kick")
+        where[column.strip()] = (*where.get(column.strip(), ()), value.strip())
+    return where

@@ -1,0 +1,162 @@
+"""Searching a gallery: one function behind the command line, Python, the REST interface and the web page."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from autocompose.core.errors import GalleryError, InputError
+from autocompose.core.store import file_hash
+from autocompose.corpus.images import open_image
+from autocompose.gallery.folder import GalleryConfig, open_store, read_config
+from autocompose.gallery.index import shrink
+from autocompose.gallery.item import Item, key_to_id
+from autocompose.gallery.model import Embedder, RunFolder
+from autocompose.gallery.query import Answer, Engine, Hit, Reference, Sides, Step
+from autocompose.gallery.rank import Ranking, own_sides
+from autocompose.gallery.store import Store
+from autocompose.gallery.understand import understand
+
+MAX_K = 500
+
+
+class Gallery:
+    """An open gallery. Threads may share it.
+
+    :param store: where the items are.
+    :param model: the model that the gallery was made with; None searches by pose only.
+    """
+
+    def __init__(self, folder: Path, config: GalleryConfig, store: Store, model: Embedder | None) -> None:
+        if model is not None and model.fingerprint != config.fingerprint:
+            raise GalleryError(
+                f"{folder}: made with model {config.model or '?'} ({config.fingerprint}), not with this one "
+                f"({model.fingerprint}); search with that model, or index the pictures again into another folder"
+            )
+        self.folder, self.config, self.store, self.model = Path(folder), config, store, model
+
+    @classmethod
+    def open(cls, folder: str | Path, model: Embedder | str | Path | None = None) -> Gallery:
+        """Open a gallery for searching.
+
+        :param model: run folder or loaded model; default: the run folder the gallery was made with.
+        :raises GalleryError: not a gallery, damaged, or made with another model.
+        """
+        folder = Path(folder)
+        config = read_config(folder)
+        if config is None:
+            raise GalleryError(
+                f"{folder}: not a gallery (no gallery.json); make one with: "
+                f"autocompose index PICTURES --model RUN {folder}"
+            )
+        if model is None and config.model and Path(config.model, "model.json").exists():
+            model = config.model
+        embedder = RunFolder(Path(model)) if isinstance(model, (str, Path)) else model
+        return cls(folder, config, open_store(folder, config), embedder)
+
+    def close(self) -> None:
+        """Release the store."""
+        self.store.close()
+
+    def item(self, key: str) -> Item:
+        """An item by its id.
+
+        :raises InputError: no such item.
+        """
+        found = self.store.get([key_to_id(key)])
+        if not found:
+            raise InputError(f"item {key} is not in the gallery (any more)")
+        return found[0]
+
+    def picture_path(self, item: Item) -> Path:
+        """The picture file of an item.
+
+        :raises GalleryError: it is gone, or no longer lies inside the picture folder.
+        """
+        root = Path(self.config.pictures)
+        path = (root / item.path).resolve()
+        if not path.is_relative_to(root.resolve()) or not path.is_file():
+            raise GalleryError(f"{item.path}: the picture is no longer in {root}; run index again")
+        return path
+
+    def open_picture(self, item: Item) -> Image.Image:
+        """The picture of an item, cut to its box, RGB."""
+        picture = open_image(self.picture_path(item))
+        return shrink(picture.crop(item.box) if item.box else picture)
+
+    def reference(self, source: str | Path | Image.Image | Item | Hit | Reference) -> Reference:
+        """Whatever names a picture -> the reference: an item id, a path in the gallery, a file, or a picture.
+
+        :raises InputError: it is none of these.
+        """
+        if isinstance(source, Reference):
+            return source
+        if isinstance(source, (Item, Hit)):
+            return _of_item(source if isinstance(source, Item) else source.item)
+        if isinstance(source, Image.Image):
+            return Reference(image=shrink(source.convert("RGB")))
+        name = str(source)
+        if len(name) == 15 and not set(name) - set("0123456789abcdef"):
+            return _of_item(self.item(name))
+        for candidate in (name, _below(Path(source), Path(self.config.pictures))):
+            items = self.store.find(candidate) if candidate else []
+            if items:
+                return _of_item(items[0])
+        if not Path(source).is_file():
+            raise InputError(f"{source}: neither a picture of the gallery nor a file; name one of them")
+        return Reference(image=shrink(open_image(Path(source))), digest=file_hash(Path(source)))
+
+    def search(
+        self,
+        *,
+        reference: str | Path | Image.Image | Item | Hit | Reference | None = None,
+        text: str = "",
+        k: int = 20,
+        weight: float = 0.5,
+        mirror: bool = False,
+        sides: Sides | str = Sides.OWN,
+        where: Mapping[str, tuple[str, ...]] | None = None,
+        like: Sequence[str] = (),
+        unlike: Sequence[str] = (),
+        engine: Engine | str = Engine.LEARNED,
+        trail: Sequence[Step] = (),
+    ) -> Answer:
+        """Pictures like ``reference`` but with the change that ``text`` asks for, best first.
+
+        The reference and its duplicates are left out, and of pictures with equal content only one is shown.
+
+        :param weight: of the text against the picture, 0 to 1; 0.5 = as the model composes them.
+        :param mirror: start from the mirrored picture and exchange left and right in the text.
+        :param sides: whose left the text means.
+        :param where: metadata column -> allowed values.
+        :param like: ids of items to come closer to; ``unlike``: to get away from (and not to show).
+        :param trail: steps that came before, such as ``answer.trail``.
+        :raises InputError: neither picture nor text, or a value out of range; GalleryError: no model to search with.
+        """
+        start = time.perf_counter()
+        if not 1 <= k <= MAX_K or not 0 <= weight <= 1:
+            raise InputError(f"k = {k}, weight = {weight}: expected 1 to {MAX_K} results and a weight from 0 to 1")
+        origin = None if reference is None else self.reference(reference)
+        text = " ".join(text.split())
+        if origin is None and not text and not like:
+            raise InputError("nothing to search for; give a reference picture, a text, or both")
+        notes: list[str] = []
+        used = own_sides(text, Sides(sides), origin, mirror, notes)
+        search = Ranking(self, origin, used, weight, mirror, dict(where or {}), tuple(like), tuple(unlike), notes)
+        hits = search.run(Engine(engine), k)
+        step = Step(origin.item.key if origin and origin.item else "", text)
+        reading = understand(text)
+        return Answer(hits, used, reading, origin, tuple(notes), (*trail, step), time.perf_counter() - start)
+
+
+def _of_item(item: Item) -> Reference:
+    return Reference(item=item, digest=item.digest)
+
+
+def _below(path: Path, root: Path) -> str:
+    """The item path of a file inside the picture folder, else ""."""
+    path = path.resolve()
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else ""

@@ -1,0 +1,40 @@
+"""Thumbnails: one small picture for each different file, named after its content."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from PIL import Image
+
+from autocompose.core.store import write_bytes
+
+SIDE = 384
+
+
+def thumb_path(gallery: Path, digest: str) -> Path:
+    """Where the thumbnail of a file with this SHA-256 lies."""
+    return gallery / "thumbs" / digest[:2] / f"{digest}.webp"
+
+
+def write_thumb(gallery: Path, digest: str, picture: Image.Image) -> None:
+    """Write the thumbnail (longer side at most 384 px, WebP, no metadata) unless it is there."""
+    path = thumb_path(gallery, digest)
+    if not path.exists():
+        write_bytes(path, thumb_bytes(picture))
+
+
+def thumb_bytes(picture: Image.Image) -> bytes:
+    """WebP bytes of a picture, its longer side at most 384 px."""
+    small = picture.convert("RGB")
+    small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    small.save(buffer, "WEBP", quality=82, method=2)
+    return buffer.getvalue()
+
+
+def sweep_thumbs(gallery: Path, digests: set[str]) -> None:
+    """Remove every thumbnail of other content, and what killed runs have left half-written."""
+    for path in (gallery / "thumbs").glob("*/*"):
+        if path.suffix != ".webp" or path.stem not in digests:
+            path.unlink(missing_ok=True)

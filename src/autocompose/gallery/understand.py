@@ -1,0 +1,82 @@
+"""How the program reads a query text: parts, sides and directions, and a warning when it finds none."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from autocompose.describe.audit.claims import Claim
+
+SUGGESTIONS = (
+    "Raise your left arm.",
+    "Lower your right hand to your hip.",
+    "Bend both knees more.",
+    "Straighten your right leg.",
+    "Lean your torso forward.",
+    "Turn your head to the left.",
+    "Bring your hands closer together.",
+    "Spread your feet wider apart.",
+    "Lift your left knee.",
+    "Stretch both arms out to the sides.",
+    "Bring your right elbow closer to your body.",
+    "Move your left foot backward.",
+)
+_ARROWS = {
+    "up": "↑", "down": "↓", "left": "←", "right": "→", "forward": "↗", "backward": "↙", "bend": "∠", "straighten": "│",
+    "closer": "→←", "apart": "←→", "turn-left": "↺", "turn-right": "↻", "turn-around": "⟳", "lean-left": "⟵",
+    "lean-right": "⟶", "lean-forward": "↗", "lean-backward": "↙",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Part:
+    """One understood statement, ready to show.
+
+    :param who: side and part, such as ``left arm``.
+    :param what: the change or state in words, such as ``up`` or ``near right knee``.
+    """
+
+    who: str
+    what: str
+    side: str
+    arrow: str = ""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """All statements of a text; ``warning`` says so when there are none."""
+
+    parts: tuple[Part, ...] = ()
+    warning: str | None = None
+
+    def record(self) -> dict[str, Any]:
+        """As a JSON-able value."""
+        return {"parts": [asdict(part) for part in self.parts], "warning": self.warning}
+
+
+def understand(text: str) -> Reading:
+    """Read a text with the audit's parser. An empty text reads as nothing, without a warning."""
+    if not text.strip():
+        return Reading()
+    from autocompose.describe.audit.parse import parse
+
+    parts = tuple(_part(claim) for claim in parse(text))
+    if parts:
+        return Reading(parts)
+    return Reading(
+        (),
+        "No body part or direction was recognised in this text. Name a part, a side and a change: raise the left arm.",
+    )
+
+
+def _part(claim: Claim) -> Part:
+    plural = {"foot": "feet"}.get(claim.part, f"{claim.part}s") if claim.side == "both" else claim.part
+    who = plural if claim.side == "none" else f"{claim.side} {plural}"
+    what = claim.action.replace("-", " ")
+    if claim.other:
+        other = claim.other if claim.other_side == "none" else f"{claim.other_side} {claim.other}"
+        what += f" {'to' if claim.action == 'closer' else 'from' if claim.action == 'apart' else ''} {other}"
+    if claim.degree:
+        what += f", {claim.degree}"
+    return Part(who, " ".join(what.split()), claim.side, _ARROWS.get(claim.action, "·"))
