@@ -15,7 +15,7 @@ import numpy as np
 from autocompose.core.errors import InputError
 from autocompose.core.log import track
 
-QUERY_BLOCK, GALLERY_BLOCK = 512, 8192
+QUERY_BLOCK, GALLERY_BLOCK = 512, 512  # a block of scores (1 MB) stays in the cache of a core
 
 
 def normalise(vectors: np.ndarray, what: str) -> np.ndarray:

@@ -1,0 +1,97 @@
+"""Files of an evaluation: metrics, per-query ranks, the paper's selection tables, TREC runs."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+
+from autocompose.core.errors import InputError, missing_file
+from autocompose.core.store import write_json, write_text
+from autocompose.evaluate.metrics import Ranks
+from autocompose.evaluate.run import Evaluation
+
+RANKS = "ranks.csv"
+COLUMNS = ("reference", "target", "text", "cluster", "rank", "group_rank")
+
+
+def write_evaluation(folder: Path, evaluation: Evaluation, keep: int = 50, run_name: str = "autocompose") -> None:
+    """Write ``metrics.json``, ``ranks.csv``, the selection tables, ``run.trec`` and ``qrels.trec``.
+
+    :param keep: pictures kept for each query; 0 writes neither selections nor TREC files.
+    """
+    folder = Path(folder)
+    write_ranks(folder / RANKS, evaluation)
+    if keep:
+        rows, scores = evaluation.top(keep)
+        write_selections(folder, evaluation, rows, keep)
+        write_trec(folder, evaluation, rows, scores, run_name)
+    write_json(folder / "metrics.json", evaluation.summary())
+
+
+def write_ranks(path: Path, evaluation: Evaluation) -> None:
+    """One line per query; ranks count from 1, ``group_rank`` is empty without groups."""
+    ranks = evaluation.ranks
+    group = [""] * len(ranks.gallery) if ranks.group is None else (ranks.group + 1).tolist()
+    values = zip(evaluation.queries, evaluation.clusters, (ranks.gallery + 1).tolist(), group, strict=True)
+    write_csv(path, COLUMNS, ([q.reference, q.target, q.text, cluster, rank, g] for q, cluster, rank, g in values))
+
+
+def read_ranks(path: Path) -> tuple[list[tuple[str, str, str]], np.ndarray, Ranks]:
+    """Questions (reference, target, text), clusters and ranks of a ``ranks.csv`` or of the folder that holds it.
+
+    :raises InputError: missing, or not such a file.
+    """
+    path = Path(path) / RANKS if Path(path).is_dir() else Path(path)
+    if not path.exists():
+        raise missing_file(path, "ranks", "run `autocompose evaluate` with this folder first")
+    with open(path, encoding="utf-8", newline="") as file:
+        lines = list(csv.DictReader(file))
+    if not lines or set(COLUMNS) - lines[0].keys():
+        raise InputError(f"{path}: expected the columns {', '.join(COLUMNS)}")
+    try:
+        gallery = np.array([int(line["rank"]) for line in lines]) - 1
+        group = np.array([int(line["group_rank"]) for line in lines]) - 1 if lines[0]["group_rank"] else None
+    except (ValueError, TypeError) as error:
+        raise InputError(f"{path}: a rank is not a number ({error})") from None
+    questions = [(line["reference"], line["target"], line["text"]) for line in lines]
+    return questions, np.array([line["cluster"] for line in lines], dtype=object), Ranks(gallery, group)
+
+
+def write_selections(folder: Path, evaluation: Evaluation, rows: np.ndarray, keep: int) -> None:
+    """``top{keep}_all_selection.csv`` and, with only the queries whose target is among them, ``..._correct_...``."""
+    header = ("reference", "target", *(f"selection {i}" for i in range(1, rows.shape[1] + 1)))
+    lines = [
+        [q.reference, q.target, *names] for q, names in zip(evaluation.queries, _names(evaluation, rows), strict=True)
+    ]
+    write_csv(folder / f"top{keep}_all_selection.csv", header, lines)
+    write_csv(folder / f"top{keep}_correct_selection.csv", header, [line for line in lines if line[1] in line[2:]])
+
+
+def write_trec(folder: Path, evaluation: Evaluation, rows: np.ndarray, scores: np.ndarray, run_name: str) -> None:
+    """``run.trec`` and ``qrels.trec``, so that other evaluators can check the numbers; names are percent-encoded."""
+    run = [
+        f"q{i} Q0 {quote(name)} {place} {score:.8f} {run_name}"
+        for i, (names, line) in enumerate(zip(_names(evaluation, rows), scores.tolist(), strict=True))
+        for place, (name, score) in enumerate(zip(names, line, strict=True), 1)
+    ]
+    write_text(folder / "run.trec", "\n".join(run) + "\n")
+    qrels = [f"q{i} 0 {quote(q.target)} 1" for i, q in enumerate(evaluation.queries)]
+    write_text(folder / "qrels.trec", "\n".join(qrels) + "\n")
+
+
+def _names(evaluation: Evaluation, rows: np.ndarray) -> list[list[str]]:
+    return [[evaluation.names[j] for j in row] for row in rows.tolist()]
+
+
+def write_csv(path: Path, header: Sequence[str], lines: Iterable[Sequence[object]]) -> None:
+    """Write a table atomically."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(lines)
+    write_text(path, buffer.getvalue())

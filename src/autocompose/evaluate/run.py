@@ -1,0 +1,90 @@
+"""Ask a model every question of a split, and rank the gallery for each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from autocompose.core.records import Query, Split
+from autocompose.corpus.format import Corpus
+from autocompose.evaluate.metrics import QueryRows, Ranks, rank_rows
+from autocompose.evaluate.ranking import exact_scores, normalise, top_rows
+from autocompose.model.checkpoint import Model
+from autocompose.train.features import image_features, text_features
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model's answers to the questions of a split.
+
+    :param names: N gallery pictures, in gallery order (which decides ties).
+    :param gallery: ``(N, D)`` their features; ``predictions``: ``(Q, D)``; neither needs to be normalised.
+    :param clusters: ``(Q,)`` labels of queries that are not independent of each other; intervals resample these.
+    """
+
+    queries: Sequence[Query]
+    names: Sequence[str]
+    gallery: np.ndarray
+    predictions: np.ndarray
+    clusters: np.ndarray
+
+    @cached_property
+    def rows(self) -> QueryRows:
+        """The queries as gallery rows."""
+        return QueryRows.of(self.queries, self.names)
+
+    @cached_property
+    def ranks(self) -> Ranks:
+        """Where each target stands."""
+        return rank_rows(self.predictions, self.gallery, self.rows)
+
+    def top(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """The first k gallery rows of each query without its reference, and their scores: two ``(Q, k)`` arrays."""
+        predictions, gallery = normalise(self.predictions, "prediction"), normalise(self.gallery, "gallery")
+        rows = top_rows(predictions, gallery, k, self.rows.reference)
+        scores = exact_scores(np.repeat(predictions, rows.shape[1], 0), gallery[rows.ravel()])
+        return rows, scores.reshape(rows.shape)
+
+    def summary(self) -> dict[str, Any]:
+        """Metrics in percent, their 95 % intervals, and sizes; JSON-able."""
+        sizes = {"n_queries": len(self.queries), "n_gallery": len(self.names)}
+        return {**self.ranks.metrics(), "ci95": self.ranks.ci95(self.clusters), **sizes}
+
+
+def evaluate(
+    model: Model,
+    corpus: Corpus,
+    split: Split = Split.TEST,
+    key: str = "sents",
+    flatten: bool = False,
+    cache: Path | None = None,
+) -> Evaluation:
+    """Evaluate a model on a split of a corpus.
+
+    :param key: corpus key of the texts to ask with.
+    :param flatten: one query per text (the paper's rule for AIST) instead of the first text only.
+    :param cache: folder for the encoded gallery; None keeps nothing.
+    :raises CorpusError: a query has no text, or names a picture that is not in the gallery.
+    """
+    queries, names = corpus.queries(split, key, flatten), corpus.galleries[split]
+    rows = QueryRows.of(queries, names)  # finds faults before hours of encoding
+    gallery = image_features(model.encoder, [corpus.image_path(n) for n in names], cache).plain.numpy()
+    texts = text_features(model.encoder, [q.text for q in queries]).numpy()
+    predictions = model.compose(gallery[rows.reference], texts)
+    return Evaluation(queries, names, gallery, predictions, clusters_of(corpus, queries))
+
+
+def clusters_of(corpus: Corpus, queries: Sequence[Query]) -> np.ndarray:
+    """What queries are drawn together in intervals: their cube where poses tell it, else their reference picture."""
+    references = np.array([q.reference for q in queries], dtype=object)
+    if corpus.poses is None or "cube" not in corpus.poses.columns:
+        return references
+    index = corpus.poses.index()
+    if not all(name in index for name in references):
+        return references
+    return corpus.poses.columns["cube"][corpus.poses.rows(references.tolist())]
