@@ -93,6 +93,36 @@ def fixmypose(
     )  # fmt: skip
 
 
+Side = Annotated[int, typer.Option("--size", help="Side of the pictures in pixels.")]
+StyleName = Annotated[str, typer.Option(help="plain (one look for all) or varied (each picture its own).")]
+Processes = Annotated[int, typer.Option(help="Processes; the result is the same for any number.")]
+
+
+@prepare.command()
+def posefix(
+    raw: Annotated[Path, typer.Argument(metavar="RAW", help="Folder of the unpacked PoseFix release.")],
+    amass: Annotated[Path, typer.Argument(metavar="AMASS", help="Root of AMASS' SMPL+H G sequences (.npz).")],
+    out: OutFolder,
+    training: Annotated[
+        str, typer.Option(help="human: pairs with a text by a person; all: the whole release.")
+    ] = "human",
+    where: Annotated[str, typer.Option(help="both, in or out: do the poses of a pair come from one motion?")] = "both",
+    reverse_texts: Annotated[int, typer.Option(help="Rule texts from target to reference, per pair.")] = 3,
+    size: Side = 224,
+    style: StyleName = "plain",
+    seed: Seed = 0,
+    processes: Processes = 1,
+) -> None:
+    """PoseFix (ICCV 2023) with AMASS motions: rendered bodies, texts by people and by rules."""
+    from autocompose.prepare.posefix import Training, Where, prepare_posefix
+    from autocompose.prepare.renders import Style
+
+    prepare_posefix(
+        raw, amass, out, training=_choice(Training, training, "--training"), where=_choice(Where, where, "--where"),
+        reverse_texts=reverse_texts, size=size, style=_choice(Style, style, "--style"), seed=seed, processes=processes,
+    )  # fmt: skip
+
+
 def _choice(kind: type[E], value: str, option: str) -> E:
     """A member of an enumeration that lives in a module which the command line imports late."""
     try:

@@ -88,8 +88,8 @@ def _encode(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
-def read_npz(path: Path, keys: tuple[str, ...]) -> dict[str, np.ndarray]:
-    """The arrays ``keys`` of an npz file; object arrays (pickles) are refused.
+def read_npz(path: Path, keys: tuple[str, ...], optional: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
+    """The arrays ``keys``, and ``optional`` where there, of an npz file; object arrays (pickles) are refused.
 
     :raises InputError: missing, truncated, or without one of the keys (names those that are there).
     """
@@ -100,7 +100,7 @@ def read_npz(path: Path, keys: tuple[str, ...]) -> dict[str, np.ndarray]:
             missing = [key for key in keys if key not in file.files]
             if missing:
                 raise InputError(f"{path}: no array {missing[0]!r}; there are {', '.join(sorted(file.files))}")
-            return {key: file[key] for key in keys}
+            return {key: file[key] for key in file.files if key in keys or key in optional}
     except FileNotFoundError:
         raise InputError(f"{path}: file not found") from None
     except (OSError, ValueError, BadZipFile, EOFError) as error:
