@@ -22,6 +22,7 @@ CHANGES = {
 }
 """Words for (negative, positive) levels of the pair codes."""
 MOST_HINTS = 10
+FAMILY_OF_POINT = {"elbow": "arm", "hand": "arm", "knee": "leg", "foot": "leg"}
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,19 @@ def audit(text: str, poses: tuple[Poses, Poses]) -> Audit:
     count = {v: sum(j.verdict is v for j in checked) for v in Verdict}
     swapped = sum(j.swap for j in checked)
     return Audit(len(checked), count[Verdict.SUPPORTED], count[Verdict.CONTRADICTED], swapped)
+
+
+def moved_limbs(poses: tuple[Poses, Poses]) -> frozenset[tuple[str, str]]:
+    """(side, arm or leg) of the limbs that a pair code says have moved."""
+    from autocompose.describe.rules.pair_codes import PAIR_CODES, pair_codes
+
+    levels = pair_codes(poses[0].joints.astype(np.float32), poses[1].joints.astype(np.float32))[0]
+    moved = set()
+    for code, level in zip(PAIR_CODES, levels, strict=True):
+        side, _, point = code.subject.partition("_")
+        if level and code.kind != "gap" and point in FAMILY_OF_POINT:
+            moved.add((side, FAMILY_OF_POINT[point]))
+    return frozenset(moved)
 
 
 def hints(poses: PoseTable, item: Item, rows: dict[str, int], frame: Frame) -> tuple[str, ...]:

@@ -61,6 +61,14 @@ class Summary:
         cost = f"${self.spent[0]:.2f}, {self.spent[1]:,} tokens in this journal"
         return f"{self.done} described{failed}, {self.skipped} known before; {self.requests} requests; {cost}"
 
+    def advice(self) -> str:
+        """What would let an unfinished run go on."""
+        return {
+            "budget": "the budget is reached; raise --max-cost or --max-tokens",
+            "rate-limit": "the server has refused every request for too long; lower --slots or wait",
+            "unreachable": "the server has gone away; start it again",
+        }.get(self.stopped, self.stopped)
+
 
 @dataclass
 class Job:
