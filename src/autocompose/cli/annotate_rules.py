@@ -25,6 +25,11 @@ def describe_rules(
     noise: Annotated[float, typer.Option(help="Measurement noise; 1 = as PoseFix, 0 = none.")] = 1.0,
     max_tokens: Annotated[int, typer.Option(help="Longest text in CLIP tokens; 0 = unlimited.")] = 77,
     max_parts: Annotated[int, typer.Option(help="Most statements per text; 0 = as many as fit.")] = 0,
+    absolute: Annotated[
+        str, typer.Option(help="States of the goal pose: all (as PoseFix), filtered (only on moving limbs), none.")
+    ] = "all",
+    trunk: Annotated[bool, typer.Option("--trunk", help="Also tell how the trunk leans and twists.")] = False,
+    head: Annotated[bool, typer.Option("--head", help="Also tell how the head turns; needs rotations.")] = False,
     rotation: Annotated[bool, typer.Option(help="Tell how far the person turns (poses share one scene).")] = True,
     codes: Annotated[bool, typer.Option("--codes", help="Also write codes/SPLIT.json: what was measured.")] = False,
     processes: Annotated[int, typer.Option(min=1, help="Processes; the output is the same for any number.")] = 1,
@@ -39,6 +44,9 @@ def describe_rules(
             "noise": noise,
             "max_tokens": max_tokens or None,
             "max_parts": max_parts or None,
+            "absolute": absolute,
+            "trunk": trunk,
+            "head": head,
             "rotation": rotation,
         },
         "describe rules",

@@ -8,16 +8,23 @@ from typing import Any
 
 import numpy as np
 
-from autocompose.describe.rules import measure
-from autocompose.describe.rules.pair_codes import NOISE, PAIR_CODES, PAIR_NAMES, ROWS, pair_levels
+from autocompose.bodies.normalise import yaw_of
+from autocompose.bodies.points import normal_points
+from autocompose.describe.rules import absolute, measure
+from autocompose.describe.rules.options import RuleOptions
+from autocompose.describe.rules.pair_codes import NOISE, PAIR_CODES, PAIR_NAMES, ROWS, pair_levels, pair_measures
+from autocompose.describe.rules.single_codes import single_values
 from autocompose.describe.rules.statement import CATEGORIES, Statement
+from autocompose.describe.rules.upper_body import UPPER_NOISE, UPPER_THRESHOLDS, upper_measures
 
 CLOSE = 0.20  # metres: "close" of the single-pose distance codes
 ALMOST_STRAIGHT = 135.0  # degrees: "slightly bent" or "straight" of the single-pose angle codes
 # change of one unit of importance: the threshold of the strongest category of each kind
-UNIT = {"bend": 80.0, "gap": 0.40, "side": 0.40, "height": 0.40, "depth": 0.40, "turn": 60.0}
+UNIT = {"bend": 80.0, "gap": 0.40, "side": 0.40, "height": 0.40, "depth": 0.40}
+TURN_UNIT = 60.0
 TURN_THRESHOLDS = (20.0, 60.0, 120.0, 150.0)
 TURN_NOISE = 10.0
+N_PAIR = len(PAIR_CODES)
 
 STRAIGHTEN_NAMES = tuple(
     f"straighten:{side}_{limb}" for limb in ("leg", "arm") for side in ("left", "right")
@@ -27,91 +34,141 @@ SUPER_NAMES: tuple[str, ...] = STRAIGHTEN_NAMES + tuple(
     for code in PAIR_CODES[ROWS["gap"]]
     for level in (2, 1, -1, -2)
 )
-ROW_NAMES = (*PAIR_NAMES, *STRAIGHTEN_NAMES, "turn")
+ROW_NAMES = (*PAIR_NAMES, *STRAIGHTEN_NAMES, "turn", *UPPER_THRESHOLDS)
+
+
+@dataclass(frozen=True)
+class Poses:
+    """What is measured of N poses; rows as in ``PAIR_CODES``, ``upper_body`` and ``single_codes``.
+
+    :param pair: ``(44, N)``. :param upper: ``(5, N)``, NaN unless wanted. :param single: ``(269, N)`` or None.
+    :param yaw: ``(N,)`` degrees.
+    """
+
+    pair: np.ndarray
+    upper: np.ndarray
+    single: np.ndarray | None
+    yaw: np.ndarray
+
+
+def measure_poses(joints: np.ndarray, rotations: np.ndarray | None, options: RuleOptions) -> Poses:
+    """Measure poses given as SMPL-22 joints ``(N, 22, 3)`` and, for the head, rotations ``(N, 22, 3)``.
+
+    :raises PoseError: wrong shape, NaN, zero-length bones.
+    """
+    points = normal_points(joints)
+    upper = np.full((len(UPPER_THRESHOLDS), len(points)), np.nan)
+    if options.trunk or options.head:
+        upper = upper_measures(points, joints, rotations if options.head else None)
+        if not options.trunk:
+            upper[:3] = np.nan
+    single = None if options.absolute == "none" else single_values(points)
+    return Poses(pair_measures(points), upper, single, yaw_of(np.asarray(joints, float)))
 
 
 @dataclass(frozen=True)
 class Changes:
     """What may be said of P pairs.
 
-    :param measures: ``(44, P)`` degrees and metres, of the start and of the goal poses.
-    :param levels: ``(49, P)`` int8, rows as in ``ROW_NAMES``: the eligible codes after the super-codes; distances
+    :param start, goal: the measurements of the two poses of each pair.
+    :param levels: ``(54, P)`` int8, rows as in ``ROW_NAMES``: the eligible codes after the super-codes; distances
         remain only where the super-code (together, apart, in, out) came out, bends only where "straighten" did not.
-    :param weights: ``(49, P)`` importance; 1 = threshold of the strongest category.
+    :param weights: ``(54, P)`` importance; 1 = threshold of the strongest category.
     :param turns: ``(P,)`` degrees from A to B, positive = to their own left; 0 when not wanted.
+    :param states: ``(M, P)`` importance of the absolute states of B as in ``absolute.STATEMENTS``, 0 = not told.
     """
 
-    measures: tuple[np.ndarray, np.ndarray]
+    start: Poses
+    goal: Poses
     levels: np.ndarray
     weights: np.ndarray
     turns: np.ndarray
+    states: np.ndarray
 
     def statements(self) -> Iterator[list[Statement]]:
-        """The statements of each pair, in the order of the rows."""
-        columns, rows = np.nonzero(self.levels.T)
-        found = self.levels[rows, columns].tolist()
-        weights = self.weights[rows, columns].tolist()
-        ends = np.searchsorted(columns, np.arange(self.levels.shape[1]), side="right").tolist()
-        start, names = 0, rows.tolist()
-        for end in ends:
-            yield [_PROTOTYPES[names[i], found[i]]._replace(weight=weights[i]) for i in range(start, end)]
-            start = end
+        """The statements of each pair: changes in the order of the rows, then states."""
+        changes = _per_pair(self.levels, self.weights)
+        states = _per_pair(self.states, self.states)
+        for told, held in zip(changes, states, strict=True):
+            result = [_PROTOTYPES[row, level]._replace(weight=weight) for row, level, weight in told]
+            yield result + [absolute.STATEMENTS[row]._replace(weight=weight) for row, _, weight in held]
 
     def numbers(self, pair: int) -> list[dict[str, Any]]:
         """What was measured behind the statements of one pair: code, category, value before and after, unit."""
         result = []
-        for row in np.flatnonzero(self.levels[:, pair]):
-            source = row - len(PAIR_CODES) if row >= len(PAIR_CODES) else row  # "straighten" measures the bend
-            turn = ROW_NAMES[row] == "turn"
-            before, after = (0.0, self.turns[pair]) if turn else (m[source, pair] for m in self.measures)
-            category = _PROTOTYPES[int(row), int(self.levels[row, pair])].category
-            unit = "deg" if turn or source in range(*ROWS["bend"].indices(44)) else "m"
+        for row in np.flatnonzero(self.levels[:, pair]).tolist():
+            category = _PROTOTYPES[row, int(self.levels[row, pair])].category
+            before, after = self._measured(row, pair)
+            unit = "m" if row < N_PAIR and PAIR_CODES[row].kind != "bend" else "deg"
             numbers = {"from": round(float(before), 3), "to": round(float(after), 3), "unit": unit}
             result.append({"code": ROW_NAMES[row], "category": category, **numbers})
+        for row in np.flatnonzero(self.states[:, pair]).tolist():
+            statement = absolute.STATEMENTS[row]
+            assert self.start.single is not None and self.goal.single is not None
+            numbers = absolute.numbers(statement.codes[0], self.start.single[:, pair], self.goal.single[:, pair])
+            result.append({"code": statement.codes[0], "category": statement.category, **numbers})
         return result
 
+    def _measured(self, row: int, pair: int) -> tuple[float, float]:
+        if row < N_PAIR:
+            return self.start.pair[row, pair], self.goal.pair[row, pair]
+        if row < N_PAIR + len(STRAIGHTEN_NAMES):  # "straighten" rests on the bend
+            return self.start.pair[row - N_PAIR, pair], self.goal.pair[row - N_PAIR, pair]
+        if ROW_NAMES[row] == "turn":
+            return 0.0, self.turns[pair]
+        upper = row - len(ROW_NAMES)
+        return self.start.upper[upper, pair], self.goal.upper[upper, pair]
 
-def find_changes(
-    measures_a: np.ndarray, measures_b: np.ndarray, turns: np.ndarray, keys: np.ndarray, seed: int, noise: float
-) -> Changes:
+
+def find_changes(start: Poses, goal: Poses, keys: np.ndarray, seed: int, options: RuleOptions) -> Changes:
     """Bin the differences of P pairs and apply the rules of the 52 super-codes.
 
-    :param measures_a, measures_b: ``(44, P)`` from ``pair_measures``.
-    :param turns: ``(P,)`` degrees.
     :param keys: ``(P,)`` uint64, one per pair; with ``seed`` they decide the noise.
-    :param noise: 1 = the widths of PoseFix, 0 = none.
     """
-    values = measures_a - measures_b
-    shape = (values.shape[0], values.shape[1])
-    shift = [measure.jitter(shape, keys, seed, i) * noise if noise else np.zeros(shape) for i in range(3)]
+    values = start.pair - goal.pair
+    shift = [_noise(values.shape, keys, seed, i, options.noise) for i in range(3)]
     levels = pair_levels(values, shift[0])
-    straight = _straighten(levels, measures_b, shift[2])
+    straight = _straighten(levels, goal.pair, shift[2])
     levels[ROWS["bend"]][straight > 0] = 0
-    _only_super_gaps(levels, measures_a, measures_b, shift)
+    _only_super_gaps(levels, start.pair, goal.pair, shift)
+    turns = (goal.yaw - start.yaw + 180) % 360 - 180 if options.rotation else np.zeros(values.shape[1])
+    turned = measure.levels(-(turns + TURN_NOISE * shift[1][:1]), TURN_THRESHOLDS)
+    upper, upper_weights = _upper(start.upper - goal.upper, UPPER_NOISE * shift[1][-len(UPPER_THRESHOLDS) :])
     weights = np.abs(np.nan_to_num(values))
     for kind, rows in ROWS.items():
         weights[rows] /= UNIT[kind]
-    turned = measure.levels(-(turns + TURN_NOISE * shift[1][0])[None], TURN_THRESHOLDS)
     return Changes(
-        (measures_a, measures_b),
-        np.concatenate([levels, straight, turned]),
-        np.concatenate([weights, weights[ROWS["bend"]], np.abs(turns)[None] / UNIT["turn"]]),
+        start,
+        goal,
+        np.concatenate([levels, straight, turned, upper]),
+        np.concatenate([weights, weights[ROWS["bend"]], np.abs(turns)[None] / TURN_UNIT, upper_weights]),
         turns,
+        _states(start, goal, levels, straight, _noise((269, len(keys)), keys, seed, 3, options.noise)),
     )
 
 
 def super_codes(measures_a: np.ndarray, measures_b: np.ndarray) -> np.ndarray:
-    """Which of the 52 pair super-codes hold, ``(52, P)`` bool in the order of ``SUPER_NAMES``, without noise."""
-    zero = np.zeros(measures_a.shape[1])
-    found = find_changes(measures_a, measures_b, zero, zero.astype(np.uint64), 0, 0.0).levels
-    gaps = [found[row] == level for row in range(ROWS["gap"].start, ROWS["gap"].stop) for level in (2, 1, -1, -2)]
-    return np.concatenate([found[44:48] > 0, np.array(gaps)])
+    """Which of the 52 pair super-codes hold, ``(52, P)`` bool in the order of ``SUPER_NAMES``, without noise.
+
+    :param measures_a, measures_b: ``(44, P)`` from ``pair_measures``.
+    """
+    still = np.zeros_like(measures_a)
+    levels = pair_levels(measures_a - measures_b)
+    straight = _straighten(levels, measures_b, still)
+    _only_super_gaps(levels, measures_a, measures_b, [still] * 3)
+    gaps = [levels[row] == level for row in range(*ROWS["gap"].indices(N_PAIR)) for level in (2, 1, -1, -2)]
+    return np.concatenate([straight > 0, np.array(gaps)])
 
 
-def _straighten(levels: np.ndarray, measures_b: np.ndarray, noise: np.ndarray) -> np.ndarray:
+def _noise(shape: tuple[int, ...], keys: np.ndarray, seed: int, stream: int, width: float) -> np.ndarray:
+    rows, columns = shape
+    return measure.jitter((rows, columns), keys, seed, stream) * width if width else np.zeros(shape)
+
+
+def _straighten(levels: np.ndarray, goal: np.ndarray, noise: np.ndarray) -> np.ndarray:
     """Knee or elbow opens, and is nearly straight in the goal: say it of the limb instead."""
     rows = ROWS["bend"]
-    almost = measures_b[rows] + NOISE["bend"] * noise[rows] > ALMOST_STRAIGHT
+    almost = goal[rows] + NOISE["bend"] * noise[rows] > ALMOST_STRAIGHT
     return ((levels[rows] > 0) & almost).astype(np.int8)
 
 
@@ -122,6 +179,49 @@ def _only_super_gaps(levels: np.ndarray, a: np.ndarray, b: np.ndarray, shift: li
     close_b = b[rows] + NOISE["gap"] * shift[2][rows] <= CLOSE
     gaps = levels[rows]
     gaps[~(((gaps > 0) & close_a) | ((gaps < 0) & close_b))] = 0
+
+
+def _upper(values: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    levels = np.concatenate([
+        measure.levels((values + noise)[row : row + 1], limits) for row, limits in enumerate(UPPER_THRESHOLDS.values())
+    ])  # fmt: skip
+    strongest = np.array([[limits[-1]] for limits in UPPER_THRESHOLDS.values()])
+    return levels, np.abs(np.nan_to_num(values)) / strongest
+
+
+def _states(start: Poses, goal: Poses, levels: np.ndarray, straight: np.ndarray, noise: np.ndarray) -> np.ndarray:
+    """Importance of the absolute states of B; a state that a super-code already says is silent."""
+    if start.single is None or goal.single is None:
+        return np.zeros((len(absolute.STATEMENTS), levels.shape[1]))
+    weights = np.array([[s.weight] for s in absolute.STATEMENTS])
+    holds = absolute.states(goal.single, noise)
+    held = absolute.states(start.single)
+    for row, silencer in _SILENCED.items():
+        holds[row] &= ~(straight[silencer] > 0 if silencer < 4 else levels[silencer] < 0)
+    return holds * np.where(held, weights * absolute.HELD, weights)
+
+
+def _silenced() -> dict[int, int]:
+    """State -> what silences it: straighten (row 0..3 of the bends) or a distance row that says "together"."""
+    result = {}
+    for row, statement in enumerate(absolute.STATEMENTS):
+        if statement.category == "is_straight":
+            result[row] = PAIR_NAMES.index(f"bend:{statement.side}_{statement.part}")
+        elif statement.category == "is_near" and statement.part == statement.part2:
+            result[row] = PAIR_NAMES.index(f"gap:{statement.part}")
+    return result
+
+
+def _per_pair(chosen: np.ndarray, weights: np.ndarray) -> Iterator[list[tuple[int, int, float]]]:
+    """For each column of ``(R, P)`` the (row, value, weight) of its non-zero entries."""
+    columns, rows = np.nonzero(chosen.T)
+    found = list(
+        zip(rows.tolist(), chosen[rows, columns].astype(int).tolist(), weights[rows, columns].tolist(), strict=True)
+    )
+    start = 0
+    for end in np.searchsorted(columns, np.arange(chosen.shape[1]), side="right").tolist():
+        yield found[start:end]
+        start = end
 
 
 def _prototypes() -> dict[tuple[int, int], Statement]:
@@ -137,3 +237,4 @@ def _prototypes() -> dict[tuple[int, int], Statement]:
 
 
 _PROTOTYPES = _prototypes()
+_SILENCED = _silenced()

@@ -23,9 +23,9 @@ CATEGORIES: dict[str, dict[int, str]] = {
     },
     "lean": {2: "lean_front", 1: "lean_front_bit", -1: "lean_back_bit", -2: "lean_back"},
     "tilt": {2: "lean_left", 1: "lean_left_bit", -1: "lean_right_bit", -2: "lean_right"},
-    "twist": {2: "twist_left", 1: "twist_left_bit", -1: "twist_right_bit", -2: "twist_right"},
+    "twist": {2: "twist_right", 1: "twist_right_bit", -1: "twist_left_bit", -2: "twist_left"},
     "head": {2: "head_left", 1: "head_left_bit", -1: "head_right_bit", -2: "head_right"},
-    "chin": {1: "chin_up", -1: "chin_down"},
+    "chin": {1: "chin_down", -1: "chin_up"},
 }  # fmt: skip
 
 

@@ -10,15 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from autocompose.bodies.normalise import yaw_of
-from autocompose.bodies.points import normal_points
 from autocompose.core.errors import PoseError
 from autocompose.describe.rules import plan as plans
+from autocompose.describe.rules.absolute import on_moving_limbs
 from autocompose.describe.rules.bank import load_plan
-from autocompose.describe.rules.changes import find_changes
+from autocompose.describe.rules.changes import find_changes, measure_poses
 from autocompose.describe.rules.options import RuleOptions
 from autocompose.describe.rules.order import ordered
-from autocompose.describe.rules.pair_codes import pair_measures
 from autocompose.describe.rules.speak import Speaker
 from autocompose.describe.rules.statement import Group, Statement, entity, groups, reverse_sides, symmetry
 from autocompose.describe.rules.tokens import count_tokens
@@ -71,16 +69,26 @@ def describe(
     options: RuleOptions | None = None,
     keys: Sequence[str | int] | None = None,
     numbers: bool = False,
+    rotations_a: np.ndarray | None = None,
+    rotations_b: np.ndarray | None = None,
 ) -> list[Description]:
-    """Like ``describe_pairs``, with the statements behind each text and, if asked, the measured numbers."""
+    """Like ``describe_pairs``, with the statements behind each text and, if asked, the measured numbers.
+
+    :param rotations_a, rotations_b: ``(P, 22, 3)`` local axis-angle rotations, needed for ``options.head`` only.
+    :raises PoseError: as ``describe_pairs``, and when rotations are needed and missing.
+    """
     options = options or RuleOptions()
     if len(joints_a) != len(joints_b):
         raise PoseError(f"pairs: {len(joints_a)} start poses but {len(joints_b)} goal poses")
+    if options.head and (rotations_a is None or rotations_b is None):
+        raise PoseError("head: joint rotations are needed; give them, or leave the option head off")
     hashes = np.array([_number(k) for k in (keys if keys is not None else range(len(joints_a)))], np.uint64)
     result: list[Description] = []
     for i in range(0, len(joints_a), BATCH):
         part = slice(i, i + BATCH)
-        result += _describe_batch(joints_a[part], joints_b[part], hashes[part], seed, n_texts, options, numbers)
+        a = (joints_a[part], None if rotations_a is None else rotations_a[part])
+        b = (joints_b[part], None if rotations_b is None else rotations_b[part])
+        result += _describe_batch(a, b, hashes[part], seed, n_texts, options, numbers)
     return result
 
 
@@ -91,19 +99,16 @@ def _number(key: str | int) -> int:
 
 
 def _describe_batch(
-    joints_a: np.ndarray,
-    joints_b: np.ndarray,
+    a: tuple[np.ndarray, np.ndarray | None],
+    b: tuple[np.ndarray, np.ndarray | None],
     keys: np.ndarray,
     seed: int,
     n_texts: int,
     options: RuleOptions,
     numbers: bool,
 ) -> list[Description]:
-    measures = [pair_measures(normal_points(joints)) for joints in (joints_a, joints_b)]
-    turns = np.zeros(len(joints_a))
-    if options.rotation:
-        turns = (yaw_of(np.asarray(joints_b, float)) - yaw_of(np.asarray(joints_a, float)) + 180) % 360 - 180
-    changes = find_changes(measures[0], measures[1], turns, keys, seed, options.noise)
+    start, goal = (measure_poses(joints, rotations, options) for joints, rotations in (a, b))
+    changes = find_changes(start, goal, keys, seed, options)
     result = [
         _wordings(statements, Random((seed << 64) ^ int(key)), n_texts, options)
         for statements, key in zip(changes.statements(), keys, strict=True)
@@ -144,6 +149,8 @@ def _write(
     statements: list[Statement], rng: Random, options: RuleOptions, simple: bool
 ) -> tuple[str, list[Statement], list[Statement]]:
     """Merge, keep the most important statements that fit, and speak: (text, said, left out)."""
+    if options.absolute == "filtered":
+        statements = on_moving_limbs(statements)
     merged = statements if simple else symmetry(entity(statements, rng), rng)
     ranked = sorted(reverse_sides(merged, rng), key=lambda s: -s.weight)
     size = min(len(ranked), options.max_parts or len(ranked))
