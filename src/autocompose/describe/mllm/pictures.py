@@ -142,6 +142,11 @@ class Pictures:
         return encode(self.image(name, mirrored), self.recipe.format)
 
 
+def has_keypoints(corpus: Corpus) -> bool:
+    """The corpus knows where the joints are in its pictures."""
+    return corpus.poses is not None and POINTS in corpus.poses.columns
+
+
 def encode(image: Image.Image, kind: str) -> Picture:
     """JPEG (quality 90) or PNG bytes of the bare pixels."""
     buffer = io.BytesIO()
