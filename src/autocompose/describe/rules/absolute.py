@@ -71,10 +71,10 @@ def _elementary() -> list[State]:
             states.append(_state(says, "angle", points, category, points[1], "", rare))
     for part in LIMB_PARTS:
         points = (f"left_{part}", f"right_{part}")
-        states.append(_state("is_near", "distance", points, 0, *points, rare=part in ("elbow", "foot")))
+        states.append(_state("is_near", "distance", points, 0, points[0], points[1], part in ("elbow", "foot")))
     for points in SETS["distance"]:
         if points[0].endswith("hand") and points[1].endswith(_NEAR_HAND):
-            states.append(_state("is_near", "distance", points, 0, *points, rare=True))
+            states.append(_state("is_near", "distance", points, 0, points[0], points[1], True))
     for part, (start, end) in {"thigh": ("hip", "knee"), "shin": ("knee", "ankle")}.items():
         for side in SIDES:
             points = (f"{side}_{start}", f"{side}_{end}")

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from autocompose.bodies.normalise import faults
-from autocompose.bodies.skeleton import mirror_joints
+from autocompose.bodies.skeleton import mirror_joints, mirror_rotations
 from autocompose.core.errors import PoseError
 from autocompose.core.log import Tally, say, track
 from autocompose.core.records import TEXT_FIELDS, Edit, Pair, Source, Split
@@ -34,6 +34,8 @@ class Job(NamedTuple):
     path: Path
     joints_a: np.ndarray
     joints_b: np.ndarray
+    rotations_a: np.ndarray | None
+    rotations_b: np.ndarray | None
     keys: tuple[str, ...]
     edit: Edit
     seed: int
@@ -66,6 +68,8 @@ def describe_corpus(
     corpus, edits = load_corpus(root, splits), list(edits)
     if corpus.poses is None:
         raise PoseError(f"{root}: no poses.npz; rules need the 3D pose of every image")
+    if options.head and "rotations" not in corpus.poses.columns:
+        raise PoseError(f"{root}/poses.npz: no column 'rotations', which --head needs; leave the option off")
     settings = {
         "options": options.model_dump(),
         "n_texts": n_texts,
@@ -116,13 +120,17 @@ def _jobs(
     edit: Edit,
     how: tuple[int, int, RuleOptions, bool],
 ) -> Iterator[Job]:
-    pairs, joints = corpus.pairs[split], corpus.poses.joints if corpus.poses else np.zeros((0, 22, 3))
+    pairs, poses = corpus.pairs[split], corpus.poses
+    assert poses is not None
+    rotations = poses.columns["rotations"] if how[2].head else None
     numbers = list(rows)
     for start in range(0, len(numbers), PART):
         part = numbers[start : start + PART]
-        a, b = (joints[[rows[n][side] for n in part]] for side in (0, 1))
+        row_a, row_b = ([rows[n][side] for n in part] for side in (0, 1))
+        joints = (poses.joints[row_a], poses.joints[row_b])
+        turned = (None, None) if rotations is None else (rotations[row_a], rotations[row_b])
         keys = tuple(f"{pairs[n].reference}\n{pairs[n].target}\n{edit}" for n in part)
-        yield Job(_part_path(folder, split, edit, start), a, b, keys, edit, *how)
+        yield Job(_part_path(folder, split, edit, start), *joints, *turned, keys, edit, *how)
 
 
 def _part_path(folder: Path, split: Split, edit: Edit, start: int) -> Path:
@@ -142,10 +150,11 @@ def _run(jobs: list[Job], total: int, processes: int) -> None:
 
 
 def _do(job: Job) -> None:
-    a, b = (job.joints_b, job.joints_a) if job.edit.reverses else (job.joints_a, job.joints_b)
+    poses = [(job.joints_a, job.rotations_a), (job.joints_b, job.rotations_b)]
     if job.edit.mirrors:
-        a, b = mirror_joints(a), mirror_joints(b)
-    found = describe(a, b, job.seed, job.n_texts, job.options, job.keys, job.numbers)
+        poses = [(mirror_joints(j), None if r is None else mirror_rotations(r)) for j, r in poses]
+    (a, turned_a), (b, turned_b) = reversed(poses) if job.edit.reverses else poses
+    found = describe(a, b, job.seed, job.n_texts, job.options, job.keys, job.numbers, turned_a, turned_b)
     write_json(job.path, [_record(d, job.numbers) for d in found], indent=None)
 
 
