@@ -5,7 +5,7 @@ import pytest
 
 from autocompose.bodies.appearance import Backdrop, Look, Outfit, Scenery, Shot, draw_look, draw_shot
 from autocompose.bodies.body import Body
-from autocompose.bodies.clothing import neighbour_mean, vertex_normals
+from autocompose.bodies.clothing import neighbour_mean, vertex_areas, vertex_normals
 from autocompose.bodies.raster import rasterise
 from autocompose.bodies.render import _frame, render
 from autocompose.bodies.skeleton import SMPL22
@@ -145,6 +145,14 @@ def test_neighbour_mean_against_a_loop() -> None:
     for vertex, others in around.items():
         for other in range(5):
             assert matrix[vertex, other] == pytest.approx(1 / len(others) if other in others else 0)
+
+
+def test_areas_weigh_the_mean(body: Body) -> None:
+    areas = vertex_areas(body.canonical, body.faces)
+    assert 1.5 < areas.sum() < 2.6  # the skin of an adult, with eyes and mouth
+    faces = np.array([[0, 1, 2]])
+    matrix = neighbour_mean(faces, 3, weights=np.array([1.0, 3.0, 1.0], np.float32)).toarray()
+    np.testing.assert_allclose(matrix[0], [0, 0.75, 0.25])
 
 
 def test_framing_shifts_within_the_free_room(body: Body, standing: np.ndarray) -> None:

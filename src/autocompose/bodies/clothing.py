@@ -23,17 +23,20 @@ def dress(vertices: np.ndarray, faces: np.ndarray, canonical: np.ndarray) -> np.
     :param canonical: ``(V, 3)`` places on the naked default body.
     """
     softness, thickness = _softness(canonical)[:, None], _thickness(canonical)[:, None]
-    links = neighbour_mean(faces, len(vertices), _toes(canonical))
+    links = neighbour_mean(faces, len(vertices), _melted(canonical), vertex_areas(canonical, faces))
     dressed = np.array(vertices, float)
     for _ in range(_SMOOTHING_ROUNDS):
         dressed += softness * (links @ dressed - dressed)
     return dressed + thickness * vertex_normals(dressed, faces)
 
 
-def neighbour_mean(faces: np.ndarray, count: int, extra: np.ndarray | None = None) -> Any:
+def neighbour_mean(
+    faces: np.ndarray, count: int, extra: np.ndarray | None = None, weights: np.ndarray | None = None
+) -> Any:
     """Sparse ``(V, V)`` matrix that takes each vertex to the mean of its neighbours.
 
     :param extra: ``(E, 2)`` further pairs to be treated as neighbours.
+    :param weights: ``(V,)`` what each vertex counts in a mean; areas keep dense spots from pulling at their surroundings.
     """
     from scipy.sparse import coo_matrix, diags
 
@@ -42,17 +45,30 @@ def neighbour_mean(faces: np.ndarray, count: int, extra: np.ndarray | None = Non
         edges = np.concatenate([edges, extra])
     edges = np.concatenate([edges, edges[:, ::-1]])
     links = coo_matrix((np.ones(len(edges), np.float32), (edges[:, 0], edges[:, 1])), shape=(count, count)).tocsr()
-    links.data[:] = 1
-    return diags((1 / np.maximum(np.asarray(links.sum(1)).ravel(), 1)).astype(np.float32)) @ links
+    links.data = np.ones(count, np.float32)[links.indices] if weights is None else weights[links.indices]
+    return diags((1 / np.maximum(np.asarray(links.sum(1)).ravel(), 1e-12)).astype(np.float32)) @ links
 
 
-def _toes(canonical: np.ndarray) -> np.ndarray:
-    """Pairs ``(E, 2)`` of vertices of one forefoot that lie close: smoothing over them melts the toes together."""
+def vertex_areas(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Square metres ``(V,)`` float32: a third of the triangles around each vertex."""
+    corners = vertices[faces]
+    areas = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1) / 6
+    return np.bincount(faces.ravel(), np.repeat(areas, 3), len(vertices)).astype(np.float32)
+
+
+def _melted(canonical: np.ndarray) -> np.ndarray:
+    """Pairs ``(E, 2)`` of vertices that lie close on a forefoot or the chest: smoothing over them leaves no detail."""
     from scipy.spatial import cKDTree
 
-    forefoot = np.flatnonzero((canonical[:, 1] < 0.09) & (canonical[:, 2] > 0.12))
-    pairs = cKDTree(canonical[forefoot]).query_pairs(0.02, output_type="ndarray")
-    return forefoot[pairs]
+    x, y, z = np.abs(canonical[:, 0]), canonical[:, 1], canonical[:, 2]
+    forefoot = np.flatnonzero((y < 0.09) & (z > 0.12))
+    chest = np.flatnonzero((y > 1.22) & (y < 1.44) & (z > 0.1) & (x < 0.18))
+    return np.concatenate(
+        [
+            part[cKDTree(canonical[part]).query_pairs(radius, output_type="ndarray")]
+            for part, radius in ((forefoot, 0.02), (chest, 0.03))
+        ]
+    )
 
 
 def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
@@ -89,7 +105,7 @@ def linear(colour: tuple[float, float, float] | np.ndarray) -> np.ndarray:
     return np.asarray(colour, np.float32) ** np.float32(2.2)
 
 
-_HEM, _NECKLINE, _SHOE_TOP, _SOLE = 1.05, 1.575, 0.09, 0.004
+_HEM, _NECKLINE, _SHOE_TOP, _SOLE = 1.05, 1.575, 0.09, 0.008
 _IRIS = (0.16, 0.11, 0.08)
 _SOCKS = (0.90, 0.90, 0.88)
 _EYE, _EYE_RADIUS = (0.0313, 1.7261, 0.1575), 0.0166
