@@ -127,10 +127,11 @@ def _jobs(
     for start in range(0, len(numbers), PART):
         part = numbers[start : start + PART]
         row_a, row_b = ([rows[n][side] for n in part] for side in (0, 1))
-        joints = (poses.joints[row_a], poses.joints[row_b])
-        turned = (None, None) if rotations is None else (rotations[row_a], rotations[row_b])
+        turned_a = None if rotations is None else rotations[row_a]
+        turned_b = None if rotations is None else rotations[row_b]
         keys = tuple(f"{pairs[n].reference}\n{pairs[n].target}\n{edit}" for n in part)
-        yield Job(_part_path(folder, split, edit, start), *joints, *turned, keys, edit, *how)
+        path = _part_path(folder, split, edit, start)
+        yield Job(path, poses.joints[row_a], poses.joints[row_b], turned_a, turned_b, keys, edit, *how)
 
 
 def _part_path(folder: Path, split: Split, edit: Edit, start: int) -> Path:

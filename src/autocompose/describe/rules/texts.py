@@ -123,9 +123,10 @@ def _wordings(statements: list[Statement], rng: Random, n_texts: int, options: R
     """``n_texts`` different texts: the first tells everything, the others skip at random, every third is simplified."""
     result = Description()
     words: list[set[str]] = []
+    statements = _filter(statements, options)
     for i in range(n_texts if statements else 0):
         for _ in range(ATTEMPTS):
-            chosen = _skip(statements, rng, options) if i else statements
+            chosen = _select(statements, rng, options) if i else statements
             text, said, left = _write(chosen, rng, options, simple=i % 3 == 2)
             these = set(text.lower().replace(",", "").replace(".", "").split())
             if all(len(these & other) < ALIKE * len(these | other) for other in words):
@@ -137,20 +138,22 @@ def _wordings(statements: list[Statement], rng: Random, n_texts: int, options: R
     return result
 
 
-def _skip(statements: list[Statement], rng: Random, options: RuleOptions) -> list[Statement]:
+def _select(statements: list[Statement], rng: Random, options: RuleOptions) -> list[Statement]:
     """Leave out codes at random, never rare ones; when nothing remains, everything comes back."""
     kept = [
         s for s in statements if s.rare or rng.random() >= (options.skip_single if s.absolute else options.skip_pair)
     ]
-    return kept or statements
+    return _filter(kept, options) or statements
+
+
+def _filter(statements: list[Statement], options: RuleOptions) -> list[Statement]:
+    return on_moving_limbs(statements) if options.absolute == "filtered" else statements
 
 
 def _write(
     statements: list[Statement], rng: Random, options: RuleOptions, simple: bool
 ) -> tuple[str, list[Statement], list[Statement]]:
     """Merge, keep the most important statements that fit, and speak: (text, said, left out)."""
-    if options.absolute == "filtered":
-        statements = on_moving_limbs(statements)
     merged = statements if simple else symmetry(entity(statements, rng), rng)
     ranked = sorted(reverse_sides(merged, rng), key=lambda s: -s.weight)
     size = min(len(ranked), options.max_parts or len(ranked))
