@@ -144,7 +144,7 @@ def tests_of(claim: Claim) -> list[list[Test]]:
     part, action = claim.part, claim.action
     if action in ("closer", "apart") and claim.other is None and part in LIMB_PARTS:
         return [[Test(("gap", part), 1 if action == "apart" else -1, METRES)]]
-    if action in ("crossed", "shoulder-width"):
+    if action in ("crossed", "shoulder-width") or (action == "near" and claim.other is None):
         return _paired_state(part, action)
     sides = _SIDES_OF[claim.side] if part in LIMB_PARTS else ("none",)
     groups = [_readings(claim, side) for side in sides]
@@ -156,6 +156,8 @@ def _paired_state(part: str, action: str) -> list[list[Test]]:
         return []
     if action == "crossed":
         return [[Test(("crossing", part), 1, 0.08, change=False, limit=-0.05)]]
+    if action == "near":
+        return [[Test(("gap", part), -1, 0.08, change=False, limit=0.32)]]
     return [[Test(("gap", part), 0, 0.08, change=False, limit=0.32, slack=0.18)]]
 
 
@@ -243,7 +245,7 @@ def _other_side(claim: Claim, side: str) -> str:
 
 _PLACE = {"above": ("y", 1), "below": ("y", -1), "in-front": ("z", 1), "behind": ("z", -1), "left-of": ("x", 1),
           "right-of": ("x", -1)}  # fmt: skip
-_NEAR = {"head": 0.32, "torso": 0.34, "body": 0.34, "pelvis": 0.30}  # metres between joint centres, surfaces touching
+_NEAR = {"head": 0.34, "torso": 0.34, "body": 0.34, "pelvis": 0.32}  # metres between joint centres, surfaces touching
 _LEVEL = {"head": 0.18, "torso": 0.22, "body": 0.22}
 
 
@@ -254,7 +256,7 @@ def _relation(claim: Claim, side: str) -> list[Test]:
         return []
     if action == "near":
         key: Feature = ("distance", part, side, other, other_side)
-        return [Test(key, -1, 0.08, change=False, limit=_NEAR.get(other, 0.26))]
+        return [Test(key, -1, 0.08, change=False, limit=_NEAR.get(other, 0.32))]
     if action == "level":
         key = ("relative", "y", part, side, other, other_side)
         return [Test(key, 0, 0.06, change=False, limit=0.0, slack=_LEVEL.get(other, 0.12))]
@@ -267,7 +269,8 @@ def _state(part: str, side: str, action: str) -> list[Test]:
         key: Feature = ("bend", _BEND_JOINT[part], side)
         if action == "right-angle":
             return [Test(key, 0, 10.0, change=False, limit=90.0, slack=25.0)]
-        return [Test(key, 1 if action == "straight" else -1, 10.0, change=False, limit=150.0)]
+        sign = 1 if action == "straight" else -1  # "make it straight" also holds when it got straighter
+        return [Test(key, sign, 10.0, change=False, limit=150.0), Test(key, sign, DEGREES)]
     if action in ("horizontal", "vertical", "straight") and part not in ("shoulder", "hip", "pelvis"):
         if action == "straight" and part != "torso":
             return []

@@ -19,6 +19,8 @@ TRUNK = frozenset(("torso", "body", "pelvis"))
 LIMBS = frozenset(("arm", "leg", "elbow", "knee", "forearm", "shin", "thigh", "upper arm", "hand"))
 BENDABLE = frozenset(("arm", "leg", "elbow", "knee"))
 PLAIN = frozenset(("up", "down", "left", "right", "forward", "backward"))
+BESIDE_BODY = {"in-front": "forward", "behind": "backward", "above": "up", "below": "down", "left-of": "left",
+               "right-of": "right"}  # fmt: skip
 OPPOSITE = {"left": "right", "right": "left"}
 LEAN_OF = {"left": "lean-left", "right": "lean-right", "forward": "lean-forward", "backward": "lean-backward",
            "down": "lean-forward", "up": "lean-backward", "out": "lean-forward"}  # fmt: skip
@@ -76,9 +78,12 @@ def _verb_alone(verb: Verb, entity: Entity, mods: list[Mod], directions: list[st
         if verb.mode == "bend":
             yield from _bend(verb, entity, mods, directions)
         elif action in ("open", "shut"):
-            yield from _open(entity, action)
+            yield from _open(entity, action, "less" in directions)
         elif action == "upright":
             yield TORSO, "vertical", None
+        elif action == "straighten" and verb.passive and not directions:
+            if entity.part in BENDABLE | {"torso"}:
+                yield entity, "straight", None  # "should be fully extended"
         elif _sensible(action, verb, entity, directions):
             yield entity, action, None
 
@@ -86,9 +91,9 @@ def _verb_alone(verb: Verb, entity: Entity, mods: list[Mod], directions: list[st
 def _sensible(action: str, verb: Verb, entity: Entity, directions: list[str]) -> bool:
     """Whether a verb's own action means anything for the part ("extend your hand" straightens nothing)."""
     if action == "crossed":
-        return entity.side == "both"
+        return entity.side == "both" and not directions
     if action == "apart":
-        return "out" not in directions
+        return not {"out", "aside"} & set(directions)
     if action == "straighten":
         return entity.part in BENDABLE | TRUNK
     return action != "stand" and (action != "lean-forward" or verb.mode != "look" or entity.part == "head")
@@ -99,15 +104,16 @@ def _bend(verb: Verb, entity: Entity, mods: list[Mod], directions: list[str]) ->
         if not {"left", "right", "backward", "forward", "down"} & set(directions):
             yield _trunk(entity), "lean-forward", None
         return
+    does = "straighten" if "less" in directions else "bend"
     at = [
         other
         for _, action, other in mods
         if action in ("at", "near?") and other is not None and other.part in ("elbow", "knee")
     ]
     if at:
-        yield _joint(at[0], entity), "bend", None
+        yield _joint(at[0], entity), does, None
     elif not any(kind == "state" and action == "right-angle" for kind, action, _ in mods):
-        yield entity, "bend", None
+        yield entity, does, None
 
 
 def _trunk(entity: Entity) -> Entity:
@@ -119,9 +125,9 @@ def _joint(joint: Entity, limb: Entity) -> Entity:
     return joint if joint.side in OPPOSITE or limb.side == "none" else Entity(joint.part, limb.side)
 
 
-def _open(entity: Entity, action: str) -> Iterator[Found]:
+def _open(entity: Entity, action: str, less: bool) -> Iterator[Found]:
     if entity.part in ("elbow", "knee"):
-        yield entity, "straighten" if action == "open" else "bend", None
+        yield entity, "straighten" if (action == "open") != less else "bend", None
     elif entity.side == "both":
         yield entity, "apart" if action == "open" else "closer", None
 
@@ -139,9 +145,11 @@ def _direction(verb: Verb, entity: Entity, action: str, directions: list[str], b
             yield _trunk(entity) if bending_trunk else entity, LEAN_OF[action], None
     elif verb.mode in ("turn", "look") and part not in LIMBS:
         yield from _turned(verb, entity, action)
+    elif action == "up" and ({"open", "shut"} & set(verb.does) or (verb.mode == "bend" and part in ("elbow", "knee"))):
+        return  # "close your hands up together", "fold the elbow up"
     elif action in PLAIN:
         yield entity, action, None
-    elif action == "out":
+    elif action == "aside" or (action == "out" and "straighten" not in verb.does):
         yield from _out(entity, directions)
     elif action in ("in", "away"):
         yield entity, "closer" if action == "in" else "apart", BODY
@@ -154,8 +162,8 @@ def _turned(verb: Verb, entity: Entity, action: str) -> Iterator[Found]:
         yield entity, f"turn-{action}", None
     elif action == "around" and verb.mode == "turn":
         yield entity, "turn-around", None
-    elif action in ("out", "in") and entity.side in OPPOSITE:
-        yield entity, f"turn-{entity.side if action == 'out' else OPPOSITE[entity.side]}", None
+    elif action in ("out", "aside", "in") and entity.side in OPPOSITE:
+        yield entity, f"turn-{OPPOSITE[entity.side] if action == 'in' else entity.side}", None
     elif entity.part in ("head", "torso", "pelvis") and action in LEAN_OF:
         yield entity, LEAN_OF[action], None
 
@@ -181,6 +189,8 @@ def _state(verb: Verb, entity: Entity, action: str, mods: list[Mod]) -> Iterator
                 other for _, a, other in mods if a == "at" and other is not None and other.part in ("elbow", "knee")
             ]
             yield _joint(joint[0], entity) if joint else entity, action, None
+    elif action == "near" and entity.side != "both":
+        return
     elif action == "crossed":
         yield Entity(entity.part, "both"), action, None
     else:
@@ -196,6 +206,8 @@ def _relation(verb: Verb, entity: Entity, action: str, other: Entity) -> Iterato
         return
     if waist and action == "near?":
         yield entity, "level", other  # "down to the waist" is a height
+    elif other.part == "body" and action in BESIDE_BODY:
+        yield entity, BESIDE_BODY[action], None
     elif other.part == "body" and action in ("near", "near?"):
         yield entity, "closer", other
     else:

@@ -11,8 +11,9 @@ import re
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
-from autocompose.describe.audit import lexicon as lex
 from autocompose.describe.audit.claims import CENTRAL_PARTS
+from autocompose.describe.audit.lexicon import Meaning, part_words, phrases, word_set
+from autocompose.describe.edits import without_false_sides
 
 WORD = re.compile(r"[a-z]+|\d+|[.!?;\n]+|[,:()\u2014\u2013]|-")
 
@@ -32,64 +33,11 @@ class Entity(NamedTuple):
     side: str
 
 
-Meaning = tuple[str, Any]
-
-
-def inflect(base: str) -> list[str]:
-    """The forms of a verb: regular unless ``IRREGULAR`` lists them."""
-    if base in lex.IRREGULAR:
-        return [base, *lex.IRREGULAR[base].split()]
-    if base.endswith("e"):
-        return [base, base + "s", base + "d", base[:-1] + "ing"]
-    third = base + ("es" if base.endswith(("ch", "sh", "ss", "x")) else "s")
-    return [base, third, base + "ed", base + "ing"]
-
-
-def _is_passive(base: str, form: str) -> bool:
-    return form != base and (form.endswith("ed") or form in lex.PASSIVE)
-
-
-def _phrases() -> dict[str, Meaning]:
-    found: dict[str, Meaning] = {}
-
-    def add(phrases: str, kind: str, value: Any) -> None:
-        for phrase in phrases.split("|"):
-            found[phrase] = (kind, value)
-
-    add(lex.NEUTRAL, "word", None)
-    add(lex.DETERMINERS, "det", None)
-    for bases, verb in lex.VERBS.items():
-        for base in bases.split():
-            for form in inflect(base):
-                found[form] = ("verb", verb._replace(passive=_is_passive(base, form)))
-    for phrase, verb in lex.VERB_PHRASES.items():
-        found[phrase] = ("verb", verb)
-    for kind, table in (
-        ("dir", lex.DIRECTIONS),
-        ("state", lex.STATES),
-        ("rel", lex.RELATIONS),
-        ("degree", lex.DEGREES),
-    ):
-        for value, phrases in table.items():
-            add(phrases, kind, value)
-    for part, words in lex.PARTS.items():
-        single, *multi = words.split("|")
-        for phrase in [*single.split(), *multi]:
-            found[phrase] = ("part", (part, phrase.split()[-1] in lex.PLURALS))
-    for word, side in lex.SIDES.items():
-        found[word] = ("side", side)
-    add(lex.NEGATIONS, "neg", None)
-    add(lex.HARD_BREAKS, "break", None)
-    add(lex.PRONOUNS, "pron", None)
-    found |= {"and": ("and", None), "or": ("and", None), "with": ("with", None)}
-    return found
-
-
 @cache
 def _trie() -> dict[str, list[tuple[tuple[str, ...], Meaning]]]:
     """First word -> its phrases, longest first."""
     table: dict[str, list[tuple[tuple[str, ...], Meaning]]] = {}
-    for phrase, meaning in _phrases().items():
+    for phrase, meaning in phrases().items():
         words = tuple(phrase.split())
         table.setdefault(words[0], []).append((words, meaning))
     for options in table.values():
@@ -99,7 +47,7 @@ def _trie() -> dict[str, list[tuple[tuple[str, ...], Meaning]]]:
 
 @cache
 def _vocabulary() -> frozenset[str]:
-    return frozenset(word for phrase in _phrases() for word in phrase.split() if len(word) >= 4)
+    return frozenset(word for phrase in phrases() for word in phrase.split() if len(word) >= 4)
 
 
 @lru_cache(maxsize=65536)
@@ -128,7 +76,14 @@ def _drops_to(longer: str, shorter: str) -> bool:
 
 def words_of(text: str) -> list[str]:
     """Lower-case words and punctuation; "don't" becomes "dont", "person's" becomes "person", hyphens part words."""
-    text = text.lower().replace("\u2019", "'").replace("n't", "nt").replace("'s", "").replace("'re", " are")
+    text = (
+        without_false_sides(text)
+        .lower()
+        .replace("\u2019", "'")
+        .replace("n't", "nt")
+        .replace("'s", "")
+        .replace("'re", " are")
+    )
     return [correct(w) if w.isalpha() else w for w in WORD.findall(text) if w != "-"]
 
 
@@ -169,7 +124,7 @@ def _noun_follows(words: list[str], i: int, trie: dict[str, Any]) -> bool:
 
 def _cuts_entity(phrase: tuple[str, ...], after: list[str]) -> bool:
     """ "towards your right" before "foot" is no direction."""
-    return phrase[-1] in ("left", "right") and bool(after) and after[0] in _part_words()
+    return phrase[-1] in ("left", "right") and bool(after) and after[0] in part_words()
 
 
 _SWITCHES = frozenset(("det", "side", "rel"))
@@ -180,15 +135,15 @@ def _disambiguate(token: Token, before: list[Token], after: list[str]) -> Token:
     last = before[-1].kind if before else ""
     noun_place = last in _SWITCHES
     if token.words == "lower":
-        follows = bool(after) and (after[0] in _OBJECT_STARTS or after[0] in _part_words())
+        follows = bool(after) and (after[0] in _OBJECT_STARTS or after[0] in part_words())
         return token if follows else Token("dir", "down", "lower")
     if token.words.startswith("lower ") and token.kind == "part" and not noun_place:
-        return Token("verb", _phrases_cached()["lower"][1], "lower")
+        return Token("verb", phrases()["lower"][1], "lower")
     if token.words == "back" and last == "det":
-        adjective = bool(after) and after[0] in _part_words()
+        adjective = bool(after) and after[0] in part_words()
         return Token("word", None, "back") if adjective else Token("part", ("torso", False), "back")
     if token.words == "face" and not noun_place:
-        return Token("verb", lex.VERB_PHRASES["face"], "face")
+        return Token("verb", phrases()["faces"][1], "face")
     if token.words in ("step", "part", "look", "round", "open", "close", "set", "rest", "point") and last == "det":
         return Token("word", None, token.words)
     return token
@@ -197,16 +152,6 @@ def _disambiguate(token: Token, before: list[Token], after: list[str]) -> Token:
 _OBJECT_STARTS = frozenset(
     ["the", "your", "his", "her", "their", "my", "both", "left", "right", "each", "it", "them", "this", "one", "ur"]
 )
-
-
-@cache
-def _part_words() -> frozenset[str]:
-    return frozenset(p.split()[0] for p, (kind, _) in _phrases().items() if kind in ("part",))
-
-
-@cache
-def _phrases_cached() -> dict[str, Meaning]:
-    return _phrases()
 
 
 def _join(found: list[Token]) -> list[Token]:
@@ -256,6 +201,6 @@ def _entity(side: str, found: list[Token], i: int, j: int) -> tuple[Token, int]:
     elif not side:
         side = "both" if plural else "none"
     words = " ".join(t.words for t in found[i : j + 1])
-    if j + 1 < len(found) and (found[j + 1].words in lex.LEVEL_WORDS):
+    if j + 1 < len(found) and (found[j + 1].words in word_set("level")):
         return Token("level", Entity(part, side), f"{words} {found[j + 1].words}"), j + 2
     return Token("entity", Entity(part, side), words), j + 1
