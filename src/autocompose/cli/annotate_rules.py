@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from autocompose.cli.app import describe
+from autocompose.cli.app import app, describe
 from autocompose.core.log import say
 from autocompose.core.records import Edit, Split
 
@@ -62,3 +62,19 @@ def describe_rules(
         codes=codes,
     )
     say(tally.line())
+
+
+@app.command()
+def pairs(
+    corpus: Annotated[Path, typer.Argument(help="Corpus folder with image_splits/ and poses.npz.")],
+    seed: Annotated[int, typer.Option(help="Decides the draws between equally good start poses.")] = 0,
+    low: Annotated[float, typer.Option(help="Least cosine similarity of the two poses.")] = 0.80,
+    high: Annotated[float, typer.Option(help="Highest cosine similarity.")] = 0.97,
+    gap: Annotated[float, typer.Option(help="Seconds between poses of one sequence, at most.")] = 0.5,
+    replace: Annotated[bool, typer.Option("--replace", help="Drop the pairs (and texts) that the corpus has.")] = False,
+) -> None:
+    """Choose which poses form (reference, target) pairs, within each split."""
+    from autocompose.prepare.pairs import PairOptions, pair_corpus
+
+    options = PairOptions.parse({"low": low, "high": high, "gap": gap}, "pairs")
+    say(pair_corpus(corpus, seed=seed, options=options, replace_pairs=replace).line())
