@@ -24,8 +24,9 @@ def contrastive_loss(
     :return: the mean over the queries of this process.
     """
     columns = gather(F.normalize(pictures, dim=-1))
-    own = torch.arange(len(queries), device=queries.device) + _rank() * len(queries)
-    logits = logit_scale * queries @ columns.T
+    own = torch.arange(len(queries), device=queries.device) + rank() * len(queries)
+    with torch.autocast(queries.device.type, enabled=False):  # logits of up to 100 need all their digits
+        logits = logit_scale * queries.to(columns.dtype) @ columns.T
     if ids is not None:
         same = ids[:, None] == gather(ids)[None, :]
         same[torch.arange(len(own)), own] = False
@@ -68,10 +69,10 @@ def gather(values: Tensor) -> Tensor:
 
     Each process contributes equally many rows.
     """
-    if _world() == 1:
+    if world() == 1:
         return values
     if not values.requires_grad:
-        rows = [torch.empty_like(values) for _ in range(_world())]
+        rows = [torch.empty_like(values) for _ in range(world())]
         dist.all_gather(rows, values.contiguous())
         return torch.cat(rows)
     from torch.distributed.nn.functional import all_gather
@@ -79,9 +80,11 @@ def gather(values: Tensor) -> Tensor:
     return torch.cat(all_gather(values.contiguous()))
 
 
-def _world() -> int:
+def world() -> int:
+    """Number of processes that train together."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
-def _rank() -> int:
-    return dist.get_rank() if _world() > 1 else 0
+def rank() -> int:
+    """Number of this process, 0 for the first."""
+    return dist.get_rank() if world() > 1 else 0

@@ -23,6 +23,9 @@ from autocompose.core.config import Config
 from autocompose.core.errors import ConfigError
 from autocompose.core.log import bar, say
 from autocompose.core.store import Manifest, atomic_file, write_text
+from autocompose.model.losses import rank
+from autocompose.train.processes import average_gradients, mean_over_processes, share_value, share_weights
+from autocompose.train.tracker import open_tracker
 
 Metrics = dict[str, float]
 MAX_GRAD_NORM = 5.0
@@ -36,6 +39,8 @@ class LoopSettings(Config):
     :param save_seconds: at least this many seconds between two saved states.
     :param select: validation metric whose best epoch is kept, with a leading "-" if smaller is better; None keeps the
         last epoch (the paper's protocol).
+    :param precision: of the forward pass; bf16 and fp16 pay on GPUs that have them.
+    :param tracker: where each epoch's line goes besides the ``jsonl`` file.
     """
 
     epochs: int = Field(10, ge=1)
@@ -45,12 +50,13 @@ class LoopSettings(Config):
     eps: float = Field(1e-8, gt=0)
     warmup: float = Field(0.05, ge=0, le=1)
     schedule: Literal["constant", "cosine"] = "cosine"
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     clip_gradients: bool = True
     validate_every: int = Field(1, ge=1)
     save_seconds: float = Field(30.0, ge=0)
     select: str | None = "group_recall_at1"
     seed: int = 0
+    tracker: Literal["none", "tensorboard", "trackio", "wandb", "comet_ml", "mlflow"] = "none"
 
 
 class Stage(nn.Module):
@@ -71,6 +77,9 @@ class Stage(nn.Module):
 def run(stage: Stage, settings: LoopSettings, folder: Path, validate: Callable[[], Metrics], name: str) -> Metrics:
     """Train a stage; continue an interrupted run; return at once when the stage has finished.
 
+    In several processes (torchrun, ``accelerate launch``) gradients are averaged, and the first process validates and
+    writes all files.
+
     :param folder: gets ``NAME.jsonl`` (one line an epoch), ``NAME.pt`` (state) and ``NAME.manifest.json`` (finished).
     :param validate: metrics on the validation split with the stage's present weights.
     :return: the metrics of the weights that ``stage`` holds afterwards.
@@ -89,13 +98,15 @@ class _Run:
             lr=settings.learning_rate,
             weight_decay=settings.weight_decay,
             eps=settings.eps,
+            fused=True,
         )
+        self.scaler = torch.amp.GradScaler(self._device(), enabled=settings.precision == "fp16")
+        self.tracker = open_tracker(settings.tracker, folder, name) if rank() == 0 else None
         self.total = settings.epochs * stage.steps()
         self.epoch, self.lines = 0, list[dict[str, Any]]()
         self.best: tuple[float, dict[str, Tensor]] | None = None
 
     def finish(self) -> Metrics:
-        self._seed()
         if self.state_path.exists():
             self._restore()
         saved = time.monotonic()
@@ -108,38 +119,55 @@ class _Run:
                     saved = time.monotonic()
         if self.best:
             self.stage.load_state_dict(self.best[1], strict=False)
-        best = self._best_line()
-        if not self.manifest.matches(self._identity()):
+        share_weights(self.stage)
+        best = share_value(self._best_line() if rank() == 0 else {})
+        if rank() == 0 and not self.manifest.matches(self._identity()):
             self.manifest.write(self._identity(), best=best)
+        if self.tracker:
+            self.tracker.finish()
         return {k: v for k, v in best.items() if k not in ("epoch", "loss", "seconds")}
 
     def _train_epoch(self, tick: Callable[[], None]) -> None:
         start, total = time.monotonic(), torch.zeros(())
+        self._seed()
         self.stage.train()
         for step, batch in enumerate(self.stage.batches(self.epoch)):
             for group in self.optimizer.param_groups:
                 group["lr"] = self._rate(self.epoch * self.stage.steps() + step)
-            with torch.autocast(self._device(), torch.bfloat16, enabled=self.settings.precision == "bf16"):
-                loss = self.stage(batch)
-            self.optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            if self.settings.clip_gradients:
-                nn.utils.clip_grad_norm_(self.optimizer.param_groups[0]["params"], MAX_GRAD_NORM)
-            self.optimizer.step()
-            total += loss.detach().float().cpu()
+            total += self._step(batch)
             tick()
         self.epoch += 1
-        self._end_epoch(float(total) / self.stage.steps(), start)
+        self._end_epoch(float(mean_over_processes(total)) / self.stage.steps(), start)
+
+    def _step(self, batch: Any) -> Tensor:
+        parameters = self.optimizer.param_groups[0]["params"]
+        dtype = torch.float16 if self.settings.precision == "fp16" else torch.bfloat16
+        with torch.autocast(self._device(), dtype, enabled=self.settings.precision != "fp32"):
+            loss = self.stage(batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()
+        average_gradients(parameters)
+        self.scaler.unscale_(self.optimizer)
+        if self.settings.clip_gradients:
+            nn.utils.clip_grad_norm_(parameters, MAX_GRAD_NORM)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        return loss.detach().float().cpu()
 
     def _end_epoch(self, loss: float, start: float) -> None:
         line: dict[str, Any] = {"epoch": self.epoch, "loss": loss}
         if self.epoch % self.settings.validate_every == 0 or self.epoch == self.settings.epochs:
             self.stage.eval()
-            line |= self.validate()
-            self._keep_if_best(line)
+            if rank() == 0:
+                line |= self.validate()
+                self._keep_if_best(line)
+        if rank() > 0:
+            return
         line["seconds"] = round(time.monotonic() - start, 2)
         self.lines.append(line)
         write_text(self.log_path, "".join(json.dumps(entry) + "\n" for entry in self.lines))
+        if self.tracker:
+            self.tracker.log({k: v for k, v in line.items() if isinstance(v, (int, float))}, step=self.epoch)
 
     def _keep_if_best(self, line: dict[str, Any]) -> None:
         if self.settings.select is None:
@@ -179,13 +207,17 @@ class _Run:
         return next(self.stage.parameters()).device.type
 
     def _seed(self) -> None:
-        random.seed(self.settings.seed)
-        torch.manual_seed(self.settings.seed)
+        """Dropout depends on (seed, epoch, process) alone, so that a run continues as if it had never stopped."""
+        seed = int(np.random.SeedSequence([self.settings.seed, self.epoch, rank()]).generate_state(1)[0])
+        random.seed(seed)
+        torch.manual_seed(seed)
 
     def _identity(self) -> dict[str, Any]:
-        return self.settings.model_dump(exclude={"save_seconds"})
+        return self.settings.model_dump(exclude={"save_seconds", "tracker"})
 
     def _save(self) -> None:
+        if rank() > 0:
+            return
         state = {
             "settings": self._identity(),
             "stage": self._trained(),
@@ -193,7 +225,7 @@ class _Run:
             "epoch": self.epoch,
             "lines": self.lines,
             "best": self.best,
-            "rng": torch.get_rng_state(),
+            "scaler": self.scaler.state_dict(),
         }
         with atomic_file(self.state_path) as file:
             torch.save(state, file)
@@ -208,6 +240,6 @@ class _Run:
         self.stage.load_state_dict(state["stage"], strict=False)
         self.optimizer.load_state_dict(state["optimizer"])
         self.epoch, self.lines, self.best = state["epoch"], state["lines"], state["best"]
-        torch.set_rng_state(state["rng"])
+        self.scaler.load_state_dict(state["scaler"])
         if self.epoch < self.settings.epochs:
             say(f"{self.name}: continuing after epoch {self.epoch} of {self.settings.epochs}")

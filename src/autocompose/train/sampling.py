@@ -79,6 +79,12 @@ class Batch:
     def __len__(self) -> int:
         return len(self.reference)
 
+    def share(self, rank: int, world: int) -> Batch:
+        """The rows of one of ``world`` processes."""
+        size = len(self) // world
+        mine = slice(rank * size, (rank + 1) * size)
+        return Batch(self.reference[mine], self.target[mine], self.flip[mine], self.text[mine], self.back[mine])
+
 
 class TripletTable:
     """All training items of a split as index arrays.
