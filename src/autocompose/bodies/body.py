@@ -1,7 +1,7 @@
 """A posed human body: SMPL-22 rotations in, vertices and joints out, in the scene frame of ``skeleton``.
 
 The shape comes from ``anny`` (Apache-2.0), which is asked once per phenotype for its rest mesh. Posing is our own
-linear blend skinning in float32: 30 rigid transforms instead of anny's 104 bones, about 2 ms for a body.
+linear blend skinning in float32: 30 rigid transforms instead of anny's 104 bones, about 1 ms for a body.
 
 Rotations follow SMPL: each joint turns relative to its parent, with axes aligned to the world while the body stands in
 the T-pose (arms level and sideways, palms down, legs straight down, facing +z). Anny rests differently, so a constant
@@ -12,46 +12,16 @@ forearms and thighs is left to the nearer half of the limb, as the ``01`` and ``
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from autocompose.bodies.clothing import dress, neighbour_mean
-from autocompose.bodies.skeleton import COCO17, SMPL22, SMPL22_PARENTS, mirror_joints
-from autocompose.core.errors import DependencyError, PoseError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-_J = {name: i for i, name in enumerate(SMPL22)}
-# anny's frame is z up, facing -y, left +x
-_SCENE_FROM_ANNY = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
-
-# SMPL joint -> anny bone whose head it is; sided joints are completed with .L and .R
-_HEADS = {
-    "pelvis": "spine04", "spine1": "spine03", "spine2": "spine02", "spine3": "spine01", "neck": "neck01",
-    "head": "head",
-    "hip": "upperleg01", "knee": "lowerleg01", "ankle": "foot", "foot": "toe3-1", "collar": "clavicle",
-    "shoulder": "upperarm01", "elbow": "lowerarm01", "wrist": "wrist",
-}  # fmt: skip
-# anny bone (up to a digit or dash) -> the joint that moves it; longest prefix wins
-_MOVED_BY = {
-    "root": "pelvis", "pelvis": "pelvis", "spine05": "pelvis", "spine04": "pelvis", "spine03": "spine1",
-    "spine02": "spine2", "spine01": "spine3", "neck": "neck", "head": "head", "eye": "head",
-    "upperleg": "hip", "lowerleg": "knee", "foot": "ankle", "toe": "foot",
-    "clavicle": "collar", "shoulder": "collar", "upperarm": "shoulder", "lowerarm": "elbow", "wrist": "wrist",
-    "finger": "wrist", "metacarpal": "wrist",
-}  # fmt: skip
-# anny bone -> (joint that carries it, joint whose twist is shared, share of that twist, twist axis in the T-pose)
-_TWISTED = {
-    "upperarm01": ("shoulder", "shoulder", -0.5, 0),
-    "lowerarm01": ("elbow", "elbow", -0.5, 0),
-    "lowerarm02": ("elbow", "wrist", 0.5, 0),
-    "upperleg01": ("hip", "hip", -0.5, 1),
-}
+from autocompose.bodies.rig import SCENE_FROM_ANNY, coco_regressor, load_anny, skin, tpose_motions
+from autocompose.bodies.rotations import forward_kinematics, rotation_matrices, twist
+from autocompose.bodies.skeleton import COCO17
+from autocompose.core.errors import PoseError
 
 
 @dataclass(frozen=True)
@@ -101,7 +71,7 @@ class _Shape:
 
 
 class Body:
-    """The body model. Building it reads anny's caches; the very first time it writes them (about a minute).
+    """The body model. Building it reads a cache; the very first time it writes it (about a minute).
 
     Build it once and fork, or once per process: processes that start together wait for each other.
 
@@ -112,11 +82,11 @@ class Body:
     """
 
     def __init__(self) -> None:
-        self._anny = _load_anny()
+        self._anny = load_anny()
         self.faces: np.ndarray = self._anny.faces.numpy().astype(np.int32)
         self.neighbour_mean = neighbour_mean(self.faces, len(self._anny.template_vertices))
-        self._weights, self._twists = _skin(self._anny)
-        self._keypoints = _coco_regressor(self._anny)
+        self._weights, self._twists = skin(self._anny)
+        self._keypoints = coco_regressor(self._anny)
         self._shape = lru_cache(maxsize=64)(self._build_shape)
         self._naked = np.zeros((0, 3), np.float32)
         tpose = np.zeros((1, 22, 3))
@@ -176,7 +146,7 @@ class Body:
         world, joints = forward_kinematics(local, rest, turns)
         turned, pivots = [world], [np.arange(22)]
         for carrier, source, share, axis in self._twists:
-            turned.append((world[:, carrier] @ _twist(local[:, source], share, axis))[:, None])
+            turned.append((world[:, carrier] @ twist(local[:, source], share, axis))[:, None])
             pivots.append(np.array([carrier]))
         pivot = np.concatenate(pivots)
         turn = np.concatenate(turned, 1)  # (B, T, 3, 3), from the T-pose
@@ -191,12 +161,12 @@ class Body:
 
         with torch.no_grad():
             coefficients = self._anny.get_phenotype_blendshape_coefficients(**vars(phenotype))
-            vertices = self._anny.get_rest_vertices(coefficients)[0].numpy() @ _SCENE_FROM_ANNY.T
+            vertices = self._anny.get_rest_vertices(coefficients)[0].numpy() @ SCENE_FROM_ANNY.T
             heads = self._anny.template_bone_heads + torch.einsum(
                 "k,kbd->bd", coefficients[0], self._anny.bone_heads_blendshapes
             )
-        heads = heads.numpy() @ _SCENE_FROM_ANNY.T
-        to_tpose, joints = _to_tpose(dict(zip(self._anny.bone_labels, heads, strict=True)), self._twists)
+        heads = heads.numpy() @ SCENE_FROM_ANNY.T
+        to_tpose, joints = tpose_motions(dict(zip(self._anny.bone_labels, heads, strict=True)), self._twists)
         coco = np.einsum("kv,vt,vi->kti", self._keypoints, self._weights, _homogeneous(vertices), optimize=True)
         if len(self._naked):
             vertices = dress(vertices, self.faces, self._naked)
@@ -207,146 +177,6 @@ def _homogeneous(points: np.ndarray) -> np.ndarray:
     return np.concatenate([points, np.ones((len(points), 1))], 1).astype(np.float32)
 
 
-def rotation_matrices(axis_angle: np.ndarray) -> np.ndarray:
-    """Rodrigues' formula: ``(..., 3)`` radians -> ``(..., 3, 3)``."""
-    angle = np.linalg.norm(axis_angle, axis=-1)[..., None, None]
-    axis = axis_angle / np.maximum(angle[..., 0], 1e-12)
-    x, y, z = np.moveaxis(axis, -1, 0)
-    zero = np.zeros_like(x)
-    cross = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(*x.shape, 3, 3)
-    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * (cross @ cross)
-
-
-def forward_kinematics(local: np.ndarray, rest: np.ndarray, turn: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Chain local rotations down the SMPL-22 tree.
-
-    :param local: ``(B, 22, 3, 3)``; ``rest``: ``(B, 22, 3)`` T-pose joints; ``turn``: ``(B, 3, 3)`` applied last.
-    :return: rotations from the T-pose ``(B, 22, 3, 3)`` and joints ``(B, 22, 3)``; the pelvis stays where it rests.
-    """
-    world, joints = np.empty_like(local), np.array(rest, float)
-    world[:, 0] = turn @ local[:, 0]
-    for joint, parent in enumerate(SMPL22_PARENTS[1:], 1):
-        world[:, joint] = world[:, parent] @ local[:, joint]
-        offset = rest[:, joint] - rest[:, parent]
-        joints[:, joint] = joints[:, parent] + np.einsum("bij,bj->bi", world[:, parent], offset)
-    return world, joints
-
-
-def _twist(rotation: np.ndarray, share: float, axis: int) -> np.ndarray:
-    """``share`` of the twist of ``(B, 3, 3)`` about a coordinate axis (swing-twist split of the quaternion)."""
-    j, k = (axis + 1) % 3, (axis + 2) % 3
-    # the quaternion's part along the axis and its scalar part, both times 4w
-    angle = 2 * np.arctan2(rotation[:, k, j] - rotation[:, j, k], 1 + np.trace(rotation, axis1=1, axis2=2))
-    return rotation_matrices(share * angle[:, None] * np.eye(3)[axis])
-
-
 def _coco(shapes: list[_Shape], motions: np.ndarray) -> np.ndarray:
     joints = [np.einsum("kti,tdi->kd", shape.coco, motion) for shape, motion in zip(shapes, motions, strict=True)]
     return np.array(joints, np.float32).reshape(-1, len(COCO17), 3)
-
-
-def _to_tpose(heads: dict[str, np.ndarray], twists: Sequence[tuple[int, int, float, int]]) -> tuple[np.ndarray, Any]:
-    """Rigid motions ``(T, 3, 4)`` from anny's rest pose to the T-pose, and the T-pose joints ``(22, 3)``.
-
-    Only the left half of the skeleton is used and then mirrored, so that the two sides agree exactly.
-    """
-    rest = np.array([heads[_sided(_HEADS, name)] for name in SMPL22])
-    left = np.array([not name.startswith("right_") for name in SMPL22])
-    centre = np.array([not name.startswith(("left_", "right_")) for name in SMPL22])
-    rest[centre, 0] = 0
-    rest[~left] = mirror_joints(rest)[~left]
-    turn = np.tile(np.eye(3), (22, 1, 1))
-    bones = {a: rest[_J[f"left_{b}"]] - rest[_J[f"left_{a}"]] for a, b in _NEXT.items()}
-    knuckles = heads["finger2-1.L"] - heads["finger5-1.L"]  # points to the thumb's side: forward in the T-pose
-    for name, along, aside, axis, forward in (
-        ("shoulder", bones["shoulder"], bones["elbow"], 0, 2),
-        ("elbow", bones["elbow"], -bones["shoulder"], 0, 2),
-        ("wrist", heads["finger3-1.L"] - heads["wrist.L"], knuckles, 0, 2),
-        ("hip", -bones["hip"], bones["ankle"], 1, 2),
-        ("knee", -bones["knee"], bones["ankle"], 1, 2),
-        ("ankle", np.array([0.0, 1, 0]), bones["ankle"], 1, 2),
-        ("foot", np.array([0.0, 1, 0]), bones["ankle"], 1, 2),
-    ):
-        matrix = _align(along, aside, axis, forward)
-        turn[_J[f"left_{name}"]] = matrix
-        turn[_J[f"right_{name}"]] = matrix * np.array([[1, -1, -1], [-1, 1, 1], [-1, 1, 1]])  # conjugated by the mirror
-    joints = np.zeros((22, 3))
-    for joint, parent in enumerate(SMPL22_PARENTS[1:], 1):
-        joints[joint] = joints[parent] + turn[parent] @ (rest[joint] - rest[parent])
-    pivots = [*range(22), *(carrier for carrier, *_ in twists)]
-    turns = turn[pivots]
-    for i, (carrier, source, share, axis) in enumerate(twists, 22):
-        if carrier != source:  # the far half of the forearm takes its part of the hand's turn here too
-            turns[i] = _twist((turn[source] @ turn[carrier].T)[None], share, axis)[0] @ turns[i]
-    shift = joints[pivots] - np.einsum("tij,tj->ti", turns, rest[pivots])
-    return np.concatenate([turns, shift[..., None]], 2), joints
-
-
-_NEXT = {"shoulder": "elbow", "elbow": "wrist", "hip": "knee", "knee": "ankle", "ankle": "foot"}
-
-
-def _align(along: np.ndarray, aside: np.ndarray, axis: int, forward: int) -> np.ndarray:
-    """The rotation that takes ``along`` to coordinate axis ``axis`` and ``aside`` into the plane with ``forward``."""
-    first = along / np.linalg.norm(along)
-    second = aside - first * (aside @ first)
-    second /= np.linalg.norm(second)
-    source = np.stack([first, second, np.cross(first, second)], 1)
-    unit = np.eye(3)
-    target = np.stack([unit[axis], unit[forward], np.cross(unit[axis], unit[forward])], 1)
-    return target @ source.T
-
-
-def _sided(table: dict[str, str], joint: str) -> str:
-    """Anny's bone for an SMPL joint, such as ``left_knee`` -> ``lowerleg01.L``."""
-    side, _, rest = joint.partition("_")
-    return f"{table[rest]}.{side[0].upper()}" if side in ("left", "right") else table[joint]
-
-
-def _skin(model: Any) -> tuple[np.ndarray, list[tuple[int, int, float, int]]]:
-    """Skinning weights ``(V, T)`` of the 22 joints followed by the twisted half bones, and those bones' recipes."""
-    twists: list[tuple[int, int, float, int]] = []
-    column: dict[str, int] = {}
-    for bone, (carrier, source, share, axis) in _TWISTED.items():
-        for side, letter in (("left", "L"), ("right", "R")):
-            column[f"{bone}.{letter}"] = 22 + len(twists)
-            twists.append((_J[f"{side}_{carrier}"], _J[f"{side}_{source}"], share, axis))
-    for bone in model.bone_labels:
-        if bone not in column:
-            joint = next(_MOVED_BY[bone[:n]] for n in range(len(bone), 0, -1) if bone[:n] in _MOVED_BY)
-            sided = {"L": "left_", "R": "right_"}.get(bone.rpartition(".")[2], "")
-            column[bone] = _J.get(sided + joint, _J.get(joint, 0))
-    columns = np.array([column[bone] for bone in model.bone_labels])
-    weights = np.zeros((len(model.template_vertices), 22 + len(twists)), np.float32)
-    indices, values = model.vertex_bone_indices.numpy(), model.vertex_bone_weights.numpy()
-    np.add.at(weights, (np.arange(len(weights))[:, None], columns[indices]), values)
-    return weights, twists
-
-
-def _coco_regressor(model: Any) -> np.ndarray:
-    """Weights ``(17, V)`` of the COCO keypoints over the vertices."""
-    from anny import KeypointsRegressor
-
-    regressor = KeypointsRegressor.coco(model, labels=list(COCO17))
-    weights: np.ndarray = regressor.regression_weights.numpy()
-    return weights
-
-
-def _load_anny() -> Any:
-    try:
-        import anny
-        from anny.paths import get_anny_cache_path
-    except ImportError as error:
-        raise DependencyError("anny", "demo", "posing bodies") from error
-    with _alone(get_anny_cache_path()):  # anny writes its cache files in place: only one process may build them
-        return anny.Anny()
-
-
-@contextmanager
-def _alone(folder: Any) -> Iterator[None]:
-    """Hold an exclusive lock beside ``folder`` (released by the system when the process dies)."""
-    import fcntl
-
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "autocompose.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

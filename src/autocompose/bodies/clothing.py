@@ -36,7 +36,7 @@ def neighbour_mean(
     """Sparse ``(V, V)`` matrix that takes each vertex to the mean of its neighbours.
 
     :param extra: ``(E, 2)`` further pairs to be treated as neighbours.
-    :param weights: ``(V,)`` what each vertex counts in a mean; areas keep dense spots from pulling at their surroundings.
+    :param weights: ``(V,)`` what each vertex counts in a mean; areas keep dense spots from dominating.
     """
     from scipy.sparse import coo_matrix, diags
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from autocompose.bodies.body import forward_kinematics, rotation_matrices
+from autocompose.bodies.rotations import forward_kinematics, rotation_matrices
 from autocompose.bodies.skeleton import SMPL22, mirror_joints
 
 # Half of the T-pose joints of the default ``Body`` in metres, pelvis in the origin, rounded to 1 mm.
