@@ -9,11 +9,11 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from autocompose.corpus.validate import CLIP_TOKENS, clip_lengths
 from autocompose.describe.mllm import wording
 from autocompose.describe.mllm.asks import Answer
 from autocompose.describe.mllm.settings import Frame
 from autocompose.describe.mllm.sides import UnclearSide, own_side, own_words
+from autocompose.describe.rules.tokens import CLIP_TOKENS, count_tokens
 
 REFUSALS = re.compile(
     r"\b(i(?:'m| am) (?:sorry|unable|not able)|i can(?:'t|not)|i won't|cannot (?:help|assist|comply)|as an ai)\b", re.I
@@ -139,7 +139,7 @@ def _fault(text: str, movements: list[tuple[str, str]], system: str, known: list
         return Slip("unfaithful", found)
     if any(wording.alike(text, other) for other in known):
         return Slip("duplicate")
-    if len(text) > CLIP_TOKENS - 2 and clip_lengths([text])[0] > CLIP_TOKENS:
+    if count_tokens(text) > CLIP_TOKENS:
         return Slip("long")
     return None
 

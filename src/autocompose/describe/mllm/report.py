@@ -1,0 +1,194 @@
+"""What an annotation did and how good its texts look, beside the rule texts of the same corpus."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from autocompose.core.records import Edit, Source
+from autocompose.corpus.format import Corpus, load_corpus
+from autocompose.describe.mllm import geometry
+from autocompose.describe.mllm.asks import Item
+from autocompose.describe.mllm.journal import Journal
+from autocompose.describe.mllm.settings import journal_path
+from autocompose.describe.mllm.wording import WORDS, mentions
+from autocompose.describe.rules.tokens import CLIP_TOKENS, count_tokens
+
+
+def status(root: Path) -> dict[str, Any]:
+    """Progress, failures, requests and cost of the journal beside a corpus."""
+    journal = Journal(journal_path(root), must_exist=True)
+    try:
+        db, version = journal.db, journal.version()
+        items = db.execute(
+            "SELECT version = ? AS current, state, kind, COUNT(*) AS n FROM items GROUP BY 1, 2, 3", (version,)
+        ).fetchall()
+        attempts = db.execute(
+            "SELECT kind, COUNT(*) AS n, TOTAL(cost) AS cost, TOTAL(prompt_tokens + completion_tokens) AS tokens,"
+            " AVG(seconds) AS seconds FROM attempts GROUP BY kind"
+        ).fetchall()
+        last = db.execute("SELECT * FROM runs ORDER BY started DESC, rowid DESC LIMIT 1").fetchone()
+        return {
+            "version": version,
+            "model": json.loads(last["recipe"])["model"] if last else None,
+            "running": len(journal.living()),
+            "last run": last["stopped"] if last else None,
+            "done": sum(r["n"] for r in items if r["current"] and r["state"] == "done"),
+            "imperfect": {r["kind"]: r["n"] for r in items if r["current"] and r["state"] == "done" and r["kind"]},
+            "failed": {r["kind"]: r["n"] for r in items if r["current"] and r["state"] == "failed"},
+            "stale": sum(r["n"] for r in items if not r["current"]),
+            "requests": {r["kind"]: r["n"] for r in attempts},
+            "answer seconds": next((round(r["seconds"], 3) for r in attempts if r["kind"] == "ok"), None),
+            "cost": round(sum(r["cost"] for r in attempts), 6),
+            "tokens": int(sum(r["tokens"] for r in attempts)),
+        }
+    finally:
+        journal.close()
+
+
+def report(root: Path) -> dict[str, Any]:
+    """``status``, cost per pair, acceptance by kind, and text statistics of MLLM and rule texts."""
+    found = status(root)
+    journal = Journal(journal_path(root), must_exist=True)
+    try:
+        rows = journal.db.execute("SELECT * FROM items WHERE version = ?", (found["version"],)).fetchall()
+        spent = journal.db.execute(
+            "SELECT TOTAL(a.cost) AS cost, TOTAL(a.prompt_tokens + a.completion_tokens) AS tokens,"
+            " TOTAL(a.seconds) AS seconds FROM attempts a JOIN asks q ON q.key = a.key JOIN items i ON i.id = q.item"
+            " WHERE i.version = ?",
+            (found["version"],),
+        ).fetchone()
+    finally:
+        journal.close()
+    corpus = load_corpus(root)
+    finished = [r for r in rows if r["state"] != "claimed"]
+    units = max(1, len(finished))
+    texts = {
+        (r["reference"], r["target"], r["edit"]): [t["text"] for t in json.loads(r["texts"])]
+        for r in finished if r["state"] == "done"
+    }  # fmt: skip
+    rules = {
+        (p.reference, p.target, edit.value): list(p.texts_of(Source.RULES, edit))
+        for pairs in corpus.pairs.values() for p in pairs for edit in Edit if p.texts_of(Source.RULES, edit)
+    }  # fmt: skip
+    outcomes = Counter((r["kind"] or "accepted") if r["state"] == "done" else f"failed: {r['kind']}" for r in finished)
+    return {
+        **found,
+        "per variant": {key: round(spent[key] / units, 6) for key in ("cost", "tokens", "seconds")},
+        "outcomes": {key: n / units for key, n in outcomes.most_common()},
+        "repaired": sum(bool(r["repaired"]) for r in finished) / units,
+        "forward and mirror disagree": _mirror_disagreement(finished),
+        "texts": {"mllm": statistics(corpus, texts), "rules": statistics(corpus, rules)},
+    }
+
+
+def statistics(corpus: Corpus, texts: dict[tuple[str, str, str], list[str]]) -> dict[str, float]:
+    """Length, vocabulary, diversity and, with poses, what the texts cover and contradict.
+
+    :param texts: (reference, target, edit) -> wordings.
+    """
+    every = [text for group in texts.values() for text in group]
+    if not every:
+        return {}
+    words = [WORDS.findall(text.lower()) for text in every]
+    tokens = [count_tokens(text) for text in every]
+    result = {
+        "texts": len(every),
+        "words per text": float(np.mean([len(w) for w in words])),
+        "CLIP tokens per text": float(np.mean(tokens)),
+        "over 77 CLIP tokens": float(np.mean([n > CLIP_TOKENS for n in tokens])),
+        "vocabulary": len({word for text in words for word in text}),
+        "self-BLEU of a pair's wordings": float(np.mean([self_bleu(g) for g in texts.values() if len(g) > 1] or [0])),
+    }
+    if corpus.poses is not None:
+        result |= _against_poses(corpus, texts)
+    return result
+
+
+def _against_poses(corpus: Corpus, texts: dict[tuple[str, str, str], list[str]]) -> dict[str, float]:
+    assert corpus.poses is not None
+    rows = corpus.poses.index()
+    covered: list[float] = []
+    sums = Counter[str]()
+    for (reference, target, edit), group in texts.items():
+        item = Item(reference, target, Edit(edit))
+        poses = geometry.joints_of(corpus.poses, item, rows)
+        if poses is None:
+            continue
+        moved = geometry.moved_limbs(poses)
+        for text in group:
+            if moved:
+                covered.append(len(moved & mentions(text).limbs) / len(moved))
+            found = geometry.audit(text, poses)
+            sums.update(checked=found.checked, contradicted=found.contradicted, swapped=found.swapped)
+            sums.update(texts=1, wrong=found.contradicted > 0)
+    if not sums["texts"]:
+        return {}
+    return {
+        "moved limbs mentioned": float(np.mean(covered or [0])),
+        "claims per text": sums["checked"] / sums["texts"],
+        "claims contradicted": sums["contradicted"] / max(1, sums["checked"]),
+        "claims true with sides exchanged": sums["swapped"] / max(1, sums["checked"]),
+        "texts with a contradicted claim": sums["wrong"] / sums["texts"],
+    }
+
+
+def _mirror_disagreement(rows: Sequence[Any]) -> float | None:
+    """Share of pairs whose mirrored parts, sides exchanged, are not the plain ones; None without mirrored answers."""
+    parts = {
+        (r["reference"], r["target"], r["edit"]): {p for p, _ in json.loads(r["parts"])}
+        for r in rows if r["state"] == "done"
+    }  # fmt: skip
+    other = {"left": "right", "right": "left"}
+    seen = [
+        {" ".join(other.get(w, w) for w in p.split()) for p in parts[a, b, Edit.MIRROR.value]} != plain
+        for (a, b, edit), plain in parts.items()
+        if edit == Edit.PLAIN.value and (a, b, Edit.MIRROR.value) in parts
+    ]
+    return sum(seen) / len(seen) if seen else None
+
+
+def self_bleu(texts: Sequence[str]) -> float:
+    """Mean BLEU-4 of each text against the others, 0..1; low means diverse. Add-one smoothing above unigrams."""
+    tokens = [WORDS.findall(text.lower()) for text in texts]
+    return float(np.mean([_bleu(t, [o for j, o in enumerate(tokens) if j != i]) for i, t in enumerate(tokens)]))
+
+
+def _bleu(hypothesis: list[str], references: list[list[str]]) -> float:
+    if not hypothesis:
+        return 0.0
+    logs = 0.0
+    for n in range(1, 5):
+        grams = _grams(hypothesis, n)
+        best: Counter[tuple[str, ...]] = Counter()
+        for reference in references:
+            best |= _grams(reference, n)
+        hit, total = sum((grams & best).values()), sum(grams.values())
+        smooth = 0 if n == 1 else 1
+        if hit + smooth == 0:
+            return 0.0
+        logs += math.log((hit + smooth) / max(1, total + smooth)) / 4
+    closest = min((abs(len(r) - len(hypothesis)), len(r)) for r in references)[1]
+    return min(1.0, math.exp(1 - closest / len(hypothesis))) * math.exp(logs)
+
+
+def _grams(words: list[str], n: int) -> Counter[tuple[str, ...]]:
+    return Counter(zip(*(words[i:] for i in range(n)), strict=False))
+
+
+def lines(values: dict[str, Any], indent: str = "") -> list[str]:
+    """A nested record as readable lines."""
+    out = []
+    for key, value in values.items():
+        if isinstance(value, dict):
+            out += [f"{indent}{key}:" + ("" if value else " none"), *lines(value, indent + "  ")]
+        else:
+            shown = f"{value:.4g}" if isinstance(value, float) else "-" if value is None else f"{value}"
+            out.append(f"{indent}{key}: {shown}")
+    return out

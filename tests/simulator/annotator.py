@@ -1,0 +1,150 @@
+"""The simulated annotator: reads pictures and prompts, answers in free English with adjustable errors.
+
+It imports nothing from the engine: what it knows of a question it reads from the request.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import random
+import re
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from autocompose.bodies.skeleton import mirror_joints
+from autocompose.corpus.poses import PoseTable
+from tests.simulator.figures import read_number
+from tests.simulator.truth import Movement, changes, movements
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+WORDS = tomllib.loads((Path(__file__).parent / "wording.toml").read_text("utf-8"))
+OTHER = {"left": "right", "right": "left", "": ""}
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Rates 0..1. ``refuse`` holds for a pair for ever; the others are drawn anew for each request."""
+
+    swap: float = 0.0
+    miss: float = 0.0
+    invent: float = 0.0
+    bad_json: float = 0.0
+    refuse: float = 0.0
+
+
+class Annotator:
+    def __init__(self, poses: PoseTable, errors: Errors, seed: int = 0) -> None:
+        self.poses, self.errors, self.seed = poses, errors, seed
+        self.counts: Counter[str] = Counter()
+        self._arrivals = 0
+
+    def answer(self, body: dict[str, Any]) -> dict[str, Any]:
+        """The message and finish reason for a request body."""
+        self._arrivals += 1
+        rng = random.Random(f"{self.seed}/{self._arrivals}")
+        system, user = body["messages"][0]["content"], body["messages"][1]["content"]
+        schema = body.get("response_format", {}).get("json_schema", {}).get("schema", {})
+        if "word" in schema.get("properties", {}):
+            return {"content": json.dumps({"word": schema["properties"]["word"]["enum"][0]})}
+        if isinstance(user, list):
+            return self._parts(user, system, rng)
+        return self._texts(user, rng)
+
+    def _parts(self, user: list[dict[str, Any]], system: str, rng: random.Random) -> dict[str, Any]:
+        shown = [read_number(_open(part["image_url"]["url"])) for part in user if part["type"] == "image_url"]
+        (first, mirrored), (second, _) = shown
+        if self._permanently(f"{first}/{second}/{mirrored}", self.errors.refuse):
+            self.counts["refused"] += 1
+            return {"content": rng.choice(WORDS["refuse"]["words"])}
+        joints = self.poses.joints[[first, second]]
+        yaw = self.poses.yaw[first] * (-1 if mirrored else 1)
+        joints = mirror_joints(joints) if mirrored else joints
+        said = self._with_errors(*joints, rng)
+        names = self._names(system, float(yaw))
+        parts = [{"part": names(m.side, m.part), "change": rng.choice(WORDS["change"][m.key])} for m in said]
+        value: dict[str, Any] = {"movements": parts}
+        if "facing_reference" in system:
+            facing = "towards" if abs(yaw) < 90 else "away"
+            value = {"facing_reference": facing, "facing_target": facing} | value
+        self.counts["parts answers"] += 1
+        return {"content": self._spoilt(json.dumps(value), rng)}
+
+    def _with_errors(self, a: np.ndarray, b: np.ndarray, rng: random.Random) -> list[Movement]:
+        """What is said; every statement is counted, and whether it is false by the simulator's own measure."""
+        sizes = changes(a, b)
+        said = [m for m in movements(a, b) if rng.random() >= self.errors.miss] or movements(a, b)[:1]
+        if rng.random() < self.errors.invent:
+            side, part, way = rng.choice(sorted(key for key, size in sizes.items() if size < -0.5))
+            if (side, part) not in {(m.side, m.part) for m in said}:
+                said.append(Movement(side, part, way, 0.0))
+        swapped = []
+        taken = {(m.side, m.part) for m in said}
+        for m in said:
+            free = (OTHER[m.side], m.part) not in taken
+            if m.side and free and rng.random() < self.errors.swap:
+                m = Movement(OTHER[m.side], m.part, m.way, m.size)
+            swapped.append(m)
+        for m in swapped:
+            self.counts["statements"] += 1
+            self.counts["false statements"] += bool(sizes[m.side, m.part, m.way] < 0)
+        return swapped
+
+    def _names(self, system: str, yaw: float) -> Any:
+        if "blue_" in system:
+            return lambda side, part: f"{ {'left': 'blue_', 'right': 'orange_'}.get(side, '') }{part}"
+        if "image_left" in system:
+            towards = abs(yaw) < 90
+            return lambda side, part: f"image_{OTHER[side] if towards else side}_{part}" if side else part
+        return lambda side, part: f"{side}_{part}" if side else part
+
+    def _texts(self, user: str, rng: random.Random) -> dict[str, Any]:
+        listed = user.split("differ from")[0]
+        found = re.findall(r"^- ([a-z ]+): (.+)$", listed, re.M)
+        count = int(re.search(r"Write (\d+)", user)[1])  # type: ignore[index]
+        texts = [self._merge(found, i, rng) for i in range(count)]
+        self.counts["texts answers"] += 1
+        return {"content": self._spoilt(json.dumps({"texts": texts}), rng)}
+
+    def _merge(self, found: list[tuple[str, str]], turn: int, rng: random.Random) -> str:
+        merge = WORDS["merge"]
+        order = found[turn % len(found) :] + found[: turn % len(found)]
+        clauses = []
+        for part, phrase in order:
+            key = next(
+                (k for k, options in WORDS["change"].items() if phrase in options and k.split()[0] in part), None
+            )
+            said = rng.choice(WORDS["change"][key]) if key else phrase
+            clauses.append(re.sub(r"\bit\b", f"your {part}", said, count=1))
+        text = clauses[0]
+        for clause in clauses[1:]:
+            text += rng.choice(merge["joint"]) + clause
+        start = merge["start"][(turn + rng.randrange(5)) % len(merge["start"])]
+        text = f"{start}{text}{merge['end'][turn % len(merge['end'])]}"
+        return text[0].upper() + text[1:]
+
+    def _spoilt(self, raw: str, rng: random.Random) -> str:
+        if rng.random() >= self.errors.bad_json:
+            return raw
+        self.counts["bad answers"] += 1
+        return rng.choice([raw[: len(raw) // 2], "Sure! Here you are:", '{"answer": 42}', "[]"])
+
+    def _permanently(self, name: str, rate: float) -> bool:
+        digest = hashlib.sha256(f"{self.seed}/{name}".encode()).digest()
+        return int.from_bytes(digest[:4], "big") / 2**32 < rate
+
+
+def _open(url: str) -> Image.Image:
+    return Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2])))
