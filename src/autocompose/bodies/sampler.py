@@ -174,8 +174,11 @@ def draw(family: str, count: int, rng: np.random.Generator) -> np.ndarray:
     ways = np.array(rules.legs)[rng.integers(len(rules.legs), size=count)]
     for i, side in enumerate(SIDES):
         put_limb(angles, side, "leg", ways[:, i], rng)
-        arms = np.array(("swung back", "swung forward"))[np.full(count, i)] if rules.swing else rng.choice(
-            rules.arms, count)
+        arms = (
+            np.array(("swung back", "swung forward"))[np.full(count, i)]
+            if rules.swing
+            else rng.choice(rules.arms, count)
+        )
         put_limb(angles, side, "arm", arms, rng)
     angles = settle(limits.clip(angles), rules, ways)
     flip = rng.random(count) < 0.5
@@ -228,8 +231,10 @@ def _level_ends(angles: np.ndarray, column: int, ends: tuple[tuple[str, str], tu
     def error(trial: np.ndarray) -> np.ndarray:
         joints = selfhit.extended(forward(limits.to_rotations(trial))[0])
         heights = [
-            (joints[:, [selfhit.POINTS.index(f"{side}_{p}") for p in PARTS.get(part, (part,))], 1]
-             - selfhit.SKIN[[selfhit.POINTS.index(f"{side}_{p}") for p in PARTS.get(part, (part,))]]).min(1)
+            (
+                joints[:, [selfhit.POINTS.index(f"{side}_{p}") for p in PARTS.get(part, (part,))], 1]
+                - selfhit.SKIN[[selfhit.POINTS.index(f"{side}_{p}") for p in PARTS.get(part, (part,))]]
+            ).min(1)
             for side, part in ends
         ]
         return heights[0] - heights[1]
@@ -302,9 +307,11 @@ def touches(joints: np.ndarray, parts: tuple[str, ...], within: float) -> np.nda
     for part in parts:
         word = part.removeprefix("one ")
         points = PARTS.get(word, (word,))
-        sides = [
-            np.any([near[:, selfhit.POINTS.index(f"{side}_{p}")] for p in points], axis=0) for side in SIDES
-        ] if f"left_{points[0]}" in selfhit.POINTS else [near[:, selfhit.POINTS.index(word)]]
+        sides = (
+            [np.any([near[:, selfhit.POINTS.index(f"{side}_{p}")] for p in points], axis=0) for side in SIDES]
+            if f"left_{points[0]}" in selfhit.POINTS
+            else [near[:, selfhit.POINTS.index(word)]]
+        )
         good &= np.any(sides, axis=0) if part != word else np.all(sides, axis=0)
     return good
 

@@ -21,7 +21,9 @@ class Size(str, Enum):
 
 @prepare.command()
 def bodycpr(
-    out: Annotated[Path, typer.Argument(metavar="OUT", help="Folder of the new corpus; an unfinished one is finished.")],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="Folder of the new corpus; an unfinished one is finished.")
+    ],
     preset: Annotated[
         Size, typer.Option(help="12 cubes at 96 px, 1,000 at 128 px, or 8,000 at 224 px; a cube is 8 pictures.")
     ] = Size.DEMO,

@@ -124,8 +124,10 @@ def _stage_poses(out: Path, size: Preset, seed: int, workers: int, settings: dic
     if manifest.matches(settings):
         return PoseTable.load(out / "poses.npz")
     if not clip_files():
-        say("motion capture: the package pybullet is not installed (it has no wheels above Python 3.11); "
-            "all base poses are sampled")
+        say(
+            "motion capture: the package pybullet is not installed (it has no wheels above Python 3.11); "
+            "all base poses are sampled"
+        )
     tally = Tally("base poses")
     made = []
     work = partial(make_cluster, seed=seed, count=size.per_cluster)
@@ -163,7 +165,9 @@ def make_cluster(task: Task, seed: int, count: int) -> Made:
     rotations = np.concatenate([cube.rotations for cube in found])
     yaw = _draw_yaw(len(rotations), rng)
     turned = rotations.copy()
-    turned[:, 0] = (Rotation.from_euler("y", yaw[:, None], degrees=True) * Rotation.from_rotvec(rotations[:, 0])).as_rotvec()
+    turned[:, 0] = (
+        Rotation.from_euler("y", yaw[:, None], degrees=True) * Rotation.from_rotvec(rotations[:, 0])
+    ).as_rotvec()
     turned = turned.astype(np.float16).astype(np.float32)  # what a file of the frozen benchmark keeps
     posed = _body().pose(turned, look_of(seed, task.number).phenotype).on_floor()
     return Made(task, base, found, turned, yaw, posed.smpl22, posed.coco17, attempt)
@@ -217,7 +221,9 @@ def _draw_yaw(count: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _table(made: list[Made]) -> PoseTable:
-    columns: dict[str, list[Any]] = {key: [] for key in ("cube", "body", "mask", "family", "origin", "sequence", "split")}
+    columns: dict[str, list[Any]] = {
+        key: [] for key in ("cube", "body", "mask", "family", "origin", "sequence", "split")
+    }
     names, parts, cube_number = [], [], 0
     for one in made:
         for cube in one.cubes:
@@ -225,9 +231,15 @@ def _table(made: list[Made]) -> PoseTable:
                 names.append(f"{cube_number:05d}-{mask:03b}.png")
                 parts.append(cube.parts)
                 clip = one.base.sequence.partition(":")[0]
-                row = {"cube": cube_number, "body": one.task.number, "mask": mask, "family": one.base.family,
-                       "origin": "mocap" if clip else "sampled", "sequence": clip or f"cluster-{one.task.number:05d}",
-                       "split": one.task.split.value}
+                row = {
+                    "cube": cube_number,
+                    "body": one.task.number,
+                    "mask": mask,
+                    "family": one.base.family,
+                    "origin": "mocap" if clip else "sampled",
+                    "sequence": clip or f"cluster-{one.task.number:05d}",
+                    "split": one.task.split.value,
+                }
                 for key, value in row.items():
                     columns[key].append(value)
             cube_number += 1
@@ -331,8 +343,14 @@ def cube_pairs(table: PoseTable, first: int, tally: Tally) -> list[Pair]:
                 continue
             tally.keep()
             changed = [str(p) for p, bit in zip(column["parts"], (4, 2, 1), strict=True) if (reference ^ target) & bit]
-            extra = {"cube": int(column["cube"]), "edits": edits, "parts": changed, "family": str(column["family"]),
-                     "origin": str(column["origin"]), "sequence": str(column["sequence"])}
+            extra = {
+                "cube": int(column["cube"]),
+                "edits": edits,
+                "parts": changed,
+                "family": str(column["family"]),
+                "origin": str(column["origin"]),
+                "sequence": str(column["sequence"]),
+            }
             found.append(Pair(names[reference], names[target], names, {}, extra))
     return found
 

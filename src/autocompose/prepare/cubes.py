@@ -66,9 +66,7 @@ TORSO_WAYS: tuple[dict[str, tuple[float, float]], ...] = (
 )
 _TOLD = np.array([c.kind != "gap" for c in PAIR_CODES])  # a distance alone never reaches a text
 _CLEAR = np.array([THRESHOLDS[c.kind][0] + NOISE[c.kind] for c in PAIR_CODES])[_TOLD]
-_ARM_POINTS = [
-    i for i, p in enumerate(selfhit.POINTS) if p.rpartition("_")[2] in ("elbow", "wrist", "head", "crown")
-]
+_ARM_POINTS = [i for i, p in enumerate(selfhit.POINTS) if p.rpartition("_")[2] in ("elbow", "wrist", "head", "crown")]
 _PELVIS = selfhit.POINTS.index("pelvis")
 
 
