@@ -7,24 +7,31 @@ import numpy as np
 from autocompose.bodies.skeleton import SMPL22, SMPL22_PARENTS, turn
 from autocompose.core.errors import PoseError
 
+FINGER_LENGTH = 0.1367  # metres from wrist to the middle finger's second joint: the mean that PoseFix reports
 # Bone lengths in metres of an average adult (about 1.70 m tall), bone = (parent, joint) in SMPL-22 order, rounded
-# to 5 mm; the metre thresholds of the pose codes were set on such a body.
+# to 5 mm; the metre thresholds of the pose codes were set on such a body. The last two lead to the middle fingers.
+PARENTS24: tuple[int, ...] = (*SMPL22_PARENTS, 20, 21)
 NEUTRAL_BONES: tuple[float, ...] = (
     0.0, 0.110, 0.110, 0.120, 0.385, 0.385, 0.135, 0.405, 0.405, 0.055, 0.140, 0.140, 0.215, 0.140, 0.140, 0.100,
-    0.115, 0.115, 0.260, 0.260, 0.255, 0.255,
+    0.115, 0.115, 0.260, 0.260, 0.255, 0.255, FINGER_LENGTH, FINGER_LENGTH,
 )  # fmt: skip
+_NAMES24 = (*SMPL22, "left_middle2", "right_middle2")
 SHORTEST_BONE = 1e-3  # metres; below it a bone has no direction
+_FOOT, _ANKLE = ({s: SMPL22.index(f"{s}_{part}") for s in ("left", "right")} for part in ("foot", "ankle"))
 _HIP_L, _HIP_R, _NECK = SMPL22.index("left_hip"), SMPL22.index("right_hip"), SMPL22.index("neck")
 
 
-def check_joints(joints: np.ndarray, count: int = len(SMPL22), what: str = "joints") -> np.ndarray:
-    """Refuse anything but finite ``(N, count, 3)``; returns float64 (differences of float32 metres lose digits).
+def check_joints(joints: np.ndarray, counts: tuple[int, ...] = (22, 24), what: str = "joints") -> np.ndarray:
+    """Refuse anything but finite ``(N, J, 3)``; returns float64 (differences of float32 metres lose digits).
+
+    :param counts: allowed J; 24 = SMPL-22 and the two middle fingers.
 
     :raises PoseError: wrong shape, or NaN/infinite coordinates (names the first pose at fault).
     """
     joints = np.asarray(joints, np.float64)
-    if joints.ndim != 3 or joints.shape[1:] != (count, 3):
-        raise PoseError(f"{what}: expected (N, {count}, 3) metres, got {joints.shape}; convert the skeleton first")
+    if joints.ndim != 3 or joints.shape[1] not in counts or joints.shape[2] != 3:
+        allowed = " or ".join(map(str, counts))
+        raise PoseError(f"{what}: expected (N, {allowed}, 3) metres, got {joints.shape}; convert the skeleton first")
     bad = ~np.isfinite(joints).all(axis=(1, 2))
     if bad.any():
         raise PoseError(f"{what}[{int(bad.argmax())}]: NaN or infinite coordinate ({int(bad.sum())} poses affected)")
@@ -67,25 +74,38 @@ def remove_yaw(joints: np.ndarray, yaw: np.ndarray | None = None) -> np.ndarray:
 
 
 def rescale(joints: np.ndarray) -> np.ndarray:
-    """Give pelvis-centred SMPL-22 poses ``(N, 22, 3)`` the bone lengths of the neutral body; directions stay.
+    """Give pelvis-centred poses ``(N, 22 or 24, 3)`` the bone lengths of the neutral body; directions stay.
 
     :raises PoseError: a bone is shorter than 1 mm, so it has no direction (names pose and bone).
     """
-    parents = np.array(SMPL22_PARENTS[1:])
+    parents = np.array(PARENTS24[1 : joints.shape[1]])
     bones = joints[:, 1:] - joints[:, parents]
     lengths = np.sqrt(np.einsum("njk,njk->nj", bones, bones))
     short = lengths < SHORTEST_BONE
     if short.any():
         row, bone = np.argwhere(short)[0]
         raise PoseError(
-            f"pose {row}: bone {SMPL22[parents[bone]]} - {SMPL22[bone + 1]} has zero length; "
+            f"pose {row}: bone {_NAMES24[parents[bone]]} - {_NAMES24[bone + 1]} has zero length; "
             "drop the pose or convert it from a skeleton that lacks the joint"
         )
-    bones *= (np.array(NEUTRAL_BONES[1:]) / lengths)[..., None]
+    bones *= (np.array(NEUTRAL_BONES[1 : joints.shape[1]]) / lengths)[..., None]
     result = np.zeros_like(joints)
-    for joint, parent in enumerate(SMPL22_PARENTS[1:], start=1):
+    for joint, parent in enumerate(parents.tolist(), start=1):
         result[:, joint] = result[:, parent] + bones[:, joint - 1]
     return result
+
+
+def sides_exchanged(joints: np.ndarray) -> float:
+    """Share of SMPL-22 poses ``(N, 22, 3)`` whose toes point backwards, seen from hips and trunk.
+
+    Hardly any real pose does that. A share above one half means that the labels left and right are exchanged, or that
+    one axis of the coordinates has the wrong sign.
+    """
+    if len(joints) == 0:
+        return 0.0
+    front = np.cross(joints[:, _HIP_L] - joints[:, _HIP_R], joints[:, _NECK] - joints[:, 0])
+    toes = sum(joints[:, _FOOT[side]] - joints[:, _ANKLE[side]] for side in ("left", "right"))
+    return float((np.einsum("nk,nk->n", front, toes) < 0).mean())
 
 
 def y_up(joints: np.ndarray, up: str) -> np.ndarray:
