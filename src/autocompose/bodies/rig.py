@@ -65,12 +65,12 @@ def load_anny() -> Any:
             if not ready.exists():
                 say(f"building the body model in {folder}: about a minute, only once")
                 shutil.rmtree(folder / "data", ignore_errors=True)
-                anny.Anny()
+                anny.Anny(skinning_method="lbs")
                 for path in (folder / "data").rglob("*.safetensors"):
                     if not path.name.startswith("build_compact"):  # 780 MB that only the building needed
                         path.unlink()
                 ready.touch()
-            return anny.Anny()
+            return anny.Anny(skinning_method="lbs")  # unused, but the default would load and compile warp
     except OSError as error:
         raise StorageError(
             f"{folder}: cannot be written ({error.strerror or error}); free space or set XDG_CACHE_HOME"
