@@ -10,10 +10,11 @@ _OPPOSITE = {
 }  # fmt: skip
 _OPPOSITE |= {right: left for left, right in _OPPOSITE.items()}
 _OPPOSITE |= dict.fromkeys(("counter-clockwise", "anticlockwise", "anti-clockwise"), "clockwise")
+_OPPOSITE |= {"rigth": "left", "rihgt": "left", "lfet": "right", "letf": "right"}
 
 _PART = "(?:hand|arm|leg|foot|knee|elbow|shoulder|hip|side|wrist|ankle|heel|thigh|shin|forearm|one|palm|toe|ear|cheek)"
 _WORD = re.compile(
-    r"(?<![a-z])(?:(?:counter-?|anti-?)?clockwise|(?:left|right)(?:wards?|most|side|hand|s)?|lhs|rhs"
+    r"(?<![a-z])(?:(?:counter-?|anti-?)?clockwise|(?:left|right)(?:wards?|most|side|hand|s)?|lhs|rhs|rigth|rihgt|lfet|letf"
     rf"|(?-i:[LR])(?=[\s.]+{_PART}))(?![a-z])",
     re.IGNORECASE,
 )
@@ -56,7 +57,8 @@ def swap_sides(text: str) -> str:
 
     Sides are left and right in all their forms, clockwise and counterclockwise, and L and R before a body part. "Right
     angle", "right away", "all right", "upright", "what is left" and the like are no sides.
-    Applying it twice gives the text back (spellings of counterclockwise become "counterclockwise").
+    Applying it twice gives the text back (other spellings of counterclockwise become "counterclockwise", a mistyped
+    "rigth" or "lfet" is put right).
 
     >>> swap_sides("Raise your LEFT hand to a right angle, right next to the right ear.")
     'Raise your RIGHT hand to a right angle, right next to the left ear.'

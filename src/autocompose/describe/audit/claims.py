@@ -48,10 +48,13 @@ class Claim:
 
     def swapped(self) -> Claim:
         """The claim of the mirrored text: every left becomes right."""
+        action = self.action
+        if action != "right-angle":
+            action = "-".join(_OTHER_SIDE.get(word, word) for word in action.split("-"))
         return replace(
             self,
             side=_OTHER_SIDE.get(self.side, self.side),
-            action="-".join(_OTHER_SIDE.get(word, word) for word in self.action.split("-")),
+            action=action,
             other_side=_OTHER_SIDE.get(self.other_side, self.other_side),
         )
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from autocompose.describe.audit.claims import LIMB_PARTS, Claim
-from autocompose.describe.audit.measure import Feature, Poses
+from autocompose.describe.audit.measure import Feature, PoseRow, Poses
 
 METRES, DEGREES = 0.05, 8.0  # tolerance of changes
 LEAN_DEGREES, TURN_DEGREES, AROUND_DEGREES = 5.0, 10.0, 120.0
@@ -80,7 +80,7 @@ class Judgement:
         return {**self.claim.to_json(), "verdict": str(self.verdict), **rounded, "unit": self.unit, "swap": self.swap}
 
 
-def agreement(claim: Claim, a: Poses, b: Poses) -> tuple[np.ndarray, np.ndarray, str]:
+def agreement(claim: Claim, a: Poses | PoseRow, b: Poses) -> tuple[np.ndarray, np.ndarray, str]:
     """How well a claim fits changes from A to B, for N pairs at once; one pose in A serves all of B.
 
     :return: agreement ``(N,)``, NaN where not checkable; the measured value ``(N,)`` behind it, and its unit.
@@ -108,7 +108,7 @@ def _extreme(scores: np.ndarray, largest: bool) -> np.ndarray:
     return filled.argmax(0) if largest else filled.argmin(0)
 
 
-def _evaluate(test: Test, a: Poses, b: Poses) -> tuple[np.ndarray, np.ndarray, str]:
+def _evaluate(test: Test, a: Poses | PoseRow, b: Poses) -> tuple[np.ndarray, np.ndarray, str]:
     unit = "deg" if test.feature[0] in _ANGLES else "m"
     after, before = b.feature(test.feature), a.feature(test.feature) if test.change else None
     if after is None or (test.change and before is None):

@@ -60,6 +60,10 @@ class Poses:
             self._known[key] = FEATURES[name](self, *arguments)
         return self._known[key]
 
+    def row(self, i: int) -> PoseRow:
+        """One of the poses; its features are looked up here."""
+        return PoseRow(self, i)
+
     def joint(self, name: str, side: str = "") -> np.ndarray:
         """``(N, 3)`` of an SMPL-22 joint."""
         return self.joints[:, JOINT[f"{side}_{name}" if side else name]]
@@ -85,6 +89,18 @@ class Poses:
     def floor(self) -> np.ndarray:
         """``(N,)`` height of the lowest joint: there is no other ground in a pose."""
         return self.joints[:, :, 1].min(1)
+
+
+class PoseRow:
+    """One pose of a table, for features only."""
+
+    def __init__(self, poses: Poses, row: int) -> None:
+        self.poses, self.index = poses, row
+
+    def feature(self, key: Feature) -> np.ndarray | None:
+        """``(1,)`` value of a feature, None when the data lack it."""
+        values = self.poses.feature(key)
+        return None if values is None else values[self.index : self.index + 1]
 
 
 def normalise(joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
