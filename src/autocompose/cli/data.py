@@ -123,6 +123,45 @@ def posefix(
     )  # fmt: skip
 
 
+Gap = Annotated[float, typer.Option(help="Most seconds between two poses of one motion.")]
+Low = Annotated[float, typer.Option(help="Least cosine similarity of the two poses of a pair.")]
+High = Annotated[float, typer.Option(help="Greatest cosine similarity of the two poses of a pair.")]
+Texts = Annotated[int, typer.Option(help="Rule texts per pair and direction; 0 for none.")]
+
+
+@prepare.command()
+def aist(
+    raw: Annotated[Path, typer.Argument(metavar="RAW", help="AIST++ annotations (motions/, keypoints3d/ ...).")],
+    out: OutFolder,
+    videos: Annotated[
+        Path | None, typer.Option(help="Folder of the 10M videos; without it bodies are rendered.")
+    ] = None,
+    per_sequence: Annotated[int, typer.Option(help="Frames of a sequence, the most different ones.")] = 12,
+    views: Annotated[str, typer.Option(help="Cameras such as c01,c03; or front: the best one for each frame.")] = "c01",
+    pair_views: Annotated[str, typer.Option(help="any, same or different camera for the two pictures.")] = "any",
+    gap: Gap = 2.0,
+    low: Low = 0.80,
+    high: High = 0.97,
+    texts: Texts = 3,
+    size: Side = 224,
+    style: StyleName = "plain",
+    val_share: ValShare = 0.1,
+    seed: Seed = 0,
+    processes: Processes = 1,
+) -> None:
+    """AIST++ (ICCV 2021): frames of dance videos, cut around the dancer, split by dancer."""
+    from autocompose.prepare.aist import Choice, prepare_aist
+    from autocompose.prepare.mined import Mining
+    from autocompose.prepare.renders import Style
+
+    choice = Choice(per_sequence, tuple(views.split(",")), size)
+    mining = Mining(gap, low, high, texts, pair_views)
+    prepare_aist(
+        raw, out, videos=videos, choice=choice, mining=mining, style=_choice(Style, style, "--style"),
+        val_share=val_share, seed=seed, processes=processes,
+    )  # fmt: skip
+
+
 def _choice(kind: type[E], value: str, option: str) -> E:
     """A member of an enumeration that lives in a module which the command line imports late."""
     try:
