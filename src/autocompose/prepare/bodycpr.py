@@ -176,8 +176,9 @@ def make_cluster(task: Task, seed: int, count: int) -> Made:
 def _draw_base(task: Task, attempt: int, seed: int, rng: np.random.Generator) -> Base:
     kind, rank = _kind(task)
     if kind == "mocap" and (frames := _frames(task.split, seed)):
-        clip, frame, rotations = frames[(rank + attempt * 7) % len(frames)]
-        return Base(rotations, "motion capture", sequence=f"{clip}:{frame}")
+        clip, rotations = frames[(rank + attempt * 7) % len(frames)]
+        others = np.stack([r for name, r in frames if name == clip])
+        return Base(rotations, "motion capture", sequence=clip, others=others)
     seen = [f for f in FAMILIES if f not in UNSEEN_FAMILIES]
     families = list(UNSEEN_FAMILIES) if kind == "unseen" else seen
     family = families[(rank + attempt // ATTEMPTS) % len(families)]
@@ -194,16 +195,18 @@ def _kind(task: Task) -> tuple[str, int]:
 
 
 @lru_cache(maxsize=8)
-def _frames(split: Split, seed: int) -> tuple[tuple[str, int, np.ndarray], ...]:
-    """Clip, frame and rotations (facing +z) of the motion capture that a split may use, shuffled."""
-    frames = []
-    for path in clip_files():
+def _frames(split: Split, seed: int) -> tuple[tuple[str, np.ndarray], ...]:
+    """Clip and rotations (facing +z) of the frames that a split may use: clips in turn, frames of a clip shuffled."""
+    turns = []
+    for place, path in enumerate(clip_files()):
         clip = read_clip(path)
         owner = Split.TEST if clip.name in TEST_CLIPS else Split.VAL if clip.name in VAL_CLIPS else Split.TRAIN
-        if owner is split:
-            frames += [(clip.name, int(i), clip.rotations[i]) for i in distinct_frames(clip, most=CLIP_CAP)]
-    order = np.random.default_rng([seed, _FRAMES]).permutation(len(frames))
-    return tuple((frames[i][0], frames[i][1], _face_front(frames[i][2])) for i in order)
+        if owner is not split:
+            continue
+        frames = distinct_frames(clip, most=CLIP_CAP)
+        order = np.random.default_rng([seed, _FRAMES, place]).permutation(frames)
+        turns += [(n, clip.name, _face_front(clip.rotations[i])) for n, i in enumerate(order)]
+    return tuple((name, rotations) for _, name, rotations in sorted(turns, key=lambda turn: turn[:2]))
 
 
 def _face_front(rotations: np.ndarray) -> np.ndarray:
@@ -230,7 +233,7 @@ def _table(made: list[Made]) -> PoseTable:
             for mask in range(8):
                 names.append(f"{cube_number:05d}-{mask:03b}.png")
                 parts.append(cube.parts)
-                clip = one.base.sequence.partition(":")[0]
+                clip = one.base.sequence
                 row = {
                     "cube": cube_number,
                     "body": one.task.number,

@@ -1,7 +1,7 @@
 """Edit cubes: a base pose and three independent edits of different body parts, every edit on or off: 8 poses.
 
-Cubes come in clusters. A cluster is one base pose whose body parts each have up to three states (the base's own and
-two others); a cube lets three parts vary between two states and holds the other parts. No two poses of a cluster have
+Cubes come in clusters. A cluster is one base pose whose body parts each have up to four states (the base's own and
+three others); a cube lets three parts vary between two states and holds the other parts. No two poses of a cluster have
 the same states, so cubes of a cluster look alike but never coincide.
 """
 
@@ -14,12 +14,18 @@ import numpy as np
 from autocompose.bodies import limits, sampler, selfhit
 from autocompose.bodies.kinematics import forward
 from autocompose.bodies.limits import INDEX, SIDES
+from autocompose.bodies.normalise import centre
 from autocompose.bodies.points import normal_points
 from autocompose.bodies.skeleton import SMPL22
 from autocompose.describe.rules.pair_codes import NOISE, PAIR_CODES, THRESHOLDS, pair_levels, pair_measures
 
+USABLE = np.array([[(r ^ t).bit_count() in (1, 2) for t in range(8)] for r in range(8)])  # [reference, target]
 MASKS = np.array([[m >> 2 & 1, m >> 1 & 1, m & 1] for m in range(8)])  # (8, 3) edits on or off
 PER_CLUSTER = 4
+OTHER_STATES = 3  # of a part, besides the base's own
+OWN_STATE = 2.5  # how much likelier the base's own state is than another
+LEAST_MOVE = 0.018  # metres, mean over the joints: an edit that small pictures show (one hand moves by 40 cm)
+BLIND = 0.40  # share of the targets that may be found without the reference; independent edits give 0.375
 JITTER = np.radians(2.5)  # of every joint, per cube
 HEAD_JITTER = np.radians(8)
 _J = {name: i for i, name in enumerate(SMPL22)}
@@ -77,13 +83,15 @@ class Base:
     :param rotations: ``(22, 3)`` axis-angle, facing +z.
     :param family: of ``sampler.FAMILIES``, or the clip's kind of pose for motion capture.
     :param angles: ``(29,)`` for sampled poses.
-    :param sequence: clip and frame for motion capture, "" otherwise.
+    :param others: ``(K, 22, 3)`` other poses of the clip, whose limbs serve as edits.
+    :param sequence: clip of motion capture, "" otherwise.
     """
 
     rotations: np.ndarray
     family: str
     angles: np.ndarray | None = None
     sequence: str = ""
+    others: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -107,12 +115,12 @@ class _States:
     hinge: np.ndarray
 
 
-def cluster(base: Base, rng: np.random.Generator, count: int = PER_CLUSTER, tries: int = 48) -> list[Cube]:
+def cluster(base: Base, rng: np.random.Generator, count: int = PER_CLUSTER, tries: int = 120) -> list[Cube]:
     """Up to ``count`` cubes around a base pose; fewer when edits that work are not found."""
     layout = LAYOUTS[rng.integers(len(LAYOUTS))]
     check = _Check(base)
     states = [s for part in layout if len((s := _draw_states(base, part, check, rng)).hinge) > 1]
-    if len(states) < 4:
+    if len(states) < 3:
         return []
     sizes = np.array([len(s.hinge) for s in states])
     cubes: list[Cube] = []
@@ -123,7 +131,7 @@ def cluster(base: Base, rng: np.random.Generator, count: int = PER_CLUSTER, trie
         if keys & taken:
             continue
         rotations = _jitter(compose(base.rotations, states, choices), rng)
-        if check.good(rotations).all() and edits_are_clear(rotations):
+        if check.good(rotations).all() and edits_are_clear(joints := forward(rotations)[0]) and blind(joints) <= BLIND:
             taken |= keys
             cubes.append(Cube(rotations, tuple(states[p].part for p in free)))  # type: ignore[arg-type]
         if len(cubes) == count:
@@ -168,14 +176,36 @@ def told_apart(levels: np.ndarray) -> np.ndarray:
     return (same.sum(-1) == 1) & levels.any(-1) & (index[:, None] != index)
 
 
-def edits_are_clear(rotations: np.ndarray) -> bool:
-    """Every pair one or two edits apart changes a told measurement by more than its threshold plus noise."""
-    measures = pair_measures(normal_points(forward(rotations)[0]))[_TOLD]
-    for a in range(8):
-        for b in range(a):
-            if (a ^ b) != 7 and not (np.abs(measures[:, a] - measures[:, b]) > _CLEAR).any():
-                return False
-    return True
+def edits_are_clear(joints: np.ndarray) -> bool:
+    """Every pair one or two edits apart moves enough, and changes a told measurement by more than threshold plus noise.
+
+    :param joints: ``(8, 22, 3)`` metres, facing +z.
+    """
+    return bool(_clear(joints, joints)[USABLE].all())
+
+
+def _clear(one: np.ndarray, other: np.ndarray, margin: float = 1.0) -> np.ndarray:
+    """``(A, B)`` bool for poses ``(A, 22, 3)`` and ``(B, 22, 3)``."""
+    first, second = (pair_measures(normal_points(j))[_TOLD] for j in (one, other))
+    told = np.abs(first[:, :, None] - second[:, None]) > margin * _CLEAR[:, None, None]
+    move = np.linalg.norm(centre(one)[:, None] - centre(other)[None], axis=-1).mean(-1)
+    return told.any(0) & (move > margin * LEAST_MOVE)
+
+
+def blind(joints: np.ndarray) -> float:
+    """Share of the usable pairs of a cube whose target is found without looking at the reference.
+
+    For each candidate the scorer adds up how far its true measurements lie to the side that the codes name.
+
+    :param joints: ``(8, 22, 3)`` metres.
+    """
+    levels = joint_codes(joints).astype(float)  # (r, t, code)
+    measures = pair_measures(normal_points(joints))[_TOLD] / _CLEAR[:, None]
+    scores = levels @ measures  # (r, t, candidate)
+    index = np.arange(8)
+    scores[index, :, index] = -np.inf  # the reference is no candidate
+    best = scores.argmax(-1) == index
+    return float(best[USABLE].mean())
 
 
 class _Check:
@@ -188,6 +218,7 @@ class _Check:
         self.depth = max(sampler.DEEPEST, float(selfhit.depth(joints)[0])) + 0.005
         self.pelvis = float(clear[0, _PELVIS])
         self.low = self.pelvis < 0.3
+        self.upright = bool(joints[0, _J["neck"], 1] - joints[0, 0, 1] > 0.35 and self.pelvis > 0.6)
         still = rules is None or rules.overhang is not None
         self.overhang = max(0.1, float(selfhit.imbalance(joints)[0]) + 0.04) if still else np.inf
 
@@ -201,19 +232,18 @@ class _Check:
         return (selfhit.depth(joints) <= self.depth) & (selfhit.imbalance(joints) <= self.overhang) & ~lifted
 
 
-def _draw_states(base: Base, part: str, check: _Check, rng: np.random.Generator, tries: int = 24) -> _States:
-    """The base's own state and up to two others that work alone and differ clearly from each other."""
-    drawn = _draw_part(base, part, tries, rng)
+def _draw_states(base: Base, part: str, check: _Check, rng: np.random.Generator, tries: int = 32) -> _States:
+    """The base's own state and a few others that work alone and differ clearly from each other."""
+    drawn = _draw_part(base, part, check, tries, rng)
     trial = compose(base.rotations, [drawn], np.arange(tries)[:, None])
     good = np.flatnonzero(check.good(trial))
-    measures = pair_measures(normal_points(forward(np.concatenate([base.rotations[None], trial]))[0]))[_TOLD]
+    joints = forward(np.concatenate([trial, base.rotations[None]]))[0]
+    apart = _clear(joints, joints, margin=1.15)
     kept: list[int] = []
     for i in good:
-        others = [0, *(k + 1 for k in kept)]
-        apart = np.abs(measures[:, [i + 1]] - measures[:, others])
-        if (apart > 1.15 * _CLEAR[:, None]).any(0).all():
+        if apart[i, [-1, *kept]].all():
             kept.append(int(i))
-        if len(kept) == 2:
+        if len(kept) == OTHER_STATES:
             break
     return _States(
         part,
@@ -222,7 +252,7 @@ def _draw_states(base: Base, part: str, check: _Check, rng: np.random.Generator,
     )
 
 
-def _draw_part(base: Base, part: str, count: int, rng: np.random.Generator) -> _States:
+def _draw_part(base: Base, part: str, check: _Check, count: int, rng: np.random.Generator) -> _States:
     angles = np.repeat((np.zeros(len(INDEX)) if base.angles is None else base.angles)[None], count, axis=0)
     if part == "torso":
         return _draw_torso(base, angles, rng)
@@ -245,6 +275,9 @@ def _draw_part(base: Base, part: str, count: int, rng: np.random.Generator) -> _
         for side in sides:
             keep = [_J[f"{side}_{j}"] for j in ("collar", "shoulder", "wrist")]
             rotations[np.ix_(only, keep)] = base.rotations[keep]
+    if base.others is not None:  # limbs of the same motion; all of them where a standing person's would look odd
+        taken = rng.random(count) < (0.5 if check.upright else 1.0)
+        rotations[taken] = base.others[rng.integers(len(base.others), size=taken.sum())]
     return _States(part, rotations, np.zeros(count))
 
 
@@ -266,12 +299,16 @@ def _draw_torso(base: Base, angles: np.ndarray, rng: np.random.Generator) -> _St
 
 
 def _draw_cube(sizes: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """State choices ``(8, P)`` of a random cube, and its three free parts."""
+    """State choices ``(8, P)`` of a random cube, and its three free parts; the base's own states come up most."""
     free = np.sort(rng.permutation(len(sizes))[:3])
-    choices = np.repeat(rng.integers(sizes)[None], 8, axis=0)
-    for edit, part in enumerate(free):
-        pair = rng.permutation(sizes[part])[:2]
-        choices[:, part] = pair[MASKS[:, edit]]
+    choices = np.zeros((8, len(sizes)), int)
+    for part, size in enumerate(sizes):
+        weights = np.array([OWN_STATE] + [1.0] * (size - 1))
+        if part in free:
+            pair = rng.choice(size, 2, replace=False, p=weights / weights.sum())
+            choices[:, part] = pair[MASKS[:, list(free).index(part)]]
+        else:
+            choices[:, part] = rng.choice(size, p=weights / weights.sum())
     return choices, free
 
 
