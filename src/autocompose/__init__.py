@@ -16,7 +16,9 @@ _PUBLIC = {
     "Query": "core.records",
     "Source": "core.records",
     "Split": "core.records",
+    "load": "model.share",
     "load_corpus": "corpus.format",
+    "push_to_hub": "model.share",
 }
 
 __all__ = ["__version__", *sorted(_PUBLIC)]

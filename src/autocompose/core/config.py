@@ -41,13 +41,20 @@ class Config(BaseModel):
 
         :raises ConfigError: file missing, not TOML, or values refused by ``parse``.
         """
-        try:
-            values = tomllib.loads(Path(path).read_text("utf-8"))
-        except FileNotFoundError:
-            raise ConfigError(f"{path}: configuration file not found") from None
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path}: not valid TOML ({error})") from None
-        return cls.parse({**values, **{k: v for k, v in overrides.items() if v is not None}}, str(path))
+        return cls.parse({**read_toml(path), **{k: v for k, v in overrides.items() if v is not None}}, str(path))
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The values of a TOML file.
+
+    :raises ConfigError: missing, or not TOML.
+    """
+    try:
+        return tomllib.loads(Path(path).read_text("utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path}: configuration file not found") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path}: not valid TOML ({error})") from None
 
 
 def _explain(cls: type[BaseModel], error: ValidationError) -> str:

@@ -15,6 +15,7 @@ from autocompose.corpus.format import Corpus
 from autocompose.evaluate.metrics import QueryRows, Ranks, rank_rows
 from autocompose.evaluate.ranking import exact_scores, normalise, top_rows
 from autocompose.model.checkpoint import Model
+from autocompose.model.encoder import Encoder
 from autocompose.train.features import image_features, text_features
 
 
@@ -56,6 +57,47 @@ class Evaluation:
         return {**self.ranks.metrics(), "ci95": self.ranks.ci95(self.clusters), **sizes}
 
 
+@dataclass(frozen=True)
+class Questions:
+    """The questions of a split, encoded: what the answers of any composer need.
+
+    :param gallery: ``(N, D)`` and ``texts``: ``(Q, D)`` un-normalised features.
+    """
+
+    queries: Sequence[Query]
+    names: Sequence[str]
+    gallery: np.ndarray
+    texts: np.ndarray
+    rows: QueryRows
+    clusters: np.ndarray
+
+    def answers(self, model: Model) -> Evaluation:
+        """What the model's composer makes of them."""
+        predictions = model.compose(self.gallery[self.rows.reference], self.texts)
+        return Evaluation(self.queries, self.names, self.gallery, predictions, self.clusters)
+
+
+def ask(
+    encoder: Encoder,
+    corpus: Corpus,
+    split: Split = Split.TEST,
+    key: str = "sents",
+    flatten: bool = False,
+    cache: Path | None = None,
+    gallery: np.ndarray | None = None,
+) -> Questions:
+    """Encode the questions of a split; the parameters are those of ``evaluate``.
+
+    :param gallery: features that are known already.
+    """
+    queries, names = corpus.queries(split, key, flatten), corpus.galleries[split]
+    rows = QueryRows.of(queries, names)  # finds faults before hours of encoding
+    if gallery is None:
+        gallery = image_features(encoder, [corpus.image_path(n) for n in names], cache).plain.numpy()
+    texts = text_features(encoder, [q.text for q in queries]).numpy()
+    return Questions(queries, names, gallery, texts, rows, clusters_of(corpus, queries))
+
+
 def evaluate(
     model: Model,
     corpus: Corpus,
@@ -71,12 +113,7 @@ def evaluate(
     :param cache: folder for the encoded gallery; None keeps nothing.
     :raises CorpusError: a query has no text, or names a picture that is not in the gallery.
     """
-    queries, names = corpus.queries(split, key, flatten), corpus.galleries[split]
-    rows = QueryRows.of(queries, names)  # finds faults before hours of encoding
-    gallery = image_features(model.encoder, [corpus.image_path(n) for n in names], cache).plain.numpy()
-    texts = text_features(model.encoder, [q.text for q in queries]).numpy()
-    predictions = model.compose(gallery[rows.reference], texts)
-    return Evaluation(queries, names, gallery, predictions, clusters_of(corpus, queries))
+    return ask(model.encoder, corpus, split, key, flatten, cache).answers(model)
 
 
 def clusters_of(corpus: Corpus, queries: Sequence[Query]) -> np.ndarray:

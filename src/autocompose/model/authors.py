@@ -53,8 +53,12 @@ def _encoder_from_file(path: Path, wanted: EncoderConfig | None) -> Encoder:
         found = found.model_copy(update=update)
         check_same(found, wanted if marked else _with_activation(wanted, True), str(path))
         found = found if marked else wanted
-    encoder = Encoder(found)
-    fit(encoder.clip, state, str(path))
+    return fit_clip(Encoder(found), state, str(path))
+
+
+def fit_clip(encoder: Encoder, state: dict[str, Tensor], origin: str) -> Encoder:
+    """Load weights into an encoder and put it into eval mode."""
+    fit(encoder.clip, state, origin)
     return encoder.eval()
 
 

@@ -210,13 +210,23 @@ class Encoder(nn.Module):
         new.clip.load_state_dict({**state, "token_embedding.weight": table})
         return new.to(self.device).train(self.training)
 
-    def fingerprint(self) -> str:
-        """SHA-256 of configuration and weights: equal fingerprints give equal features."""
-        digest = hashlib.sha256(self.config.model_dump_json().encode())
+    def fingerprint(self, part: Part = "both") -> str:
+        """SHA-256 of configuration and weights of a side: equal fingerprints give equal features."""
+        digest = hashlib.sha256(self.config.model_dump_json(exclude=_OTHER_SIDE[part]).encode())
         for name, tensor in sorted(self.clip.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+            if part in ("both", "image" if name.startswith("visual.") else "text"):
+                digest.update(name.encode())
+                digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
         return digest.hexdigest()
+
+
+# what the features of a side do not depend on
+_OTHER_SIDE: dict[str, set[str]] = {
+    "both": set(),
+    "image": {"vocabulary"},
+    "text": {"transform", "target_ratio", "image_size"},
+    "none": set(),
+}
 
 
 def _build(config: EncoderConfig) -> nn.Module:

@@ -48,7 +48,7 @@ def image_features(
     :raises ImageError: a picture cannot be opened.
     """
     stamp = [(str(p), p.stat().st_size, p.stat().st_mtime_ns) if p.exists() else str(p) for p in paths]
-    cached = folder and folder / f"images-{value_hash([encoder.fingerprint(), stamp, flips])[:16]}.safetensors"
+    cached = folder and folder / f"images-{value_hash([encoder.fingerprint('image'), stamp, flips])[:16]}.safetensors"
     if cached and cached.exists():
         return ImageFeatures(**load_file(cached))
     parts: dict[str, list[Tensor]] = {"plain": [], "flipped": []} if flips else {"plain": []}
@@ -68,8 +68,14 @@ def image_features(
 
 
 @torch.no_grad()
-def text_features(encoder: Encoder, texts: Sequence[str], batch_size: int = 256) -> Tensor:
-    """Encode texts ``(T, D)`` float32, un-normalised; each batch is trimmed to its longest text."""
+def text_features(encoder: Encoder, texts: Sequence[str], folder: Path | None = None, batch_size: int = 256) -> Tensor:
+    """Encode texts ``(T, D)`` float32, un-normalised; each batch is trimmed to its longest text.
+
+    :param folder: where the cache lies; None keeps nothing.
+    """
+    cached = folder and folder / f"texts-{value_hash([encoder.fingerprint('text'), list(texts)])[:16]}.safetensors"
+    if cached and cached.exists():
+        return load_file(cached)["texts"]
     encoder.eval()
     order = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # texts of like length share a batch: less padding
     features = torch.empty(len(texts), encoder.dim)
@@ -77,4 +83,6 @@ def text_features(encoder: Encoder, texts: Sequence[str], batch_size: int = 256)
         rows = order[start : start + batch_size]
         tokens = encoder.tokenize([texts[i] for i in rows]).to(encoder.device)
         features[rows] = encoder.encode_text(tokens).float().cpu()
+    if cached:
+        write_bytes(cached, save({"texts": features}))
     return features

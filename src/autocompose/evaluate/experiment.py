@@ -1,0 +1,244 @@
+"""Training runs that are validated while they train: a corpus and settings in, a run folder (= a model) out."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from autocompose.core.config import Config
+from autocompose.core.errors import ConfigError
+from autocompose.core.log import say
+from autocompose.core.records import TEXT_FIELDS, Edit, Split
+from autocompose.core.store import read_json, value_hash, write_json
+from autocompose.corpus.format import Corpus, pair_to_json
+from autocompose.corpus.pixels import decoded
+from autocompose.corpus.split import carve_val
+from autocompose.evaluate.run import ask
+from autocompose.model.checkpoint import Model, load_model, save_model
+from autocompose.model.combiner import Combiner, ElementwiseSum
+from autocompose.model.encoder import Encoder
+from autocompose.model.losses import rank
+from autocompose.train.features import image_features, text_features
+from autocompose.train.loop import LoopSettings, Metrics, Stage, run
+from autocompose.train.pictures import PictureStage
+from autocompose.train.processes import first_process_first
+from autocompose.train.sampling import TextMode, TripletTable
+from autocompose.train.stages import CombinerStage, ComposeSettings, TextStage
+
+SETTINGS = "settings.json"
+NAME = "training"
+
+
+class FinetuneSettings(Config):
+    """Stage 1: CLIP learns, prediction = normalised sum.
+
+    :param part: which encoder trains; features of a frozen one are computed once.
+    :param gradient_checkpointing: transformers keep one activation per block and compute the rest again.
+    """
+
+    text: TextMode = TextMode()
+    part: Literal["both", "text", "image"] = "text"
+    gradient_checkpointing: bool = False
+    compose: ComposeSettings = ComposeSettings()
+    loop: LoopSettings = LoopSettings(
+        epochs=30, batch_size=128, learning_rate=1e-5, eps=1e-7, select="recall_at10", validate_every=2
+    )
+
+
+class CombinerSettings(Config):
+    """Stage 2: CLIP is frozen, the Combiner learns.
+
+    :param projection_dim, hidden_dim: its sizes (the paper's defaults).
+    """
+
+    text: TextMode = TextMode()
+    projection_dim: int = Field(2560, ge=1)
+    hidden_dim: int = Field(5120, ge=1)
+    dropout: float = Field(0.5, ge=0, lt=1)
+    compose: ComposeSettings = ComposeSettings()
+    loop: LoopSettings = LoopSettings(
+        epochs=50, batch_size=512, learning_rate=1e-4, weight_decay=0.0, select="recall_at10", validate_every=5
+    )
+
+
+@dataclass(frozen=True)
+class Data:
+    """A corpus and how it is used.
+
+    :param train, val: splits that train and that are validated on.
+    :param key: corpus key of the validation questions; ``flatten``: one question per text.
+    :param cache: folder for encoded and decoded pictures.
+    """
+
+    corpus: Corpus
+    train: Split = Split.TRAIN
+    val: Split = Split.VAL
+    key: str = "sents"
+    flatten: bool = False
+    cache: Path | None = None
+
+    @classmethod
+    def of(cls, corpus: Corpus, text: TextMode, cache: Path | None = None, seed: int = 0) -> Data:
+        """The usual use: a ``val`` split, carved from train where the corpus has none, asked with human texts where
+        all its pairs have them, else with the first text of the training source.
+        """
+        if Split.VAL not in corpus.pairs:
+            corpus = _sound_groups(carve_val(corpus, seed=seed))
+            say(f"{corpus.root}: no val split; {len(corpus.split(Split.VAL)):,} pairs of train are set apart")
+        human = all(p.texts.get("sents") for p in corpus.split(Split.VAL))
+        return cls(corpus, key="sents" if human else TEXT_FIELDS[text.source, Edit.PLAIN], cache=cache)
+
+    def hash(self) -> str:
+        """SHA-256 of the pairs and galleries in use."""
+        splits = {self.train, self.val}
+        pairs = {s.value: [pair_to_json(p) for p in self.corpus.split(s)] for s in splits}
+        return value_hash([pairs, {s.value: list(self.corpus.galleries[s]) for s in splits}])
+
+
+def _sound_groups(corpus: Corpus) -> Corpus:
+    """The groups of train pairs are free in the paper's format; val keeps them only where they can be used."""
+    val, gallery = corpus.split(Split.VAL), set(corpus.galleries[Split.VAL])
+    if all(p.target in p.img_set and gallery.issuperset(p.img_set) for p in val):
+        return corpus
+    bare = tuple(dataclasses.replace(p, img_set=()) for p in val)
+    return dataclasses.replace(corpus, pairs={**corpus.pairs, Split.VAL: bare})
+
+
+def finetune(data: Data, encoder: Encoder, settings: FinetuneSettings, folder: Path) -> Model:
+    """Stage 1. Continues where it stopped; a finished folder is only read.
+
+    :param encoder: changed in place.
+    :raises ConfigError: the folder belongs to another run; says what differs.
+    """
+    folder = Path(folder)
+    origin = {"encoder": encoder.fingerprint(), "data": data.hash(), **settings.model_dump(mode="json")}
+    if claim(folder, origin):
+        return load_model(folder)
+    encoder.train_only(settings.part).clip.set_grad_checkpointing(settings.gradient_checkpointing)
+    table = TripletTable(data.corpus.split(data.train), settings.text)
+    model = Model(encoder, ElementwiseSum())
+    stage = _finetune_stage(data, table, model, settings)
+    fixed = None
+    if settings.part == "text":
+        names = data.corpus.galleries[data.val]
+        with first_process_first():
+            fixed = image_features(encoder, [data.corpus.image_path(n) for n in names], data.cache).plain.numpy()
+
+    def validate() -> Metrics:
+        questions = ask(encoder, data.corpus, data.val, data.key, data.flatten, gallery=fixed)
+        return questions.answers(model).ranks.metrics()
+
+    return _train(stage, settings.loop, folder, validate, model, _card(data, table, origin))
+
+
+def _finetune_stage(data: Data, table: TripletTable, model: Model, settings: FinetuneSettings) -> Stage:
+    encoder, paths = model.encoder, [data.corpus.image_path(n) for n in table.images]
+    size = settings.loop.batch_size
+    with first_process_first():
+        if settings.part == "text":
+            images = image_features(encoder, paths, data.cache, settings.text.mirror)
+            return TextStage(table, images, encoder, model.composer, settings.compose, size)
+        texts = text_features(encoder, table.texts, data.cache) if settings.part == "image" else None
+        config = encoder.config
+        folder = data.cache or Path(data.corpus.root) / ".cache"
+        pixels = decoded(paths, config.transform, encoder.image_size, config.target_ratio, folder)
+    return PictureStage(table, pixels, texts, encoder, model.composer, settings.compose, size)
+
+
+def train_combiner(
+    data: Data, encoder: Encoder, settings: CombinerSettings, folder: Path, start: Combiner | None = None
+) -> Model:
+    """Stage 2. Continues where it stopped; a finished folder is only read.
+
+    :param encoder: frozen; every picture and text is encoded once.
+    :param start: weights to start from.
+    :raises ConfigError: the folder belongs to another run; says what differs.
+    """
+    folder = Path(folder)
+    origin = {"encoder": encoder.fingerprint(), "data": data.hash(), **settings.model_dump(mode="json")}
+    if claim(folder, origin):
+        return load_model(folder)
+    encoder.train_only("none")
+    table = TripletTable(data.corpus.split(data.train), settings.text)
+    composer = start or _new_combiner(encoder.dim, settings)
+    model = Model(encoder, composer.to(encoder.device))
+    with first_process_first():
+        paths = [data.corpus.image_path(n) for n in table.images]
+        images = image_features(encoder, paths, data.cache, settings.text.mirror)
+        texts = text_features(encoder, table.texts, data.cache)
+        questions = ask(encoder, data.corpus, data.val, data.key, data.flatten, data.cache)
+    stage = CombinerStage(table, images, texts, composer, settings.compose, settings.loop.batch_size)
+
+    def validate() -> Metrics:
+        return questions.answers(model).ranks.metrics()
+
+    return _train(stage, settings.loop, folder, validate, model, _card(data, table, origin))
+
+
+def _new_combiner(dim: int, settings: CombinerSettings) -> Combiner:
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.loop.seed)
+        return Combiner(dim, settings.projection_dim, settings.hidden_dim, settings.dropout)
+
+
+def _train(
+    stage: Stage, loop: LoopSettings, folder: Path, validate: Callable[[], Metrics], model: Model, card: dict[str, Any]
+) -> Model:
+    metrics = run(stage, loop, folder, validate, NAME)
+    model.encoder.eval()
+    model.composer.eval()
+    model.card = {**card, "validation": metrics}
+    if rank() == 0:
+        save_model(folder, model)
+        (folder / f"{NAME}.pt").unlink(missing_ok=True)  # only an unfinished run needs its state
+    return model
+
+
+def _card(data: Data, table: TripletTable, origin: dict[str, Any]) -> dict[str, Any]:
+    say(table.tally.line())
+    return {
+        "corpus": data.corpus.root.name,
+        "train": {"split": data.train.value, **table.tally.record()},
+        "validated_on": {"split": data.val.value, "text": data.key},
+        "settings": origin,
+    }
+
+
+def claim(folder: Path, settings: dict[str, Any]) -> bool:
+    """Take a folder for a run with these settings.
+
+    :return: the run has finished already.
+    :raises ConfigError: the folder holds a run with other settings; names them.
+    """
+    path = folder / SETTINGS
+    if not path.exists():
+        if rank() == 0:
+            write_json(path, settings)
+        return False
+    differences = difference(read_json(path), json.loads(json.dumps(settings)))
+    if differences:
+        raise ConfigError(f"{folder}: holds a run with {'; '.join(differences)}; choose another folder or delete it")
+    return (folder / "model.json").exists()
+
+
+def difference(old: Any, new: Any, key: str = "") -> list[str]:
+    """What differs between two settings, as lines ``key = old instead of new``."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        keys = [*old, *(k for k in new if k not in old)]
+        return [line for k in keys for line in difference(old.get(k), new.get(k), f"{key}.{k}".lstrip("."))]
+    short = [str(v)[:12] + "…" if isinstance(v, str) and len(v) == 64 else repr(v) for v in (old, new)]
+    return [] if old == new else [f"{key} = {short[0]} instead of {short[1]}"]
+
+
+def history(folder: Path) -> list[dict[str, Any]]:
+    """The epochs of a run: loss, seconds and, where it was validated, metrics."""
+    text = (Path(folder) / f"{NAME}.jsonl").read_text("utf-8")
+    return [json.loads(line) for line in text.splitlines()]
