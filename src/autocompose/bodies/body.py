@@ -73,7 +73,7 @@ class _Shape:
 class Body:
     """The body model. Building it reads a cache; the very first time it writes it (about a minute).
 
-    Build it once and fork, or once per process: processes that start together wait for each other.
+    Build it once per process; processes that start together wait for each other.
 
     :ivar faces: ``(F, 3)`` vertex indices, outward normals by the right-hand rule.
     :ivar canonical: ``(V, 3)`` where each vertex lies on the default dressed body in the T-pose (see ``clothing``).
