@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from autocompose.bodies.skeleton import mirror_joints
+from autocompose.bodies.skeleton import SMPL22, mirror_joints
 from autocompose.corpus.poses import PoseTable
 from tests.simulator.figures import read_number
 from tests.simulator.truth import Movement, changes, movements
@@ -31,6 +31,7 @@ else:
     import tomli as tomllib
 
 WORDS = tomllib.loads((Path(__file__).parent / "wording.toml").read_text("utf-8"))
+HOLDS = 0.25  # a change of a quarter of what is worth saying still makes a statement true
 OTHER = {"left": "right", "right": "left", "": ""}
 
 
@@ -79,6 +80,9 @@ class Annotator:
         if "facing_reference" in system:
             facing = "towards" if abs(yaw) < 90 else "away"
             value = {"facing_reference": facing, "facing_target": facing} | value
+        if "left_hand_is" in user[-1]["text"]:
+            wrist = joints[0][SMPL22.index("left_wrist"), 0] - joints[0][SMPL22.index("pelvis"), 0]
+            value |= {"left_hand_is": "image_right" if wrist > 0 else "image_left"}
         self.counts["parts answers"] += 1
         return {"content": self._spoilt(json.dumps(value), rng)}
 
@@ -99,7 +103,7 @@ class Annotator:
             swapped.append(m)
         for m in swapped:
             self.counts["statements"] += 1
-            self.counts["false statements"] += bool(sizes[m.side, m.part, m.way] < 0)
+            self.counts["false statements"] += bool(sizes[m.side, m.part, m.way] < HOLDS)
         return swapped
 
     def _names(self, system: str, yaw: float) -> Any:

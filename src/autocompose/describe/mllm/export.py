@@ -16,6 +16,7 @@ from autocompose.core.store import write_json
 from autocompose.corpus.format import Corpus, load_corpus, pair_to_json
 from autocompose.describe.edits import swap_sides
 from autocompose.describe.mllm.asks import Item
+from autocompose.describe.mllm.geometry import Audit
 from autocompose.describe.mllm.journal import Journal
 from autocompose.describe.mllm.pictures import Pictures
 from autocompose.describe.mllm.settings import Recipe, journal_path
@@ -29,8 +30,8 @@ CARD = "annotation.json"
 class Rules:
     """Which texts go into the corpus.
 
-    :param min_agreement: least share of checkable claims that the poses do not contradict, 0..1; texts without a
-        checkable claim (or without poses) pass.
+    :param min_agreement: least share of checkable claims that are not wrong by the poses (contradicted, or true only
+        with left and right exchanged), 0..1; texts without a checkable claim (or without poses) pass.
     :param keep_long: also texts over 77 CLIP tokens, which training would cut.
     :param allow_fewer: also pairs with fewer wordings than asked for.
     :param allow_stale: also texts whose pictures or poses have changed since.
@@ -139,8 +140,7 @@ def _accepted(
         return (review["text"], "edited") if review["verdict"] == "edit" else (text["text"], "")
     if "long" in text["flags"] and not rules.keep_long:
         return "", "over 77 CLIP tokens"
-    checked, _, contradicted, _ = text.get("audit", (0, 0, 0, 0))
-    if checked and 1 - contradicted / checked < rules.min_agreement:
+    if Audit(*text.get("audit", ())).agreement < rules.min_agreement:
         return "", "contradicted by the poses"
     return text["text"], ""
 

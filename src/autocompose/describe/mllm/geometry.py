@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,24 +25,26 @@ MOST_HINTS = 10
 FAMILY_OF_POINT = {"elbow": "arm", "hand": "arm", "knee": "leg", "foot": "leg"}
 
 
-@dataclass(frozen=True)
-class Audit:
-    """The audit of one text.
+class Audit(NamedTuple):
+    """The audit of one text, as counts of claims.
 
     :param checked: claims that the joints can tell about.
-    :param supported, contradicted: how many of them agree or disagree.
-    :param swapped: claims that would hold with left and right exchanged.
+    :param supported: of these, claims that hold.
+    :param contradicted: the joints do the opposite.
+    :param swapped: not supported, but true with left and right exchanged.
+    :param wrong: contradicted or swapped.
     """
 
-    checked: int
-    supported: int
-    contradicted: int
-    swapped: int
+    checked: int = 0
+    supported: int = 0
+    contradicted: int = 0
+    swapped: int = 0
+    wrong: int = 0
 
     @property
-    def agreement(self) -> float | None:
-        """Share of the checked claims that are not contradicted; None when nothing could be checked."""
-        return 1 - self.contradicted / self.checked if self.checked else None
+    def agreement(self) -> float:
+        """Share of the checked claims that are not wrong, 0..1; 1 when nothing could be checked."""
+        return 1 - self.wrong / self.checked if self.checked else 1.0
 
 
 def joints_of(poses: PoseTable, item: Item, rows: dict[str, int]) -> tuple[Poses, Poses] | None:
@@ -61,9 +63,14 @@ def audit(text: str, poses: tuple[Poses, Poses]) -> Audit:
     """Read the claims of a text and judge them on a pair of poses."""
     judged = judge_pair(parse(text), *poses)
     checked = [j for j in judged if j.verdict is not Verdict.UNCHECKABLE]
-    count = {v: sum(j.verdict is v for j in checked) for v in Verdict}
-    swapped = sum(j.swap for j in checked)
-    return Audit(len(checked), count[Verdict.SUPPORTED], count[Verdict.CONTRADICTED], swapped)
+    against = [j.verdict is Verdict.CONTRADICTED for j in checked]
+    return Audit(
+        checked=len(checked),
+        supported=sum(j.verdict is Verdict.SUPPORTED for j in checked),
+        contradicted=sum(against),
+        swapped=sum(j.swap for j in checked),
+        wrong=sum(no or j.swap for no, j in zip(against, checked, strict=True)),
+    )
 
 
 def moved_limbs(poses: tuple[Poses, Poses]) -> frozenset[tuple[str, str]]:

@@ -126,16 +126,17 @@ def _against_poses(corpus: Corpus, texts: dict[tuple[str, str, str], list[str]])
             if moved:
                 covered.append(len(moved & mentions(text).limbs) / len(moved))
             found = geometry.audit(text, poses)
-            sums.update(checked=found.checked, contradicted=found.contradicted, swapped=found.swapped)
-            sums.update(texts=1, wrong=found.contradicted > 0)
+            sums.update(found._asdict() | {"texts": 1, "bad texts": found.wrong > 0})
     if not sums["texts"]:
         return {}
     return {
         "moved limbs mentioned": float(np.mean(covered or [0])),
         "claims per text": sums["checked"] / sums["texts"],
+        "claims supported": sums["supported"] / max(1, sums["checked"]),
         "claims contradicted": sums["contradicted"] / max(1, sums["checked"]),
         "claims true with sides exchanged": sums["swapped"] / max(1, sums["checked"]),
-        "texts with a contradicted claim": sums["wrong"] / sums["texts"],
+        "claims wrong (either)": sums["wrong"] / max(1, sums["checked"]),
+        "texts with a wrong claim": sums["bad texts"] / sums["texts"],
     }
 
 

@@ -146,8 +146,7 @@ class Job:
         for text in outcome.texts:
             record: dict[str, Any] = {"text": text, "flags": ["long"] if text in outcome.long else []}
             if poses is not None:
-                found = geometry.audit(text, poses)
-                record["audit"] = [found.checked, found.supported, found.contradicted, found.swapped]
+                record["audit"] = geometry.audit(text, poses)
             stored.append(record)
         return stored
 
