@@ -96,7 +96,7 @@ def read_parts(answer: Answer, frame: Frame, allowed: tuple[str, ...], language:
             movements.append((side, own_words(frame, phrase, parsed.facing_reference)))
         except UnclearSide as error:
             raise Slip(error.kind, error.detail) from None
-    if language == "English" and not wording.is_english(" ".join(f"{p} {c}" for p, c in movements)):
+    if language == "English" and not wording.is_english(" ".join(phrase for _, phrase in movements)):
         raise Slip("language")
     if found := wording.contradiction(movements):
         raise Slip("contradiction", found)
@@ -168,20 +168,17 @@ def _object(answer: Answer) -> tuple[dict[str, Any], bool]:
 
 
 def _repair(raw: str) -> Any:
-    """The first complete JSON object amid prose, code fences and trailing commas; None without one."""
-    for text in (raw, re.sub(r",(\s*[}\]])", r"\1", raw)):
-        start = text.find("{")
-        while start >= 0:
-            try:
-                return json.JSONDecoder().raw_decode(text, start)[0]
-            except ValueError:
-                start = -1 if _is_list_inside(text, start) else text.find("{", start + 1)
+    """The JSON object amid prose, code fences and trailing commas; None without a complete one.
+
+    Only the outermost object counts: an inner one of a cut answer must not be taken for the whole.
+    """
+    start = re.search(r'\{\s*["}]', raw)
+    for text in (raw, re.sub(r",(\s*[}\]])", r"\1", raw)) if start else ():
+        try:
+            return json.JSONDecoder().raw_decode(text, start.start() if start else 0)[0]
+        except ValueError:
+            continue
     return None
-
-
-def _is_list_inside(text: str, start: int) -> bool:
-    """The object at ``start`` is cut: an inner object must not be taken for the whole."""
-    return text.count("{", start) > text.count("}", start)
 
 
 def _validated(model: type[_M], value: dict[str, Any]) -> _M:

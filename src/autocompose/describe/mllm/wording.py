@@ -23,7 +23,7 @@ _PART = re.compile(
 )
 _AND = r"(?:,? and|,? or|,) (?:the |your )?"
 _FILLER = r"(?:(?!left\b|right\b|both\b|with\b|and\b|while\b|as\b|to\b|until\b|so\b|by\b|of\b)[a-z'-]+ ){0,3}?"
-_SIDED = re.compile(rf"\b(left|right|both)(?: of)?(?:{_AND}(left|right))? {_FILLER}(#\w+(?:{_AND}#\w+)*)")
+_SIDED = re.compile(rf"\b(left|right|both(?: of)?)(?:{_AND}(left|right))? {_FILLER}(#\w+(?:{_AND}#\w+)*)")
 _COMMON = """
     a an and are as at away back be behind bend bent bring by close closer down extend forward from front further
     hold in into is it its keep let lift lower make more move of off on onto other out over place point pull push put
@@ -63,7 +63,7 @@ def mentions(text: str) -> Mentions:
         return f"#{_FAMILY[match[1]]}{'s' if plural else ''}"
 
     def sided(match: re.Match[str]) -> str:
-        sides = ("left", "right") if match[1] == "both" else tuple(filter(None, match.group(1, 2)))
+        sides = ("left", "right") if match[1].startswith("both") else tuple(filter(None, match.group(1, 2)))
         for family in re.findall(r"#(arm|leg|torso|head)", match[3]):
             if family in ("arm", "leg"):
                 limbs.update((side, family) for side in sides)
