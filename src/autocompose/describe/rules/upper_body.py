@@ -6,6 +6,7 @@ import numpy as np
 
 from autocompose.bodies.normalise import yaw_of
 from autocompose.bodies.points import POINTS35
+from autocompose.bodies.rotations import rotation_matrices
 from autocompose.bodies.skeleton import SMPL22
 
 # pair thresholds in degrees; positive levels: forward, left, right (left shoulder forward), left, chin down
@@ -47,7 +48,7 @@ def upper_measures(points: np.ndarray, joints: np.ndarray | None, rotations: np.
 def _head(joints: np.ndarray, rotations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Turn of the head against the facing direction of the pelvis, and nod against the neck, degrees."""
     yaw = np.radians(yaw_of(joints))
-    facing = _matrices(np.stack([np.zeros_like(yaw), -yaw, np.zeros_like(yaw)], 1))
+    facing = rotation_matrices(np.stack([np.zeros_like(yaw), -yaw, np.zeros_like(yaw)], 1))
     turned = facing @ _chain(rotations, _HEAD_FROM_PELVIS)
     nodded = _chain(rotations, _HEAD_FROM_NECK)
     turn = np.degrees(np.arcsin(np.clip(-turned[:, 2, 0], -1, 1)))
@@ -57,14 +58,5 @@ def _head(joints: np.ndarray, rotations: np.ndarray) -> tuple[np.ndarray, np.nda
 def _chain(rotations: np.ndarray, names: tuple[str, ...]) -> np.ndarray:
     result = np.broadcast_to(np.eye(3), (len(rotations), 3, 3))
     for name in names:
-        result = result @ _matrices(rotations[:, SMPL22.index(name)])
+        result = result @ rotation_matrices(rotations[:, SMPL22.index(name)])
     return result
-
-
-def _matrices(vectors: np.ndarray) -> np.ndarray:
-    """Axis-angle ``(N, 3)`` in radians -> rotation matrices ``(N, 3, 3)`` (Rodrigues)."""
-    angle = np.linalg.norm(vectors, axis=1)[:, None, None]
-    x, y, z = (vectors / np.maximum(angle[:, :, 0], 1e-12)).T
-    zero = np.zeros_like(x)
-    cross = np.stack([zero, -z, y, z, zero, -x, -y, x, zero], 1).reshape(-1, 3, 3)
-    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * (cross @ cross)

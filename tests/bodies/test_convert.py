@@ -1,0 +1,157 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from autocompose.bodies.bvh import read_bvh
+from autocompose.bodies.bvh import to_smpl22 as bvh_to_smpl22
+from autocompose.bodies.convert import SKELETONS, to_smpl22
+from autocompose.bodies.points import normal_points
+from autocompose.bodies.skeleton import SMPL22, mirror_order
+from autocompose.core.errors import PoseError
+from autocompose.describe.rules.pair_codes import PAIR_CODES, PAIR_NAMES, pair_levels, pair_measures
+from tests.fixtures.people import pairs, people
+
+PARTS = {name: i for i, name in enumerate(SMPL22)}
+
+
+def figure(skeleton: str, joints: np.ndarray) -> np.ndarray:
+    """SMPL-22 joints told in another skeleton, as its detector would place them."""
+    known = {name: joints[:, i] for name, i in PARTS.items()}
+    head = joints[:, PARTS["head"]]
+    for side in ("left", "right"):
+        aside = 0.07 * (known[f"{side}_shoulder"] - known["neck"])
+        for name in ("ear", "eye", "eye_inner", "eye_outer"):
+            known[f"{side}_{name}"] = head + aside
+        known[f"mouth_{side}"] = head + aside
+        toe = known[f"{side}_foot"] - known[f"{side}_ankle"]
+        known[f"{side}_heel"] = known[f"{side}_ankle"] - 0.3 * toe
+        tip = (known[f"{side}_foot"] - 0.25 * known[f"{side}_heel"]) / 0.75
+        for name in ("big_toe", "small_toe", "foot_index"):
+            known[f"{side}_{name}"] = tip
+        along = known[f"{side}_wrist"] - known[f"{side}_elbow"]
+        for name in ("index", "pinky", "thumb", "hand", "middle2"):
+            known[f"{side}_{name}"] = known[f"{side}_wrist"] + 0.3 * along
+    known["nose"] = head
+    fill = known["left_middle2"]
+    return np.stack([known.get(name, fill) for name in SKELETONS[skeleton]], 1)
+
+
+def levels(joints_a: np.ndarray, joints_b: np.ndarray, known: np.ndarray) -> np.ndarray:
+    a, b = (pair_measures(normal_points(j, known)) for j in (joints_a, joints_b))
+    return pair_levels(a - b)
+
+
+@pytest.mark.parametrize("skeleton", ["smpl22", "smpl24", "smplh52"])
+def test_smpl_skeletons_lose_nothing(skeleton: str) -> None:
+    a, b = pairs(40)
+    expected = levels(a, b, np.ones(22, bool))
+    if skeleton == "smplh52":
+        a, b = (figure(skeleton, j) for j in (a, b))
+        index = SKELETONS[skeleton].index
+        assert (index("left_middle2"), index("right_middle2")) == (26, 41)
+    else:
+        a, b = (figure(skeleton, j) for j in (a, b))
+    found_a, found_b = to_smpl22(a, skeleton), to_smpl22(b, skeleton)
+    assert found_a.known.all()
+    assert np.array_equal(levels(found_a.joints, found_b.joints, found_a.known), expected)
+
+
+@pytest.mark.parametrize("skeleton", ["coco17", "coco23", "mediapipe33"])
+def test_keypoints_agree_with_the_joints_they_come_from(skeleton: str) -> None:
+    a, b = pairs(150, seed=3)
+    expected = levels(a, b, np.ones(22, bool))
+    found_a, found_b = (to_smpl22(figure(skeleton, j), skeleton) for j in (a, b))
+    found = levels(found_a.joints, found_b.joints, found_a.known)
+    feet = np.array(["foot" in name for name in PAIR_NAMES])
+    told = ~feet if skeleton == "coco17" else np.ones_like(feet)
+    assert (found[told] == expected[told]).mean() > 0.9
+    assert not (found[told] * expected[told] < 0).any()  # never the opposite
+    bends = [i for i, c in enumerate(PAIR_CODES) if c.kind == "bend"]
+    assert np.array_equal(found[bends], expected[bends])  # angles do not depend on what is derived
+    assert not found[~told].any()
+    assert found_a.known.sum() == (20 if skeleton == "coco17" else 22)
+
+
+def test_mediapipe_axes() -> None:
+    joints = people(5)
+    found = to_smpl22(figure("mediapipe33", joints) * [1, -1, -1], "mediapipe33", up="-y")
+    assert np.allclose(found.joints[:, PARTS["left_wrist"]], joints[:, PARTS["left_wrist"]])
+
+
+def test_bad_input_is_refused() -> None:
+    joints = people(30)
+    with pytest.raises(PoseError, match="skeleton 'kinect': expected one of smpl22"):
+        to_smpl22(joints, "kinect")
+    with pytest.raises(PoseError, match=r"coco17: expected \(N, 17, 3\) metres, got \(30, 22, 3\)"):
+        to_smpl22(joints, "coco17")
+    exchanged = joints[:, mirror_order(SMPL22)]
+    with pytest.raises(PoseError, match="left and right are exchanged"):
+        to_smpl22(exchanged, "smpl22")
+    assert to_smpl22(exchanged, "smpl22", check_sides=False).joints.shape == (30, 22, 3)
+    joints[4, 3, 1] = np.nan
+    with pytest.raises(PoseError, match=r"smpl22\[4\]: NaN"):
+        to_smpl22(joints, "smpl22")
+
+
+LIMB = """JOINT {n}UpLeg {{ OFFSET {x} -10 0 CHANNELS 3 Zrotation Xrotation Yrotation
+ JOINT {n}Leg {{ OFFSET 0 -40 0 CHANNELS 3 Zrotation Xrotation Yrotation
+  JOINT {n}Foot {{ OFFSET 0 -40 0 CHANNELS 3 Zrotation Xrotation Yrotation
+   End Site {{ OFFSET 0 -5 14 }} }} }} }}
+"""
+ARM = """JOINT {n}Shoulder {{ OFFSET {x} 45 0 CHANNELS 3 Zrotation Xrotation Yrotation
+ JOINT {n}Arm {{ OFFSET {x} 0 0 CHANNELS 3 Zrotation Xrotation Yrotation
+  JOINT {n}ForeArm {{ OFFSET {y} 0 0 CHANNELS 3 Zrotation Xrotation Yrotation
+   JOINT {n}Hand {{ OFFSET {y} 0 0 CHANNELS 3 Zrotation Xrotation Yrotation
+    End Site {{ OFFSET {y} 0 0 }} }} }} }} }}
+"""
+NAMES = ("Hips", "LeftUpLeg", "LeftLeg", "LeftFoot", "RightUpLeg", "RightLeg", "RightFoot", "LeftShoulder", "LeftArm",
+         "LeftForeArm", "LeftHand", "RightShoulder", "RightArm", "RightForeArm", "RightHand")  # fmt: skip
+
+
+def bvh_text(*frames: dict[str, tuple[float, float, float]]) -> str:
+    """A T-pose figure in centimetres; frames give (z, x, y) rotations in degrees per joint."""
+    hierarchy = "HIERARCHY ROOT Hips { OFFSET 0 0 0 CHANNELS 6 Xposition Yposition Zposition "
+    hierarchy += "Zrotation Xrotation Yrotation\n"
+    hierarchy += LIMB.format(n="Left", x=10) + LIMB.format(n="Right", x=-10)
+    hierarchy += ARM.format(n="Left", x=8, y=26) + ARM.format(n="Right", x=-8, y=-26) + "}\n"
+    lines = [f"MOTION Frames: {len(frames)} Frame Time: 0.04"]
+    for frame in frames:
+        values = [5.0, 90.0, 2.0] + [v for name in NAMES for v in frame.get(name, (0.0, 0.0, 0.0))]
+        lines.append(" ".join(map(str, values)))
+    return hierarchy + "\n".join(lines)
+
+
+def test_bvh(tmp_path: Path) -> None:
+    path = tmp_path / "walk.bvh"
+    path.write_text(bvh_text({}, {"LeftForeArm": (90, 0, 0), "RightArm": (90, 0, 0), "Hips": (0, 0, 30)}))
+    motion = read_bvh(path)
+    assert motion.frame_time == 0.04
+    assert motion.joints.shape == (2, len(NAMES) + 4, 3)
+    assert np.allclose(motion.joints[0, motion.names.index("LeftHand")], [5 + 16 + 52, 135, 2])
+    found = bvh_to_smpl22(motion)
+    assert found.known.all()  # the end sites serve as toes
+    a, b = found.joints[:1], found.joints[1:]
+    by_name = dict(zip(PAIR_NAMES, levels(a, b, found.known)[:, 0], strict=True))
+    assert by_name["bend:left_elbow"] == -3  # 180 -> 90 degrees
+    assert by_name["height:left_hand"] > 0  # forearm points up
+    assert by_name["height:right_hand"] == -2  # arm hangs down
+    assert by_name["bend:right_elbow"] == by_name["height:left_knee"] == 0
+
+
+def test_bad_bvh(tmp_path: Path) -> None:
+    path = tmp_path / "bad.bvh"
+    with pytest.raises(PoseError, match="cannot be read"):
+        read_bvh(path)
+    path.write_text("hello")
+    with pytest.raises(PoseError, match="not a BVH file"):
+        read_bvh(path)
+    path.write_text(bvh_text({}) + " 7")
+    with pytest.raises(PoseError, match="expected 1 frames of 48 finite numbers, got 49"):
+        read_bvh(path)
+    path.write_text(bvh_text({}).replace("Frame Time: 0.04", "Frame 0.04"))
+    with pytest.raises(PoseError, match="damaged BVH file"):
+        read_bvh(path)
+    path.write_text(bvh_text({}).replace("LeftForeArm", "LeftWing"))
+    with pytest.raises(PoseError, match="no joint for left_elbow; the file has Hips"):
+        bvh_to_smpl22(read_bvh(path))
