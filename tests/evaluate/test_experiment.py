@@ -194,7 +194,7 @@ def uncached_losses(data, text, epochs, batch_size):
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            losses.append(float(loss))
+            losses.append(loss.item())
         means.append(np.mean(losses))
     return means
 

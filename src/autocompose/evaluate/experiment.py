@@ -152,12 +152,18 @@ def _finetune_stage(data: Data, table: TripletTable, model: Model, settings: Fin
 
 
 def train_combiner(
-    data: Data, encoder: Encoder, settings: CombinerSettings, folder: Path, start: Combiner | None = None
+    data: Data,
+    encoder: Encoder,
+    settings: CombinerSettings,
+    folder: Path,
+    start: Combiner | None = None,
+    encode_size: int = 64,
 ) -> Model:
     """Stage 2. Continues where it stopped; a finished folder is only read.
 
     :param encoder: frozen; every picture and text is encoded once.
     :param start: weights to start from.
+    :param encode_size: pictures that the encoder takes at a time.
     :raises ConfigError: the folder belongs to another run; says what differs.
     """
     folder = Path(folder)
@@ -170,7 +176,7 @@ def train_combiner(
     model = Model(encoder, composer.to(encoder.device))
     with first_process_first():
         paths = [data.corpus.image_path(n) for n in table.images]
-        images = image_features(encoder, paths, data.cache, settings.text.mirror)
+        images = image_features(encoder, paths, data.cache, settings.text.mirror, encode_size)
         texts = text_features(encoder, table.texts, data.cache)
         questions = ask(encoder, data.corpus, data.val, data.key, data.flatten, data.cache)
     stage = CombinerStage(table, images, texts, composer, settings.compose, settings.loop.batch_size)

@@ -1,0 +1,8 @@
+"""Evaluate a fine-tuned CLIP. Options: --help."""
+
+import sys
+
+from autocompose.cli.paper import clip_test
+
+if __name__ == "__main__":
+    sys.exit(clip_test())

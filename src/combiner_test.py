@@ -1,0 +1,8 @@
+"""Evaluate a Combiner. Options: --help."""
+
+import sys
+
+from autocompose.cli.paper import combiner_test
+
+if __name__ == "__main__":
+    sys.exit(combiner_test())

@@ -1,0 +1,8 @@
+"""Stage 2 of the paper: train the Combiner. Options: --help."""
+
+import sys
+
+from autocompose.cli.paper import combiner_train
+
+if __name__ == "__main__":
+    sys.exit(combiner_train())
