@@ -130,8 +130,8 @@ def _sides(claim: Claim) -> tuple[str, ...]:
 def _told(claim: Claim) -> Iterator[Feature]:
     """Coordinates that a claim itself speaks about."""
     if claim.part in LIMB_PARTS:
-        points = _OF_LIMB[_limb(claim.part)]
-        points = (claim.part,) if claim.part in points else points
+        limb = _OF_LIMB[_limb(claim.part)]
+        points = [claim.part] if claim.part in limb else list(limb)
         for side in _sides(claim):
             if claim.action in _AXIS:
                 yield from (("coordinate", _AXIS[claim.action], point, side) for point in points)
@@ -147,7 +147,7 @@ def _told(claim: Claim) -> Iterator[Feature]:
 
 
 def _loosened(claim: Claim) -> Iterator[Feature]:
-    """Coordinates that change along: the rest of a mentioned limb, the arms when the trunk moves, the legs in a squat."""
+    """Coordinates that change along: the rest of a mentioned limb, arms with the trunk, legs in a squat."""
     if claim.part == "head":
         return
     limbs = [_limb(claim.part)] if claim.part in LIMB_PARTS else ["arm"] if claim.part == "torso" else ["arm", "leg"]

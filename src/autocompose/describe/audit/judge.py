@@ -80,7 +80,7 @@ class Judgement:
         return {**self.claim.to_json(), "verdict": str(self.verdict), **rounded, "unit": self.unit, "swap": self.swap}
 
 
-def agreement(claim: Claim, a: Poses | PoseRow, b: Poses) -> tuple[np.ndarray, np.ndarray, str]:
+def agreement(claim: Claim, a: Poses | PoseRow, b: Poses | PoseRow) -> tuple[np.ndarray, np.ndarray, str]:
     """How well a claim fits changes from A to B, for N pairs at once; one pose in A serves all of B.
 
     :return: agreement ``(N,)``, NaN where not checkable; the measured value ``(N,)`` behind it, and its unit.
@@ -108,7 +108,7 @@ def _extreme(scores: np.ndarray, largest: bool) -> np.ndarray:
     return filled.argmax(0) if largest else filled.argmin(0)
 
 
-def _evaluate(test: Test, a: Poses | PoseRow, b: Poses) -> tuple[np.ndarray, np.ndarray, str]:
+def _evaluate(test: Test, a: Poses | PoseRow, b: Poses | PoseRow) -> tuple[np.ndarray, np.ndarray, str]:
     unit = "deg" if test.feature[0] in _ANGLES else "m"
     after, before = b.feature(test.feature), a.feature(test.feature) if test.change else None
     if after is None or (test.change and before is None):
@@ -283,7 +283,7 @@ def _state(part: str, side: str, action: str) -> list[Test]:
     return []
 
 
-def judge(claims: Sequence[Claim], a: Poses, b: Poses) -> list[list[Judgement]]:
+def judge(claims: Sequence[Claim], a: Poses | PoseRow, b: Poses | PoseRow) -> list[list[Judgement]]:
     """Judge the same claims on N pairs.
 
     :return: one list of judgements per pair.
@@ -295,7 +295,7 @@ def judge(claims: Sequence[Claim], a: Poses, b: Poses) -> list[list[Judgement]]:
     return [[_judgement(claim, found, mirrored, row) for claim, found, mirrored in measured] for row in range(len(b))]
 
 
-def judge_pair(claims: Sequence[Claim], a: Poses, b: Poses) -> list[Judgement]:
+def judge_pair(claims: Sequence[Claim], a: Poses | PoseRow, b: Poses | PoseRow) -> list[Judgement]:
     """Judge claims on one pair (both ``Poses`` of length 1)."""
     return judge(claims, a, b)[0]
 

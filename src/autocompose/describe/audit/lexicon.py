@@ -19,7 +19,8 @@ class Verb(NamedTuple):
     """How a verb reads the words around it.
 
     :param mode: ``move`` (directions are moves), ``bend``, ``turn``, ``lean``, ``look``, ``touch``, ``kneel``,
-        ``support`` (stand on a leg), ``over-shoulder`` (look over a shoulder).
+        ``support`` (stand on a leg), ``gap`` (what gets smaller or bigger),
+        ``over-shoulder`` (look over a shoulder).
     :param does: actions that the verb says by itself.
     :param part: the part meant when the text names none, "" if there is no such part.
     :param fallback: ``does`` counts only when the text gives no direction ("kick" is forward unless told otherwise).

@@ -22,6 +22,7 @@ PLAIN = frozenset(("up", "down", "left", "right", "forward", "backward"))
 BESIDE_BODY = {"in-front": "forward", "behind": "backward", "above": "up", "below": "down", "left-of": "left",
                "right-of": "right"}  # fmt: skip
 OPPOSITE = {"left": "right", "right": "left"}
+ALWAYS = {"more-bent": "bend", "less-bent": "straighten", "clockwise": "turn-right", "counterclockwise": "turn-left"}
 LEAN_OF = {"left": "lean-left", "right": "lean-right", "forward": "lean-forward", "backward": "lean-backward",
            "down": "lean-forward", "up": "lean-backward", "out": "lean-forward"}  # fmt: skip
 
@@ -75,7 +76,9 @@ def _verb_alone(verb: Verb, entity: Entity, mods: list[Mod], directions: list[st
     if verb.fallback and (directions or any(kind == "state" for kind, _, _ in mods)):
         return
     for action in verb.does:
-        if verb.mode == "bend":
+        if verb.mode == "bend" and verb.passive and not directions and entity.part in BENDABLE:
+            yield entity, "bent", None
+        elif verb.mode == "bend":
             yield from _bend(verb, entity, mods, directions)
         elif action in ("open", "shut"):
             yield from _open(entity, action, "less" in directions)
@@ -134,10 +137,8 @@ def _open(entity: Entity, action: str, less: bool) -> Iterator[Found]:
 
 def _direction(verb: Verb, entity: Entity, action: str, directions: list[str], bending_trunk: bool) -> Iterator[Found]:
     part = entity.part
-    if action in ("more-bent", "less-bent"):
-        yield entity, "bend" if action == "more-bent" else "straighten", None
-    elif action in ("clockwise", "counterclockwise"):
-        yield entity, "turn-right" if action == "clockwise" else "turn-left", None
+    if action in ALWAYS:
+        yield entity, ALWAYS[action], None
     elif action == "overhead":
         yield entity, "above", HEAD
     elif bending_trunk or (verb.mode == "lean" and part not in LIMBS):
@@ -145,7 +146,10 @@ def _direction(verb: Verb, entity: Entity, action: str, directions: list[str], b
             yield _trunk(entity) if bending_trunk else entity, LEAN_OF[action], None
     elif verb.mode in ("turn", "look") and part not in LIMBS:
         yield from _turned(verb, entity, action)
-    elif action == "up" and ({"open", "shut"} & set(verb.does) or (verb.mode == "bend" and part in ("elbow", "knee"))):
+    elif action in ("smaller", "bigger"):
+        if verb.mode == "gap" and entity.side == "both":
+            yield entity, "closer" if action == "smaller" else "apart", None
+    elif action == "up" and _only_stresses(verb, part):
         return  # "close your hands up together", "fold the elbow up"
     elif action in PLAIN:
         yield entity, action, None
@@ -155,6 +159,13 @@ def _direction(verb: Verb, entity: Entity, action: str, directions: list[str], b
         yield entity, "closer" if action == "in" else "apart", BODY
     elif action in ("closer", "apart"):
         yield entity, action, None if entity.side == "both" else BODY
+
+
+def _only_stresses(verb: Verb, part: str) -> bool:
+    """Whether "up" after the verb means "completely", as in "fold the elbow up"."""
+    if part in ("elbow", "knee") and (verb.mode == "bend" or "straighten" in verb.does):
+        return True
+    return bool({"open", "shut"} & set(verb.does))
 
 
 def _turned(verb: Verb, entity: Entity, action: str) -> Iterator[Found]:

@@ -97,6 +97,9 @@ class PoseRow:
     def __init__(self, poses: Poses, row: int) -> None:
         self.poses, self.index = poses, row
 
+    def __len__(self) -> int:
+        return 1
+
     def feature(self, key: Feature) -> np.ndarray | None:
         """``(1,)`` value of a feature, None when the data lack it."""
         values = self.poses.feature(key)

@@ -1,0 +1,48 @@
+"""Verb: audit."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from autocompose.cli.app import app
+from autocompose.core.records import Split
+
+
+@app.command()
+def audit(
+    corpus: Annotated[Path, typer.Argument(metavar="CORPUS", help="Corpus folder with poses.npz.")],
+    field: Annotated[
+        list[str] | None,
+        typer.Option(help="Texts to judge: sents, auto, mllm, reverse ...; repeatable [default: all]."),
+    ] = None,
+    split: Annotated[list[Split] | None, typer.Option(help="Only this split; repeatable [default: all].")] = None,
+    out: Annotated[Path | None, typer.Option(help="JSONL file with the verdicts of every text.")] = None,
+    report: Annotated[Path | None, typer.Option(help="HTML page with the summary and the worst texts.")] = None,
+    turns: Annotated[
+        bool, typer.Option("--turns", help="poses.npz tells how people turn in one scene: check claims about turns.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON instead of a table.")] = False,
+) -> None:
+    """Judge what texts claim against the 3D poses: supported, contradicted, left and right swapped, not checkable."""
+    from rich.console import Console
+
+    from autocompose.core.log import say
+    from autocompose.corpus.format import load_corpus
+    from autocompose.describe.audit.corpus import audit_corpus
+    from autocompose.describe.audit.report import console_table, write_report
+
+    summaries, tally = audit_corpus(load_corpus(corpus, split), field or (), split or (), turns, out)
+    if report is not None:
+        write_report(report, summaries, tally, corpus.resolve().name)
+    say(tally.line())
+    if as_json:
+        typer.echo(json.dumps([summary.to_json() for summary in summaries], indent=1))
+    else:
+        Console().print(console_table(summaries))
+    for path in (out, report):
+        if path is not None:
+            say(f"wrote {path}")
