@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from autocompose.bodies.normalise import faults
+from autocompose.bodies.convert import EXCHANGED
+from autocompose.bodies.normalise import faults, sides_exchanged
 from autocompose.bodies.skeleton import mirror_joints, mirror_rotations
 from autocompose.core.errors import PoseError
 from autocompose.core.log import Tally, say, track
@@ -68,6 +69,7 @@ def describe_corpus(
     corpus, edits = load_corpus(root, splits), list(edits)
     if corpus.poses is None:
         raise PoseError(f"{root}: no poses.npz; rules need the 3D pose of every image")
+    _check_sides(corpus.poses, root)
     if options.head and "rotations" not in corpus.poses.columns:
         raise PoseError(f"{root}/poses.npz: no column 'rotations', which --head needs; leave the option off")
     settings = {
@@ -95,6 +97,16 @@ def describe_corpus(
     for old in corpus.root.glob(f".{STAGE}-*"):
         shutil.rmtree(old)
     return tally
+
+
+def _check_sides(poses: PoseTable, root: Path) -> None:
+    sound = np.array([not fault for fault in faults(poses.joints)], bool)
+    share = sides_exchanged(poses.joints[sound])
+    if share > EXCHANGED:
+        raise PoseError(
+            f"{root}/poses.npz: toes point backwards in {share:.0%} of the poses; left and right are exchanged, "
+            "or an axis has the wrong sign"
+        )
 
 
 def _usable(poses: PoseTable, pairs: tuple[Pair, ...], tally: Tally, n_fields: int) -> dict[int, tuple[int, int]]:
