@@ -1,0 +1,79 @@
+"""Two real processes (gloo) train what one process trains with the joined batch."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from autocompose.core.errors import ConfigError
+from autocompose.model.losses import gather
+from autocompose.train import stages
+from autocompose.train.processes import average_gradients, first_process_first, share_value
+from tests.evaluate.test_experiment import four_fields
+from tests.fixtures.corpora import make_corpus
+
+SCRIPT = Path(__file__).with_name("two_processes.py")
+
+
+def test_in_one_process_everything_is_the_identity():
+    values = torch.ones(2, requires_grad=True)
+    assert gather(values) is values
+    assert share_value("x") == "x"
+    average_gradients([torch.nn.Parameter(torch.ones(1))])
+    with first_process_first():
+        pass
+
+
+@pytest.mark.slow
+def test_two_processes_train_what_one_trains(tmp_path):
+    corpus = four_fields(make_corpus(tmp_path / "corpus"))
+    corpus.save()
+    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    for name, prefix in (("one", []), ("two", launch)):
+        command = [sys.executable, *prefix, str(SCRIPT), str(tmp_path / "corpus"), str(tmp_path / name)]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=SCRIPT.parents[2])
+        assert done.returncode == 0, done.stderr[-3000:]
+    for stage in ("clip", "combiner"):
+        one, two = (load_file(tmp_path / name / stage / "model.safetensors") for name in ("one", "two"))
+        for key in one:
+            torch.testing.assert_close(two[key], one[key], atol=1e-5, rtol=0, msg=f"{stage} {key}")
+        lines = [
+            [json.loads(line) for line in (tmp_path / name / stage / "training.jsonl").read_text().splitlines()]
+            for name in ("one", "two")
+        ]
+        assert [line["epoch"] for line in lines[1]] == [1, 2]
+        for first, second in zip(*lines, strict=True):
+            assert second["loss"] == pytest.approx(first["loss"], abs=1e-5)
+            assert second["recall_at5"] == first["recall_at5"]
+    caches = [sorted(p.name for p in (tmp_path / name / "cache").iterdir()) for name in ("one", "two")]
+    assert len(caches[0]) == len(caches[1])  # nothing is cached once per process
+
+
+def test_processes_must_share_a_batch_equally(monkeypatch):
+    monkeypatch.setattr(stages, "world", lambda: 3)
+    stage = stages.ComposeStage(None, None, torch.nn.Identity(), stages.ComposeSettings(), 8)
+    with pytest.raises(ConfigError, match="not a multiple of the 3 processes"):
+        stage.batches(0)
+
+
+def test_splitting_a_loss_over_processes_is_the_mean_of_shares(monkeypatch):
+    """The arithmetic without processes: each share's queries against all columns, averaged."""
+    from autocompose.model import losses
+
+    torch.manual_seed(0)
+    columns, ids = torch.randn(6, 4), torch.tensor([0, 1, 0, 2, 3, 1])
+    queries = torch.nn.functional.normalize(torch.randn(6, 4), dim=-1)
+    whole = losses.contrastive_loss(queries, columns, ids)
+    monkeypatch.setattr(losses, "world", lambda: 2)
+    parts = []
+    for number in (0, 1):
+        monkeypatch.setattr(losses, "rank", lambda n=number: n)
+        gathered = iter((torch.nn.functional.normalize(columns, dim=-1), ids))
+        monkeypatch.setattr(losses, "gather", lambda _, g=gathered: next(g))
+        mine = slice(3 * number, 3 * number + 3)
+        parts.append(losses.contrastive_loss(queries[mine], columns[mine], ids[mine]))
+    torch.testing.assert_close(sum(parts) / 2, whole)
