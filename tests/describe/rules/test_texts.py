@@ -215,6 +215,9 @@ def test_symmetry() -> None:
     (both,) = symmetry(near, Random(1))
     assert (both.side, both.side2) == ("both", "both")
     assert len(symmetry([left, statement("up", "right")], Random(1))) == 2
+    level = [statement("is_level", "left", "hand", side2=side, part2="hip") for side in ("left", "right")]
+    (hips,) = symmetry(level, Random(1))
+    assert (hips.side, hips.side2) == ("left", "both")
 
 
 def test_side_reversal() -> None:

@@ -53,6 +53,7 @@ class Speaker:
     def __init__(self, bank: str, determiner: str, rng: Random, simple: bool, observe: bool) -> None:
         self.banks: tuple[Bank, Bank] = (load_bank(bank, determiner, False), load_bank(bank, determiner, True))
         self.determiner, self.rng, self.simple, self.observe = determiner, rng, simple, observe
+        self._frame = -1
 
     def clauses(self, group: Group) -> list[Clause]:
         """One or two clauses: first what to do, then how it should end."""
@@ -121,9 +122,13 @@ class Speaker:
             states.append(state.replace("{y}", self.second(s)) if "{y}" in state else state)
         state = series(states)
         pronoun = x in PRONOUNS
-        frame = pick(bank.subject_frames if pronoun else bank.frames, rng)
+        frames = bank.subject_frames if pronoun else bank.frames
+        number = int(rng.random() * len(frames))
+        if number == self._frame:  # not the same twice in a row
+            number = (number + 1) % len(frames)
+        self._frame, frame = number, frames[number]
         claim = frame.replace("{x}", x).replace("{state}", state)
-        return Clause(claim=claim, attached="" if pronoun else f"with {x} {state}")
+        return Clause(claim=claim, attached="" if pronoun or len(states) > 1 else f"with {x} {state}")
 
 
 def series(items: list[str]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from random import Random
 from typing import NamedTuple
 
@@ -81,20 +81,37 @@ def entity(statements: Iterable[Statement], rng: Random) -> list[Statement]:
 
 
 def symmetry(statements: Iterable[Statement], rng: Random) -> list[Statement]:
-    """The same said of the left and the right part becomes one plural statement."""
+    """The same said of the left and the right part becomes one plural statement; so do two second parts.
+
+    The latter ("level with your hips") is ours: PoseFix would say the same of each hip.
+    """
+    first = _pair_up(statements, rng, lambda s: (s.category, s.part, s.part2), lambda s: s.side)
+    return _pair_up(first, rng, lambda s: (s.category, s.side, s.part, s.part2), lambda s: s.side2)
+
+
+def _pair_up(
+    statements: Iterable[Statement],
+    rng: Random,
+    alike: Callable[[Statement], tuple[str, ...]],
+    side: Callable[[Statement], str],
+) -> list[Statement]:
+    """Merge a left and a right statement with equal ``alike``; each is merged once at most."""
     result: list[Statement] = []
-    places: dict[tuple[str, str, str], int] = {}
+    places: dict[tuple[str, ...], int] = {}
     for s in statements:
-        key = (s.category, s.part, s.part2)
-        i = places.get(key)
-        if i is None or s.side == "" or result[i].side in ("both", s.side) or s.side == "both" or rng.random() >= MERGE:
-            places.setdefault(key, len(result))
+        i = places.get(alike(s))
+        sides = {side(s), side(result[i])} if i is not None else set()
+        if i is None or sides != {"left", "right"} or rng.random() >= MERGE:
+            places.setdefault(alike(s), len(result))
             result.append(s)
             continue
-        first = result[i]
-        side2 = first.side2 if first.side2 == s.side2 else "both"
-        weight = max(first.weight, s.weight)
-        result[i] = first._replace(side="both", side2=side2, weight=weight, codes=first.codes + s.codes)
+        other = result[i]
+        result[i] = other._replace(
+            side=other.side if other.side == s.side else "both",
+            side2=other.side2 if other.side2 == s.side2 else "both",
+            weight=max(other.weight, s.weight),
+            codes=other.codes + s.codes,
+        )
     return result
 
 
