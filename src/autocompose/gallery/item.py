@@ -18,6 +18,10 @@ Value = str | int | float
 ID_BITS = 60
 
 
+class NotThereError(InputError):
+    """An item or upload that does not exist (any more)."""
+
+
 @dataclass(frozen=True)
 class Item:
     """A picture, or the part of a picture that shows one person.

@@ -60,7 +60,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Hit:
-    """One result; ``score`` is a cosine (learned), the share of fulfilled claims (symbolic) or a fused rank (blend)."""
+    """One result; ``score`` is a cosine (learned), minus a cost (symbolic, 0 = perfect) or a fused rank (blend, 0 to 1)."""
 
     rank: int
     score: float

@@ -52,7 +52,7 @@ class Ranking:
             ids, scores = self._symbolic(banned)
         elif engine is Engine.BLEND:
             learned, symbolic = self._learned(BLEND_DEPTH, banned)[0], self._symbolic(banned)[0][:BLEND_DEPTH]
-            ids, scores = _fuse(learned, symbolic)
+            ids, scores = fuse(learned, symbolic)
         else:
             return self._distinct(k, banned)
         return self._hits(ids, scores, k)
@@ -136,11 +136,11 @@ class Ranking:
     def _symbolic(self, banned: list[int]) -> tuple[np.ndarray, np.ndarray]:
         """Ids and scores of all items with a pose, best first."""
         from autocompose.bodies.skeleton import mirror_joints
-        from autocompose.evaluate.symbolic import scores as symbolic_scores
+        from autocompose.evaluate.symbolic import rank
 
         if not self.text or self.origin is None:
             raise InputError(
-                "the symbolic engine needs a reference picture and a text; give both, or use --engine learned"
+                "the symbolic engine needs a reference picture and a text; give both, or use the learned engine"
             )
         if not understand(self.text).parts:
             raise InputError(
@@ -149,10 +149,10 @@ class Ranking:
         ids, joints = self.gallery.store.poses(self.where)
         pose = self._pose(self.origin)
         if not len(ids):
-            raise PoseError(f"{self.gallery.folder}: no item with these filters has a 3D pose; use --engine learned")
+            raise PoseError("no item with these filters has a 3D pose; use the learned engine")
         kept = ~np.isin(ids, banned)
         ids, joints = ids[kept], joints[kept]
-        scores = symbolic_scores(self.text, mirror_joints(pose) if self.mirror else pose, joints)
+        scores = rank(self.text, mirror_joints(pose) if self.mirror else pose, joints)
         order = np.argsort(-scores, kind="stable")
         return ids[order], scores[order]
 
@@ -164,7 +164,7 @@ class Ranking:
         ids, _ = self.gallery.store.search(picture, BLEND_DEPTH)
         nearest = next((i for i in self.gallery.store.get(ids.tolist()) if i.joints is not None), None)
         if nearest is None or nearest.joints is None:
-            raise PoseError("the reference has no 3D pose, and no similar picture has one; use --engine learned")
+            raise PoseError("the reference has no 3D pose, and no similar picture has one; use the learned engine")
         self.notes.append(
             f"The reference's pose is not known; that of the most similar picture, {nearest.path}, was used."
         )
@@ -177,7 +177,7 @@ class Ranking:
         return self._model().embed_images([origin.image])[0]
 
 
-def _fuse(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def fuse(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Two rankings of ids -> one, by the sum of 1 / (60 + rank), scaled so that rank 1 in both gives 1."""
     total: dict[int, float] = {}
     for ranking in (first, second):

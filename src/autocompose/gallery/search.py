@@ -13,7 +13,7 @@ from autocompose.core.store import file_hash
 from autocompose.corpus.images import open_image
 from autocompose.gallery.folder import GalleryConfig, open_store, read_config
 from autocompose.gallery.index import shrink
-from autocompose.gallery.item import Item, key_to_id
+from autocompose.gallery.item import Item, NotThereError, key_to_id
 from autocompose.gallery.model import Embedder, RunFolder
 from autocompose.gallery.query import Answer, Engine, Hit, Reference, Sides, Step
 from autocompose.gallery.rank import Ranking, own_sides
@@ -64,11 +64,11 @@ class Gallery:
     def item(self, key: str) -> Item:
         """An item by its id.
 
-        :raises InputError: no such item.
+        :raises NotThereError: no such item; InputError: not an id.
         """
         found = self.store.get([key_to_id(key)])
         if not found:
-            raise InputError(f"item {key} is not in the gallery (any more)")
+            raise NotThereError(f"item {key} is not in the gallery (any more)")
         return found[0]
 
     def picture_path(self, item: Item) -> Path:

@@ -10,6 +10,7 @@ from PIL import Image
 from autocompose.core.store import write_bytes
 
 SIDE = 384
+LARGE_SIDE = 1600
 
 
 def thumb_path(gallery: Path, digest: str) -> Path:
@@ -30,6 +31,15 @@ def thumb_bytes(picture: Image.Image) -> bytes:
     small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     small.save(buffer, "WEBP", quality=82, method=2)
+    return buffer.getvalue()
+
+
+def jpeg_bytes(picture: Image.Image) -> bytes:
+    """JPEG bytes of a picture without its metadata, its longer side at most 1,600 px."""
+    large = picture.convert("RGB")
+    large.thumbnail((LARGE_SIDE, LARGE_SIDE), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    large.save(buffer, "JPEG", quality=88)
     return buffer.getvalue()
 
 

@@ -1,0 +1,1 @@
+"""The REST interface and the web page of a gallery."""

@@ -1,0 +1,243 @@
+"""The web application: REST interface, pictures and page of one gallery."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import FastAPI, HTTPException, Query, Request, UploadFile
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.staticfiles import StaticFiles
+from pydantic import BaseModel
+
+import autocompose
+from autocompose.core.errors import AutocomposeError, GalleryError, ImageError, InputError
+from autocompose.corpus.images import open_image
+from autocompose.gallery.item import Item, NotThereError, parse_where
+from autocompose.gallery.query import Answer
+from autocompose.gallery.search import Gallery
+from autocompose.gallery.server.batch import BatchedEmbedder
+from autocompose.gallery.server.guard import LOOPBACK, Guard
+from autocompose.gallery.server.metrics import Metrics
+from autocompose.gallery.server.pages import Page, render
+from autocompose.gallery.server.params import SearchParams
+from autocompose.gallery.server.uploads import RefusedUploadError, Uploads
+from autocompose.gallery.thumbs import jpeg_bytes, thumb_bytes, thumb_path
+from autocompose.gallery.understand import understand
+
+log = logging.getLogger("autocompose.server")
+WARM_TEXT = "Raise the left arm."
+Params = Annotated[SearchParams, Query()]
+
+
+class Uploaded(BaseModel):
+    """The answer to an upload: ``ref`` is the reference to search with, for an hour."""
+
+    ref: str
+    width: int
+    height: int
+
+
+class Failure(BaseModel):
+    """Why a request was refused."""
+
+    detail: str
+
+
+REFUSALS: dict[int | str, dict[str, Any]] = {code: {"model": Failure} for code in (400, 404, 413, 415, 421, 429, 503)}
+
+
+def create_app(
+    gallery: Gallery, uploads: Path, *, rate: float = 0.0, token: str = "", loopback: bool = True
+) -> FastAPI:
+    """The application for an open gallery, which it closes at the end.
+
+    :param uploads: folder for uploaded pictures; shared by all workers.
+    :param rate: requests per second and client, 0 = no limit.
+    :param token: secret that clients must give, "" = none.
+    :param loopback: answer only to the names of this machine.
+    """
+    metrics = Metrics()
+    model = BatchedEmbedder(gallery.model, metrics.batches.observe) if gallery.model else None
+    gallery.model = model
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        _warm(gallery)
+        metrics.items.set(gallery.store.count())
+        yield
+        if model:
+            model.close()
+        gallery.close()
+
+    app = FastAPI(
+        title="autocompose",
+        version=autocompose.__version__,
+        description="Search poses by a picture and a change.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+    )
+    app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
+    _add_api(app, gallery, Uploads(uploads), metrics)
+    _add_pictures(app, gallery, Uploads(uploads))
+    _add_pages(app, gallery, Uploads(uploads))
+    _add_failures(app, gallery)
+    app.add_middleware(Guard, metrics=metrics, rate=rate, token=token, hosts=LOOPBACK if loopback else ())
+    return app
+
+
+def _warm(gallery: Gallery) -> None:
+    """Load the model and the vectors before the first request comes."""
+    gallery.store.refresh()
+    sample = gallery.store.sample(1)
+    if sample and gallery.model:
+        gallery.search(reference=sample[0], text=WARM_TEXT, k=1)
+        gallery.model.embed_images([gallery.open_picture(sample[0])])
+
+
+def ask(gallery: Gallery, uploads: Uploads, params: SearchParams) -> Answer:
+    """Search as a URL says.
+
+    :raises InputError: the reference is not there, or a value is refused.
+    """
+    reference = None
+    if params.ref:
+        reference = uploads.reference(params.ref) if params.ref.startswith("u-") else gallery.item(params.ref)
+    return gallery.search(
+        reference=reference,
+        text=params.text,
+        k=params.k,
+        weight=params.weight,
+        mirror=params.mirror,
+        sides=params.sides,
+        where=parse_where(params.where),
+        like=params.like,
+        unlike=params.unlike,
+        engine=params.engine,
+        trail=params.steps,
+    )
+
+
+def _add_api(app: FastAPI, gallery: Gallery, uploads: Uploads, metrics: Metrics) -> None:
+    @app.get("/api/search", responses=REFUSALS)
+    def search(params: Params) -> dict[str, Any]:
+        """Pictures like the reference, but with the change that the text asks for, best first."""
+        return ask(gallery, uploads, params).record()
+
+    @app.get("/api/items/{key}", responses=REFUSALS)
+    def item(key: str) -> dict[str, Any]:
+        """What is known about an item."""
+        return _item(gallery, key).record()
+
+    @app.get("/api/understand")
+    def read(text: Annotated[str, Query(max_length=500)] = "") -> dict[str, Any]:
+        """How the program understands a text: parts, sides and directions."""
+        return understand(text).record()
+
+    @app.post("/api/upload", responses=REFUSALS, status_code=201)
+    def upload(file: UploadFile) -> Uploaded:
+        """A picture (JPEG, PNG or WebP) to search with. It is kept for an hour, and never in the gallery."""
+        if gallery.model is None:
+            raise GalleryError("the gallery's model is not there, so uploads cannot be searched with")
+        ref, picture = uploads.add(file.file.read(), gallery.model)
+        return Uploaded(ref=ref, width=picture.width, height=picture.height)
+
+    @app.get("/healthz")
+    def health() -> dict[str, Any]:
+        """Whether the server answers, and from what."""
+        count = gallery.store.count()
+        return {"status": "ok", "items": count, "model": gallery.model is not None, "version": autocompose.__version__}
+
+    @app.get("/metrics", response_class=Response)
+    def measures() -> Response:
+        """Prometheus metrics."""
+        metrics.items.set(gallery.store.count())
+        return Response(metrics.text(), media_type="text/plain; version=0.0.4")
+
+
+def _add_pictures(app: FastAPI, gallery: Gallery, uploads: Uploads) -> None:
+    @app.get("/thumbs/{key}", response_class=Response, responses=REFUSALS)
+    def thumb(key: str, request: Request) -> Response:
+        """An item's picture, at most 384 px, WebP."""
+        item = _item(gallery, key)
+        path = thumb_path(gallery.folder, item.digest)
+
+        def content() -> bytes:
+            if path.exists():
+                return path.read_bytes()
+            return thumb_bytes(open_image(gallery.picture_path(item)))
+
+        return _picture(request, key, content, "image/webp")
+
+    @app.get("/pictures/{key}", response_class=Response, responses=REFUSALS)
+    def picture(key: str, request: Request) -> Response:
+        """An item's picture, at most 1,600 px, upright, without its metadata, JPEG."""
+        item = _item(gallery, key)
+        return _picture(request, key, lambda: jpeg_bytes(open_image(gallery.picture_path(item))), "image/jpeg")
+
+    @app.get("/uploads/{key}", response_class=Response, responses=REFUSALS)
+    def uploaded(key: str, request: Request) -> Response:
+        """An uploaded picture, for those who know its key."""
+        path = uploads.path(key)
+        if not path.exists():
+            raise NotThereError("the uploaded picture is no longer kept; choose it again")
+        return _picture(request, key, path.read_bytes, "image/jpeg")
+
+
+def _picture(request: Request, key: str, content: Any, kind: str) -> Response:
+    """Browsers keep pictures but ask each time, so that a deleted one is gone at once."""
+    headers = {"etag": f'"{key}"', "cache-control": "private, no-cache"}
+    if request.headers.get("if-none-match") == headers["etag"]:
+        return Response(status_code=304, headers=headers)
+    return Response(content(), media_type=kind, headers=headers)
+
+
+def _add_pages(app: FastAPI, gallery: Gallery, uploads: Uploads) -> None:
+    @app.get("/", response_class=HTMLResponse, include_in_schema=False)
+    def page(params: Params) -> HTMLResponse:
+        answer = ask(gallery, uploads, params) if params.asks else None
+        return HTMLResponse(Page(gallery, params, answer).html(), headers={"HX-Push-Url": params.url()})
+
+    @app.get("/understand", response_class=HTMLResponse, include_in_schema=False)
+    def reading(text: Annotated[str, Query(max_length=500)] = "") -> HTMLResponse:
+        return HTMLResponse(render("reading.html", reading=understand(text)))
+
+    @app.get("/docs", response_class=HTMLResponse, include_in_schema=False)
+    def docs() -> HTMLResponse:
+        return HTMLResponse(render("api.html", schema=app.openapi()))
+
+
+def _add_failures(app: FastAPI, gallery: Gallery) -> None:
+    def answer(request: Request, status: int, message: str) -> Response:
+        if request.url.path != "/":
+            return JSONResponse({"detail": message}, status)
+        text = request.query_params.get("text", "")[:500]  # what was typed stays; the rest may be what is wrong
+        params = SearchParams.model_validate({"text": text})
+        return HTMLResponse(Page(gallery, params, error=message).html(), status)
+
+    @app.exception_handler(AutocomposeError)
+    def failed(request: Request, error: AutocomposeError) -> Response:
+        if isinstance(error, RefusedUploadError):
+            return answer(request, error.status, str(error))
+        if isinstance(error, InputError) and not isinstance(error, ImageError):
+            return answer(request, 404 if isinstance(error, NotThereError) else 400, str(error))
+        log.error("%s", error)  # may name folders of this machine, so only here
+        return answer(request, 503, "the gallery cannot answer that now; the server's log says why")
+
+    @app.exception_handler(RequestValidationError)
+    def invalid(request: Request, error: RequestValidationError) -> Response:
+        first = error.errors()[0]
+        message = f"{'.'.join(str(step) for step in first['loc'][1:])}: {first['msg']}"
+        return answer(request, 422, message)
+
+
+def _item(gallery: Gallery, key: str) -> Item:
+    try:
+        return gallery.item(key)
+    except InputError as error:
+        raise HTTPException(404, str(error)) from None

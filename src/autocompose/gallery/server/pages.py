@@ -1,0 +1,123 @@
+"""The HTML pages: templates and what they show."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from autocompose.gallery.item import Item, Value
+from autocompose.gallery.query import Answer, Engine, Hit, Sides
+from autocompose.gallery.understand import SUGGESTIONS, Reading, understand
+
+if TYPE_CHECKING:
+    from autocompose.gallery.search import Gallery
+    from autocompose.gallery.server.params import SearchParams
+
+SHOWN_SUGGESTIONS = 5
+SAMPLE = 18
+MAX_SUMMARY = 3
+
+
+@lru_cache(1)
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("autocompose.gallery.server", "templates"),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["about"] = about
+    return environment
+
+
+def render(template: str, **values: Any) -> str:
+    """A template as text; all values are escaped."""
+    return _environment().get_template(template).render(**values)
+
+
+def about(item: Item, most: int = MAX_SUMMARY) -> str:
+    """An item's metadata in a few words."""
+    values = [
+        f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in item.meta.items()
+    ]
+    return " · ".join(values[:most])
+
+
+@dataclass(frozen=True)
+class Page:
+    """Everything that the search page shows.
+
+    :param answer: None before the first question and after an error.
+    :param error: what went wrong, for the user.
+    """
+
+    gallery: Gallery
+    params: SearchParams
+    answer: Answer | None = None
+    error: str | None = None
+
+    def html(self) -> str:
+        """The whole page."""
+        return render("page.html", page=self, params=self.params, answer=self.answer, engines=Engine, sides=Sides)
+
+    @cached_property
+    def count(self) -> int:
+        """Items of the gallery."""
+        return self.gallery.store.count()
+
+    @property
+    def title(self) -> str:
+        """Name of the gallery."""
+        return self.gallery.folder.resolve().name
+
+    @property
+    def reference(self) -> Item | None:
+        """The reference, when it is an item."""
+        origin = self.answer.reference if self.answer else None
+        return origin.item if origin else None
+
+    @property
+    def reference_picture(self) -> str | None:
+        """Address of the reference's picture."""
+        if not self.params.ref or self.answer is None:
+            return None
+        return self.picture(self.params.ref)
+
+    def picture(self, ref: str) -> str:
+        """Address of the small picture of an item or upload."""
+        return f"/uploads/{ref}" if ref.startswith("u-") else f"/thumbs/{ref}"
+
+    @cached_property
+    def reading(self) -> Reading:
+        """How the text was understood."""
+        return understand(self.params.text)
+
+    @cached_property
+    def suggestions(self) -> tuple[str, ...]:
+        """Phrases that work; others after each question."""
+        start = len(self.params.text) + len(self.params.trail)
+        return tuple(SUGGESTIONS[(start + i) % len(SUGGESTIONS)] for i in range(SHOWN_SUGGESTIONS))
+
+    @cached_property
+    def filters(self) -> list[tuple[str, list[tuple[str, Value, bool]]]]:
+        """Column, and for each of its values: the condition, the value, and whether it is chosen."""
+        return [
+            (name, [(f"{name}={value}", value, f"{name}={value}" in self.params.where) for value in values])
+            for name, values in self.gallery.store.columns().items()
+            if len(values) > 1
+        ]
+
+    @cached_property
+    def samples(self) -> list[Item]:
+        """Pictures to start from; the same for everybody until the gallery changes."""
+        return self.gallery.store.sample(SAMPLE, self.count)
+
+    def bar(self, hit: Hit) -> int:
+        """Length of a score bar, 8 to 100: the best result is full, the others by their distance to it."""
+        scores = [h.score for h in self.answer.hits] if self.answer else [hit.score]
+        spread = max(scores) - min(scores)
+        return 100 if spread < 1e-6 else round(8 + 92 * (hit.score - min(scores)) / spread)

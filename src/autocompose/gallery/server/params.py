@@ -1,0 +1,69 @@
+"""A query as it stands in a URL: the same names for the web page and for ``/api/search``."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from autocompose.gallery.query import Engine, Sides, Step
+
+Key = Annotated[str, Field(pattern=r"^([0-9a-f]{15}|u-[0-9a-f]{32})?$")]
+ItemKey = Annotated[str, Field(pattern=r"^[0-9a-f]{15}$")]
+Trail = Annotated[str, Field(max_length=600, pattern=r"^([0-9a-f]{15}|u-[0-9a-f]{32})?~")]
+
+
+class SearchParams(BaseModel):
+    """What can be asked; every field has a default, so a query's URL holds only what differs."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    ref: Key = Field("", description="Reference picture: an item id, or the ref that an upload returned.")
+    text: str = Field("", max_length=500, description="What to change, such as 'raise the left arm'.")
+    weight: float = Field(0.5, ge=0, le=1, description="Text against picture; 0.5 = as the model composes them.")
+    mirror: bool = Field(False, description="Mirror the reference, and left and right in the text.")
+    sides: Sides = Field(Sides.OWN, description="Whose left the text means: the person's own, or as seen.")
+    engine: Engine = Field(Engine.LEARNED, description="What ranks: the model, 3D poses by rules, or both.")
+    k: int = Field(24, ge=1, le=100, description="How many results.")
+    where: list[str] = Field([], max_length=20, description="Filters COLUMN=VALUE.")
+    like: list[ItemKey] = Field([], max_length=20, description="Item ids to come closer to.")
+    unlike: list[ItemKey] = Field([], max_length=20, description="Item ids to get away from.")
+    trail: list[Trail] = Field([], max_length=50, description="Earlier steps REF~TEXT, shown but not used.")
+
+    @field_validator("where", "like", "unlike", "trail", mode="before")
+    @classmethod
+    def _without_blanks(cls, values: Any) -> Any:
+        return [v for v in values if v != ""] if isinstance(values, list) else values
+
+    @field_validator("text")
+    @classmethod
+    def _plain(cls, text: str) -> str:
+        return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+    @property
+    def asks(self) -> bool:
+        """Whether there is anything to search for."""
+        return bool(self.ref or self.text or self.like)
+
+    @property
+    def steps(self) -> list[Step]:
+        """The trail, taken apart."""
+        return [Step(*entry.split("~", 1)) for entry in self.trail]
+
+    def url(self, **changes: Any) -> str:
+        """The page's address with some values changed; what equals the default is left out."""
+        values = {**self.model_dump(mode="json"), **changes}
+        shown = {name: v for name, v in values.items() if v != type(self).model_fields[name].default}
+        query = urlencode({n: str(v).lower() if isinstance(v, bool) else v for n, v in shown.items()}, doseq=True)
+        return f"/?{query}" if query else "/"
+
+    def onward(self, key: str) -> str:
+        """The address that goes on from a result: it becomes the reference, and this query a step of the trail."""
+        step = f"{self.ref}~{self.text}"
+        return self.url(ref=key, text="", like=[], unlike=[], trail=[*self.trail, step][-50:])
+
+    def back_to(self, number: int) -> str:
+        """The address of an earlier step of the trail."""
+        step = self.steps[number]
+        return self.url(ref=step.reference, text=step.text, like=[], unlike=[], trail=self.trail[:number])

@@ -1,0 +1,189 @@
+// Uploads, keyboard, comparison, theme. Everything else is plain links and one form, which htmx turns into swaps.
+"use strict";
+
+const $ = (selector, root = document) => root.querySelector(selector);
+const MAX_BYTES = 32 * 1024 * 1024;
+
+function toast(message) {
+  const box = $("#toast");
+  box.textContent = message;
+  box.hidden = false;
+  clearTimeout(toast.timer);
+  toast.timer = setTimeout(() => { box.hidden = true; }, 4000);
+}
+
+// -- uploads
+
+function uploadState(message, bad) {
+  const box = $("#upload-state");
+  box.textContent = message;
+  box.hidden = !message;
+  box.classList.toggle("bad", bad);
+  $("#drop").classList.toggle("busy", Boolean(message) && !bad);
+}
+
+async function upload(file) {
+  if (!file) return;
+  if (file.size > MAX_BYTES) {
+    uploadState(`This file has ${Math.round(file.size / 1048576)} MB; at most 32 MB are taken.`, true);
+    return;
+  }
+  uploadState("Reading the picture …", false);
+  const body = new FormData();
+  body.append("file", file);
+  try {
+    const response = await fetch("/api/upload", { method: "POST", body });
+    const answer = await response.json();
+    if (!response.ok) {
+      const detail = typeof answer.detail === "string" ? answer.detail : "the file was refused";
+      uploadState(`${detail[0].toUpperCase()}${detail.slice(1)}.`, true);
+      return;
+    }
+    uploadState("", false);
+    document.querySelectorAll('#query input[name="trail"]').forEach((input) => input.remove());
+    $("#ref").value = answer.ref;
+    $("#query").requestSubmit();
+  } catch {
+    uploadState("The server does not answer. Is it still running?", true);
+  }
+}
+
+document.addEventListener("change", (event) => {
+  if (event.target.id === "file") {
+    upload(event.target.files[0]);
+    event.target.value = "";
+  } else if (event.target.closest("#tune") && document.body.querySelector("main.answered")) {
+    $("#query").requestSubmit();
+  }
+});
+for (const kind of ["dragenter", "dragover"]) {
+  document.addEventListener(kind, (event) => {
+    if (event.dataTransfer && [...event.dataTransfer.types].includes("Files")) {
+      event.preventDefault();
+      document.body.classList.add("dragging");
+    }
+  });
+}
+document.addEventListener("dragleave", (event) => {
+  if (!event.relatedTarget) document.body.classList.remove("dragging");
+});
+document.addEventListener("drop", (event) => {
+  document.body.classList.remove("dragging");
+  if (event.dataTransfer && event.dataTransfer.files.length) {
+    event.preventDefault();
+    upload(event.dataTransfer.files[0]);
+  }
+});
+document.addEventListener("paste", (event) => {
+  const file = event.clipboardData && event.clipboardData.files[0];
+  if (file) {
+    event.preventDefault();
+    upload(file);
+  }
+});
+
+// -- clicks
+
+function showPicture(figure, source) {
+  const image = $("img", figure);
+  image.src = source;
+  figure.hidden = !source;
+}
+
+function compare(button) {
+  const card = button.closest(".card");
+  const dialog = $("#compare");
+  const ref = $("#ref").value;
+  const large = (key) => (key.startsWith("u-") ? `/uploads/${key}` : `/pictures/${key}`);
+  showPicture($("#compare-left"), ref ? large(ref) : "");
+  showPicture($("#compare-right"), large(card.dataset.key));
+  $("#compare-left").classList.toggle("mirrored", Boolean($(".chosen.mirrored")));
+  const { path, about, score, rank } = button.dataset;
+  $("#compare-right figcaption").textContent = `Result ${rank} · ${score}`;
+  $(".told", dialog).textContent = [$("#text").value && `“${$("#text").value}”`, path, about].filter(Boolean).join(" · ");
+  $('[data-role="go"]', dialog).href = $(".go", card).href;
+  for (const what of ["like", "unlike"]) $(`[data-role="${what}"]`, dialog).href = $(`[data-do="${what}"]`, card).href;
+  dialog.showModal();
+}
+
+const acts = {
+  choose: () => $("#file").click(),
+  compare,
+  help: () => $("#help").showModal(),
+  theme: () => {
+    const root = document.documentElement;
+    const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+    root.dataset.theme = dark ? "light" : "dark";
+    try { localStorage.setItem("theme", root.dataset.theme); } catch { /* not kept, then */ }
+  },
+  share: async () => {
+    try {
+      await navigator.clipboard.writeText(location.href);
+      toast("The link to this search is copied.");
+    } catch {
+      toast("Copy the address from the address bar to share this search.");
+    }
+  },
+};
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-act]");
+  if (button) acts[button.dataset.act](button);
+  if (event.target.closest("dialog a")) event.target.closest("dialog").close();
+  if (event.target.matches("dialog")) event.target.close(); // the backdrop
+});
+
+// -- keyboard
+
+function moveFocus(key) {
+  const cards = [...document.querySelectorAll("#grid .go")];
+  if (!cards.length) return false;
+  const now = cards.indexOf(document.activeElement);
+  const top = cards[0].getBoundingClientRect().top;
+  const columns = Math.max(1, cards.filter((card) => Math.abs(card.getBoundingClientRect().top - top) < 2).length);
+  const step = { ArrowRight: 1, ArrowLeft: -1, ArrowDown: columns, ArrowUp: -columns }[key];
+  const next = now < 0 ? 0 : now + step;
+  if (next < 0 || next >= cards.length) return now >= 0;
+  cards[next].focus();
+  return true;
+}
+
+document.addEventListener("keydown", (event) => {
+  const typing = event.target.matches("textarea, select, input:not([type=hidden])");
+  if (event.target.id === "text" && event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+    event.preventDefault();
+    $("#query").requestSubmit();
+    return;
+  }
+  if (event.target.id === "text" && event.key === "Escape") event.target.blur();
+  if (typing || event.ctrlKey || event.metaKey || event.altKey || $("dialog[open]")) return;
+  const card = document.activeElement.closest && document.activeElement.closest(".card");
+  const press = (selector) => { const target = card && $(selector, card); if (target) target.click(); };
+  const keys = {
+    "/": () => $("#text").select(),
+    "u": () => acts.choose(),
+    "?": () => acts.help(),
+    "c": () => press('[data-act="compare"]'),
+    "+": () => press('[data-do="like"]'),
+    "-": () => press('[data-do="unlike"]'),
+    "m": () => { const mirror = $('.tool[aria-pressed]'); if (mirror) mirror.click(); },
+    "Backspace": () => history.back(),
+  };
+  if (event.key.startsWith("Arrow")) {
+    if (moveFocus(event.key)) event.preventDefault();
+  } else if (keys[event.key]) {
+    event.preventDefault();
+    keys[event.key]();
+  }
+});
+
+// -- after a swap
+
+document.addEventListener("htmx:afterSettle", (event) => {
+  if (event.detail.target.id !== "app") return;
+  document.title = event.detail.xhr && /<title>([^<]*)/.exec(event.detail.xhr.responseText)
+    ? new DOMParser().parseFromString(event.detail.xhr.responseText, "text/html").title
+    : document.title;
+  if ($("main.answered") && !$("#text").value && matchMedia("(min-width: 1000px)").matches) $("#text").focus({ preventScroll: true });
+});
+document.addEventListener("htmx:sendError", () => toast("The server does not answer. Is it still running?"));
