@@ -16,7 +16,7 @@ from autocompose.core.errors import InputError
 from autocompose.core.records import Split
 from autocompose.corpus.validate import validate
 from autocompose.prepare.aist import Choice, prepare_aist
-from autocompose.prepare.aist_release import VIEWS, dancer_of, read_annotations, read_sequence
+from autocompose.prepare.aist_release import dancer_of, read_annotations, read_sequence
 from autocompose.prepare.aist_sides import check_sides, measure_sides
 from autocompose.prepare.mined import Mining
 from tests.fixtures.aist import ALL, IGNORED, SEQUENCES, camera_models, dump, make_aist, make_videos

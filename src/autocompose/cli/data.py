@@ -162,6 +162,67 @@ def aist(
     )  # fmt: skip
 
 
+Motions = Annotated[
+    Path, typer.Argument(metavar="MOTIONS", help="A motion file, or a folder that is searched for them.")
+]
+Up = Annotated[str, typer.Option(help="Vertical axis of the files: y or z.")]
+Count = Annotated[int, typer.Option(help="Pictures: the poses that differ most.")]
+Yaw = Annotated[float, typer.Option(help="Greatest turn of a person from the camera in degrees, either way.")]
+
+
+@prepare.command()
+def bvh(
+    motions: Motions, out: OutFolder, up: Up = "y", count: Count = 1000, yaw: Yaw = 0.0, gap: Gap = 2.0,
+    low: Low = 0.80, high: High = 0.97, texts: Texts = 3, size: Side = 224, style: StyleName = "plain", seed: Seed = 0,
+    processes: Processes = 1,
+) -> None:  # fmt: skip
+    """Motion capture in BVH files (CMU, Mixamo and alike): rendered, paired, described by rules."""
+    _motion("bvh", motions, out, up, count, yaw, (gap, low, high, texts), size, style, seed, processes)
+
+
+@prepare.command()
+def smpl(
+    motions: Motions, out: OutFolder, up: Up = "z", count: Count = 1000, yaw: Yaw = 0.0, gap: Gap = 2.0,
+    low: Low = 0.80, high: High = 0.97, texts: Texts = 3, size: Side = 224, style: StyleName = "plain", seed: Seed = 0,
+    processes: Processes = 1,
+) -> None:  # fmt: skip
+    """Motion capture as SMPL, SMPL+H or SMPL-X parameters (AMASS .npz, .pkl)."""
+    _motion("smpl", motions, out, up, count, yaw, (gap, low, high, texts), size, style, seed, processes)
+
+
+@prepare.command()
+def npz(
+    motions: Motions, out: OutFolder, up: Up = "y", count: Count = 1000, yaw: Yaw = 0.0, gap: Gap = 2.0,
+    low: Low = 0.80, high: High = 0.97, texts: Texts = 3, size: Side = 224, style: StyleName = "plain", seed: Seed = 0,
+    processes: Processes = 1,
+) -> None:  # fmt: skip
+    """Motion capture as arrays of joints (T, J, 3): SMPL-22/24/52, COCO-17/23 or MediaPipe-33."""
+    _motion("npz", motions, out, up, count, yaw, (gap, low, high, texts), size, style, seed, processes)
+
+
+@prepare.command()
+def clips(
+    out: OutFolder, count: Count = 1000, yaw: Yaw = 0.0, gap: Gap = 2.0, low: Low = 0.80, high: High = 0.97,
+    texts: Texts = 3, size: Side = 224, style: StyleName = "plain", seed: Seed = 0, processes: Processes = 1,
+) -> None:  # fmt: skip
+    """The 15 public motion-capture clips that the package pybullet carries."""
+    _motion("clips", None, out, "y", count, yaw, (gap, low, high, texts), size, style, seed, processes)
+
+
+def _motion(
+    kind: str, motions: Path | None, out: Path, up: str, count: int, yaw: float,
+    mining: tuple[float, float, float, int], size: int, style: str, seed: int, processes: int,
+) -> None:  # fmt: skip
+    from autocompose.prepare.mined import Mining
+    from autocompose.prepare.motion import Kind, prepare_motion
+    from autocompose.prepare.renders import Style
+
+    prepare_motion(
+        motions, out, Kind(kind), up=up, count=count, yaw=yaw, mining=Mining(*mining), size=size,
+        style=_choice(Style, style, "--style"), seed=seed, processes=processes,
+    )  # fmt: skip
+
+
 def _choice(kind: type[E], value: str, option: str) -> E:
     """A member of an enumeration that lives in a module which the command line imports late."""
     try:
