@@ -230,7 +230,7 @@ class Flow:
         elif fault.kind is FaultKind.ITEM_FAILED:
             self._rejections.append(fault.message)
             same = len(self._rejections) == SAME_REJECTIONS and len(set(self._rejections)) == 1
-            if same and self.counts["requests"] == SAME_REJECTIONS:
+            if same and self._last_success == self._begun:
                 line = f"the first {SAME_REJECTIONS} requests were all rejected alike: {fault.message}"
                 self.halt("settings", AnnotationError(f"{line}; change the settings"))
         else:

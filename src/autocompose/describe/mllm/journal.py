@@ -258,9 +258,11 @@ class Journal:
             return Taken("failed", reason=row["reason"])
         if row and row["state"] == "leased" and self._held(row["run"]):
             return Taken("busy")
-        for spent, wanted, limit in zip(self.spent(), (cost, tokens), limits, strict=True):
+        for spent, held, wanted, limit in zip(self._paid(), self._held_back(), (cost, tokens), limits, strict=True):
             if limit is not None and spent + wanted > limit:
                 return Taken("budget", lack=spent + wanted - limit)
+            if limit is not None and spent + held + wanted > limit:
+                return Taken("busy")  # requests in flight may turn out cheaper than they were estimated
         self.enter(ask, item, "leased", cost, tokens)
         return Taken("ask")
 
@@ -315,9 +317,15 @@ class Journal:
 
     def spent(self) -> tuple[float, int]:
         """Dollars and tokens: paid for, plus reserved for requests in flight."""
-        paid = self.db.execute("SELECT cost, tokens FROM totals").fetchone()
-        held = self.db.execute("SELECT TOTAL(cost), TOTAL(tokens) FROM asks WHERE state = 'leased'").fetchone()
-        return paid[0] + held[0], int(paid[1] + held[1])
+        (cost, tokens), (held_cost, held_tokens) = self._paid(), self._held_back()
+        return cost + held_cost, tokens + held_tokens
+
+    def _paid(self) -> tuple[float, int]:
+        return tuple(self.db.execute("SELECT cost, tokens FROM totals").fetchone())
+
+    def _held_back(self) -> tuple[float, int]:
+        row = self.db.execute("SELECT TOTAL(cost), TOTAL(tokens) FROM asks WHERE state = 'leased'").fetchone()
+        return row[0], int(row[1])
 
     def _answer(self, key: str, n: int) -> Answer:
         row = self.db.execute("SELECT * FROM attempts WHERE key = ? AND n = ?", (key, n)).fetchone()
