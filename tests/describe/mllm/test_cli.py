@@ -1,0 +1,136 @@
+"""The verbs, against a raw loopback server and the journal of a fake run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from autocompose.cli import load_verbs
+from autocompose.cli.app import run
+from autocompose.core.records import Split
+from autocompose.corpus.format import Corpus, load_corpus
+from autocompose.describe.mllm.costs import load_costs
+from autocompose.describe.mllm.prompts import BUILT_IN, load_prompts
+from autocompose.describe.mllm.run import annotate
+from autocompose.describe.mllm.settings import Recipe
+from tests.describe.mllm.fakes import Fake, job
+from tests.describe.mllm.raw_server import RawServer, error
+from tests.simulator.annotator import Errors
+
+KEY = "sk-secret-0123456789"
+load_verbs()
+
+
+@pytest.fixture(autouse=True)
+def _key(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("OPENAI_API_KEY", KEY)
+    yield
+
+
+def test_a_dry_run_shows_prompts_and_cost_and_sends_nothing(corpus: Corpus, capsys: pytest.CaptureFixture) -> None:
+    assert run(["describe", "mllm", str(corpus.root), "--model", "gpt-4o-mini", "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    assert shown.count("--- Stage I,") == 3 and "You compare two pictures" in shown and "--- Stage II" in shown
+    assert "16 units of 8 pictures: 32 requests" in shown and "about $" in shown and "nothing was sent" in shown
+    assert not (corpus.root / "annotation.sqlite").exists()
+
+
+@pytest.mark.parametrize("level", ["", "debug"])
+def test_the_key_appears_in_no_output_and_no_file(
+    corpus: Corpus, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch, level: str
+) -> None:
+    monkeypatch.setenv("OPENAI_LOG", level)
+    with RawServer(error(401, f"Incorrect API key provided: {KEY}")) as server:
+        code = run(["describe", "mllm", str(corpus.root), "--model", "m", "--base-url", server.url])
+        assert KEY.encode() in server.raw[0]
+    shown = capsys.readouterr()
+    assert code == 2 and "refuses the key in OPENAI_API_KEY" in shown.err
+    assert KEY not in shown.out + shown.err
+    for path in corpus.root.rglob("*"):
+        assert path.is_dir() or KEY.encode() not in path.read_bytes()
+
+
+def test_nothing_listening_is_one_line(corpus: Corpus, capsys: pytest.CaptureFixture) -> None:
+    with RawServer(b"") as server:
+        url = server.url
+    assert run(["describe", "mllm", str(corpus.root), "--model", "m", "--base-url", url]) == 2
+    assert f"nothing listens at {url}" in capsys.readouterr().err
+
+
+def test_a_host_elsewhere_is_refused_without_yes(corpus: Corpus, capsys: pytest.CaptureFixture) -> None:
+    assert run(["describe", "mllm", str(corpus.root), "--model", "gpt-4o", "--base-url", "https://x.example/v1"]) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert "8 pictures would be sent to x.example (gpt-4o" in line and "about $" in line and "--yes" in line
+
+
+def test_pictures_without_keypoints_use_the_picture_frame(corpus: Corpus, capsys: pytest.CaptureFixture) -> None:
+    (corpus.root / "poses.npz").unlink()
+    assert run(["describe", "mllm", str(corpus.root), "--model", "m", "--dry-run"]) == 0
+    shown = capsys.readouterr()
+    assert "--frame picture" in shown.err and "facing_reference" in shown.out
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--frame", "sideways"], "frame = 'sideways'"),
+        (["--base-url", "localhost:8000"], "expected an address such as"),
+        (["--prompts", "nowhere"], "built-in prompt sets: v1"),
+        (["--prices", "none.toml"], "not a price table"),
+        (["--edit", "upside-down"], "allowed: mllm, reverse"),
+        (["--engine", "steam"], "allowed: server, ray"),
+    ],
+)
+def test_bad_options_are_named(corpus: Corpus, capsys: pytest.CaptureFixture, options: list[str], words: str) -> None:
+    assert (
+        run(["describe", "mllm", str(corpus.root), "--model", "m", "--base-url", "http://127.0.0.1:9", *options]) == 2
+    )
+    assert words in " ".join(capsys.readouterr().err.replace("│", " ").split())
+
+
+def test_status_retry_export_and_report_of_a_run(corpus: Corpus, capsys: pytest.CaptureFixture) -> None:
+    annotate(job(corpus), Fake(corpus, Errors(refuse=0.4)))
+    root = str(corpus.root)
+    assert run(["describe", "status", root, "--json"]) == 0
+    status = json.loads(capsys.readouterr().out)
+    failed = status["failed"]["refused"]
+    assert 0 < failed < 16 and status["done"] == 16 - failed and status["requests"]["ok"] > 16
+    assert run(["describe", "retry", root]) == 2
+    assert run(["describe", "retry", root, "--failed"]) == 0
+    assert f"{failed} failed variants" in capsys.readouterr().err
+    annotate(job(corpus), Fake(corpus))
+    assert run(["describe", "export", root]) == 0
+    assert "mllm: 4 in, 4 kept" in capsys.readouterr().err
+    assert all(len(pair.texts["mirror-reverse"]) == 3 for pair in load_corpus(corpus.root).pairs[Split.TRAIN])
+    assert run(["describe", "report", root]) == 0
+    report = capsys.readouterr().out
+    assert "claims wrong (either): 0" in report and "self-BLEU" in report and "moved limbs mentioned: 1" in report
+
+
+def test_verbs_without_a_journal_say_what_to_run(corpus: Corpus, capsys: pytest.CaptureFixture) -> None:
+    for verb in (["status"], ["export"], ["report"], ["retry", "--failed"]):
+        assert run(["describe", verb[0], str(corpus.root), *verb[1:]]) == 2
+        assert "describe mllm" in capsys.readouterr().err
+
+
+def test_own_prompts_change_the_version(tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    shutil.copytree(BUILT_IN / "v1", own)
+    recipe = Recipe(model="m")
+    assert recipe.version(load_prompts(str(own)).hash) == recipe.version(load_prompts("v1").hash)
+    (own / "texts.md").write_text("Merge the movements. $language", "utf-8")
+    assert recipe.version(load_prompts(str(own)).hash) != recipe.version(load_prompts("v1").hash)
+
+
+def test_prices_are_found_by_the_longest_name(tmp_path: Path) -> None:
+    assert load_costs("gpt-4o-mini-2024-07-18", False).price.input == 0.15  # type: ignore[union-attr]
+    assert load_costs("openai/gpt-4o", False).price.input == 2.5  # type: ignore[union-attr]
+    assert load_costs("nobody-knows", False).price is None
+    assert load_costs("nobody-knows", True).of(1000, 1000) == 0
+    own = tmp_path / "p.toml"
+    own.write_text('as_of = "today"\n[mine]\ninput = 1.0\noutput = 2.0\n', "utf-8")
+    assert load_costs("mine-7b", False, own).of(1_000_000, 1_000_000) == 3.0
