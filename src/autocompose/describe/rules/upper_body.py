@@ -19,6 +19,7 @@ UPPER_THRESHOLDS: dict[str, tuple[float, ...]] = {
 }
 UPPER_NOISE = 5.0
 UPRIGHT = 0.20  # metres that the shoulders must be above an ankle; lying and handstands have no forward lean
+ERECT = 0.5  # share of the trunk's length that is height; a trunk that lies has no twist about the vertical (ours)
 _HEAD_FROM_PELVIS = ("pelvis", "spine1", "spine2", "spine3", "neck", "head")
 _HEAD_FROM_NECK = ("neck", "head")
 
@@ -36,8 +37,10 @@ def upper_measures(points: np.ndarray, joints: np.ndarray | None, rotations: np.
     lean = np.degrees(np.arctan2(trunk[:, 2], trunk[:, 1]))
     ankle = np.minimum(p["left_ankle"][:, 1], p["right_ankle"][:, 1])
     lean[middle[:, 1] - ankle < UPRIGHT] = np.nan
-    tilt = np.degrees(np.arcsin(np.clip(trunk[:, 0] / np.maximum(np.linalg.norm(trunk, axis=1), 1e-9), -1, 1)))
+    length = np.maximum(np.linalg.norm(trunk, axis=1), 1e-9)
+    tilt = np.degrees(np.arcsin(np.clip(trunk[:, 0] / length, -1, 1)))
     twist = np.degrees(np.arctan2(across[:, 2], across[:, 0]))
+    twist[trunk[:, 1] < ERECT * length] = np.nan
     if joints is None or rotations is None:
         head = chin = np.full(len(points), np.nan)
     else:
