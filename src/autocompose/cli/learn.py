@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -148,12 +148,10 @@ def push(
 @app.command()
 def sweep(
     config: Annotated[Path, typer.Argument(help="TOML file that names datasets, backbones and setups.")],
-    out: Annotated[Path, typer.Option(help="Folder for all runs and the results table.")] = Path("models"),
-    only: Annotated[str | None, typer.Option(help="Only experiments whose name contains this.")] = None,
+    only: Annotated[str | None, typer.Option(help="Only experiments with this in BACKBONE/DATASET/SETUP.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the experiments and stop.")] = False,
 ) -> None:
-    """Run a table of experiments; continues where it stopped, skips what has finished, writes the results table."""
-    from autocompose.evaluate.sweep import Sweep, run_sweep
+    """Run a table of experiments; continues where it stopped and writes models/results.csv, .md and .html."""
+    from autocompose.cli.sweep import Sweep, run_sweep
 
-    values: dict[str, Any] = {}
-    run_sweep(Sweep.load(config, **values), out, only, dry_run)
+    run_sweep(Sweep.load(config), only, dry_run)

@@ -93,7 +93,8 @@ def finetune_run(
     """
     device = join()
     file = read_toml(config) if config else {}
-    start = {"arch": "RN50", **file.pop("encoder", {}), **{k: v for k, v in encoder.items() if v is not None}}
+    start = {**file.pop("encoder", {}), **{k: v for k, v in encoder.items() if v is not None}}
+    start |= {} if "model" in start else {"arch": start.get("arch", "RN50")}
     weights = start.pop("weights", None)
     settings = merged(FinetuneSettings, file, changes, str(config or "options"))
     loaded = load_corpus(corpus)

@@ -150,6 +150,7 @@ def _essence(model: dict[str, Any]) -> dict[str, Any]:
         "vision width": vision.get("width"),
         "patch size": vision.get("patch_size"),
         "vision head width": vision.get("head_width", HEAD),
+        "joint pool": vision.get("joint_pool"),
         "text width": text["width"],
         "text layers": text["layers"],
         "text heads": text["heads"],
@@ -221,6 +222,8 @@ def export_state(encoder: Encoder) -> dict[str, Tensor]:
     state = _on_cpu(encoder.clip.state_dict())
     state["token_embedding.weight"] = state["token_embedding.weight"][encoder.rows(torch.arange(VOCABULARY)).cpu()]
     full = encoder.config.model_copy(update={"vocabulary": None})
+    if "joint_pool" in full.open_clip_config()["vision_cfg"]:
+        raise CheckpointError("the paper's format cannot hold this encoder: its image side is our own, not CLIP's")
     has, read = _essence(full.open_clip_config()), _essence(_model_of(state))
     faults = [f"{key} would be read as {read[key]} instead of {has[key]}" for key in has if has[key] != read[key]]
     if faults:
@@ -229,7 +232,7 @@ def export_state(encoder: Encoder) -> dict[str, Tensor]:
 
 
 def _on_cpu(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    return {name: tensor.detach().cpu().clone() for name, tensor in state.items()}
+    return {n: t.detach().cpu().clone(memory_format=torch.contiguous_format) for n, t in state.items()}
 
 
 def _save(content: dict[str, Any], path: Path) -> None:

@@ -1,0 +1,144 @@
+"""The learning verbs on a tiny corpus: what they print, what they leave, how they fail."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from autocompose.cli import load_verbs
+from autocompose.cli.app import run
+from autocompose.cli.runs import merged, text_mode
+from autocompose.core.config import read_toml
+from autocompose.core.errors import ConfigError
+from autocompose.evaluate.experiment import CombinerSettings, FinetuneSettings
+from autocompose.model.share import load
+from tests.evaluate.test_experiment import four_fields
+from tests.fixtures.corpora import make_corpus
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+CONFIG = """
+[encoder]
+transform = "squarepad"
+[encoder.model]
+embed_dim = 16
+quick_gelu = true
+[encoder.model.vision_cfg]
+image_size = 32
+layers = [1, 1, 1, 1]
+width = 8
+[encoder.model.text_cfg]
+context_length = 77
+vocab_size = 49408
+width = 64
+heads = 1
+layers = 1
+[loop]
+epochs = 2
+batch_size = 8
+"""
+
+load_verbs()
+
+
+@pytest.fixture(scope="module")
+def work(tmp_path_factory):
+    root = tmp_path_factory.mktemp("work")
+    four_fields(make_corpus(root / "corpus", train=5)).save()
+    (root / "clip.toml").write_text(CONFIG)
+    (root / "combiner.toml").write_text("projection_dim = 8\nhidden_dim = 12\n[loop]\nepochs = 2\nbatch_size = 8\n")
+    return root
+
+
+@pytest.fixture(scope="module")
+def trained(work):
+    options = ["--texts", "auto-mirror-reverse_2", "--cycle"]
+    clip, combiner = str(work / "clip"), str(work / "combiner")
+    start = ["--config", str(work / "clip.toml"), "--weights", "random"]
+    assert run(["finetune", str(work / "corpus"), "--out", clip, *start, *options]) == 0
+    stage2 = ["--clip", clip, "--out", combiner, "--config", str(work / "combiner.toml")]
+    assert run(["train", str(work / "corpus"), *stage2, *options]) == 0
+    return work
+
+
+def test_both_stages_leave_models(trained):
+    clip, combiner = load(trained / "clip"), load(trained / "combiner")
+    assert clip.card["settings"]["text"]["cycle"] is True
+    assert combiner.composer.projection_dim == 8
+    assert combiner.card["validated_on"] == {"split": "val", "text": "sents"}
+    assert torch.equal(clip.encoder.clip.text_projection, combiner.encoder.clip.text_projection)
+
+
+def test_evaluate_and_compare(trained, capsys):
+    for name in ("clip", "combiner"):
+        capsys.readouterr()
+        assert run(["evaluate", str(trained / name), str(trained / "corpus"), "--keep", "3"]) == 0
+        printed = json.loads(capsys.readouterr().out)
+        assert printed == json.loads((trained / name / "test" / "metrics.json").read_text())
+        assert (trained / name / "test" / "top3_all_selection.csv").exists()
+    assert run(["compare", str(trained / "clip" / "test"), str(trained / "combiner" / "test")]) == 0
+    table = capsys.readouterr().out
+    assert "recall_at1" in table
+    assert "24 questions" in table
+    assert (
+        run(["evaluate", str(trained / "clip"), str(trained / "corpus"), "--every-text", "--out", str(trained / "e")])
+        == 0
+    )
+    assert run(["compare", str(trained / "clip" / "test"), str(trained / "e")]) == 2
+    assert "question 1 is not that of" in capsys.readouterr().err
+
+
+def test_export(trained, capsys):
+    assert run(["export-weights", str(trained / "combiner"), "--out", str(trained / "pt"), "--epoch", "49"]) == 0
+    assert {p.name for p in (trained / "pt").iterdir()} == {"tuned_clip_49.pt", "combiner_49.pt"}
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (["finetune", "CORPUS", "--out", "x", "--texts", "auto_k"], "texts 'auto_k'"),
+        (["finetune", "CORPUS", "--out", "x", "--config", "bad.toml"], "unknown key 'lop'"),
+        (["finetune", "CORPUS", "--out", "x", "--config", "none.toml"], "configuration file not found"),
+        (["finetune", "CORPUS", "--out", "x", "--arch", "RN51", "--weights", "random"], "RN51"),
+        (["finetune", "nowhere", "--out", "x", "--weights", "random"], "nowhere"),
+        (["train", "CORPUS", "--clip", "nowhere.pt", "--out", "x"], "nowhere.pt: weight file not found"),
+        (["evaluate", "nowhere", "CORPUS"], "model file not found"),
+        (["evaluate", "CLIP", "CORPUS", "--split", "tset"], "split 'tset'"),
+        (["compare", "nowhere", "CLIP"], "nowhere"),
+        (["sweep", "none.toml"], "configuration file not found"),
+    ],
+)
+def test_bad_input_is_one_line(trained, capsys, monkeypatch, command, words):
+    monkeypatch.chdir(trained)
+    (trained / "bad.toml").write_text("[lop]\nepochs = 2\n")
+    command = [{"CORPUS": "corpus", "CLIP": "clip"}.get(c, c) for c in command]
+    assert run(command) == 2
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("autocompose: ")]
+    assert len(lines) == 1
+    assert words in lines[0]
+    assert not (trained / "x").exists()
+
+
+@pytest.mark.parametrize(
+    ("file", "settings"), [("finetune.toml", FinetuneSettings), ("combiner.toml", CombinerSettings)]
+)
+def test_the_shipped_configs_are_the_defaults(file, settings):
+    values = read_toml(CONFIGS / file)
+    values.pop("encoder", None)
+    assert merged(settings, values, {}, file) == settings()
+
+
+def test_text_names():
+    mode = text_mode("mllm-mirror-reverse_3", True)
+    assert (mode.source.value, mode.mirror, mode.reverse, mode.texts, mode.cycle) == ("mllm", True, True, 3, True)
+    with pytest.raises(ConfigError, match="way back"):
+        text_mode("auto_3", True)
+    with pytest.raises(ConfigError, match="only for the plain pair"):
+        text_mode("human-reverse_1", False)
+
+
+def test_hub_names_are_only_followed_when_spelled_out(tmp_path):
+    from autocompose.core.errors import CheckpointError
+
+    with pytest.raises(CheckpointError, match="model file not found"):
+        load("owner/name")
