@@ -60,7 +60,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Hit:
-    """One result; ``score`` is a cosine (learned), minus a cost (symbolic, 0 = perfect) or a fused rank (blend, 0 to 1)."""
+    """One result; ``score`` is a cosine (learned), minus a cost (symbolic) or a fused rank from 0 to 1 (blend)."""
 
     rank: int
     score: float

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import logging
+import pathlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import FastAPI, HTTPException, Query, Request, UploadFile
+from fastapi import FastAPI, HTTPException, Path, Query, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
@@ -32,6 +32,8 @@ from autocompose.gallery.understand import understand
 log = logging.getLogger("autocompose.server")
 WARM_TEXT = "Raise the left arm."
 Params = Annotated[SearchParams, Query()]
+ItemKey = Annotated[str, Path(description="An item's id, from a search result.")]
+UploadKey = Annotated[str, Path(description="The ref that an upload returned.")]
 
 
 class Uploaded(BaseModel):
@@ -52,7 +54,7 @@ REFUSALS: dict[int | str, dict[str, Any]] = {code: {"model": Failure} for code i
 
 
 def create_app(
-    gallery: Gallery, uploads: Path, *, rate: float = 0.0, token: str = "", loopback: bool = True
+    gallery: Gallery, uploads: pathlib.Path, *, rate: float = 0.0, token: str = "", loopback: bool = True
 ) -> FastAPI:
     """The application for an open gallery, which it closes at the end.
 
@@ -82,7 +84,7 @@ def create_app(
         docs_url=None,
         redoc_url=None,
     )
-    app.mount("/static", StaticFiles(directory=Path(__file__).parent / "static"), name="static")
+    app.mount("/static", StaticFiles(directory=pathlib.Path(__file__).parent / "static"), name="static")
     _add_api(app, gallery, Uploads(uploads), metrics)
     _add_pictures(app, gallery, Uploads(uploads))
     _add_pages(app, gallery, Uploads(uploads))
@@ -130,12 +132,12 @@ def _add_api(app: FastAPI, gallery: Gallery, uploads: Uploads, metrics: Metrics)
         return ask(gallery, uploads, params).record()
 
     @app.get("/api/items/{key}", responses=REFUSALS)
-    def item(key: str) -> dict[str, Any]:
+    def item(key: ItemKey) -> dict[str, Any]:
         """What is known about an item."""
         return _item(gallery, key).record()
 
     @app.get("/api/understand")
-    def read(text: Annotated[str, Query(max_length=500)] = "") -> dict[str, Any]:
+    def read(text: Annotated[str, Query(max_length=500, description="The text.")] = "") -> dict[str, Any]:
         """How the program understands a text: parts, sides and directions."""
         return understand(text).record()
 
@@ -162,7 +164,7 @@ def _add_api(app: FastAPI, gallery: Gallery, uploads: Uploads, metrics: Metrics)
 
 def _add_pictures(app: FastAPI, gallery: Gallery, uploads: Uploads) -> None:
     @app.get("/thumbs/{key}", response_class=Response, responses=REFUSALS)
-    def thumb(key: str, request: Request) -> Response:
+    def thumb(key: ItemKey, request: Request) -> Response:
         """An item's picture, at most 384 px, WebP."""
         item = _item(gallery, key)
         path = thumb_path(gallery.folder, item.digest)
@@ -175,13 +177,13 @@ def _add_pictures(app: FastAPI, gallery: Gallery, uploads: Uploads) -> None:
         return _picture(request, key, content, "image/webp")
 
     @app.get("/pictures/{key}", response_class=Response, responses=REFUSALS)
-    def picture(key: str, request: Request) -> Response:
+    def picture(key: ItemKey, request: Request) -> Response:
         """An item's picture, at most 1,600 px, upright, without its metadata, JPEG."""
         item = _item(gallery, key)
         return _picture(request, key, lambda: jpeg_bytes(open_image(gallery.picture_path(item))), "image/jpeg")
 
     @app.get("/uploads/{key}", response_class=Response, responses=REFUSALS)
-    def uploaded(key: str, request: Request) -> Response:
+    def uploaded(key: UploadKey, request: Request) -> Response:
         """An uploaded picture, for those who know its key."""
         path = uploads.path(key)
         if not path.exists():

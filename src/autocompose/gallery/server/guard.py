@@ -10,6 +10,7 @@ import re
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -167,14 +168,13 @@ class Guard:
 
         async def noted(part: Message) -> None:
             nonlocal begun
-            begun = True
-            await send(part)
+            if received <= most or begun:  # else the application answers to our error; ours is the better answer
+                begun = True
+                await send(part)
 
-        try:
+        with suppress(TooLargeError):
             await self.app(scope, counted, noted)
-        except TooLargeError:
-            if begun:
-                raise
+        if not begun:
             await refuse(scope, send, 413, message)
 
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from autocompose.gallery.search import Gallery
     from autocompose.gallery.server.params import SearchParams
 
-SHOWN_SUGGESTIONS = 5
+SHOWN_SUGGESTIONS = 4
 SAMPLE = 18
 MAX_SUMMARY = 3
 
@@ -30,7 +30,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["about"] = about
+    environment.filters.update(about=about, score=score)
     return environment
 
 
@@ -45,6 +45,11 @@ def about(item: Item, most: int = MAX_SUMMARY) -> str:
         f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in item.meta.items()
     ]
     return " · ".join(values[:most])
+
+
+def score(value: float) -> str:
+    """A cosine or fused rank with three digits, a cost with one."""
+    return f"{value:.3f}" if abs(value) < 1 else f"{value:.1f}"
 
 
 @dataclass(frozen=True)
@@ -110,6 +115,14 @@ class Page:
             for name, values in self.gallery.store.columns().items()
             if len(values) > 1
         ]
+
+    @property
+    def settings(self) -> int:
+        """How many of the settings under "fine-tune" differ from their default."""
+        default = type(self.params)()
+        names = ("weight", "mirror", "sides", "engine")
+        changed = sum(getattr(self.params, name) != getattr(default, name) for name in names)
+        return changed + len(self.params.where)
 
     @cached_property
     def samples(self) -> list[Item]:

@@ -22,7 +22,7 @@ from autocompose.gallery.item import NotThereError
 from autocompose.gallery.model import Embedder
 from autocompose.gallery.query import Reference
 
-FORMATS = ("JPEG", "MPO", "PNG", "WEBP")  # MPO: the JPEGs of many phones
+FORMATS = ("JPEG", "PNG", "WEBP")  # JPEG opens the MPO files of phones too
 MAX_BYTES = 32 << 20
 MAX_PIXELS = 64_000_000
 MIN_SIDE = 8
@@ -115,5 +115,8 @@ def decode(data: bytes) -> Image.Image:
                 return shrink(ImageOps.exif_transpose(image).convert("RGB"))
     except UnidentifiedImageError:
         raise RefusedUploadError(415, "this is not a JPEG, PNG or WebP picture") from None
-    except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+    except Image.DecompressionBombError:
+        limit = f"at most {MAX_PIXELS // 1_000_000} megapixels are taken"
+        raise RefusedUploadError(413, f"the picture has far too many pixels; {limit}") from None
+    except (OSError, ValueError, SyntaxError, EOFError) as error:
         raise RefusedUploadError(415, f"the picture is damaged ({str(error)[:60]})") from None

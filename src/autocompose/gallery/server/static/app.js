@@ -177,13 +177,16 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-// -- after a swap
+// -- around a swap
+
+let tuneOpen = false;
+document.addEventListener("htmx:beforeSwap", () => { tuneOpen = Boolean($("#tune[open]")); });
 
 document.addEventListener("htmx:afterSettle", (event) => {
   if (event.detail.target.id !== "app") return;
-  document.title = event.detail.xhr && /<title>([^<]*)/.exec(event.detail.xhr.responseText)
-    ? new DOMParser().parseFromString(event.detail.xhr.responseText, "text/html").title
-    : document.title;
+  if (tuneOpen && $("#tune")) $("#tune").open = true;
+  const trail = $(".trail");
+  if (trail) trail.scrollLeft = trail.scrollWidth;
   if ($("main.answered") && !$("#text").value && matchMedia("(min-width: 1000px)").matches) $("#text").focus({ preventScroll: true });
 });
 document.addEventListener("htmx:sendError", () => toast("The server does not answer. Is it still running?"));
