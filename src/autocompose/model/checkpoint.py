@@ -13,17 +13,15 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from safetensors.torch import save
 from torch import Tensor, nn
 
 import autocompose
 from autocompose.core.errors import CheckpointError, missing_file
-from autocompose.core.log import track
 from autocompose.core.store import file_hash, read_json, write_bytes, write_json
-from autocompose.corpus.pixels import decode
 from autocompose.model.archive import read_safetensors
 from autocompose.model.combiner import Combiner, ElementwiseSum
+from autocompose.model.embed import Picture, embed_images, embed_texts
 from autocompose.model.encoder import Encoder, EncoderConfig
 
 FORMAT = 1
@@ -41,38 +39,16 @@ class Model:
     composer: Composer
     card: dict[str, Any] = field(default_factory=dict)
 
-    @torch.inference_mode()
-    def embed_images(self, images: Sequence[Path | str | Image.Image], batch_size: int = 64) -> np.ndarray:
+    def embed_images(self, images: Sequence[Picture], batch_size: int = 64) -> np.ndarray:
         """Paths or pictures -> ``(N, D)`` float32, not normalised.
 
         :raises ImageError: names the first file that cannot be opened.
         """
-        self.encoder.eval()
-        step = self.encoder.preprocess
-        pixels = (
-            decode([Path(i) for i in images], step)  # type: ignore[arg-type]
-            if all(isinstance(i, (str, Path)) for i in images)
-            else (step(i if isinstance(i, Image.Image) else next(decode([Path(i)], lambda x: x))) for i in images)
-        )
-        rows, chunk = [np.empty((0, self.encoder.dim), np.float32)], list[Tensor]()
-        for number, picture in enumerate(track(pixels, "encoding pictures", len(images)), 1):
-            chunk.append(picture)
-            if len(chunk) == batch_size or number == len(images):
-                rows.append(self.encoder.encode_image(torch.stack(chunk).to(self.encoder.device)).cpu().numpy())
-                chunk = []
-        return np.concatenate(rows)
+        return embed_images(self.encoder, images, batch_size=batch_size)[0].numpy()
 
-    @torch.inference_mode()
-    def embed_texts(self, texts: Sequence[str], batch_size: int = 256) -> np.ndarray:
+    def embed_texts(self, texts: Sequence[str], batch_size: int = 128) -> np.ndarray:
         """``(N, D)`` float32, not normalised."""
-        self.encoder.eval()
-        features = np.empty((len(texts), self.encoder.dim), np.float32)
-        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # like lengths share a batch: less padding
-        for start in track(range(0, len(texts), batch_size), "encoding texts"):
-            rows = order[start : start + batch_size]
-            tokens = self.encoder.tokenize([texts[i] for i in rows]).to(self.encoder.device)
-            features[rows] = self.encoder.encode_text(tokens).cpu().numpy()
-        return features
+        return embed_texts(self.encoder, texts, batch_size).numpy()
 
     @torch.inference_mode()
     def compose(self, images: np.ndarray | Tensor, texts: np.ndarray | Tensor, batch_size: int = 1024) -> np.ndarray:

@@ -14,9 +14,8 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from autocompose.core.log import track
 from autocompose.core.store import value_hash, write_bytes
-from autocompose.corpus.pixels import decode
+from autocompose.model.embed import embed_images, embed_texts
 from autocompose.model.encoder import Encoder
 
 
@@ -37,7 +36,6 @@ class ImageFeatures:
         return plain if self.flipped is None else torch.where(flip[:, None], self.flipped[rows], plain)
 
 
-@torch.no_grad()
 def image_features(
     encoder: Encoder, paths: Sequence[Path], folder: Path | None = None, flips: bool = False, batch_size: int = 64
 ) -> ImageFeatures:
@@ -51,24 +49,13 @@ def image_features(
     cached = folder and folder / f"images-{value_hash([encoder.fingerprint('image'), stamp, flips])[:16]}.safetensors"
     if cached and cached.exists():
         return ImageFeatures(**load_file(cached))
-    parts: dict[str, list[Tensor]] = {"plain": [], "flipped": []} if flips else {"plain": []}
-    chunk: list[Tensor] = []
-    encoder.eval()
-    for number, pixels in enumerate(track(decode(paths, encoder.preprocess), "encoding pictures", len(paths)), 1):
-        chunk.append(pixels)
-        if len(chunk) == batch_size or number == len(paths):
-            batch = torch.stack(chunk).to(encoder.device)
-            for key, part in parts.items():
-                part.append(encoder.encode_image(batch.flip(-1) if key == "flipped" else batch).float().cpu())
-            chunk = []
-    features = {key: torch.cat(part) if part else torch.empty(0, encoder.dim) for key, part in parts.items()}
+    features = dict(zip(("plain", "flipped"), embed_images(encoder, paths, flips, batch_size), strict=False))
     if cached:
         write_bytes(cached, save(features))
     return ImageFeatures(**features)
 
 
-@torch.no_grad()
-def text_features(encoder: Encoder, texts: Sequence[str], folder: Path | None = None, batch_size: int = 256) -> Tensor:
+def text_features(encoder: Encoder, texts: Sequence[str], folder: Path | None = None, batch_size: int = 128) -> Tensor:
     """Encode texts ``(T, D)`` float32, un-normalised; each batch is trimmed to its longest text.
 
     :param folder: where the cache lies; None keeps nothing.
@@ -76,13 +63,7 @@ def text_features(encoder: Encoder, texts: Sequence[str], folder: Path | None = 
     cached = folder and folder / f"texts-{value_hash([encoder.fingerprint('text'), list(texts)])[:16]}.safetensors"
     if cached and cached.exists():
         return load_file(cached)["texts"]
-    encoder.eval()
-    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # texts of like length share a batch: less padding
-    features = torch.empty(len(texts), encoder.dim)
-    for start in track(range(0, len(texts), batch_size), "encoding texts"):
-        rows = order[start : start + batch_size]
-        tokens = encoder.tokenize([texts[i] for i in rows]).to(encoder.device)
-        features[rows] = encoder.encode_text(tokens).float().cpu()
+    features = embed_texts(encoder, texts, batch_size)
     if cached:
         write_bytes(cached, save({"texts": features}))
     return features

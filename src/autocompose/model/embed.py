@@ -1,0 +1,64 @@
+"""Encoding many pictures and texts: decoded ahead in threads, in batches, texts of like length together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from autocompose.core.log import track
+from autocompose.corpus.pixels import decode
+from autocompose.model.encoder import Encoder
+
+Picture = Path | str | Image.Image
+
+
+@torch.no_grad()
+def embed_images(
+    encoder: Encoder, images: Sequence[Picture], flips: bool = False, batch_size: int = 64
+) -> tuple[Tensor, ...]:
+    """Encode pictures given as files or decoded.
+
+    :param flips: also encode the horizontally flipped *preprocessed* pictures.
+    :return: ``(N, D)`` float32 on the CPU, not normalised; with ``flips`` a second such tensor.
+    :raises ImageError: names the first file that cannot be opened.
+    """
+    encoder.eval()
+    parts: list[list[Tensor]] = [[torch.empty(0, encoder.dim)] for _ in range(1 + flips)]
+    chunk: list[Tensor] = []
+    for number, pixels in enumerate(track(_pixels(encoder, images), "encoding pictures", len(images)), 1):
+        chunk.append(pixels)
+        if len(chunk) == batch_size or number == len(images):
+            batch = torch.stack(chunk).to(encoder.device)
+            for flipped, part in enumerate(parts):
+                part.append(encoder.encode_image(batch.flip(-1) if flipped else batch).cpu())
+            chunk = []
+    return tuple(torch.cat(part) for part in parts)
+
+
+def _pixels(encoder: Encoder, images: Sequence[Picture]) -> Iterator[Tensor]:
+    if any(isinstance(image, Image.Image) for image in images):
+        for image in images:
+            files = [] if isinstance(image, Image.Image) else [Path(image)]
+            yield from decode(files, encoder.preprocess) if files else iter([encoder.preprocess(image)])  # type: ignore[arg-type]
+    else:
+        yield from decode([Path(image) for image in images], encoder.preprocess)  # type: ignore[arg-type]
+
+
+@torch.no_grad()
+def embed_texts(encoder: Encoder, texts: Sequence[str], batch_size: int = 128) -> Tensor:
+    """Encode texts; each batch is trimmed to its longest.
+
+    :return: ``(T, D)`` float32 on the CPU, not normalised.
+    """
+    encoder.eval()
+    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # like lengths share a batch: less padding
+    features = torch.empty(len(texts), encoder.dim)
+    for start in track(range(0, len(texts), batch_size), "encoding texts"):
+        rows = order[start : start + batch_size]
+        tokens = encoder.tokenize([texts[i] for i in rows]).to(encoder.device)
+        features[rows] = encoder.encode_text(tokens).cpu()
+    return features
