@@ -83,7 +83,7 @@ def run(stage: Stage, settings: LoopSettings, folder: Path, validate: Callable[[
     :param folder: gets ``NAME.jsonl`` (one line an epoch), ``NAME.pt`` (state) and ``NAME.manifest.json`` (finished).
     :param validate: metrics on the validation split with the stage's present weights.
     :return: the metrics of the weights that ``stage`` holds afterwards.
-    :raises ConfigError: the folder holds a run with other settings, or ``select`` is no metric.
+    :raises ConfigError: the folder holds a run with other settings, ``select`` is no metric, or the loss explodes.
     """
     return _Run(stage, settings, Path(folder), validate, name).finish()
 
@@ -137,7 +137,10 @@ class _Run:
             total += self._step(batch)
             tick()
         self.epoch += 1
-        self._end_epoch(float(mean_over_processes(total)) / self.stage.steps(), start)
+        loss = float(mean_over_processes(total)) / self.stage.steps()
+        if not np.isfinite(loss):
+            raise ConfigError(f"{self.name}, epoch {self.epoch}: the loss is {loss}; lower learning_rate or use fp32")
+        self._end_epoch(loss, start)
 
     def _step(self, batch: Any) -> Tensor:
         parameters = self.optimizer.param_groups[0]["params"]
