@@ -24,9 +24,9 @@ from autocompose.describe.audit.parse import parse
 
 # Change in units of the judge's tolerance (5 cm, 8 degrees, 5 degrees of lean) that a degree word means.
 RANGE: dict[str | None, tuple[float, float]] = {"slight": (2.5, 8.5), None: (3.5, 40.0), "large": (8.0, 40.0)}
-CLAIM_SPREAD = 2.0  # of misses, in the same units
-CLAIM_WORST = 12.0  # no claim costs more
-QUIET, LOOSE = 0.10, 0.30  # metres by which unmentioned coordinates, and those of mentioned limbs, may change
+CLAIM_SPREAD = 0.9  # of misses, in the same units
+CLAIM_WORST = 8.0  # no claim costs more
+QUIET, LOOSE = 0.12, 0.40  # metres by which unmentioned coordinates, and those of mentioned limbs, may change
 CHANGE_WORST = 6.0  # no coordinate costs more
 DEGREES_PER_METRE = 100.0  # angles enter beside metres
 

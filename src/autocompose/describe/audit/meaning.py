@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from autocompose.describe.audit.claims import DISTANCES
 from autocompose.describe.audit.lexicon import Verb
 from autocompose.describe.audit.tokens import Entity
 
@@ -23,6 +24,8 @@ BESIDE_BODY = {"in-front": "forward", "behind": "backward", "above": "up", "belo
                "right-of": "right"}  # fmt: skip
 OPPOSITE = {"left": "right", "right": "left"}
 ALWAYS = {"more-bent": "bend", "less-bent": "straighten", "clockwise": "turn-right", "counterclockwise": "turn-left"}
+CLOSENESS = {"in": "closer", "closer": "closer", "away": "apart", "apart": "apart"}
+GAP = {"smaller": "closer", "bigger": "apart"}
 LEAN_OF = {"left": "lean-left", "right": "lean-right", "forward": "lean-forward", "backward": "lean-backward",
            "down": "lean-forward", "up": "lean-backward", "out": "lean-forward"}  # fmt: skip
 
@@ -146,19 +149,16 @@ def _direction(verb: Verb, entity: Entity, action: str, directions: list[str], b
             yield _trunk(entity) if bending_trunk else entity, LEAN_OF[action], None
     elif verb.mode in ("turn", "look") and part not in LIMBS:
         yield from _turned(verb, entity, action)
-    elif action in ("smaller", "bigger"):
-        if verb.mode == "gap" and entity.side == "both":
-            yield entity, "closer" if action == "smaller" else "apart", None
     elif action == "up" and _only_stresses(verb, part):
         return  # "close your hands up together", "fold the elbow up"
     elif action in PLAIN:
         yield entity, action, None
     elif action == "aside" or (action == "out" and "straighten" not in verb.does):
         yield from _out(entity, directions)
-    elif action in ("in", "away"):
-        yield entity, "closer" if action == "in" else "apart", BODY
-    elif action in ("closer", "apart"):
-        yield entity, action, None if entity.side == "both" else BODY
+    elif action in CLOSENESS:
+        yield entity, CLOSENESS[action], None if entity.side == "both" and action in DISTANCES else BODY
+    elif action in GAP and verb.mode == "gap" and entity.side == "both":
+        yield entity, GAP[action], None
 
 
 def _only_stresses(verb: Verb, part: str) -> bool:
@@ -195,7 +195,8 @@ def _state(verb: Verb, entity: Entity, action: str, mods: list[Mod]) -> Iterator
     if part == "body" and action in ("straight", "vertical"):
         yield TORSO, "vertical", None
     elif action in ("bent", "straight", "right-angle"):
-        if (part in LIMBS or part == "torso") and verb.mode != "turn":
+        squared = action == "bent" and any(a == "right-angle" for _, a, _ in mods)
+        if part in BENDABLE | {"torso"} and verb.mode != "turn" and not squared:
             joint = [
                 other for _, a, other in mods if a == "at" and other is not None and other.part in ("elbow", "knee")
             ]
@@ -217,6 +218,9 @@ def _relation(verb: Verb, entity: Entity, action: str, other: Entity) -> Iterato
         return
     if waist and action == "near?":
         yield entity, "level", other  # "down to the waist" is a height
+    elif action == "across":
+        if other.part != "body":
+            yield entity, "in-front", other
     elif other.part == "body" and action in BESIDE_BODY:
         yield entity, BESIDE_BODY[action], None
     elif other.part == "body" and action in ("near", "near?"):

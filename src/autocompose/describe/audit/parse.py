@@ -64,13 +64,14 @@ class _Reader:
         self.relation: str | None = None
         self.after_and = False
         self.after_with = False
-        self.det = False
+        self.words = ""
 
     def read(self, token: Token) -> None:
         """Take the next token."""
         handler = getattr(self, f"_on_{token.kind}", None)
         if handler is not None:
             handler(token)
+        self.words = token.words
         if token.kind not in ("det", "degree", "word"):
             self.after_and = token.kind == "and"
             self.after_with = token.kind == "with"
@@ -140,11 +141,17 @@ class _Reader:
         if side == "other":
             last = known.side if known and known.side in ("left", "right") else self.last_side
             side = {"left": "right", "right": "left"}.get(last, "none")
-        elif side == "none" and self.relation is None and self.limb == _limb(part):
-            side = self.last_side  # "bring your right leg down and put your foot flat"
+        elif side == "none" and self.relation is None and self._limb_in_sight(known) == _limb(part):
+            side = known.side if known else self.last_side  # "bring your right leg down and put your foot flat"
         if self.relation is None and part == "waist":
             part = "pelvis"
         return Entity(part, "none" if part in CENTRAL_PARTS else side)
+
+    def _limb_in_sight(self, known: Entity | None) -> str:
+        """The limb that the sentence speaks of, when it has a side."""
+        if known is None:
+            return self.limb
+        return _limb(known.part) if known.side in ("left", "right") else "-"
 
     # One method per token kind.
 
@@ -178,7 +185,10 @@ class _Reader:
 
     def _on_verb(self, token: Token) -> None:
         frame, verb = self.frame, token.value
-        if frame.verb is None and not frame.mods:
+        if verb.mode == "touch" and self.relation == "near?" and frame.entities:
+            self._subject(frame.entities[-1], joined=True)  # "bring your elbows down to touch your knees"
+            self.frame.verb = verb
+        elif frame.verb is None and not frame.mods:
             frame.verb = verb
         elif (
             frame.verb is not None
@@ -201,6 +211,8 @@ class _Reader:
         self.frame.mods.append(("state", token.value, None))
 
     def _on_rel(self, token: Token) -> None:
+        if token.words == "to" and self.words == "back" and self.frame.mods:
+            self.frame.mods.pop()  # "back to the hip" is no direction
         self.relation = token.value
 
     def _on_degree(self, token: Token) -> None:
