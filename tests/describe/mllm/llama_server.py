@@ -125,6 +125,7 @@ def serve(folder: Path, port: int) -> None:
     parameters.n_gpu_layers = 0
     parameters.cpuparams.n_threads = 1
     parameters.cpuparams_batch.n_threads = 1
+    parameters.cpuparams.poll = parameters.cpuparams_batch.poll = 0
     server = Server(parameters)
     print(server, flush=True)
     while True:
