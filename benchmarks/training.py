@@ -22,7 +22,7 @@ from PIL import Image
 from autocompose.core.records import Pair, Split
 from autocompose.corpus.format import Corpus
 from autocompose.corpus.images import open_image
-from autocompose.evaluate.experiment import CombinerSettings, _new_combiner
+from autocompose.evaluate.experiment import CombinerSettings, new_combiner
 from autocompose.model.combiner import ElementwiseSum
 from autocompose.model.encoder import Encoder, EncoderConfig
 from autocompose.model.losses import composed_loss
@@ -103,7 +103,7 @@ def combiner(corpus: Corpus, mode: str) -> dict[str, float]:
     """Stage 2 both ways."""
     encoder = Encoder(EncoderConfig(arch="RN50", transform="squarepad")).eval().train_only("none")
     table = TripletTable(corpus.split(Split.TRAIN), TextMode.from_name(mode, cycle=True))
-    new = lambda: _new_combiner(encoder.dim, CombinerSettings(dropout=0)).train()  # noqa: E731
+    new = lambda: new_combiner(encoder.dim, CombinerSettings(dropout=0)).train()  # noqa: E731
 
     def cache():
         paths = [corpus.image_path(n) for n in table.images]

@@ -160,12 +160,12 @@ def test_claiming_twice_with_tuples_is_the_same_run(tmp_path):
 
 def uncached_losses(data, text, epochs, batch_size):
     """Stage 2 the slow way: every picture and padded text is encoded anew in every step."""
-    from autocompose.evaluate.experiment import _new_combiner
+    from autocompose.evaluate.experiment import new_combiner
     from autocompose.model.losses import composed_loss
     from autocompose.train.sampling import TripletTable
 
     network = encoder().eval()
-    composer = _new_combiner(16, CombinerSettings(projection_dim=8, hidden_dim=12, dropout=0))
+    composer = new_combiner(16, CombinerSettings(projection_dim=8, hidden_dim=12, dropout=0))
     optimizer = torch.optim.Adam(composer.parameters(), lr=1e-3)
     table = TripletTable(data.corpus.split(Split.TRAIN), text)
 

@@ -172,7 +172,7 @@ def train_combiner(
         return load_model(folder)
     encoder.train_only("none")
     table = TripletTable(data.corpus.split(data.train), settings.text)
-    composer = start or _new_combiner(encoder.dim, settings)
+    composer = start or new_combiner(encoder.dim, settings)
     model = Model(encoder, composer.to(encoder.device))
     with first_process_first():
         paths = [data.corpus.image_path(n) for n in table.images]
@@ -187,7 +187,7 @@ def train_combiner(
     return _train(stage, settings.loop, folder, validate, model, _card(data, table, origin))
 
 
-def _new_combiner(dim: int, settings: CombinerSettings) -> Combiner:
+def new_combiner(dim: int, settings: CombinerSettings) -> Combiner:
     import torch
 
     with torch.random.fork_rng(devices=[]):
