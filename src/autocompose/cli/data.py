@@ -223,6 +223,32 @@ def _motion(
     )  # fmt: skip
 
 
+@prepare.command()
+def folder(
+    photos: Annotated[Path, typer.Argument(metavar="PHOTOS", help="Folder with pictures, nested, of mixed formats.")],
+    out: OutFolder,
+    height: Annotated[int, typer.Option(help="Least height of a person in pixels.")] = 80,
+    limbs: Annotated[int, typer.Option(help="Least number of the 12 limb joints in sight.")] = 10,
+    side: Annotated[int, typer.Option(help="Longest side of a person's picture in pixels.")] = 512,
+    by_folder: Annotated[
+        bool, typer.Option("--by-folder", help="Keep each folder in one split (bursts, video).")
+    ] = False,
+    low: Low = 0.80,
+    high: High = 0.97,
+    texts: Texts = 3,
+    seed: Seed = 0,
+    processes: Processes = 1,
+) -> None:
+    """Any photographs: finds people and their 3D poses on this machine, cuts them out, pairs and describes them."""
+    from autocompose.prepare.folder import Wanted, prepare_folder
+    from autocompose.prepare.mined import Mining
+
+    prepare_folder(
+        photos, out, wanted=Wanted(height=height, limbs=limbs, side=side),
+        mining=Mining(low=low, high=high, texts=texts), by_folder=by_folder, seed=seed, processes=processes,
+    )  # fmt: skip
+
+
 def _choice(kind: type[E], value: str, option: str) -> E:
     """A member of an enumeration that lives in a module which the command line imports late."""
     try:
