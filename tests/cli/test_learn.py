@@ -88,6 +88,12 @@ def test_evaluate_and_compare(trained, capsys):
     assert "question 1 is not that of" in capsys.readouterr().err
 
 
+def test_a_run_folder_as_first_weights_says_what_it_is(trained):
+    options = ["--weights", str(trained / "clip"), "--epochs", "1", "--batch-size", "8", "--texts", "auto_1"]
+    assert run(["finetune", str(trained / "corpus"), "--out", str(trained / "again"), *options]) == 0
+    assert load(trained / "again").encoder.config == load(trained / "clip").encoder.config
+
+
 def test_export(trained, capsys):
     assert run(["export-weights", str(trained / "combiner"), "--out", str(trained / "pt"), "--epoch", "49"]) == 0
     assert {p.name for p in (trained / "pt").iterdir()} == {"tuned_clip_49.pt", "combiner_49.pt"}

@@ -113,6 +113,14 @@ def test_a_broken_picture_is_an_error(model, tmp_path):
         evaluate(model, load_corpus(tmp_path))
 
 
+def test_a_folder_of_seeds_is_read_as_one(tmp_path, evaluation):
+    for seed in "01":
+        write_evaluation(tmp_path / seed, evaluation, keep=0)
+    questions, clusters, ranks = read_ranks(tmp_path)
+    assert len(questions) == len(clusters) == 48
+    assert ranks.metrics() == pytest.approx(evaluation.ranks.metrics())
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -14,7 +14,7 @@ from autocompose.corpus.format import load_corpus
 from autocompose.evaluate.experiment import CombinerSettings, Data, FinetuneSettings, train_combiner
 from autocompose.evaluate.experiment import finetune as run_finetune
 from autocompose.model.authors import load_encoder
-from autocompose.model.encoder import EncoderConfig
+from autocompose.model.encoder import Encoder, EncoderConfig
 from autocompose.model.start import start_encoder
 from autocompose.train.processes import join
 from autocompose.train.sampling import TextMode
@@ -94,14 +94,19 @@ def finetune_run(
     device = join()
     file = read_toml(config) if config else {}
     start = {**file.pop("encoder", {}), **{k: v for k, v in encoder.items() if v is not None}}
-    start |= {} if "model" in start else {"arch": start.get("arch", "RN50")}
-    weights = start.pop("weights", None)
     settings = merged(FinetuneSettings, file, changes, str(config or "options"))
     loaded = load_corpus(corpus)
-    network = start_encoder(EncoderConfig.parse(start, str(config or "options")), weights, settings.loop.seed)
+    network = _start(start, start.pop("weights", None), settings.loop.seed, str(config or "options"))
     data = Data.of(loaded, settings.text, cache or corpus / ".cache", settings.loop.seed)
     model = run_finetune(data, network.to(device), settings, out)
     say(f"{out}: {_line(model.card['validation'])}")
+
+
+def _start(encoder: dict[str, Any], weights: str | None, seed: int, origin: str) -> Encoder:
+    if not encoder and weights and Path(weights).is_dir():  # a run folder says itself what it is
+        return load_encoder(Path(weights))
+    values = encoder if "model" in encoder else {"arch": "RN50", **encoder}
+    return start_encoder(EncoderConfig.parse(values, origin), weights, seed)
 
 
 def train_run(

@@ -44,22 +44,31 @@ def write_ranks(path: Path, evaluation: Evaluation) -> None:
 def read_ranks(path: Path) -> tuple[list[tuple[str, str, str]], np.ndarray, Ranks]:
     """Questions (reference, target, text), clusters and ranks of a ``ranks.csv`` or of the folder that holds it.
 
+    A folder of such folders (several seeds of one experiment) is read as all of them one after the other.
+
     :raises InputError: missing, or not such a file.
     """
-    path = Path(path) / RANKS if Path(path).is_dir() else Path(path)
-    if not path.exists():
-        raise missing_file(path, "ranks", "run `autocompose evaluate` with this folder first")
+    path = Path(path)
+    parts = [path] if path.is_file() else [path / RANKS] if (path / RANKS).exists() else sorted(path.glob(f"*/{RANKS}"))
+    if not parts:
+        raise missing_file(path / RANKS, "ranks", "run `autocompose evaluate` with this folder first")
+    lines = [line for part in parts for line in _rank_lines(part)]
+    questions = [(line["reference"], line["target"], line["text"]) for line in lines]
+    ranks = np.array([int(line["rank"]) - 1 for line in lines])
+    grouped = all(line["group_rank"] for line in lines)
+    group = np.array([int(line["group_rank"]) - 1 for line in lines]) if grouped else None
+    return questions, np.array([line["cluster"] for line in lines], dtype=object), Ranks(ranks, group)
+
+
+def _rank_lines(path: Path) -> list[dict[str, str]]:
     with open(path, encoding="utf-8", newline="") as file:
         lines = list(csv.DictReader(file))
     if not lines or set(COLUMNS) - lines[0].keys():
         raise InputError(f"{path}: expected the columns {', '.join(COLUMNS)}")
-    try:
-        gallery = np.array([int(line["rank"]) for line in lines]) - 1
-        group = np.array([int(line["group_rank"]) for line in lines]) - 1 if lines[0]["group_rank"] else None
-    except (ValueError, TypeError) as error:
-        raise InputError(f"{path}: a rank is not a number ({error})") from None
-    questions = [(line["reference"], line["target"], line["text"]) for line in lines]
-    return questions, np.array([line["cluster"] for line in lines], dtype=object), Ranks(gallery, group)
+    for number, line in enumerate(lines, 2):
+        if not (line["rank"] or "").isdigit() or not ((line["group_rank"] or "0").isdigit()):
+            raise InputError(f"{path}, line {number}: a rank is not a number")
+    return lines
 
 
 def write_selections(folder: Path, evaluation: Evaluation, rows: np.ndarray, keep: int) -> None:
