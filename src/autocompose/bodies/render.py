@@ -53,6 +53,18 @@ def render(body: Body, vertices: np.ndarray, look: Look, shot: Shot, size: int) 
     return (255 * mean ** np.float32(1 / 2.2) + 0.5).astype(np.uint8)
 
 
+def project(vertices: np.ndarray, points: np.ndarray, shot: Shot) -> np.ndarray:
+    """Where points are seen in the picture that ``render`` makes of a body.
+
+    :param vertices: ``(V, 3)`` the body that the camera frames. :param points: ``(N, 3)``; both metres, scene frame.
+    :return: ``(N, 2)`` float32: x to the right, y down, -1..1 across the picture.
+    """
+    view = _frame(vertices, shot, 2)
+    local = (points - view.position) @ view.axes.T
+    seen = view.centre + view.focal * local[:, :2] / -local[:, 2:] * np.array([1.0, -1.0])
+    return (seen - 1).astype(np.float32)
+
+
 @dataclass(frozen=True)
 class _View:
     """A camera that has framed a body."""

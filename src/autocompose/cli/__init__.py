@@ -7,7 +7,17 @@ from importlib import import_module
 
 from autocompose.cli.app import app, run
 
-VERB_MODULES = ("data", "data_bodycpr", "annotate", "annotate_mllm", "annotate_rules", "annotate_audit", "learn", "query")
+VERB_MODULES = (
+    "data",
+    "data_bodycpr",
+    "annotate",
+    "annotate_mllm",
+    "annotate_rules",
+    "annotate_audit",
+    "learn",
+    "query",
+    "demo",
+)
 
 
 def load_verbs() -> None:

@@ -1,26 +1,31 @@
-"""A small CLIP for CPUs: the family of OpenAI's RN50 (ModifiedResNet and text transformer), scaled down."""
+"""A small CLIP for CPUs: residual network and text transformer as OpenAI's RN50, scaled down."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from pydantic import Field
 
 from autocompose.core.config import Config
 from autocompose.corpus.images import Transform
 from autocompose.model.encoder import EncoderConfig
+from autocompose.model.visual import JointPool
 
 
 class SmallSizes(Config):
     """Sizes of the small backbone.
 
     :param image_size: input side in pixels, a multiple of 32.
-    :param width: channels behind the stem; the last stage has 32 times as many.
-    :param layers: residual blocks in each of the four stages.
+    :param width, layers: CLIP's own residual network: channels behind the stem (the last stage has 32 times as many)
+        and blocks in each of its four stages.
+    :param pool: our image side (``model.visual``) in place of that one.
     :param dim: feature size D.
     """
 
     image_size: int = Field(96, ge=32, multiple_of=32)
     width: int = Field(24, ge=8, multiple_of=4)
     layers: tuple[int, int, int, int] = (1, 1, 2, 1)
+    pool: JointPool | None = None
     dim: int = Field(256, ge=8)
     text_width: int = Field(128, ge=8)
     text_layers: int = Field(2, ge=1)
@@ -31,9 +36,10 @@ class SmallSizes(Config):
 def small_config(sizes: SmallSizes | None = None, transform: Transform = Transform.SQUAREPAD) -> EncoderConfig:
     """The encoder configuration of these sizes."""
     s = sizes or SmallSizes()
-    vision = {"image_size": s.image_size, "layers": list(s.layers), "width": s.width, "head_width": 64}
-    if s.width * 32 % 64:
-        vision["head_width"] = s.width
+    vision: dict[str, Any] = {"image_size": s.image_size, "layers": list(s.layers), "width": s.width}
+    vision["head_width"] = s.width if s.width * 32 % 64 else 64
+    if s.pool is not None:
+        vision = {"image_size": s.image_size, "joint_pool": s.pool.model_dump(mode="json")}
     text = {
         "context_length": s.context_length,
         "vocab_size": 49_408,

@@ -17,6 +17,7 @@ from autocompose.core.config import Config
 from autocompose.core.errors import ConfigError, CorpusError
 from autocompose.core.log import Tally
 from autocompose.core.records import TEXT_FIELDS, Edit, Pair, Source
+from autocompose.corpus.poses import PoseTable
 
 
 class TextMode(Config):
@@ -89,11 +90,14 @@ class Batch:
 class TripletTable:
     """All training items of a split as index arrays.
 
+    ``shows`` numbers what each of ``images`` shows: the same picture or, where poses are known, the same pose.
+
     :param pairs: the split's pairs; those lacking a text that ``mode`` needs are dropped and counted in ``tally``.
+    :param poses: 3D poses behind the pictures, if known.
     :raises CorpusError: no pair is left.
     """
 
-    def __init__(self, pairs: tuple[Pair, ...], mode: TextMode) -> None:
+    def __init__(self, pairs: tuple[Pair, ...], mode: TextMode, poses: PoseTable | None = None) -> None:
         self.mode = mode
         self.tally = Tally("training pairs")
         kept = [p for p in pairs if self._usable(p)]
@@ -115,6 +119,7 @@ class TripletTable:
                 self._count[row, column] = len(numbers)
         self.images: list[str] = images.values
         self.texts: list[str] = texts.values
+        self.shows = _shown(self.images, poses)
 
     def _usable(self, pair: Pair) -> bool:
         lacking = [e for e in self.mode.edits if not pair.texts_of(self.mode.source, e)]
@@ -167,6 +172,20 @@ class TripletTable:
 
     def _pick(self, rows: np.ndarray, edits: np.ndarray, draw: np.ndarray) -> np.ndarray:
         return self._text[rows, edits, (draw * self._count[rows, edits]).astype(int)]
+
+
+def _shown(images: list[str], poses: PoseTable | None) -> np.ndarray:
+    """Equal numbers for pictures of the same pose (joints equal to a millimetre, yaw to a degree)."""
+    index = poses.index() if poses is not None else {}
+    numbers = _Numbers()
+
+    def key(name: str) -> str:
+        if poses is None or name not in index:
+            return name
+        joints, yaw = poses.joints[index[name]], float(poses.yaw[index[name]])
+        return f"{np.rint(1000 * joints).astype(int).tobytes().hex()} {round(yaw)}"
+
+    return np.array([numbers(key(name)) for name in images])
 
 
 class _Numbers:

@@ -27,7 +27,7 @@ class ComposeSettings(Config):
     """Settings that both stages share.
 
     :param cycle_weight: w of loss = (1 - w) * forward + w * way back; used when the text mode has a cycle.
-    :param mask_duplicates: a target that is one's own picture under another row is no negative.
+    :param mask_duplicates: a target that shows the picture or pose of one's own target is no negative.
     :param per_group: pairs of one candidate group kept together in a batch; 0 = free shuffle.
     :param chunk: pictures or texts that a training encoder holds in memory at a time; the rest of a large batch is
         computed again in the backward pass, with exact gradients. 0 = all at once.
@@ -88,7 +88,8 @@ class ComposeStage(Stage):
         cycle = bool((batch.back >= 0).all())
         texts, back = self._encode_texts(batch.text, batch.back if cycle else None)
         pictures = self.image_features(torch.cat([reference, target]), torch.cat([flip, flip])).to(self.device)
-        ids = picture_ids(torch.cat([reference, target]), torch.cat([flip, flip])).to(self.device)
+        shown = torch.from_numpy(self.table.shows)[torch.cat([reference, target])]
+        ids = picture_ids(shown, torch.cat([flip, flip])).to(self.device)
         masked = self.settings.mask_duplicates
         return composed_loss(
             self.composer,
@@ -113,9 +114,9 @@ class ComposeStage(Stage):
         return features[: len(text)], None if back is None else features[len(text) :]
 
 
-def picture_ids(rows: Tensor, flip: Tensor) -> Tensor:
-    """One number per (picture, flipped or not); equal numbers are the same picture."""
-    return rows * 2 + flip
+def picture_ids(shown: Tensor, flip: Tensor) -> Tensor:
+    """One number per (what is shown, flipped or not)."""
+    return shown * 2 + flip
 
 
 def in_chunks(encode: Callable[[Tensor], Tensor], values: Tensor, size: int) -> Tensor:

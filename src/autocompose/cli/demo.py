@@ -1,0 +1,22 @@
+"""The verb ``demo``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from autocompose.cli.app import app
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder of the demo; an unfinished one is finished.")] = Path("demo"),
+    quick: Annotated[bool, typer.Option("--quick", help="The same stages on 12 cubes, in about a minute.")] = False,
+    seed: Annotated[int, typer.Option(help="Decides everything.")] = 0,
+) -> None:
+    """From nothing to a trained, measured, searchable model on the embedded benchmark."""
+    from autocompose.demo.run import run_demo
+
+    run_demo(out, quick, seed)

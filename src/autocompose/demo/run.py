@@ -1,0 +1,141 @@
+"""The stages of the demo. Each leaves files; a killed demo continues and ends with the same numbers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file, save
+
+from autocompose.core.errors import InputError
+from autocompose.core.log import say
+from autocompose.core.records import Split
+from autocompose.core.store import Manifest, read_json, write_bytes, write_json
+from autocompose.corpus.format import Corpus, load_corpus
+from autocompose.corpus.pixels import decoded
+from autocompose.demo.measure import measure
+from autocompose.demo.settings import DemoSettings
+from autocompose.demo.texts import described, write_texts
+from autocompose.evaluate.experiment import Data, finetune, train_combiner
+from autocompose.model.checkpoint import Model
+from autocompose.model.encoder import Encoder
+from autocompose.model.small import small_config
+from autocompose.prepare.bodycpr import prepare_bodycpr
+from autocompose.prepare.singles import prepare_singles
+from autocompose.train.loop import Metrics, run
+from autocompose.train.pretrain import Pretrain
+
+IMAGE_SIDE = "pretrain/visual.safetensors"
+
+
+class Demo:
+    """One demo in one folder.
+
+    :param out: the folder; an unfinished demo in it is finished.
+    :raises InputError: the folder holds a demo made with other settings.
+    """
+
+    def __init__(self, out: Path, settings: DemoSettings, seed: int) -> None:
+        self.out, self.settings, self.seed = Path(out), settings, seed
+        identity = Manifest(self.out, "demo")
+        record = {"seed": seed, **settings.model_dump(mode="json")}
+        if identity.read() is not None and not identity.matches(record):
+            raise InputError(f"{out}: holds a demo made with other settings; choose another folder or delete it")
+        identity.write(record)
+        self.seconds: dict[str, float] = {}
+        self._clock = self.out / "seconds.json"
+        if self._clock.exists():
+            self.seconds = read_json(self._clock)
+
+    def run(self) -> Path:
+        """All stages, in order; returns the path of the report."""
+        from autocompose.evaluate.report import write_report
+
+        corpus = self.corpus()
+        encoder = self.pretrained(corpus)
+        summed = self.finetuned(corpus, encoder)
+        combined = self.combined(corpus, summed.encoder)
+        with self._stage("evaluate"):
+            metrics = measure(corpus, summed, combined, self.settings, self.out)
+        metrics["seed"], metrics["seconds"] = self.seed, self.seconds
+        write_json(self.out / "metrics.json", metrics)
+        return write_report(self.out, corpus, combined, metrics)
+
+    def corpus(self) -> Corpus:
+        """BodyCPR with its texts."""
+        root = self.out / "corpus"
+        if described(root):
+            return load_corpus(root)
+        with self._stage("render the benchmark"):
+            corpus = prepare_bodycpr(root, self.settings.preset, self.seed)
+        with self._stage("write the texts"):
+            return write_texts(corpus, self.settings, self.seed)
+
+    def pretrained(self, corpus: Corpus) -> Encoder:
+        """The small encoder, its image side pretrained on single bodies."""
+        texts = [t for p in corpus.split(Split.TRAIN) for t in p.texts.get("auto", ())]
+        encoder = Encoder(small_config(self.settings.sizes), self.seed).with_vocabulary(texts)
+        file = self.out / IMAGE_SIDE
+        if not file.exists():
+            with self._stage("render single bodies"):
+                size = self.settings.sizes.image_size
+                singles = prepare_singles(self.out / "singles", self.settings.singles, size, self.seed)
+            with self._stage("pretrain the image encoder"):
+                loop = self.settings.pretrain_loop
+                stage = Pretrain(encoder, singles, self.settings.pretrain, loop.batch_size, self.seed)
+                run(stage, loop, file.parent, self._validator(stage, corpus), "pretrain")
+            write_bytes(file, save({k: v.contiguous() for k, v in encoder.visual.state_dict().items()}))
+        encoder.visual.load_state_dict(load_file(file))
+        return encoder.eval()
+
+    def _validator(self, stage: Pretrain, corpus: Corpus) -> Any:
+        names, poses, config = corpus.galleries[Split.VAL], corpus.poses, small_config(self.settings.sizes)
+        assert poses is not None, "BodyCPR always has poses"
+        rows = poses.rows(names)
+        paths = [corpus.image_path(n) for n in names]
+        size = self.settings.sizes.image_size
+        pixels = decoded(paths, config.transform, size, config.target_ratio, self.out / "cache")
+
+        def validate() -> Metrics:
+            return stage.validate(pixels, poses.joints[rows], poses.yaw[rows])
+
+        return validate
+
+    def _data(self, corpus: Corpus) -> Data:
+        return Data(corpus, key="auto", cache=self.out / "cache")
+
+    def finetuned(self, corpus: Corpus, encoder: Encoder) -> Model:
+        """Stage 1: the text encoder, with the element-wise sum."""
+        with self._stage("train the text encoder"):
+            return finetune(self._data(corpus), encoder, self.settings.finetune, self.out / "sum")
+
+    def combined(self, corpus: Corpus, encoder: Encoder) -> Model:
+        """Stage 2: the Combiner on the frozen encoders, with the cyclic loss."""
+        with self._stage("train the Combiner"):
+            return train_combiner(self._data(corpus), encoder, self.settings.combiner, self.out / "model")
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        """Time a stage; the seconds of an interrupted one count from its last start."""
+        say(f"{name} ...")
+        start = time.monotonic()
+        yield
+        self.seconds[name] = max(self.seconds.get(name, 0.0), round(time.monotonic() - start, 1))
+        write_json(self._clock, self.seconds)
+        say(f"{name}: {self.seconds[name]:.0f} s")
+
+
+def run_demo(out: Path, quick: bool = False, seed: int = 0) -> Path:
+    """Run or finish the demo in ``out``; prints where report, metrics and model are, and how to search."""
+    report = Demo(out, DemoSettings.preset_file("quick" if quick else "demo", seed), seed).run()
+    say(f"report:  {report}")
+    say(f"metrics: {report.with_name('metrics.json')}")
+    say(f"model:   {report.parent / 'model'}")
+    say(
+        f"search the demo's pictures in a browser:  autocompose index {out}/corpus --model {out}/model {out}/gallery"
+        f" && autocompose serve {out}/gallery"
+    )
+    return report

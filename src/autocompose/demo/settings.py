@@ -1,0 +1,52 @@
+"""Settings of the demo; the two presets are TOML files beside this one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from autocompose.core.config import Config
+from autocompose.evaluate.experiment import CombinerSettings, FinetuneSettings
+from autocompose.model.small import SmallSizes
+from autocompose.train.loop import LoopSettings
+from autocompose.train.pretrain import PretrainSettings
+
+
+class DemoSettings(Config):
+    """Everything the demo does.
+
+    :param preset: size of BodyCPR.
+    :param train_pairs: pairs kept per cube for training; BodyCPR has 48.
+    :param statements: most statements of a text.
+    :param singles: pictures of single bodies that the image encoder is pretrained on; ``single_val`` of the validation
+        split's pictures choose its best epoch.
+    :param symbolic_every: every n-th query is also answered by the symbolic search, which is slow.
+    """
+
+    preset: str = "demo"
+    train_pairs: int = Field(24, ge=1, le=48)
+    statements: int = Field(3, ge=1)
+    wordings: int = Field(3, ge=1, le=5)
+    singles: int = Field(12000, ge=64)
+    sizes: SmallSizes
+    pretrain: PretrainSettings
+    pretrain_loop: LoopSettings
+    finetune: FinetuneSettings
+    combiner: CombinerSettings
+    symbolic_every: int = Field(4, ge=1)
+
+    @classmethod
+    def preset_file(cls, name: str, seed: int) -> DemoSettings:
+        """The settings of ``demo`` or ``quick`` with one seed for every stage."""
+        settings = cls.load(Path(__file__).with_name(f"{name}.toml"))
+        loop = {"loop": settings.finetune.loop.model_copy(update={"seed": seed})}
+        compose = {"compose": settings.finetune.compose.model_copy(update={"seed": seed})}
+        combiner_loop = {"loop": settings.combiner.loop.model_copy(update={"seed": seed})}
+        return settings.model_copy(
+            update={
+                "pretrain_loop": settings.pretrain_loop.model_copy(update={"seed": seed}),
+                "finetune": settings.finetune.model_copy(update={**loop, **compose}),
+                "combiner": settings.combiner.model_copy(update={**combiner_loop, **compose}),
+            }
+        )

@@ -1,0 +1,146 @@
+"""Single posed bodies with their 3D and picture joints: what the small backbone is pretrained on.
+
+Poses are as varied as those of BodyCPR's training part (same families and clips, none of the test's), but each picture
+has a pose of its own. The result is arrays, not files of pictures; parts are written as they are finished.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from autocompose.bodies import limits, selfhit
+from autocompose.bodies.appearance import Look, draw_backdrop, draw_outfit, draw_phenotype, draw_shot
+from autocompose.bodies.body import Body
+from autocompose.bodies.kinematics import forward
+from autocompose.bodies.limits import INDEX, SIDES
+from autocompose.bodies.render import project, render
+from autocompose.bodies.sampler import ARMS, DEEPEST, FAMILIES, put_limb, sample
+from autocompose.bodies.skeleton import SMPL22
+from autocompose.core.errors import PoseError
+from autocompose.core.log import track
+from autocompose.core.records import Split
+from autocompose.core.store import Manifest, write_npz
+from autocompose.prepare.bases import MOCAP_SHARE, UNSEEN_FAMILIES, clip_frames, turned
+from autocompose.prepare.bodycpr import FRONTAL_SHARE, FRONTAL_YAW
+from autocompose.prepare.bodycpr import _each as each
+from autocompose.prepare.edits import LEG_WAYS, TORSO_WAYS
+
+PART = 200  # pictures of a part; they share a body shape, which is slow to build
+BODIES = 4  # shapes in a part
+FREE_ARM, FREE_LEG, FREE_TORSO = 0.5, 0.3, 0.3  # share of poses whose arm, leg, torso is drawn anew
+_J = {name: i for i, name in enumerate(SMPL22)}
+_ARM_JOINTS = ("collar", "shoulder", "elbow", "wrist")
+
+
+class Singles(NamedTuple):
+    """N pictures and what they show.
+
+    :param pixels: ``(N, S, S, 3)`` uint8.
+    :param joints: ``(N, 22, 3)`` float32 metres, scene frame, yaw included.
+    :param yaw: ``(N,)`` float32 degrees.
+    :param points: ``(N, 22, 2)`` float32 joints in the picture: x right, y down, -1..1.
+    """
+
+    pixels: np.ndarray
+    joints: np.ndarray
+    yaw: np.ndarray
+    points: np.ndarray
+
+
+def prepare_singles(out: Path, count: int, size: int, seed: int = 0, workers: int | None = None) -> Singles:
+    """Render ``count`` pictures (rounded up to whole parts), or read those that are there.
+
+    :param size: side of the pictures in pixels.
+    :raises PoseError: ``out`` holds pictures made with other settings.
+    """
+    parts = -(-count // PART)
+    settings = {"size": size, "seed": seed, "part": PART}
+    manifest = Manifest(out, "singles")
+    if manifest.read() is not None and not manifest.matches(settings):
+        raise PoseError(f"{out}: holds pictures made with other settings; choose another folder or delete it")
+    manifest.write(settings)
+    todo = [n for n in range(parts) if not _path(out, n).exists()]
+    work = partial(_make_part, out=out, size=size, seed=seed)
+    for _ in track(each(work, todo, workers or os.cpu_count() or 1), "single bodies", len(todo)):
+        pass
+    loaded = [np.load(_path(out, n)) for n in range(parts)]
+    return Singles(*(np.concatenate([part[key] for part in loaded])[:count] for key in Singles._fields))
+
+
+def _path(out: Path, number: int) -> Path:
+    return out / f"part-{number:04d}.npz"
+
+
+def _make_part(number: int, out: Path, size: int, seed: int) -> None:
+    rng = np.random.default_rng([seed, 7, number])
+    rotations = _draw_poses(PART, seed, rng)
+    yaw = _draw_yaw(PART, rng)
+    rotations = turned(rotations, yaw)
+    pixels, joints, points = [], [], []
+    for rows in np.array_split(np.arange(PART), BODIES):
+        phenotype = draw_phenotype(rng)
+        posed = _body().pose(rotations[rows], phenotype).on_floor()
+        for vertices, skeleton in zip(posed.vertices, posed.smpl22, strict=True):
+            look, shot = Look(phenotype, draw_outfit(rng), draw_backdrop(rng)), draw_shot(rng)
+            pixels.append(render(_body(), vertices, look, shot, size))
+            points.append(project(vertices, skeleton, shot))
+        joints.append(posed.smpl22)
+    arrays = {"pixels": np.stack(pixels), "joints": np.concatenate(joints), "yaw": yaw, "points": np.stack(points)}
+    write_npz(_path(out, number), arrays)
+
+
+@lru_cache(maxsize=1)
+def _body() -> Body:
+    return Body()
+
+
+def _draw_yaw(count: int, rng: np.random.Generator) -> np.ndarray:
+    widest = np.where(rng.random(count) < FRONTAL_SHARE, FRONTAL_YAW + 15.0, 180.0)
+    return (widest * rng.uniform(-1, 1, count)).astype(np.float32)
+
+
+def _draw_poses(count: int, seed: int, rng: np.random.Generator) -> np.ndarray:
+    """``(count, 22, 3)`` rotations facing +z; nothing passes through itself."""
+    families = [family for family in FAMILIES if family not in UNSEEN_FAMILIES]
+    frames = clip_frames(Split.TRAIN, seed)
+    found: list[np.ndarray] = []
+    while sum(map(len, found)) < count:
+        if frames and rng.random() < MOCAP_SHARE:
+            drawn = _mix_frames(frames, 16, rng)
+        else:
+            drawn = _vary(families[rng.integers(len(families))], 16, rng)
+        found.append(drawn[selfhit.depth(forward(drawn)[0]) <= DEEPEST])
+    return np.concatenate(found)[:count]
+
+
+def _vary(family: str, count: int, rng: np.random.Generator) -> np.ndarray:
+    angles = sample(family, count, rng)
+    arms = [way for way in ARMS if way != "propped"]
+    for side in SIDES:
+        for limb, ways, share in (("arm", arms, FREE_ARM), ("leg", LEG_WAYS.get(family, ()), FREE_LEG)):
+            rows = np.flatnonzero(rng.random(count) < share)
+            if len(ways) and len(rows):
+                drawn = angles[rows]
+                put_limb(drawn, side, limb, rng.choice(ways, len(rows)), rng)
+                angles[rows] = drawn
+    for row in np.flatnonzero(rng.random(count) < FREE_TORSO):
+        way = TORSO_WAYS[rng.integers(len(TORSO_WAYS))]
+        for name in way:
+            angles[row, INDEX[name]] = rng.uniform(*way[name])
+    return limits.to_rotations(limits.clip(angles))
+
+
+def _mix_frames(frames: tuple[tuple[str, np.ndarray], ...], count: int, rng: np.random.Generator) -> np.ndarray:
+    """Frames of motion capture, half of the arms taken from another frame."""
+    rotations = np.stack([frames[i][1] for i in rng.integers(len(frames), size=count)])
+    for side in SIDES:
+        rows = np.flatnonzero(rng.random(count) < FREE_ARM)
+        other = np.stack([frames[i][1] for i in rng.integers(len(frames), size=count)])
+        columns = np.array([_J[f"{side}_{joint}"] for joint in _ARM_JOINTS])
+        rotations[np.ix_(rows, columns)] = other[np.ix_(rows, columns)]
+    return rotations
