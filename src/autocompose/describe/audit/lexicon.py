@@ -19,7 +19,7 @@ class Verb(NamedTuple):
     """How a verb reads the words around it.
 
     :param mode: ``move`` (directions are moves), ``bend``, ``turn``, ``lean``, ``look``, ``touch``, ``kneel``,
-        ``support`` (stand on a leg), ``gap`` (what gets smaller or bigger),
+        ``support`` (stand on a leg), ``posture`` (sit, lie), ``gap`` (what gets smaller or bigger),
         ``over-shoulder`` (look over a shoulder).
     :param does: actions that the verb says by itself.
     :param part: the part meant when the text names none, "" if there is no such part.
@@ -32,6 +32,11 @@ class Verb(NamedTuple):
     part: str = ""
     fallback: bool = False
     passive: bool = False
+
+    @property
+    def neutral(self) -> bool:
+        """Says nothing by itself ("move", "bring", "let")."""
+        return self.mode == "move" and not self.does
 
 
 @cache

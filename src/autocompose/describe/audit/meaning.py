@@ -17,7 +17,7 @@ TORSO = Entity("torso", "none")
 JOINT_OF = {"arm": "elbow", "forearm": "elbow", "upper arm": "elbow", "hand": "elbow",
             "leg": "knee", "shin": "knee", "thigh": "knee", "foot": "knee"}  # fmt: skip
 TRUNK = frozenset(("torso", "body", "pelvis"))
-LIMBS = frozenset(("arm", "leg", "elbow", "knee", "forearm", "shin", "thigh", "upper arm", "hand"))
+LIMBS = frozenset(("arm", "leg", "elbow", "knee", "forearm", "shin", "thigh", "upper arm"))
 BENDABLE = frozenset(("arm", "leg", "elbow", "knee"))
 PLAIN = frozenset(("up", "down", "left", "right", "forward", "backward"))
 BESIDE_BODY = {"in-front": "forward", "behind": "backward", "above": "up", "below": "down", "left-of": "left",
@@ -96,6 +96,8 @@ def _verb_alone(verb: Verb, entity: Entity, mods: list[Mod], directions: list[st
 
 def _sensible(action: str, verb: Verb, entity: Entity, directions: list[str]) -> bool:
     """Whether a verb's own action means anything for the part ("extend your hand" straightens nothing)."""
+    if verb.mode == "posture":
+        return entity.part in TRUNK  # "the left hand sits above the knee" lowers nothing
     if action == "crossed":
         return entity.side == "both" and not directions
     if action == "apart":
@@ -214,7 +216,7 @@ def _relation(verb: Verb, entity: Entity, action: str, other: Entity) -> Iterato
     other = {"waist": Entity("pelvis", "none"), "chin": HEAD}.get(other.part, other)
     if action in ("at", "of") or (verb.mode in ("turn", "lean", "look", "bend") and action in ("near", "near?")):
         return
-    if entity.part in TRUNK and action in ("near", "near?"):
+    if entity.part in TRUNK and action in ("near", "near?", "closer", "apart"):
         return
     if waist and action == "near?":
         yield entity, "level", other  # "down to the waist" is a height

@@ -46,7 +46,7 @@ def parse(text: str) -> list[Claim]:
     reader = _Reader()
     for token in tokens(text):
         reader.read(token)
-    reader.close()
+    reader.read(Token("end", None, ""))
     return _distinct(reader.claims)
 
 
@@ -68,6 +68,8 @@ class _Reader:
 
     def read(self, token: Token) -> None:
         """Take the next token."""
+        if self.words == "her" and token.kind not in ("entity", "level", "word", "degree", "thing"):
+            self._settle_her()
         handler = getattr(self, f"_on_{token.kind}", None)
         if handler is not None:
             handler(token)
@@ -77,6 +79,13 @@ class _Reader:
             self.after_with = token.kind == "with"
             if token.kind not in ("rel", "side"):
                 self.relation = None
+
+    def _settle_her(self) -> None:
+        """ "Behind her" is a direction when no noun follows."""
+        direction = {"behind": "backward", "in-front": "forward"}.get(self.relation or "")
+        if direction:
+            self.frame.mods.append(("dir", direction, None))
+            self.relation = None
 
     def close(self, joined: bool = False, negated: bool = False) -> None:
         """Finish the frame: emit its claims and remember what the next one may inherit."""
@@ -181,6 +190,8 @@ class _Reader:
         self.frame.entities.append(entity)
 
     def _on_level(self, token: Token) -> None:
+        if self.relation == "of":
+            return  # "from shoulder height"
         self.frame.mods.append(("rel", "level", self._resolve(token.value)))
 
     def _on_verb(self, token: Token) -> None:
@@ -188,16 +199,10 @@ class _Reader:
         if verb.mode == "touch" and self.relation == "near?" and frame.entities:
             self._subject(frame.entities[-1], joined=True)  # "bring your elbows down to touch your knees"
             self.frame.verb = verb
-        elif frame.verb is None and not frame.mods:
-            frame.verb = verb
-        elif (
-            frame.verb is not None
-            and not frame.mods
-            and not frame.entities
-            and frame.verb.mode == "move"
-            and not frame.verb.does
+        elif not frame.mods and (
+            frame.verb is None or (frame.verb.neutral and not self.after_and and not self.relation)
         ):
-            frame.verb = verb  # "keep bending", "do a quarter turn"
+            frame.verb = verb  # "keep bending", "do a quarter turn", "let your hand sink"
         elif frame.negated and not frame.entities:
             frame.verb = verb
         else:
@@ -230,7 +235,8 @@ class _Reader:
         self.frame.pronoun = True
 
     def _on_thing(self, token: Token) -> None:
-        if self.relation is None and not self.frame.entities and not self.frame.pronoun:
+        frame = self.frame
+        if self.relation is None and not frame.entities and not frame.pronoun and not frame.mods:
             self.frame.thing = True
 
     def _on_comma(self, token: Token) -> None:

@@ -110,11 +110,26 @@ def _lex(words: list[str]) -> list[Token]:
                 break
         else:
             phrase, kind, value, n = (word,), "word", None, 1
-            if found and found[-1].kind == "det" and not _noun_follows(words, i, trie):
+            if (found and found[-1].kind == "det" and not _noun_follows(words, i, trie)) or _bare_plural(
+                word, found, words[i + 1 : i + 2], trie
+            ):
                 kind = "thing"
         found.append(_disambiguate(Token(kind, value, " ".join(phrase)), found, words[i + n : i + n + 2]))
         i += n
     return found
+
+
+def _bare_plural(word: str, before: list[Token], after: list[str], trie: dict[str, Any]) -> bool:
+    """An unknown word that opens a statement, ends in s and is followed by a verb: "Cushions lie on the carpet"."""
+    opens = not before or before[-1].kind in ("end", "comma", "break", "and")
+    if not (opens and len(word) > 3 and word.endswith("s") and not word.endswith("ss") and after):
+        return False
+    return after[0] in _COPULAS or any(
+        kind == "verb" for phrase, (kind, _) in trie.get(after[0], ()) if len(phrase) == 1
+    )
+
+
+_COPULAS = frozenset(("are", "were", "on", "in"))
 
 
 def _noun_follows(words: list[str], i: int, trie: dict[str, Any]) -> bool:
