@@ -121,7 +121,7 @@ def finetune(data: Data, encoder: Encoder, settings: FinetuneSettings, folder: P
     if claim(folder, origin):
         return load_model(folder)
     encoder.train_only(settings.part).clip.set_grad_checkpointing(settings.gradient_checkpointing)
-    table = TripletTable(data.corpus.split(data.train), settings.text)
+    table = TripletTable(data.corpus.split(data.train), settings.text, data.corpus.poses)
     model = Model(encoder, ElementwiseSum())
     stage = _finetune_stage(data, table, model, settings)
     fixed = None
@@ -171,7 +171,7 @@ def train_combiner(
     if claim(folder, origin):
         return load_model(folder)
     encoder.train_only("none")
-    table = TripletTable(data.corpus.split(data.train), settings.text)
+    table = TripletTable(data.corpus.split(data.train), settings.text, data.corpus.poses)
     composer = start or new_combiner(encoder.dim, settings)
     model = Model(encoder, composer.to(encoder.device))
     with first_process_first():
