@@ -2,13 +2,13 @@
 
 Three stages, each of which continues after an interruption: poses (``poses.npz``), pictures (files that exist are
 kept), pairs (captions and galleries; the manifest comes last). Every cluster and every picture has its own random
-generator made of the seed and its number, so the result does not depend on the number of processes.
+generator made of the seed and its number, so the result does not depend on the number of processes. The test part of
+the presets ``demo`` and ``full`` is not drawn but read: it is the frozen BodyCPR-v1 (see ``frozen``).
 """
 
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
@@ -19,16 +19,12 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
-from autocompose.bodies import limits
 from autocompose.bodies.appearance import Look, Shot, draw_look, draw_shot
 from autocompose.bodies.body import Body
-from autocompose.bodies.kinematics import forward
-from autocompose.bodies.mocap import clip_files, distinct_frames, read_clip
-from autocompose.bodies.normalise import yaw_of
+from autocompose.bodies.mocap import clip_files
 from autocompose.bodies.render import render
-from autocompose.bodies.sampler import FAMILIES, sample
+from autocompose.bodies.sampler import FAMILIES
 from autocompose.core.config import Config
 from autocompose.core.errors import InputError
 from autocompose.core.log import Tally, say, track
@@ -36,55 +32,54 @@ from autocompose.core.records import Pair, Split
 from autocompose.core.store import Manifest, write_bytes
 from autocompose.corpus.format import Corpus
 from autocompose.corpus.poses import PoseTable
-from autocompose.prepare import cubes
-from autocompose.prepare.cubes import Base, Cube
+from autocompose.prepare import cube_codes, frozen
+from autocompose.prepare.bases import PATIENCE, Task, draw_base, turned
+from autocompose.prepare.cubes import PER_CLUSTER, Cube, cluster
+from autocompose.prepare.edits import Base
 
-VERSION = 1
-UNSEEN_FAMILIES = ("kneeling", "lunging")  # only in test
-TEST_CLIPS = ("dance_b", "getup_faceup", "jump", "kick")
-VAL_CLIPS = ("punch",)
-CLIP_CAP = 40  # frames of one clip
-MOCAP_SHARE = 0.3  # of the clusters
+VERSION = 2
 FRONTAL_SHARE, FRONTAL_YAW = 0.7, 60.0  # share of clusters seen from the front, degrees
 YAW_JITTER = 8.0  # degrees, per picture
-ATTEMPTS = 60  # base poses tried for a cluster before its family is given up
-_LOOKS, _SHOTS, _FRAMES = 1, 2, 3  # second word of the seeds
+_LOOKS, _SHOTS = 1, 2  # second word of the seeds
+ORDER = (Split.TEST, Split.VAL, Split.TRAIN)  # of the numbers: the test has the same ones in every preset
 A = TypeVar("A")
 B = TypeVar("B")
 
 
 class Preset(Config):
-    """Size of the benchmark: cubes per split, cubes per cluster, side of the pictures in pixels."""
+    """Size of the benchmark.
+
+    :param train, val, test: cubes.
+    :param per_cluster: cubes per cluster.
+    :param size: side of the pictures in pixels.
+    :param frozen_test: the test part is BodyCPR-v1.
+    """
 
     train: int
     val: int
     test: int
-    per_cluster: int = cubes.PER_CLUSTER
+    per_cluster: int = PER_CLUSTER
     size: int = 128
+    frozen_test: bool = True
 
 
 PRESETS: dict[str, Preset] = {
-    "tiny": Preset(train=6, val=2, test=4, per_cluster=2, size=96),
+    "tiny": Preset(train=6, val=2, test=4, per_cluster=2, size=96, frozen_test=False),
     "demo": Preset(train=800, val=60, test=140),
-    "full": Preset(train=6400, val=480, test=1120, size=224),
+    "full": Preset(train=7400, val=460, test=140, size=224),
 }
 
 
-class Task(NamedTuple):
-    """One cluster to make."""
-
-    number: int
-    split: Split
-    index: int  # within the split
-
-
 class Made(NamedTuple):
-    """One cluster, made: arrays with 8 rows for each cube."""
+    """One cluster: poses with 8 rows for each cube, the yaw in the root.
+
+    :param failed: base poses given up before.
+    """
 
     task: Task
     base: Base
     cubes: list[Cube]
-    rotations: np.ndarray  # (N, 22, 3) with the yaw in the root
+    rotations: np.ndarray
     yaw: np.ndarray
     joints: np.ndarray
     coco: np.ndarray
@@ -102,18 +97,14 @@ def prepare_bodycpr(out: Path, preset: str = "demo", seed: int = 0, workers: int
         raise InputError(f"preset {preset!r}: expected one of {', '.join(PRESETS)}")
     out, size = Path(out), PRESETS[preset]
     settings = {"preset": preset, **size.model_dump(), "seed": seed, "version": VERSION, "mocap": bool(clip_files())}
-    _refuse_other(out, settings)
-    workers = workers or os.cpu_count() or 1
-    table = _stage_poses(out, size, seed, workers, settings)
-    _stage_pictures(out, table, size.size, seed, workers)
-    return _stage_pairs(out, table, settings)
-
-
-def _refuse_other(out: Path, settings: dict[str, Any]) -> None:
     for stage in ("poses", "bodycpr"):
         manifest = Manifest(out, stage)
         if manifest.read() is not None and not manifest.matches(settings):
             raise InputError(f"{out}: holds a benchmark made with other settings; choose another folder or delete it")
+    workers = workers or os.cpu_count() or 1
+    table = _stage_poses(out, size, seed, workers, settings)
+    _stage_pictures(out, table, size, seed, workers)
+    return _stage_pairs(out, table, settings)
 
 
 # --- poses ---------------------------------------------------------------------------------------------------------
@@ -124,96 +115,48 @@ def _stage_poses(out: Path, size: Preset, seed: int, workers: int, settings: dic
     if manifest.matches(settings):
         return PoseTable.load(out / "poses.npz")
     if not clip_files():
-        say(
-            "motion capture: the package pybullet is not installed (it has no wheels above Python 3.11); "
-            "all base poses are sampled"
-        )
+        say("pybullet is not installed (no wheels above Python 3.11): no motion capture, all base poses are sampled")
     tally = Tally("base poses")
-    made = []
     work = partial(make_cluster, seed=seed, count=size.per_cluster)
-    tasks = list(_tasks(size))
-    for one in track(_each(work, tasks, workers), "poses", len(tasks)):
+    todo = [t for t in tasks(size) if not (size.frozen_test and t.split is Split.TEST)]
+    made = []
+    for one in track(_each(work, todo, workers), "poses", len(todo)):
         tally.keep()
         if one.failed:
             tally.drop("too few edits work on it", n=one.failed)
         made.append(one)
     say(tally.line())
-    table = _table(made)
+    table = pose_table(made, size.test if size.frozen_test else 0)
+    if size.frozen_test:
+        table = _joined(frozen.load().table(_body()), table)
     table.save(out / "poses.npz")
     manifest.write(settings, **tally.record())
     return table
 
 
-def _tasks(size: Preset) -> Iterator[Task]:
+def tasks(size: Preset) -> Iterator[Task]:
+    """The clusters of a preset."""
     number = 0
-    for split in Split:
-        for index in range(-(-getattr(size, split.value) // size.per_cluster)):
-            yield Task(number, split, index)
+    for split in ORDER:
+        for rank in range(-(-getattr(size, split.value) // size.per_cluster)):
+            yield Task(number, split, rank)
             number += 1
 
 
 def make_cluster(task: Task, seed: int, count: int) -> Made:
     """The cubes of one cluster, posed on its body. Pure: the same for the same arguments."""
-    for attempt in range(ATTEMPTS * len(FAMILIES)):
+    for attempt in range(PATIENCE * len(FAMILIES)):
         rng = np.random.default_rng([seed, 0, task.number, attempt])
-        base = _draw_base(task, attempt, seed, rng)
-        found = cubes.cluster(base, rng, count)
+        base = draw_base(task, attempt, seed, rng)
+        found = cluster(base, rng, count)
         if len(found) == count:
             break
     else:
         raise RuntimeError(f"cluster {task.number}: no base pose with {count} cubes in {attempt + 1} attempts")
-    rotations = np.concatenate([cube.rotations for cube in found])
-    yaw = _draw_yaw(len(rotations), rng)
-    turned = rotations.copy()
-    turned[:, 0] = (
-        Rotation.from_euler("y", yaw[:, None], degrees=True) * Rotation.from_rotvec(rotations[:, 0])
-    ).as_rotvec()
-    turned = turned.astype(np.float16).astype(np.float32)  # what a file of the frozen benchmark keeps
-    posed = _body().pose(turned, look_of(seed, task.number).phenotype).on_floor()
-    return Made(task, base, found, turned, yaw, posed.smpl22, posed.coco17, attempt)
-
-
-def _draw_base(task: Task, attempt: int, seed: int, rng: np.random.Generator) -> Base:
-    kind, rank = _kind(task)
-    if kind == "mocap" and (frames := _frames(task.split, seed)):
-        clip, rotations = frames[(rank + attempt * 7) % len(frames)]
-        others = np.stack([r for name, r in frames if name == clip])
-        return Base(rotations, "motion capture", sequence=clip, others=others)
-    seen = [f for f in FAMILIES if f not in UNSEEN_FAMILIES]
-    families = list(UNSEEN_FAMILIES) if kind == "unseen" else seen
-    family = families[(rank + attempt // ATTEMPTS) % len(families)]
-    angles = sample(family, 1, rng, batch=16)
-    return Base(limits.to_rotations(angles)[0], family, angles[0])
-
-
-def _kind(task: Task) -> tuple[str, int]:
-    """Where the base pose of a cluster comes from, and its rank among the split's clusters of that kind."""
-    if task.split is Split.TEST:
-        return ("mocap", "unseen", "seen")[task.index % 3], task.index // 3
-    before, now = int(task.index * MOCAP_SHARE), int((task.index + 1) * MOCAP_SHARE)
-    return ("mocap", before) if now > before else ("seen", task.index - before)
-
-
-@lru_cache(maxsize=8)
-def _frames(split: Split, seed: int) -> tuple[tuple[str, np.ndarray], ...]:
-    """Clip and rotations (facing +z) of the frames that a split may use: clips in turn, frames of a clip shuffled."""
-    turns = []
-    for place, path in enumerate(clip_files()):
-        clip = read_clip(path)
-        owner = Split.TEST if clip.name in TEST_CLIPS else Split.VAL if clip.name in VAL_CLIPS else Split.TRAIN
-        if owner is not split:
-            continue
-        frames = distinct_frames(clip, most=CLIP_CAP)
-        order = np.random.default_rng([seed, _FRAMES, place]).permutation(frames)
-        turns += [(n, clip.name, _face_front(clip.rotations[i])) for n, i in enumerate(order)]
-    return tuple((name, rotations) for _, name, rotations in sorted(turns, key=lambda turn: turn[:2]))
-
-
-def _face_front(rotations: np.ndarray) -> np.ndarray:
-    heading = yaw_of(forward(rotations[None])[0])
-    result = rotations.copy()
-    result[0] = (Rotation.from_euler("y", -heading[0], degrees=True) * Rotation.from_rotvec(rotations[0])).as_rotvec()
-    return result
+    yaw = _draw_yaw(8 * count, rng)
+    rotations = frozen.rounded(turned(np.concatenate([cube.rotations for cube in found]), yaw))
+    posed = _body().pose(rotations, look_of(seed, task.number).phenotype).on_floor()
+    return Made(task, base, found, rotations, yaw, posed.smpl22, posed.coco17, attempt)
 
 
 def _draw_yaw(count: int, rng: np.random.Generator) -> np.ndarray:
@@ -223,79 +166,90 @@ def _draw_yaw(count: int, rng: np.random.Generator) -> np.ndarray:
     return ((yaw + 180) % 360 - 180).astype(np.float32)
 
 
-def _table(made: list[Made]) -> PoseTable:
-    columns: dict[str, list[Any]] = {
-        key: [] for key in ("cube", "body", "mask", "family", "origin", "sequence", "split")
-    }
-    names, parts, cube_number = [], [], 0
+def pose_table(made: list[Made], first_cube: int = 0) -> PoseTable:
+    """Rows of clusters; 8 rows are a cube, in the order of ``cube_codes.MASKS``. Columns: see docs/bodycpr.md."""
+    columns: dict[str, list[Any]] = {}
+    names: list[str] = []
     for one in made:
         for cube in one.cubes:
-            for mask in range(8):
-                names.append(f"{cube_number:05d}-{mask:03b}.png")
-                parts.append(cube.parts)
-                clip = one.base.sequence
-                row = {
-                    "cube": cube_number,
-                    "body": one.task.number,
-                    "mask": mask,
-                    "family": one.base.family,
-                    "origin": "mocap" if clip else "sampled",
-                    "sequence": clip or f"cluster-{one.task.number:05d}",
-                    "split": one.task.split.value,
-                }
-                for key, value in row.items():
-                    columns[key].append(value)
-            cube_number += 1
+            number = first_cube + len(names) // 8
+            names += cube_names(number)
+            clip = one.base.sequence
+            row = {
+                "cube": number,
+                "body": one.task.number,
+                "family": one.base.family,
+                "origin": "mocap" if clip else "sampled",
+                "sequence": clip or f"sampled-{one.task.number:05d}",
+                "split": one.task.split.value,
+                "parts": cube.parts,
+            }
+            for key, value in row.items():
+                columns.setdefault(key, []).extend([value] * 8)
     arrays = {key: np.array(values) for key, values in columns.items()}
+    arrays["mask"] = np.arange(len(names)) % 8
     arrays["rotations"] = np.concatenate([one.rotations for one in made])
     arrays["coco"] = np.concatenate([one.coco for one in made])
-    arrays["parts"] = np.array(parts)
     joints = np.concatenate([one.joints for one in made])
     return PoseTable(tuple(names), joints, np.concatenate([one.yaw for one in made]), arrays)
+
+
+def cube_names(number: int) -> list[str]:
+    """Names of a cube's pictures: its number, then its edits on (1) or off (0)."""
+    return [f"{number:05d}-{mask:03b}.png" for mask in range(8)]
+
+
+def _joined(first: PoseTable, second: PoseTable) -> PoseTable:
+    columns = {key: np.concatenate([first.columns[key], second.columns[key]]) for key in second.columns}
+    joints, yaw = (np.concatenate([getattr(t, key) for t in (first, second)]) for key in ("joints", "yaw"))
+    return PoseTable(first.names + second.names, joints, yaw, columns)
 
 
 # --- pictures ------------------------------------------------------------------------------------------------------
 
 
 class Shard(NamedTuple):
-    """Some pictures of one cluster."""
+    """Pictures of one cube."""
 
-    folder: Path
-    names: tuple[str, ...]
-    rows: np.ndarray
+    paths: tuple[Path, ...]
     rotations: np.ndarray
-    body: int
+    look: Look
+    shots: tuple[Shot, ...]
 
 
-def _stage_pictures(out: Path, table: PoseTable, size: int, seed: int, workers: int) -> None:
-    folder = out / "images"
-    missing = np.array([not (folder / name).exists() for name in table.names])
+def _stage_pictures(out: Path, table: PoseTable, size: Preset, seed: int, workers: int) -> None:
+    missing = np.array([not (out / "images" / name).exists() for name in table.names])
     tally = Tally("pictures")
     tally.keep(int((~missing).sum()))
-    shards = []
-    for cube in np.unique(table.columns["cube"][missing]):
-        rows = np.flatnonzero(missing & (table.columns["cube"] == cube))
-        names = tuple(table.names[r] for r in rows)
-        body = int(table.columns["body"][rows[0]])
-        shards.append(Shard(folder, names, rows, table.columns["rotations"][rows], body))
-    work = partial(render_shard, size=size, seed=seed)
-    for count in track(_each(work, shards, workers), "pictures", len(shards)):
+    shards = [_shard(out, table, rows[missing[rows]], size, seed) for rows in _cube_rows(table) if missing[rows].any()]
+    for count in track(_each(partial(render_shard, size=size.size), shards, workers), "pictures", len(shards)):
         tally.keep(count)
     say(tally.line())
 
 
-def render_shard(shard: Shard, size: int, seed: int) -> int:
+def _cube_rows(table: PoseTable) -> np.ndarray:
+    return np.arange(len(table.names)).reshape(-1, 8)
+
+
+def _shard(out: Path, table: PoseTable, rows: np.ndarray, size: Preset, seed: int) -> Shard:
+    body, split = int(table.columns["body"][rows[0]]), str(table.columns["split"][rows[0]])
+    if size.frozen_test and split == Split.TEST.value:
+        look, shots = frozen.load().appearance(rows)
+    else:
+        look, shots = look_of(seed, body), tuple(shot_of(seed, int(row)) for row in rows)
+    return Shard(tuple(out / "images" / table.names[r] for r in rows), table.columns["rotations"][rows], look, shots)
+
+
+def render_shard(shard: Shard, size: int) -> int:
     """Render and write the pictures of a shard; returns how many."""
     from PIL import Image
 
-    look = look_of(seed, shard.body)
-    vertices = _body().pose(shard.rotations, look.phenotype).on_floor().vertices
-    for name, row, body in zip(shard.names, shard.rows, vertices, strict=True):
+    bodies = _body().pose(shard.rotations, shard.look.phenotype).on_floor()
+    for path, vertices, shot in zip(shard.paths, bodies.vertices, shard.shots, strict=True):
         buffer = BytesIO()
-        picture = render(_body(), body, look, shot_of(seed, int(row)), size)
-        Image.fromarray(picture).save(buffer, "PNG")
-        write_bytes(shard.folder / name, buffer.getvalue())
-    return len(shard.names)
+        Image.fromarray(render(_body(), vertices, shard.look, shot, size)).save(buffer, "PNG")
+        write_bytes(path, buffer.getvalue())
+    return len(shard.paths)
 
 
 @lru_cache(maxsize=4)
@@ -314,48 +268,34 @@ def shot_of(seed: int, row: int) -> Shot:
 
 def _stage_pairs(out: Path, table: PoseTable, settings: dict[str, Any]) -> Corpus:
     tally = Tally("pairs")
-    pairs: dict[Split, list[Pair]] = {split: [] for split in Split}
-    galleries: dict[Split, list[str]] = {split: [] for split in Split}
-    for first in range(0, len(table.names), 8):
-        split = Split(str(table.columns["split"][first]))
-        galleries[split] += table.names[first : first + 8]
-        pairs[split] += cube_pairs(table, first, tally)
+    pairs: dict[Split, tuple[Pair, ...]] = dict.fromkeys(Split, ())
+    galleries: dict[Split, tuple[str, ...]] = dict.fromkeys(Split, ())
+    for rows in _cube_rows(table):
+        split = Split(str(table.columns["split"][rows[0]]))
+        galleries[split] += table.names[rows[0] : rows[-1] + 1]
+        pairs[split] += tuple(cube_pairs(table, int(rows[0]), tally))
     say(tally.line())
-    corpus = Corpus(
-        out, {s: tuple(p) for s, p in pairs.items() if p}, {s: tuple(g) for s, g in galleries.items() if g}, table
-    )
+    corpus = Corpus(out, pairs, galleries, table)
     corpus.save()
-    counts = Counter(f"{s} pairs" for s in Split for _ in pairs[s])
+    counts = {split.value: {"pairs": len(pairs[split]), "pictures": len(galleries[split])} for split in Split}
     Manifest(out, "bodycpr").write(settings, **counts, **tally.record())
     return corpus
 
 
-def cube_pairs(table: PoseTable, first: int, tally: Tally) -> list[Pair]:
+def cube_pairs(table: PoseTable, first: int, tally: Tally) -> Iterator[Pair]:
     """The usable ordered pairs of the cube whose rows start at ``first``: one or two edits apart, told apart."""
     names = table.names[first : first + 8]
-    column = {key: values[first] for key, values in table.columns.items()}
-    good = cubes.told_apart(cubes.joint_codes(table.joints[first : first + 8]))
-    found = []
-    for reference in range(8):
-        for target in range(8):
-            edits = (reference ^ target).bit_count()
-            if edits not in (1, 2):
-                continue
-            if not good[reference, target]:
-                tally.drop("codes do not tell the target from another candidate", f"{names[reference]} {names[target]}")
-                continue
-            tally.keep()
-            changed = [str(p) for p, bit in zip(column["parts"], (4, 2, 1), strict=True) if (reference ^ target) & bit]
-            extra = {
-                "cube": int(column["cube"]),
-                "edits": edits,
-                "parts": changed,
-                "family": str(column["family"]),
-                "origin": str(column["origin"]),
-                "sequence": str(column["sequence"]),
-            }
-            found.append(Pair(names[reference], names[target], names, {}, extra))
-    return found
+    good = cube_codes.told_apart(cube_codes.cube_levels(table.joints[first : first + 8]))
+    extra = {key: str(table.columns[key][first]) for key in ("family", "origin", "sequence")}
+    for reference, target in np.argwhere(cube_codes.USABLE).tolist():
+        if not good[reference, target]:
+            tally.drop("codes do not tell the target from another candidate", f"{names[reference]} {names[target]}")
+            continue
+        tally.keep()
+        edits = cube_codes.MASKS[reference ^ target].astype(bool)
+        changed = {"edits": int(edits.sum()), "parts": table.columns["parts"][first][edits].tolist()}
+        cube = {"cube": int(table.columns["cube"][first])}
+        yield Pair(names[reference], names[target], names, {}, {**cube, **changed, **extra})
 
 
 # --- processes -----------------------------------------------------------------------------------------------------
