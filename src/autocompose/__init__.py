@@ -12,6 +12,7 @@ _PUBLIC = {
     "AutocomposeError": "core.errors",
     "Corpus": "corpus.format",
     "Edit": "core.records",
+    "Gallery": "gallery.search",
     "Pair": "core.records",
     "Query": "core.records",
     "Source": "core.records",

@@ -6,7 +6,6 @@ has a pose of its own. The result is arrays, not files of pictures; parts are wr
 
 from __future__ import annotations
 
-import os
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -23,11 +22,11 @@ from autocompose.bodies.sampler import ARMS, DEEPEST, FAMILIES, put_limb, sample
 from autocompose.bodies.skeleton import SMPL22
 from autocompose.core.errors import PoseError
 from autocompose.core.log import track
+from autocompose.core.pool import each
 from autocompose.core.records import Split
 from autocompose.core.store import Manifest, write_npz
 from autocompose.prepare.bases import MOCAP_SHARE, UNSEEN_FAMILIES, clip_frames, turned
 from autocompose.prepare.bodycpr import FRONTAL_SHARE, FRONTAL_YAW
-from autocompose.prepare.bodycpr import _each as each
 from autocompose.prepare.edits import LEG_WAYS, TORSO_WAYS
 
 PART = 200  # pictures of a part; they share a body shape, which is slow to build
@@ -66,7 +65,7 @@ def prepare_singles(out: Path, count: int, size: int, seed: int = 0, workers: in
     manifest.write(settings)
     todo = [n for n in range(parts) if not _path(out, n).exists()]
     work = partial(_make_part, out=out, size=size, seed=seed)
-    for _ in track(each(work, todo, workers or os.cpu_count() or 1), "single bodies", len(todo)):
+    for _ in track(each(work, todo, workers), "single bodies", len(todo)):
         pass
     loaded = [np.load(_path(out, n)) for n in range(parts)]
     return Singles(*(np.concatenate([part[key] for part in loaded])[:count] for key in Singles._fields))

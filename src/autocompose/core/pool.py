@@ -1,0 +1,47 @@
+"""Work spread over processes, with the same results in the same order for any number of them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+from typing import TypeVar
+
+A = TypeVar("A")
+B = TypeVar("B")
+# Libraries that would start threads of their own in every process, which then fight for the cores.
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def each(work: Callable[[A], B], items: Iterable[A], workers: int | None = None) -> Iterator[B]:
+    """``work(item)`` for each item, results in the order of the items.
+
+    :param work: a function that can be pickled; pure, so that the number of processes changes nothing.
+    :param workers: processes; default: one per core. 1 works in this process.
+    """
+    items = list(items)
+    workers = min(workers or os.cpu_count() or 1, len(items))
+    if workers <= 1:
+        yield from map(work, items)
+        return
+    size = max(1, min(8, len(items) // (workers * 4)))
+    # spawn: forked copies of a process that has torch's threads can hang
+    with _one_thread_each(), ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+        yield from pool.map(work, items, chunksize=size)
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Processes started in this block use one thread each; this process keeps its own."""
+    before = {name: os.environ.get(name) for name in _THREADS}
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
