@@ -101,14 +101,17 @@ function compare(button) {
   const { path, about, score, rank } = button.dataset;
   $("#compare-right figcaption").textContent = `Result ${rank} · ${score}`;
   $(".told", dialog).textContent = [$("#text").value && `“${$("#text").value}”`, path, about].filter(Boolean).join(" · ");
-  $('[data-role="go"]', dialog).href = $(".go", card).href;
-  for (const what of ["like", "unlike"]) $(`[data-role="${what}"]`, dialog).href = $(`[data-do="${what}"]`, card).href;
+  compare.card = card;
   dialog.showModal();
 }
 
 const acts = {
   choose: () => $("#file").click(),
   compare,
+  follow: (button) => { // a choice in the comparison: the same link of the card
+    $("#compare").close();
+    $(button.dataset.link, compare.card).click();
+  },
   help: () => $("#help").showModal(),
   theme: () => {
     const root = document.documentElement;
@@ -129,7 +132,6 @@ const acts = {
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-act]");
   if (button) acts[button.dataset.act](button);
-  if (event.target.closest("dialog a")) event.target.closest("dialog").close();
   if (event.target.matches("dialog")) event.target.close(); // the backdrop
 });
 
@@ -183,7 +185,7 @@ let tuneOpen = false;
 document.addEventListener("htmx:beforeSwap", () => { tuneOpen = Boolean($("#tune[open]")); });
 
 document.addEventListener("htmx:afterSettle", (event) => {
-  if (event.detail.target.id !== "app") return;
+  if (event.detail.target && event.detail.target.id !== "app") return; // without target: back or forward
   if (tuneOpen && $("#tune")) $("#tune").open = true;
   const trail = $(".trail");
   if (trail) trail.scrollLeft = trail.scrollWidth;
