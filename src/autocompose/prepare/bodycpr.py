@@ -8,15 +8,12 @@ the presets ``demo`` and ``full`` is not drawn but read: it is the frozen BodyCP
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache, partial
 from io import BytesIO
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -28,6 +25,7 @@ from autocompose.bodies.sampler import FAMILIES
 from autocompose.core.config import Config
 from autocompose.core.errors import InputError
 from autocompose.core.log import Tally, say, track
+from autocompose.core.pool import each
 from autocompose.core.records import Pair, Split
 from autocompose.core.store import Manifest, write_bytes
 from autocompose.corpus.format import Corpus
@@ -42,8 +40,6 @@ FRONTAL_SHARE, FRONTAL_YAW = 0.7, 60.0  # share of clusters seen from the front,
 YAW_JITTER = 8.0  # degrees, per picture
 _LOOKS, _SHOTS = 1, 2  # second word of the seeds
 ORDER = (Split.TEST, Split.VAL, Split.TRAIN)  # of the numbers: the test has the same ones in every preset
-A = TypeVar("A")
-B = TypeVar("B")
 
 
 class Preset(Config):
@@ -101,7 +97,6 @@ def prepare_bodycpr(out: Path, preset: str = "demo", seed: int = 0, workers: int
         manifest = Manifest(out, stage)
         if manifest.read() is not None and not manifest.matches(settings):
             raise InputError(f"{out}: holds a benchmark made with other settings; choose another folder or delete it")
-    workers = workers or os.cpu_count() or 1
     table = _stage_poses(out, size, seed, workers, settings)
     _stage_pictures(out, table, size, seed, workers)
     return _stage_pairs(out, table, settings)
@@ -110,7 +105,7 @@ def prepare_bodycpr(out: Path, preset: str = "demo", seed: int = 0, workers: int
 # --- poses ---------------------------------------------------------------------------------------------------------
 
 
-def _stage_poses(out: Path, size: Preset, seed: int, workers: int, settings: dict[str, Any]) -> PoseTable:
+def _stage_poses(out: Path, size: Preset, seed: int, workers: int | None, settings: dict[str, Any]) -> PoseTable:
     manifest = Manifest(out, "poses")
     if manifest.matches(settings):
         return PoseTable.load(out / "poses.npz")
@@ -120,7 +115,7 @@ def _stage_poses(out: Path, size: Preset, seed: int, workers: int, settings: dic
     work = partial(make_cluster, seed=seed, count=size.per_cluster)
     todo = [t for t in tasks(size) if not (size.frozen_test and t.split is Split.TEST)]
     made = []
-    for one in track(_each(work, todo, workers), "poses", len(todo)):
+    for one in track(each(work, todo, workers), "poses", len(todo)):
         tally.keep()
         if one.failed:
             tally.drop("too few edits work on it", n=one.failed)
@@ -217,12 +212,12 @@ class Shard(NamedTuple):
     shots: tuple[Shot, ...]
 
 
-def _stage_pictures(out: Path, table: PoseTable, size: Preset, seed: int, workers: int) -> None:
+def _stage_pictures(out: Path, table: PoseTable, size: Preset, seed: int, workers: int | None) -> None:
     missing = np.array([not (out / "images" / name).exists() for name in table.names])
     tally = Tally("pictures")
     tally.keep(int((~missing).sum()))
     shards = [_shard(out, table, rows[missing[rows]], size, seed) for rows in _cube_rows(table) if missing[rows].any()]
-    for count in track(_each(partial(render_shard, size=size.size), shards, workers), "pictures", len(shards)):
+    for count in track(each(partial(render_shard, size=size.size), shards, workers), "pictures", len(shards)):
         tally.keep(count)
     say(tally.line())
 
@@ -304,20 +299,3 @@ def cube_pairs(table: PoseTable, first: int, tally: Tally) -> Iterator[Pair]:
 @lru_cache(maxsize=1)
 def _body() -> Body:
     return Body()
-
-
-def _each(work: Callable[[A], B], items: Iterable[A], workers: int) -> Iterator[B]:
-    """Results in order of the items, from several processes when there are several items."""
-    items = list(items)
-    if workers == 1 or len(items) < 2:
-        yield from map(work, items)
-        return
-    # spawn: forked copies of a process with torch threads can hang
-    with ProcessPoolExecutor(min(workers, len(items)), get_context("spawn"), initializer=_start_worker) as pool:
-        yield from pool.map(work, items, chunksize=max(1, min(8, len(items) // (workers * 4))))
-
-
-def _start_worker() -> None:
-    import torch
-
-    torch.set_num_threads(1)
