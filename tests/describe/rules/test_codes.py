@@ -11,7 +11,7 @@ from autocompose.bodies.kinematics import forward
 from autocompose.bodies.points import POINTS35, normal_points
 from autocompose.bodies.skeleton import SMPL22, mirror_joints, turn
 from autocompose.core.errors import PoseError
-from autocompose.describe.rules import RuleOptions, absolute
+from autocompose.describe.rules import Figures, RuleOptions, absolute
 from autocompose.describe.rules.changes import ROW_NAMES, SUPER_NAMES, find_changes, measure_poses, super_codes
 from autocompose.describe.rules.measure import bins, jitter, levels
 from autocompose.describe.rules.pair_codes import (
@@ -41,7 +41,7 @@ SEEDS = st.integers(0, 10_000)
 
 def changes(a: np.ndarray, b: np.ndarray, options: RuleOptions = EXACT):
     keys = np.arange(len(a), dtype=np.uint64)
-    return find_changes(measure_poses(a, None, options), measure_poses(b, None, options), keys, 0, options)
+    return find_changes(*(measure_poses(Figures(joints), options) for joints in (a, b)), keys, 0, options)
 
 
 def other_side(name: str) -> str:

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autocompose.core.errors import ConfigError, PoseError
-from autocompose.describe.rules import RuleOptions, describe, describe_pairs
+from autocompose.describe.rules import Figures, RuleOptions, describe, describe_pairs
 from autocompose.describe.rules.absolute import STATEMENTS, on_moving_limbs
 from autocompose.describe.rules.bank import BANKS, agree, entries, gerund, load_bank, load_plan
+from autocompose.describe.rules.changes import _PROTOTYPES
 from autocompose.describe.rules.order import GRAPH, ordered, walk
 from autocompose.describe.rules.plan import coach
 from autocompose.describe.rules.speak import Clause, Speaker, noun, series
@@ -119,6 +120,31 @@ def test_every_text_fits_clip(bank: str) -> None:
     assert not any(left for d in unlimited for left in d.left_out)
 
 
+def test_any_single_statement_fits_the_smallest_budget() -> None:
+    prototypes = [s for s in _PROTOTYPES.values()] + [s for s in STATEMENTS]
+    plural = [
+        s._replace(side="both", side2="both" if s.part2 else "") for s in prototypes if s.side in ("left", "right")
+    ]
+    for bank in BANKS:
+        for determiner in ("your", "the", "their"):
+            for s in prototypes + plural:
+                speaker = Speaker(bank, determiner, Random(0), simple=False, observe=load_plan(bank).style == "observe")
+                for clause in (speaker.clauses(Group((s,), ""))[0] for _ in range(4)):
+                    text = max(load_plan(bank).openers, key=len, default="") + (clause.claim or clause.imperative())
+                    assert count_tokens(text + ".") <= 40, text
+
+
+def test_missing_joints_are_never_mentioned() -> None:
+    a, b = pairs(40, seed=2)
+    known = np.ones((40, 22), bool)
+    known[:, [10, 11]] = False
+    for mirrored in (False, True):
+        start, goal = (Figures(joints, None, known) for joints in (a, b))
+        start, goal = (start.mirrored(), goal.mirrored()) if mirrored else (start, goal)
+        told = [t for d in describe(start, goal, options=RuleOptions(trunk=True)) for t in d.texts]
+        assert told and not any(re.search(r"\b(foot|feet)\b", t) for t in told)
+
+
 def test_token_counts_equal_open_clip() -> None:
     tokenizer = pytest.importorskip("open_clip.tokenizer").SimpleTokenizer()
     a, b = pairs(40)
@@ -172,9 +198,8 @@ def test_head_needs_rotations() -> None:
     turned_a, turned_b = rotations(4, 0) * 0, rotations(4, 0) * 0
     turned_b[:, 15, 1] = 0.6
     turned_b[:2, 15, 0] = 0.8
-    found = describe(
-        a, a, options=RuleOptions(head=True, absolute="none", noise=0), rotations_a=turned_a, rotations_b=turned_b
-    )
+    options = RuleOptions(head=True, absolute="none", noise=0)
+    found = describe(Figures(a, turned_a), Figures(a, turned_b), options=options)
     said = [{s.category for s in d.said[0]} for d in found]
     assert said[2:] == [{"head_left"}] * 2
     assert "chin_down" in said[0]

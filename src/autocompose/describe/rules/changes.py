@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from autocompose.bodies.normalise import yaw_of
 from autocompose.bodies.points import normal_points
+from autocompose.bodies.skeleton import SMPL22, mirror_joints, mirror_order, mirror_rotations
 from autocompose.describe.rules import absolute, measure
 from autocompose.describe.rules.options import RuleOptions
 from autocompose.describe.rules.pair_codes import NOISE, PAIR_CODES, PAIR_NAMES, ROWS, pair_levels, pair_measures
@@ -37,6 +38,29 @@ SUPER_NAMES: tuple[str, ...] = STRAIGHTEN_NAMES + tuple(
 ROW_NAMES = (*PAIR_NAMES, *STRAIGHTEN_NAMES, "turn", *UPPER_THRESHOLDS)
 
 
+class Figures(NamedTuple):
+    """N poses as they come in.
+
+    :param joints: ``(N, 22, 3)`` SMPL-22 (or 24, with fingers), metres, scene frame, any place, yaw and size.
+    :param rotations: ``(N, 22, 3)`` local axis-angle rotations; only the head needs them.
+    :param known: ``(N, 22)`` bool, False for joints that the source skeleton lacks; None = all known.
+    """
+
+    joints: np.ndarray
+    rotations: np.ndarray | None = None
+    known: np.ndarray | None = None
+
+    def rows(self, which: slice | list[int]) -> Figures:
+        """Some of the poses."""
+        return Figures(*(None if x is None else x[which] for x in self))  # type: ignore[arg-type]
+
+    def mirrored(self) -> Figures:
+        """The poses seen in a mirror; sides stay the person's own."""
+        turned = None if self.rotations is None else mirror_rotations(self.rotations)
+        known = None if self.known is None else self.known[:, mirror_order(SMPL22)]
+        return Figures(mirror_joints(self.joints), turned, known)
+
+
 @dataclass(frozen=True)
 class Poses:
     """What is measured of N poses; rows as in ``PAIR_CODES``, ``upper_body`` and ``single_codes``.
@@ -51,19 +75,19 @@ class Poses:
     yaw: np.ndarray
 
 
-def measure_poses(joints: np.ndarray, rotations: np.ndarray | None, options: RuleOptions) -> Poses:
-    """Measure poses given as SMPL-22 joints ``(N, 22, 3)`` and, for the head, rotations ``(N, 22, 3)``.
+def measure_poses(figures: Figures, options: RuleOptions) -> Poses:
+    """Measure everything that the options ask for.
 
     :raises PoseError: wrong shape, NaN, zero-length bones.
     """
-    points = normal_points(joints)
+    points = normal_points(figures.joints, figures.known)
     upper = np.full((len(UPPER_THRESHOLDS), len(points)), np.nan)
     if options.trunk or options.head:
-        upper = upper_measures(points, joints, rotations if options.head else None)
+        upper = upper_measures(points, figures.joints, figures.rotations if options.head else None)
         if not options.trunk:
             upper[:3] = np.nan
     single = None if options.absolute == "none" else single_values(points)
-    return Poses(pair_measures(points), upper, single, yaw_of(np.asarray(joints, float)))
+    return Poses(pair_measures(points), upper, single, yaw_of(np.asarray(figures.joints, float)))
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,13 @@ import numpy as np
 
 from autocompose.bodies.convert import EXCHANGED
 from autocompose.bodies.normalise import faults, sides_exchanged
-from autocompose.bodies.skeleton import mirror_joints, mirror_rotations
 from autocompose.core.errors import PoseError
 from autocompose.core.log import Tally, say, track
 from autocompose.core.records import TEXT_FIELDS, Edit, Pair, Source, Split
 from autocompose.core.store import Manifest, file_hash, read_json, value_hash, write_json
 from autocompose.corpus.format import Corpus, load_corpus, pair_to_json
 from autocompose.corpus.poses import PoseTable
+from autocompose.describe.rules.changes import Figures
 from autocompose.describe.rules.options import RuleOptions
 from autocompose.describe.rules.statement import Statement
 from autocompose.describe.rules.texts import Description, describe
@@ -33,10 +33,8 @@ class Job(NamedTuple):
     """One part: some pairs of a split under one edit."""
 
     path: Path
-    joints_a: np.ndarray
-    joints_b: np.ndarray
-    rotations_a: np.ndarray | None
-    rotations_b: np.ndarray | None
+    start: Figures
+    goal: Figures
     keys: tuple[str, ...]
     edit: Edit
     seed: int
@@ -59,7 +57,8 @@ def describe_corpus(
     """Fill ``auto``, ``auto-reverse``, ``auto-mirror`` and ``auto-mirror-reverse`` of a corpus with 3D poses.
 
     A pair without a usable pose, or with nothing to say, keeps the texts that it has. The texts of a pair depend on
-    ``seed``, the names of its two images, the edit and the options alone.
+    ``seed``, the names of its two images, the edit and the options alone. A column ``known`` (N, 22) of poses.npz marks
+    joints that the source skeleton lacks.
 
     :param edits: which of the four fields to write.
     :param codes: also write ``codes/SPLIT.json``: the statements of every text and the numbers behind them.
@@ -134,16 +133,13 @@ def _jobs(
 ) -> Iterator[Job]:
     pairs, poses = corpus.pairs[split], corpus.poses
     assert poses is not None
-    rotations = poses.columns["rotations"] if how[2].head else None
+    figures = Figures(poses.joints, poses.columns["rotations"] if how[2].head else None, poses.columns.get("known"))
     numbers = list(rows)
     for start in range(0, len(numbers), PART):
         part = numbers[start : start + PART]
-        row_a, row_b = ([rows[n][side] for n in part] for side in (0, 1))
-        turned_a = None if rotations is None else rotations[row_a]
-        turned_b = None if rotations is None else rotations[row_b]
+        a, b = (figures.rows([rows[n][side] for n in part]) for side in (0, 1))
         keys = tuple(f"{pairs[n].reference}\n{pairs[n].target}\n{edit}" for n in part)
-        path = _part_path(folder, split, edit, start)
-        yield Job(path, poses.joints[row_a], poses.joints[row_b], turned_a, turned_b, keys, edit, *how)
+        yield Job(_part_path(folder, split, edit, start), a, b, keys, edit, *how)
 
 
 def _part_path(folder: Path, split: Split, edit: Edit, start: int) -> Path:
@@ -163,11 +159,10 @@ def _run(jobs: list[Job], total: int, processes: int) -> None:
 
 
 def _do(job: Job) -> None:
-    poses = [(job.joints_a, job.rotations_a), (job.joints_b, job.rotations_b)]
+    start, goal = (job.goal, job.start) if job.edit.reverses else (job.start, job.goal)
     if job.edit.mirrors:
-        poses = [(mirror_joints(j), None if r is None else mirror_rotations(r)) for j, r in poses]
-    (a, turned_a), (b, turned_b) = reversed(poses) if job.edit.reverses else poses
-    found = describe(a, b, job.seed, job.n_texts, job.options, job.keys, job.numbers, turned_a, turned_b)
+        start, goal = start.mirrored(), goal.mirrored()
+    found = describe(start, goal, job.seed, job.n_texts, job.options, job.keys, job.numbers)
     write_json(job.path, [_record(d, job.numbers) for d in found], indent=None)
 
 

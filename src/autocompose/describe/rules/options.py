@@ -19,7 +19,8 @@ class RuleOptions(Config):
     :param absolute: states of the goal pose: ``all`` (as published), ``filtered`` (only on limbs that move), ``none``.
     :param trunk: also tell how the trunk leans and twists.
     :param head: also tell how the head turns and nods; needs joint rotations.
-    :param max_tokens: longest text in CLIP tokens, start and end token included; None = unlimited.
+    :param max_tokens: longest text in CLIP tokens, start and end token included (at least 40, so
+        that any single statement fits); None = unlimited.
     :param max_parts: most statements in a text; None = as many as fit.
     """
 
@@ -30,6 +31,6 @@ class RuleOptions(Config):
     absolute: Literal["all", "filtered", "none"] = "all"
     trunk: bool = False
     head: bool = False
-    max_tokens: int | None = Field(CLIP_TOKENS, ge=12)
+    max_tokens: int | None = Field(CLIP_TOKENS, ge=40)
     max_parts: int | None = Field(None, ge=1)
     bank: Literal["coach", "human", "independent"] = "coach"

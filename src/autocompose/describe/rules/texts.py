@@ -14,7 +14,7 @@ from autocompose.core.errors import PoseError
 from autocompose.describe.rules import plan as plans
 from autocompose.describe.rules.absolute import on_moving_limbs
 from autocompose.describe.rules.bank import load_plan
-from autocompose.describe.rules.changes import find_changes, measure_poses
+from autocompose.describe.rules.changes import Figures, find_changes, measure_poses
 from autocompose.describe.rules.options import RuleOptions
 from autocompose.describe.rules.order import ordered
 from autocompose.describe.rules.speak import Speaker
@@ -62,33 +62,38 @@ def describe_pairs(
 
 
 def describe(
-    joints_a: np.ndarray,
-    joints_b: np.ndarray,
+    start: Figures | np.ndarray,
+    goal: Figures | np.ndarray,
     seed: int = 0,
     n_texts: int = 3,
     options: RuleOptions | None = None,
     keys: Sequence[str | int] | None = None,
     numbers: bool = False,
-    rotations_a: np.ndarray | None = None,
-    rotations_b: np.ndarray | None = None,
 ) -> list[Description]:
     """Like ``describe_pairs``, with the statements behind each text and, if asked, the measured numbers.
 
-    :param rotations_a, rotations_b: ``(P, 22, 3)`` local axis-angle rotations, needed for ``options.head`` only.
+    :param start, goal: P poses each, as joints or with rotations and missing joints.
     :raises PoseError: as ``describe_pairs``, and when rotations are needed and missing.
     """
     options = options or RuleOptions()
-    if len(joints_a) != len(joints_b):
-        raise PoseError(f"pairs: {len(joints_a)} start poses but {len(joints_b)} goal poses")
-    if options.head and (rotations_a is None or rotations_b is None):
+    a, b = (f if isinstance(f, Figures) else Figures(f) for f in (start, goal))
+    count = len(a.joints)
+    if count != len(b.joints):
+        raise PoseError(f"pairs: {count} start poses but {len(b.joints)} goal poses")
+    if options.head and (a.rotations is None or b.rotations is None):
         raise PoseError("head: joint rotations are needed; give them, or leave the option head off")
-    hashes = np.array([_number(k) for k in (keys if keys is not None else range(len(joints_a)))], np.uint64)
+    hashes = np.array([_number(k) for k in (keys if keys is not None else range(count))], np.uint64)
     result: list[Description] = []
-    for i in range(0, len(joints_a), BATCH):
+    for i in range(0, count, BATCH):
         part = slice(i, i + BATCH)
-        a = (joints_a[part], None if rotations_a is None else rotations_a[part])
-        b = (joints_b[part], None if rotations_b is None else rotations_b[part])
-        result += _describe_batch(a, b, hashes[part], seed, n_texts, options, numbers)
+        changes = find_changes(*(measure_poses(f.rows(part), options) for f in (a, b)), hashes[part], seed, options)
+        found = [
+            _wordings(statements, Random((seed << 64) ^ int(key)), n_texts, options)
+            for statements, key in zip(changes.statements(), hashes[part], strict=True)
+        ]
+        for k, description in enumerate(found if numbers else ()):
+            description.measured = changes.numbers(k)
+        result += found
     return result
 
 
@@ -96,27 +101,6 @@ def _number(key: str | int) -> int:
     if isinstance(key, str):
         return int.from_bytes(blake2b(key.encode(), digest_size=8).digest(), "little")
     return int(key) & (2**64 - 1)
-
-
-def _describe_batch(
-    a: tuple[np.ndarray, np.ndarray | None],
-    b: tuple[np.ndarray, np.ndarray | None],
-    keys: np.ndarray,
-    seed: int,
-    n_texts: int,
-    options: RuleOptions,
-    numbers: bool,
-) -> list[Description]:
-    start, goal = (measure_poses(joints, rotations, options) for joints, rotations in (a, b))
-    changes = find_changes(start, goal, keys, seed, options)
-    result = [
-        _wordings(statements, Random((seed << 64) ^ int(key)), n_texts, options)
-        for statements, key in zip(changes.statements(), keys, strict=True)
-    ]
-    if numbers:
-        for i, description in enumerate(result):
-            description.measured = changes.numbers(i)
-    return result
 
 
 def _wordings(statements: list[Statement], rng: Random, n_texts: int, options: RuleOptions) -> Description:
