@@ -41,7 +41,8 @@ def test_segment_distance_of_parallel_and_crossing_segments() -> None:
 
 
 def test_an_arm_through_the_trunk_is_found_and_a_free_one_is_not() -> None:
-    through = joints_of(right_arm_raise=20, left_arm_raise=60, left_arm_plane=125, left_arm_roll=-80, left_arm_elbow=120)
+    folded = {"left_arm_raise": 60, "left_arm_plane": 125, "left_arm_roll": -80, "left_arm_elbow": 120}
+    through = joints_of(right_arm_raise=20, **folded)
     free = joints_of(left_arm_raise=70, right_arm_raise=20)
     assert selfhit.depth(free)[0] < 0.02 < selfhit.depth(through)[0]
 
@@ -66,4 +67,4 @@ def test_leaning_far_falls_over() -> None:
 
 def test_floor_moves_with_the_body() -> None:
     joints = joints_of(left_leg_flex=60)
-    assert np.allclose(selfhit.floor(joints + [0, 1.5, 0]), selfhit.floor(joints) + 1.5)
+    assert np.allclose(selfhit.floor(joints + np.array([0, 1.5, 0])), selfhit.floor(joints) + 1.5)

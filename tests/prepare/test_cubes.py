@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 
 from autocompose.bodies import limits, selfhit
 from autocompose.bodies.kinematics import forward
+from autocompose.bodies.points import normal_points
 from autocompose.bodies.sampler import FAMILIES, sample
 from autocompose.bodies.skeleton import SMPL22, turn
-from autocompose.describe.rules.pair_codes import PAIR_CODES, pair_codes
+from autocompose.describe.rules.pair_codes import NOISE, PAIR_CODES, THRESHOLDS, pair_codes, pair_measures
 from autocompose.prepare import cube_codes, cubes
 from autocompose.prepare.cube_codes import MASKS, USABLE, blind, cube_levels, told_apart
 from autocompose.prepare.edits import PARTS, Base, Plausible, States, compose, draw_states
@@ -22,7 +23,7 @@ def base_of(family: str, seed: int) -> Base:
     return Base(limits.to_rotations(angles)[0], family, angles[0])
 
 
-def some_cubes(count: int = 24) -> list[cubes.Cube]:
+def some_cubes(count: int = 16) -> list[cubes.Cube]:
     found: list[cubes.Cube] = []
     for seed in range(100):
         family = list(FAMILIES)[seed % len(FAMILIES)]
@@ -40,7 +41,7 @@ def made() -> list[cubes.Cube]:
 def test_masks_and_usable_pairs() -> None:
     assert USABLE.sum() == 48 and not USABLE.diagonal().any() and (USABLE == USABLE.T).all()
     distance = np.abs(MASKS[:, None] - MASKS[None]).sum(-1)
-    assert (USABLE == ((distance == 1) | (distance == 2))).all()
+    assert (((distance == 1) | (distance == 2)) == USABLE).all()
 
 
 def test_edits_are_independent_and_of_different_parts(made: list[cubes.Cube]) -> None:
@@ -57,12 +58,13 @@ def test_edits_are_independent_and_of_different_parts(made: list[cubes.Cube]) ->
 
 
 def test_every_usable_pair_is_told_beyond_threshold_and_noise(made: list[cubes.Cube]) -> None:
-    """The obvious way: codes of one pair after the other, with the strongest noise against it."""
+    """The obvious way: one pair after the other, with the strongest noise against it."""
+    weakest = np.array([THRESHOLDS[code.kind][0] + NOISE[code.kind] for code in PAIR_CODES])[TOLD]
     for cube in made[:6]:
         joints = forward(cube.rotations)[0].astype(np.float64)
+        measures = pair_measures(normal_points(joints))[TOLD]
         for reference, target in np.argwhere(USABLE):
-            levels = pair_codes(joints[[reference]], joints[[target]])[0][TOLD]
-            assert levels.any()
+            assert (np.abs(measures[:, reference] - measures[:, target]) > weakest).any()
             assert np.linalg.norm(joints[reference] - joints[target], axis=-1).mean() > cube_codes.LEAST_MOVE
 
 
@@ -76,7 +78,7 @@ def test_levels_of_a_cube_agree_with_the_pair_codes(made: list[cubes.Cube]) -> N
 
 def test_levels_do_not_depend_on_yaw(made: list[cubes.Cube]) -> None:
     joints = forward(made[1].rotations)[0]
-    turned = turn(joints, np.full((8, 1), 130.0))
+    turned = turn(joints, 130.0)
     assert (cube_levels(joints) != cube_levels(turned)).mean() < 0.002  # values on a threshold may flip
 
 
@@ -97,31 +99,22 @@ def test_told_apart_agrees_with_the_obvious_way(made: list[cubes.Cube]) -> None:
 
 def test_nobody_finds_the_target_without_the_reference(made: list[cubes.Cube]) -> None:
     """The scorer has the candidates' true joints and the codes; written out here apart from the generator's own."""
+    scale = np.array([THRESHOLDS[code.kind][0] for code in PAIR_CODES])
     hits, total = 0, 0
     for cube in made:
         joints = forward(cube.rotations)[0].astype(np.float64)
-        for reference, target in np.argwhere(USABLE).tolist():
-            levels = pair_codes(joints[[reference]], joints[[target]])[0].astype(float)
+        usable = np.argwhere(USABLE)
+        codes = pair_codes(joints[usable[:, 0]], joints[usable[:, 1]]).astype(float)
+        measures = (pair_measures(normal_points(joints)) / scale[:, None]).T  # (8, 44)
+        for (reference, target), levels in zip(usable.tolist(), codes, strict=True):
             candidates = [c for c in range(8) if c != reference]
-            scores = []
-            for candidate in candidates:  # how far it lies to the told side of the average candidate
-                mean = joints[candidates].mean(0)[None]
-                change = pair_codes_values(mean, joints[[candidate]])
-                scores.append(float((levels * change)[TOLD].sum()))
+            typical = measures[candidates].mean(0)
+            scores = [float((levels * (measures[c] - typical))[TOLD].sum()) for c in candidates]
             hits += candidates[int(np.argmax(scores))] == target
             total += 1
-    assert total == 48 * len(made)
+    assert total == 48 * len(made) and len(made) >= 16
     assert hits / total <= 0.40
     assert max(blind(forward(cube.rotations)[0]) for cube in made) <= cubes.BLIND
-
-
-def pair_codes_values(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Signed changes in units of the first threshold, ``(44,)``."""
-    from autocompose.bodies.points import normal_points
-    from autocompose.describe.rules.pair_codes import THRESHOLDS, pair_measures
-
-    scale = np.array([THRESHOLDS[code.kind][0] for code in PAIR_CODES])
-    return (pair_measures(normal_points(b)) - pair_measures(normal_points(a)))[:, 0] / scale
 
 
 def test_blind_counts_independent_edits_as_three_in_eight() -> None:
@@ -174,10 +167,10 @@ def test_compose_takes_the_states_and_keeps_the_legs_under_a_hinge() -> None:
 
 
 @given(st.integers(0, 10_000))
-@settings(deadline=None, max_examples=5)
+@settings(deadline=None, max_examples=3)
 def test_the_same_generator_gives_the_same_cluster(seed: int) -> None:
     base = base_of("dancing", 3)
-    one, two = (cubes.cluster(base, np.random.default_rng(seed), 1) for _ in range(2))
+    one, two = (cubes.cluster(base, np.random.default_rng(seed), 1, 20) for _ in range(2))
     assert len(one) == len(two) and all(np.array_equal(a.rotations, b.rotations) for a, b in zip(one, two, strict=True))
 
 
