@@ -40,7 +40,9 @@ def main(folder: str) -> None:
         vocab_size=len(tokenizer), hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
         num_key_value_heads=4, max_position_embeddings=16384, bos_token_id=1, eos_token_id=2, pad_token_id=3,
     )  # fmt: skip
-    config = LlavaConfig(vision, text, image_token_index=tokenizer.convert_tokens_to_ids("<image>"))
+    config = LlavaConfig(
+        vision_config=vision, text_config=text, image_token_id=tokenizer.convert_tokens_to_ids("<image>")
+    )
     images = CLIPImageProcessor(size={"shortest_edge": 56}, crop_size={"height": 56, "width": 56})
     processor = LlavaProcessor(
         image_processor=images, tokenizer=tokenizer, patch_size=14, vision_feature_select_strategy="default",

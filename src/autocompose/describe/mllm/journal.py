@@ -221,6 +221,10 @@ class Journal:
         sets = ", ".join(f"{name} = ?" for name in columns)
         self.db.execute(f"UPDATE items SET {sets} WHERE id = ?", (*columns.values(), row))
 
+    def unclaim(self, row: int) -> None:
+        """Give a claimed pair back."""
+        self.db.execute("DELETE FROM items WHERE id = ? AND state = 'claimed'", (row,))
+
     def retry_failed(self) -> int:
         """Make every failed pair of the latest version open again. Attempts stay; only what failed is asked again.
 
@@ -314,6 +318,18 @@ class Journal:
         """The stored answer to a question."""
         row = self.db.execute("SELECT answer FROM asks WHERE key = ? AND state = 'answered'", (ask.key,)).fetchone()
         return self._answer(ask.key, row["answer"]) if row else None
+
+    def failure(self, ask: Ask) -> str | None:
+        """Why a question has failed for good, or None."""
+        row = self.db.execute("SELECT reason FROM asks WHERE key = ? AND state = 'failed'", (ask.key,)).fetchone()
+        return row["reason"] if row else None
+
+    def is_open(self, key: str) -> bool:
+        """The question stands here without an answer."""
+        row = self.db.execute(
+            "SELECT 1 FROM asks WHERE key = ? AND state = 'open' AND answer IS NULL", (key,)
+        ).fetchone()
+        return row is not None
 
     def spent(self) -> tuple[float, int]:
         """Dollars and tokens: paid for, plus reserved for requests in flight."""

@@ -55,6 +55,13 @@ class Summary:
     occupancy: float = 0.0
     spent: tuple[float, int] = (0.0, 0)
 
+    def count(self, outcome: Outcome) -> None:
+        """Count a finished item."""
+        if outcome.state == "done":
+            self.done += 1
+        else:
+            self.failed[outcome.kind] += 1
+
     def line(self) -> str:
         """One line for the console."""
         failed = "".join(f", {n} failed ({kind})" for kind, n in self.failed.most_common())
@@ -76,8 +83,8 @@ class Job:
 
     :param splits: only these; default: all splits of the corpus.
     :param edits: which of the four variants to write.
-    :param most: only the first pairs of each split.
-    :param only: only pairs for which this is true.
+    :param most: only the first so many pairs of each split.
+    :param prices: a price table of the user's own.
     """
 
     corpus: Corpus
@@ -139,16 +146,20 @@ class Job:
         except Unanswered as error:
             return Outcome("failed", "parts", error.reason, error.words)
 
-    def audited(self, item: Item, outcome: Outcome) -> list[dict[str, Any]]:
-        """The texts as they are stored: with flags, and the audit where poses are known."""
-        poses = geometry.joints_of(self.corpus.poses, item, self.rows) if self.corpus.poses else None
-        stored = []
-        for text in outcome.texts:
-            record: dict[str, Any] = {"text": text, "flags": ["long"] if text in outcome.long else []}
-            if poses is not None:
-                record["audit"] = geometry.audit(text, poses)
-            stored.append(record)
-        return stored
+
+def stored(job: Job, item: Item, outcome: Outcome) -> dict[str, Any]:
+    """An outcome as the journal keeps it: texts with flags, and with their audit where poses are known."""
+    poses = geometry.joints_of(job.corpus.poses, item, job.rows) if job.corpus.poses else None
+    texts = []
+    for text in outcome.texts:
+        record: dict[str, Any] = {"text": text, "flags": ["long"] if text in outcome.long else []}
+        if poses is not None:
+            record["audit"] = geometry.audit(text, poses)
+        texts.append(record)
+    return {
+        "stage": outcome.stage, "kind": outcome.kind, "detail": outcome.detail, "parts": outcome.parts,
+        "texts": texts, "repaired": outcome.repaired,
+    }  # fmt: skip
 
 
 def annotate(job: Job, send: Send | None = None, yes: bool = False) -> Summary:
@@ -159,6 +170,17 @@ def annotate(job: Job, send: Send | None = None, yes: bool = False) -> Summary:
     :raises AnnotationError: the run cannot go on: key, model, settings, quota; StorageError: the disk is full.
     """
     return asyncio.run(_Run(job, send, yes).run())
+
+
+def dialect_name(job: Job) -> str:
+    """Where the journal remembers how a server wants to be asked."""
+    return f"dialect:{job.endpoint.host}:{job.recipe.model}"
+
+
+def known_dialect(journal: Journal, job: Job) -> Dialect | None:
+    """How the job's server wants to be asked, when a probe has found it out before."""
+    known = journal.get(dialect_name(job))
+    return Dialect(SchemaMode(known["schema"]), known["limit_field"], known["temperature"]) if known else None
 
 
 def needs_consent(job: Job, journal: Journal, estimate: str) -> str | None:
@@ -238,13 +260,12 @@ class _Run:
 
     async def _dialect(self, send: Send) -> Dialect:
         job = self.job
-        name = f"dialect:{job.endpoint.host}:{job.recipe.model}"
-        known = await self.writer.do(Journal.get, name)
+        known = await self.writer.do(known_dialect, job)
         if known:
-            return Dialect(SchemaMode(known["schema"]), known["limit_field"], known["temperature"])
+            return known
         found = await probe(self._probing(send), job.recipe.model, job.recipe.temperature)
         value = {"schema": found.schema.value, "limit_field": found.limit_field, "temperature": found.temperature}
-        await self.writer.do(Journal.put, name, value)
+        await self.writer.do(Journal.put, dialect_name(job), value)
         return found
 
     def _probing(self, send: Send) -> Callable[[Ask, Dialect], Any]:
@@ -333,15 +354,9 @@ class _Run:
                 outcome = await self.job.outcome(item, partial(self.flow.ask, item=row))
             except Stopped:
                 return
-            values: dict[str, Any] = {
-                "stage": outcome.stage, "kind": outcome.kind, "detail": outcome.detail, "parts": outcome.parts,
-                "texts": self.job.audited(item, outcome), "repaired": outcome.repaired,
-            }  # fmt: skip
+            values = stored(self.job, item, outcome)
             await self.writer.do(Journal.finish, row, outcome.state, **values)
-            if outcome.state == "done":
-                self.summary.done += 1
-            else:
-                self.summary.failed[outcome.kind] += 1
+            self.summary.count(outcome)
             tell()
 
     async def _beat(self) -> None:

@@ -1,0 +1,126 @@
+"""Answering without a live endpoint: collect the open questions of a corpus, have them answered elsewhere, go on.
+
+Stage II depends on Stage I's answer, and a wrong answer leads to another question, so this goes in rounds: each replays
+every pair from the journal until it meets a question without an answer. Nothing is asked twice here either.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+
+from autocompose.core.log import track
+from autocompose.describe.mllm.asks import Answer, Ask, Dialect, Item
+from autocompose.describe.mllm.flow import Unanswered
+from autocompose.describe.mllm.journal import Attempt, Journal
+from autocompose.describe.mllm.run import Job, Summary, known_dialect, stored
+from autocompose.describe.mllm.settings import journal_path, jsonable
+
+
+class _Open(Exception):  # noqa: N818
+    """The pair waits for an answer to this question."""
+
+    def __init__(self, ask: Ask) -> None:
+        super().__init__(ask.key)
+        self.ask = ask
+
+
+class Rounds:
+    """The journal of a job, replayed. Use as a context manager: it holds the journal as a run of its own.
+
+    :raises AnnotationError: another run works on this journal with other settings.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.summary = Summary()
+
+    def __enter__(self) -> Rounds:
+        job = self.job
+        self.journal = Journal(journal_path(job.corpus.root))
+        with self.journal.transaction():
+            self.journal.start(job.version, {**jsonable(job.recipe), "prompts": job.prompts.hash})
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self.journal.transaction():
+            self.journal.end("done")
+        self.summary.spent = self.journal.spent()
+        self.journal.close()
+
+    def open_questions(self) -> Iterator[Ask]:
+        """Replay every pair: finished ones are written down, of the others the next question is given, each once."""
+        seen: set[str] = set()
+        total = sum(1 for _ in self.job.items())
+        for item in track(self.job.items(), "replaying", total):
+            with self.journal.transaction():
+                row = self.journal.claim(item, self.job.version, self.job.pictures.inputs(item))
+            if row is None:
+                continue
+            ask = self._replay(item, row)
+            if ask is not None and ask.key not in seen:
+                seen.add(ask.key)
+                yield ask
+
+    def _replay(self, item: Item, row: int) -> Ask | None:
+        async def known(ask: Ask) -> Answer:
+            answer = self.journal.lookup(ask)
+            if answer is not None:
+                return answer
+            failed = self.journal.failure(ask)
+            if failed is not None:
+                raise Unanswered("rejected", failed)
+            with self.journal.transaction():
+                self.journal.enter(ask, row, "open")
+            raise _Open(ask)
+
+        try:
+            outcome = asyncio.run(self.job.outcome(item, known))
+        except _Open as waiting:
+            with self.journal.transaction():
+                self.journal.unclaim(row)
+            return waiting.ask
+        with self.journal.transaction():
+            self.journal.finish(row, outcome.state, **stored(self.job, item, outcome))
+        self.summary.count(outcome)
+        return None
+
+    def dialect(self) -> Dialect:
+        """How the model wants to be asked, when a probe has found it out before."""
+        return known_dialect(self.journal, self.job) or Dialect()
+
+    def record(self, key: str, answer: Answer | None, host: str, words: str = "", discount: float = 1.0) -> bool:
+        """Store an answer (or a rejection, in ``words``) to an open question.
+
+        :param discount: what the answer costs in parts of the list price; batches cost half.
+        :return: False when the journal does not know the question, or it has an answer already.
+        """
+        if not self.journal.is_open(key):
+            return False
+        kind, cost = ("ok", discount * self.job.costs.of_answer(answer)) if answer else ("rejected", 0.0)
+        attempt = Attempt(kind, host, time.time(), 0.0, cost, words)
+        with self.journal.transaction():
+            self.journal.record(key, attempt, answer, "open" if answer else "failed")
+        self.summary.requests += 1
+        return True
+
+
+def answer_in_rounds(
+    job: Job, engine: Callable[[list[Ask]], Iterator[list[tuple[str, Answer | None, str]]]], host: str
+) -> Summary:
+    """Run a job with an engine that answers many questions at once.
+
+    :param engine: open questions -> blocks of (key, answer or None, words of the failure); each block is committed
+        before the next is asked for, so a dying engine loses at most a block.
+    """
+    with Rounds(job) as rounds:
+        while asks := list(rounds.open_questions()):
+            before = rounds.summary.requests
+            for block in engine(asks):
+                for key, answer, words in block:
+                    rounds.record(key, answer, host, words)
+            if rounds.summary.requests == before:
+                rounds.summary.stopped = "unreachable"
+                break
+    return rounds.summary
