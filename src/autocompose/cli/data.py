@@ -68,6 +68,32 @@ def split(
     say(f"{folder}: {len(corpus.pairs[Split.TRAIN]):,} train pairs, {len(corpus.pairs[Split.VAL]):,} val pairs")
 
 
+@app.command()
+def export(
+    folder: CorpusFolder,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="New folder for the export.")],
+    kind: Annotated[
+        str, typer.Option("--format", help="parquet (Hugging Face datasets) or webdataset (tar).")
+    ] = "parquet",
+    shard: Annotated[int, typer.Option(help="Size of a shard in megabytes.")] = 400,
+) -> None:
+    """Write a corpus for other tools, with pictures, all fields and a dataset card."""
+    from autocompose.corpus.exchange import Format, export_corpus
+
+    export_corpus(folder, out, _choice(Format, kind, "--format"), shard)
+
+
+@app.command("import")
+def import_(
+    source: Annotated[Path, typer.Argument(metavar="EXPORT", help="Folder that `export` wrote.")],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Corpus folder to make.")],
+) -> None:
+    """Make a corpus from an export (parquet or webdataset)."""
+    from autocompose.corpus.exchange import import_corpus
+
+    import_corpus(source, out)
+
+
 OutFolder = Annotated[Path, typer.Argument(metavar="OUT", help="Corpus folder to make.")]
 ValShare = Annotated[float, typer.Option(help="Share of the train pairs that become val; 0 makes none.")]
 Seed = Annotated[int, typer.Option(help="Decides every draw.")]

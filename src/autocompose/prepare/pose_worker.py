@@ -17,6 +17,7 @@ from typing import Any
 
 MAX_PEOPLE = 4
 MASKED_GREY = 127
+LONG, WINDOW = 1.8, 1.3  # long side / short side: of pictures that are searched in windows, and of a window
 
 
 def main() -> None:
@@ -40,28 +41,69 @@ def main() -> None:
 
 
 def find_people(pose: Any, pixels: Any, numpy: Any) -> list[dict[str, Any]]:
-    """Detect, paint over, repeat; the most prominent person comes first."""
-    height, width = pixels.shape[:2]
+    """Detect, paint over, repeat; long pictures are searched window by window, for the detector sees a small square."""
     people: list[dict[str, Any]] = []
-    for _ in range(MAX_PEOPLE):
-        found = pose.process(pixels)
-        if found.pose_landmarks is None:
-            break
-        marks = found.pose_landmarks.landmark
-        points = numpy.array([(m.x * width, m.y * height, m.visibility) for m in marks])
-        world = [(m.x, m.y, m.z) for m in found.pose_world_landmarks.landmark]
-        mask = found.segmentation_mask > 0.3
-        box = outline(points, mask, numpy)
-        if any(overlap(box, p["box"]) > 0.7 for p in people):
-            break  # the same person again: painting over did not help
-        people.append(
-            {"image": points.round(2).tolist(), "world": [[round(v, 5) for v in w] for w in world], "box": box}
-        )
-        pixels = pixels.copy()
-        pixels[grown(mask, max(2, (box[3] - box[1]) // 40), numpy)] = MASKED_GREY
-        left, top, right, bottom = head_box(points, numpy)
-        pixels[max(0, top) : max(0, bottom), max(0, left) : max(0, right)] = MASKED_GREY
+    for window in windows(pixels.shape[1], pixels.shape[0]):
+        while len(people) < MAX_PEOPLE:
+            person, mask = find_one(pose, pixels, window, numpy)
+            if person is None or any(overlap(person["box"], p["box"]) > 0.7 for p in people):
+                break  # nobody, or the same person again: painting over did not help
+            if is_cut(person["box"], window, pixels.shape):
+                break  # the next window shows this person whole
+            people.append(person)
+            pixels = painted_over(pixels, person, mask, window, numpy)
     return people
+
+
+def windows(width: int, height: int) -> list[tuple[int, int, int, int]]:
+    """The whole picture, or for a long one overlapping parts of it, as left, top, right, bottom."""
+    short, long = sorted((width, height))
+    if long <= LONG * short:
+        return [(0, 0, width, height)]
+    side = round(WINDOW * short)
+    count = -(-2 * (long - side) // side) + 1
+    starts = [round(i * (long - side) / (count - 1)) for i in range(count)]
+    if width > height:
+        return [(start, 0, start + side, height) for start in starts]
+    return [(0, start, width, start + side) for start in starts]
+
+
+def find_one(pose: Any, pixels: Any, window: tuple[int, int, int, int], numpy: Any) -> tuple[Any, Any]:
+    """The most prominent person in a window, in pixels of the whole picture, and the window's mask of it."""
+    left, top, right, bottom = window
+    found = pose.process(numpy.ascontiguousarray(pixels[top:bottom, left:right]))
+    if found.pose_landmarks is None:
+        return None, None
+    size, corner = numpy.array([right - left, bottom - top, 1]), numpy.array([left, top, 0])
+    local = numpy.array([(m.x, m.y, m.visibility) for m in found.pose_landmarks.landmark]) * size
+    world = [[round(v, 5) for v in (m.x, m.y, m.z)] for m in found.pose_world_landmarks.landmark]
+    mask = found.segmentation_mask > 0.3
+    low_x, low_y, high_x, high_y = outline(local, found.segmentation_mask > 0.5, numpy)
+    box = [low_x + left, low_y + top, high_x + left, high_y + top]
+    return {"image": (local + corner).round(2).tolist(), "world": world, "box": box}, mask
+
+
+def is_cut(box: list[int], window: tuple[int, int, int, int], shape: tuple[int, ...]) -> bool:
+    """The box touches a side of the window that is not a side of the picture."""
+    near = 3
+    left, top, right, bottom = window
+    return (
+        (left > 0 and box[0] <= left + near)
+        or (top > 0 and box[1] <= top + near)
+        or (right < shape[1] and box[2] >= right - near)
+        or (bottom < shape[0] and box[3] >= bottom - near)
+    )
+
+
+def painted_over(pixels: Any, person: dict[str, Any], mask: Any, window: tuple[int, int, int, int], numpy: Any) -> Any:
+    """The picture without this person."""
+    pixels = pixels.copy()
+    box = person["box"]
+    inside = pixels[window[1] : window[3], window[0] : window[2]]
+    inside[grown(mask, max(2, (box[3] - box[1]) // 40), numpy)] = MASKED_GREY
+    left, top, right, bottom = head_box(numpy.array(person["image"]), numpy)
+    pixels[max(0, top) : max(0, bottom), max(0, left) : max(0, right)] = MASKED_GREY
+    return pixels
 
 
 def outline(points: Any, mask: Any, numpy: Any) -> list[int]:
