@@ -86,7 +86,8 @@ def describe(
     result: list[Description] = []
     for i in range(0, count, BATCH):
         part = slice(i, i + BATCH)
-        changes = find_changes(*(measure_poses(f.rows(part), options) for f in (a, b)), hashes[part], seed, options)
+        poses = [measure_poses(f.rows(part), options) for f in (a, b)]
+        changes = find_changes(poses[0], poses[1], hashes[part], seed, options)
         found = [
             _wordings(statements, Random((seed << 64) ^ int(key)), n_texts, options)
             for statements, key in zip(changes.statements(), hashes[part], strict=True)
