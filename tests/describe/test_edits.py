@@ -75,8 +75,48 @@ def test_claims_of_the_swapped_text_are_the_swapped_claims(text: str) -> None:
 
 
 WORDS = st.sampled_from(
-    "left right Left RIGHT leftwards rightmost clockwise counterclockwise angle away behind next to the your hand arm "
-    "turn all and of that's what is nothing now then up at , . - L R foot side upright room he one".split()
+    [
+        "left",
+        "right",
+        "Left",
+        "RIGHT",
+        "leftwards",
+        "rightmost",
+        "clockwise",
+        "counterclockwise",
+        "angle",
+        "away",
+        "behind",
+        "next",
+        "to",
+        "the",
+        "your",
+        "hand",
+        "arm",
+        "turn",
+        "all",
+        "and",
+        "of",
+        "that's",
+        "what",
+        "is",
+        "nothing",
+        "now",
+        "then",
+        "up",
+        "at",
+        ",",
+        ".",
+        "-",
+        "L",
+        "R",
+        "foot",
+        "side",
+        "upright",
+        "room",
+        "he",
+        "one",
+    ]
 )
 
 
@@ -95,4 +135,4 @@ def test_any_text_survives(text: str) -> None:
 
 
 def test_false_sides_vanish_but_right_angles_stay() -> None:
-    assert without_false_sides("right away, at a right angle").split() == "away, at a right angle".split()
+    assert " ".join(without_false_sides("right away, at a right angle").split()) == "away, at a right angle"

@@ -96,9 +96,11 @@ def agreement(claim: Claim, a: Poses | PoseRow, b: Poses | PoseRow) -> tuple[np.
 
 
 def _any(results: list[tuple[np.ndarray, np.ndarray, str]]) -> tuple[np.ndarray, np.ndarray, str]:
-    """The reading that agrees most, pair by pair."""
+    """Pair by pair: the reading that agrees most if it supports, else the one that contradicts most, if one does."""
     scores = np.stack([score for score, _, _ in results])
-    pick, columns = _extreme(scores, largest=True), np.arange(scores.shape[1])
+    most, least, columns = _extreme(scores, largest=True), _extreme(scores, largest=False), np.arange(scores.shape[1])
+    against = (scores[least, columns] <= -1) & (scores[most, columns] < 1)
+    pick = np.where(against, least, most)
     return scores[pick, columns], np.stack([value for _, value, _ in results])[pick, columns], results[0][2]
 
 

@@ -173,17 +173,30 @@ class _Reader:
             self.last_part = self.last_part or entity.part
         elif self.after_and and frame.mods and frame.mods[-1][2] is not None and not frame.verb:
             self._subject(entity, joined=True)
-        elif not frame.entities and not frame.pronoun and not frame.thing and not (self.after_and and frame.mods):
-            frame.entities.append(entity)
-        elif frame.verb is not None and frame.verb.mode == "touch" and not frame.mods and not self.after_with:
-            frame.mods.append(("rel", "near", entity))
-        elif self.after_with and frame.verb is not None and frame.verb.mode == "touch":
-            frame.mods = [("rel", "near", e) for e in frame.entities]
-            frame.entities = [entity]
-        elif self.after_and and frame.entities and not frame.mods:
+        elif frame.verb is not None and frame.verb.mode == "touch" and (self.after_with or not frame.mods):
+            self._touch(entity)
+        elif self._joins(frame):
             frame.entities.append(entity)
         else:
             self._subject(entity, joined=self.after_and)
+
+    def _joins(self, frame: Frame) -> bool:
+        """Whether a part belongs to the frame's subjects; else it opens the next frame."""
+        if frame.entities:
+            return self.after_and and not frame.mods
+        return not (frame.pronoun or frame.thing or (self.after_and and frame.mods))
+
+    def _touch(self, entity: Entity) -> None:
+        """ "Touch your knee with your hand", "with your hand, touch your knee", "your hand touches your knee"."""
+        frame = self.frame
+        if self.after_with:
+            frame.mods = frame.mods or [("rel", "near", touched) for touched in frame.entities]
+            frame.entities = [entity]
+        elif frame.entities or (frame.joined and self.subjects):
+            frame.entities = frame.entities or list(self.subjects or ())
+            frame.mods.append(("rel", "near", entity))
+        else:
+            frame.entities.append(entity)
 
     def _subject(self, entity: Entity, joined: bool) -> None:
         self.close(joined=joined)

@@ -54,7 +54,8 @@ def _vocabulary() -> frozenset[str]:
 def correct(word: str) -> str:
     """Undo one typing slip in a word of the vocabulary: letters exchanged, or one letter missing or too many.
 
-    The first letter must be right and a missing or extra letter needs a word of five letters: "night" is not "right".
+    The first letter must be right, and only words of five letters may miss one or have one too many:
+    "night" is not "right".
     """
     if word in _vocabulary() or word in _trie() or len(word) < 4:
         return word
@@ -63,7 +64,7 @@ def correct(word: str) -> str:
         if swapped in _vocabulary():
             return swapped
     for candidate in sorted(_vocabulary()):
-        if candidate[0] == word[0] and min(len(candidate), len(word)) >= 4 and max(len(candidate), len(word)) >= 5:
+        if candidate[0] == word[0] and len(candidate) >= 5:
             longer, shorter = sorted((candidate, word), key=len, reverse=True)
             if len(longer) == len(shorter) + 1 and _drops_to(longer, shorter):
                 return candidate

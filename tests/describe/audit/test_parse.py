@@ -1,0 +1,138 @@
+"""Claims read from free English."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+import autocompose.describe.audit as audit
+from autocompose.describe.audit.claims import ACTIONS, LIMB_PARTS, PARTS, SIDES, Claim
+from autocompose.describe.audit.parse import parse
+from autocompose.describe.audit.tokens import correct
+
+HERE = Path(__file__).parent
+
+
+def said(text: str) -> list[str]:
+    return [str(claim) for claim in parse(text)]
+
+
+def score(name: str) -> tuple[float, float]:
+    """Precision and recall of (part, side, action, other part and side) over a file of sentences."""
+    right = found = wanted = 0
+    for line in (HERE / name).read_text("utf-8").splitlines():
+        entry = json.loads(line)
+        expected = {_key(Claim(**c)) for c in entry["claims"]}
+        parsed = {_key(c) for c in parse(entry["text"])}
+        right, found, wanted = right + len(expected & parsed), found + len(parsed), wanted + len(expected)
+    return right / found, right / wanted
+
+
+def _key(claim: Claim) -> tuple[str | None, ...]:
+    return claim.part, claim.side, claim.action, claim.other, claim.other_side
+
+
+@pytest.mark.parametrize(
+    ("name", "precision", "recall"),
+    [("sentences.jsonl", 0.98, 0.98), ("heldout.jsonl", 0.90, 0.88), ("heldout2.jsonl", 0.90, 0.88)],
+)
+def test_expected_claims_are_found(name: str, precision: float, recall: float) -> None:
+    assert score(name) >= (precision, 0)
+    assert score(name)[1] >= recall
+
+
+def test_expectations_use_known_words() -> None:
+    for name in ("sentences.jsonl", "heldout.jsonl", "heldout2.jsonl"):
+        for line in (HERE / name).read_text("utf-8").splitlines():
+            for c in json.loads(line)["claims"]:
+                assert c["part"] in PARTS and c["side"] in SIDES and c["action"] in ACTIONS, line
+    assert len((HERE / "sentences.jsonl").read_text("utf-8").splitlines()) >= 150
+
+
+@pytest.mark.parametrize("text", (HERE / "furniture.txt").read_text("utf-8").splitlines())
+def test_furniture_gives_no_claim(text: str) -> None:
+    assert said(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "claims"),
+    [
+        ("Raise your left arm and lower it a little.", ["left arm: up", "left arm: down, slight"]),
+        ("Take the right foot back, then lift the other one.", ["right foot: backward", "left foot: up"]),
+        ("left and right hand up", ["both hand: up"]),
+        ("Lower your lower leg", ["none"]),
+        ("turn your torso left and your head to the right", ["torso: turn-left", "head: turn-right"]),
+        ("Don't move your left arm but raise the right one", ["right arm: up"]),
+        ("move your hand right next to your head", ["hand: near (head)"]),
+        ("your right knee is bent too much", ["right knee: straighten"]),
+        ("with your right hand, touch your left knee", ["right hand: near (left knee)"]),
+        ("touch your left knee with your right hand", ["right hand: near (left knee)"]),
+        ("", []),
+        ("!!! ...", []),
+    ],
+)
+def test_reading(text: str, claims: list[str]) -> None:
+    expected = ["shin: down"] if claims == ["none"] else claims
+    assert said(text) == expected
+
+
+VERBS = {"up": "raise {}", "down": "lower {}", "forward": "move {} forward", "backward": "move {} back",
+         "left": "move {} to your left", "right": "move {} to your right", "bend": "bend {}",
+         "straighten": "straighten {}"}  # fmt: skip
+DRESS = ["{}", "Please {} now.", "you should {} a bit", "{}!", "Then {}, like that", "I want you to {}"]
+
+
+@given(
+    side=st.sampled_from(["left", "right"]),
+    part=st.sampled_from(["hand", "elbow", "foot", "knee", "arm", "leg"]),
+    action=st.sampled_from(sorted(VERBS)),
+    dress=st.sampled_from(DRESS),
+    determiner=st.sampled_from(["your", "the", "his", "her"]),
+)
+@settings(deadline=None)
+def test_plain_commands_are_always_read(side: str, part: str, action: str, dress: str, determiner: str) -> None:
+    assume(action != "straighten" or part not in ("hand", "foot"))  # says nothing
+    text = dress.format(VERBS[action].format(f"{determiner} {side} {part}"))
+    found = parse(text)
+    assert [(c.part, c.side, c.action) for c in found] == [(part, side, action)]
+
+
+@given(
+    st.lists(st.sampled_from(["raise your left arm", "bend the right knee", "lean forward", "feet apart"]), max_size=4)
+)
+@settings(deadline=None)
+def test_sentences_do_not_disturb_each_other(sentences: list[str]) -> None:
+    alone = [claim for sentence in dict.fromkeys(sentences) for claim in parse(sentence)]
+    assert parse(". ".join(sentences)) == alone
+
+
+def test_typing_slips() -> None:
+    assert correct("rigth") == "right" and correct("straigthen") == "straighten" and correct("rase") == "raise"
+    assert correct("night") == "night" and correct("food") == "food" and correct("chain") == "chain"
+
+
+def test_claims_survive_json_and_swap_twice() -> None:
+    for line in (HERE / "sentences.jsonl").read_text("utf-8").splitlines():
+        for claim in parse(json.loads(line)["text"]):
+            assert Claim(**claim.to_json()) == claim
+            assert claim.swapped().swapped() == claim
+            assert claim.sided or (claim.side not in ("left", "right") and claim.action not in ("left", "right"))
+    assert not Claim("torso", "none", "vertical").sided
+    assert Claim("knee", "left", "right-angle").swapped() == Claim("knee", "right", "right-angle")
+
+
+def test_the_audit_knows_nothing_of_the_rules() -> None:
+    for path in Path(audit.__file__).parent.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            assert not any("describe.rules" in name or "describe.mllm" in name for name in names), path
+
+
+def test_limb_parts_come_arms_first() -> None:
+    assert set(LIMB_PARTS[:6]) == {"hand", "forearm", "elbow", "upper arm", "arm", "shoulder"}
