@@ -96,7 +96,10 @@ def test_several_workers_share_the_gallery_and_the_metrics(gallery: Path, tmp_pa
 
 def test_what_cannot_be_served_is_one_line(gallery: Path, tmp_path: Path) -> None:
     command = [sys.executable, "-c", "import sys; from autocompose.cli import main; main()", "serve"]
-    for arguments, message in (([str(tmp_path)], "not a gallery"), ([str(gallery), "--model", str(tmp_path)], "model.json")):
+    for arguments, message in (
+        ([str(tmp_path)], "not a gallery"),
+        ([str(gallery), "--model", str(tmp_path)], "model.json"),
+    ):
         done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 2 and message in done.stderr and "Traceback" not in done.stderr
 
