@@ -16,6 +16,8 @@ from autocompose.demo.settings import DemoSettings
 from autocompose.describe.rules.corpus import describe_corpus
 from autocompose.describe.rules.options import RuleOptions
 from autocompose.describe.rules.texts import describe_pairs
+from autocompose.prepare.bodycpr import PRESETS
+from autocompose.prepare.frozen_texts import with_frozen_texts
 
 STAGE = "texts"
 SENTS_BANK = {Split.TRAIN: "human", Split.VAL: "independent", Split.TEST: "independent"}
@@ -43,18 +45,18 @@ def write_texts(corpus: Corpus, settings: DemoSettings, seed: int) -> Corpus:
     identity = {"seed": seed, **settings.model_dump(include={"preset", "train_pairs", "statements", "wordings"})}
     manifest = Manifest(corpus.root, STAGE)
     if not manifest.matches(identity):
+        frozen = PRESETS[settings.preset].frozen_test
+        told = [s for s in corpus.pairs if not (frozen and s is Split.TEST)]
         thinned = thin(corpus, settings.train_pairs, seed)
-        with_sents = {s: _sents(thinned, s, settings, seed) for s in thinned.pairs}
-        dataclasses.replace(thinned, pairs=with_sents).save()
+        pairs = {**thinned.pairs, **{s: _with_sents(thinned, s, settings, seed) for s in told}}
+        if frozen:
+            pairs[Split.TEST] = with_frozen_texts(corpus.split(Split.TEST))
+        dataclasses.replace(thinned, pairs=pairs).save()
+        options, processes = rule_options(settings), os.cpu_count() or 1
         describe_corpus(
-            corpus.root,
-            options=rule_options(settings),
-            n_texts=settings.wordings,
-            seed=seed,
-            processes=os.cpu_count() or 1,
+            corpus.root, options=options, n_texts=settings.wordings, seed=seed, splits=told, processes=processes
         )
-        described = load_corpus(corpus.root)
-        write_json(corpus.root / "text_statistics.json", statistics(described))
+        write_json(corpus.root / "text_statistics.json", statistics(load_corpus(corpus.root)))
         manifest.write(identity)
     return load_corpus(corpus.root)
 
@@ -64,7 +66,7 @@ def described(root: Path) -> bool:
     return Manifest(root, STAGE).read() is not None
 
 
-def _sents(corpus: Corpus, split: Split, settings: DemoSettings, seed: int) -> tuple[Pair, ...]:
+def _with_sents(corpus: Corpus, split: Split, settings: DemoSettings, seed: int) -> tuple[Pair, ...]:
     pairs, poses = corpus.split(split), corpus.poses
     assert poses is not None, "BodyCPR always has poses"
     a, b = (poses.joints[poses.rows([getattr(p, end) for p in pairs])] for end in ("reference", "target"))
