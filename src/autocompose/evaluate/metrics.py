@@ -13,7 +13,7 @@ import numpy as np
 
 from autocompose.core.errors import CorpusError
 from autocompose.core.records import Query
-from autocompose.evaluate.ranking import blocks, exact_scores, normalise, ranks_of
+from autocompose.evaluate.ranking import before, blocks, normalise, ranks_of
 
 RECALL_AT = (1, 5, 10, 50)
 GROUP_RECALL_AT = (1, 3, 5)
@@ -123,13 +123,9 @@ def _group_ranks(
 ) -> np.ndarray:
     ranks = np.empty(len(targets), np.int64)
     for part in blocks(len(targets), 1024):
-        sizes = [len(g) for g in groups[part]]
-        query = np.repeat(np.arange(part.start, part.stop), sizes)
-        member = np.concatenate(groups[part])
-        scores = exact_scores(predicted[query], pictures[member])
-        own = exact_scores(predicted[part], pictures[targets[part]])[query - part.start]
-        before = (scores > own) | ((scores == own) & (member < targets[query]))
-        ranks[part] = np.bincount(query[before] - part.start, minlength=part.stop - part.start)
+        query = np.repeat(np.arange(part.stop - part.start), [len(g) for g in groups[part]])
+        won = before(predicted[part], pictures, targets[part], query, np.concatenate(groups[part]))
+        ranks[part] = np.bincount(query[won], minlength=part.stop - part.start)
     return ranks
 
 

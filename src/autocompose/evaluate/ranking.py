@@ -80,13 +80,33 @@ def _block_ranks(queries: np.ndarray, gallery: np.ndarray, targets: np.ndarray, 
         ahead += np.count_nonzero(above, axis=1)
         query, picture = np.nonzero((scores >= low) ^ above)
         picture += columns.start
-        won = _before(queries, gallery, threshold, targets, query, picture)
+        won = _exactly_before(queries, gallery, threshold, targets, query, picture)
         ahead += np.bincount(query[won], minlength=len(queries))
     every = np.arange(len(queries))
-    return ahead - _before(queries, gallery, threshold, targets, every, removed)
+    return ahead - _exactly_before(queries, gallery, threshold, targets, every, removed)
 
 
-def _before(
+def before(
+    queries: np.ndarray, gallery: np.ndarray, targets: np.ndarray, query: np.ndarray, picture: np.ndarray
+) -> np.ndarray:
+    """Whether gallery row ``picture[m]`` stands before the target of query ``query[m]``: ``(M,)`` bool.
+
+    :param targets: ``(Q,)`` gallery rows; the other arrays are those of ``ranks_of``.
+    """
+    threshold = exact_scores(queries, gallery[targets])
+    band = np.float32(error_bound(queries.shape[1]))
+    won = np.empty(len(query), bool)
+    for rows in blocks(len(query), GALLERY_BLOCK):
+        q, p = query[rows], picture[rows]
+        gap = np.einsum("ij,ij->i", queries[q], gallery[p]) - threshold[q]
+        part = gap > 0
+        close = np.abs(gap) <= band
+        part[close] = _exactly_before(queries, gallery, threshold, targets, q[close], p[close])
+        won[rows] = part
+    return won
+
+
+def _exactly_before(
     queries: np.ndarray,
     gallery: np.ndarray,
     threshold: np.ndarray,
@@ -94,7 +114,7 @@ def _before(
     query: np.ndarray,
     picture: np.ndarray,
 ) -> np.ndarray:
-    """Whether gallery rows ``picture`` stand before the target of ``query``, pair by pair, by the definition."""
+    """``before`` by the definition, pair by pair."""
     won = np.empty(len(query), bool)
     for rows in blocks(len(query), GALLERY_BLOCK):
         q, p = query[rows], picture[rows]
