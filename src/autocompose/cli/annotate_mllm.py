@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from autocompose.cli.app import describe
+from autocompose.cli.app import app, describe
 from autocompose.core.records import Edit, Split
+
+if TYPE_CHECKING:
+    from autocompose.describe.mllm.run import Job
 
 CorpusFolder = Annotated[Path, typer.Argument(metavar="CORPUS", help="Corpus folder (captions/, images/).")]
 Model = Annotated[str, typer.Option(help="Model name as the server knows it.")]
@@ -42,6 +45,12 @@ TokensPerMinute = Annotated[float | None, typer.Option(help="Most tokens per min
 Deadline = Annotated[float, typer.Option(help="Seconds for one request in total.")]
 MaxCost = Annotated[float | None, typer.Option(help="US dollars; the journal's total never exceeds it.")]
 MaxTokens = Annotated[int | None, typer.Option(help="Tokens; the journal's total never exceeds it.")]
+BatchOut = Annotated[
+    Path | None, typer.Option(help="Write the open questions as OpenAI batch files into this folder; send nothing.")
+]
+BatchIn = Annotated[
+    list[Path] | None, typer.Option(help="Store the answers of a batch output or error file; repeatable.")
+]
 Prices = Annotated[Path | None, typer.Option(help="TOML price table used instead of the built-in one.")]
 
 
@@ -53,6 +62,17 @@ def _edits(names: list[str] | None) -> tuple[Edit, ...]:
     if unknown:
         raise typer.BadParameter(f"{unknown[0]!r}; allowed: {', '.join(words)}", param_hint="--edit")
     return tuple(words[name] for name in names) if names else EDITS
+
+
+def _batch(job: Job, out: Path | None, answers: list[Path]) -> None:
+    from autocompose.core.log import say
+    from autocompose.describe.mllm.batch import export_batch, import_batch
+
+    if answers:
+        say(import_batch(job, answers).line())
+    if out:
+        files = export_batch(job, out)
+        say(f"{len(files)} batch files in {out}" if files else "everything is answered; nothing was written")
 
 
 @describe.command("mllm")
@@ -87,6 +107,8 @@ def describe_mllm(
     max_tokens: MaxTokens = None,
     prices: Prices = None,
     engine: Annotated[str, typer.Option(help="server: an OpenAI-compatible endpoint; ray: offline vLLM.")] = "server",
+    batch_out: BatchOut = None,
+    batch_in: BatchIn = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show full prompts, counts and cost; send nothing.")
     ] = False,
@@ -126,6 +148,9 @@ def describe_mllm(
     job = Job(loaded, recipe, endpoint, limits, tuple(split or ()), _edits(edit), pairs, prices)
     if dry_run:
         typer.echo(show(job))
+        return
+    if batch_out or batch_in:
+        _batch(job, batch_out, batch_in or [])
         return
     if engine == "ray":
         from autocompose.describe.mllm.ray import annotate_with_ray
@@ -209,3 +234,27 @@ def describe_report(
 
     found = report(corpus)
     typer.echo(json.dumps(found, indent=1) if as_json else "\n".join(lines(found)))
+
+
+@app.command()
+def review(
+    corpus: CorpusFolder,
+    reviewer: Annotated[str, typer.Option(help="Your name; kept with every verdict.", envvar="USER")] = "reviewer",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 8700,
+    share: Annotated[float, typer.Option(min=0, max=1, help="Show only this share of the texts, drawn by pair.")] = 1.0,
+    kappa: Annotated[bool, typer.Option("--kappa", help="Print the agreement between reviewers and end.")] = False,
+) -> None:
+    """Read the machine's texts in the browser: accept, edit or reject them with the keyboard."""
+    from autocompose.core.log import say
+    from autocompose.gallery.review.store import Reviews
+
+    with Reviews(corpus, reviewer, share) as reviews:
+        if kappa:
+            typer.echo(json.dumps(reviews.agreement(), indent=1))
+            return
+        import uvicorn
+
+        from autocompose.gallery.review.page import make_app
+
+        say(f"{len(reviews.rows)} variants to review as {reviewer}: http://127.0.0.1:{port}  (Ctrl-C ends)")
+        uvicorn.run(make_app(reviews), host="127.0.0.1", port=port, log_level="warning")

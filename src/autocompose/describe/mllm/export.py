@@ -60,11 +60,11 @@ def export(root: Path, rules: Rules | None = None) -> dict[str, Tally]:
     finally:
         journal.close()
     corpus = load_corpus(root)
-    chosen, tallies, edited = _choose(corpus, recipe, rows, reviews, rules)
+    chosen, tallies, reviewed = _choose(corpus, recipe, rows, reviews, rules)
     known = {(r["reference"], r["target"]) for r in rows}
     fields = {TEXT_FIELDS[Source.MLLM, e]: e for e in Edit if TEXT_FIELDS[Source.MLLM, e] in tallies}
     for split, pairs in corpus.pairs.items():
-        changed = [_with_texts(p, chosen, edited, fields) if (p.reference, p.target) in known else p for p in pairs]
+        changed = [_with_texts(p, chosen, reviewed, fields) if (p.reference, p.target) in known else p for p in pairs]
         if changed != list(pairs):
             write_json(corpus.root / "captions" / f"{split}.json", [pair_to_json(p) for p in changed])
     write_json(root / CARD, _card(version, recipe, rules, tallies))
@@ -89,6 +89,7 @@ def _reviews(journal: Journal, version: str) -> dict[tuple[str, str, str, int], 
 
 
 _Chosen = dict[tuple[str, str, Edit], tuple[str, ...]]
+_Reviewed = dict[tuple[str, str], dict[str, list[dict[str, Any]]]]
 
 
 def _choose(
@@ -97,10 +98,10 @@ def _choose(
     rows: list[sqlite3.Row],
     reviews: Mapping[tuple[str, str, str, int], sqlite3.Row],
     rules: Rules,
-) -> tuple[_Chosen, dict[str, Tally], set[tuple[str, str]]]:
+) -> tuple[_Chosen, dict[str, Tally], _Reviewed]:
     pictures = Pictures(corpus, recipe)
     chosen: _Chosen = {}
-    edited: set[tuple[str, str]] = set()
+    reviewed: _Reviewed = {}
     tallies: dict[str, Tally] = {}
     for row in rows:
         edit, pair = Edit(row["edit"]), (row["reference"], row["target"])
@@ -122,11 +123,13 @@ def _choose(
                 continue
             tally.keep()
             chosen[(*pair, edit)] = kept
-            if any(why == "edited" for _, why in texts):
-                edited.add(pair)
+            found = [reviews[key] for n in range(len(texts)) if (key := (*pair, edit.value, n)) in reviews]
+            if found:
+                notes = [{"number": r["number"], "verdict": r["verdict"], "by": r["reviewer"]} for r in found]
+                reviewed.setdefault(pair, {})[tally.what] = notes
     if recipe.mirror == "derive":
         _derive(chosen, tallies)
-    return chosen, tallies, edited
+    return chosen, tallies, reviewed
 
 
 def _accepted(
@@ -162,14 +165,14 @@ def _derive(chosen: _Chosen, tallies: dict[str, Tally]) -> None:
                 tally.drop("sides could not be exchanged", f"{reference} -> {target}")
 
 
-def _with_texts(pair: Pair, chosen: _Chosen, edited: set[tuple[str, str]], fields: dict[str, Edit]) -> Pair:
+def _with_texts(pair: Pair, chosen: _Chosen, reviewed: _Reviewed, fields: dict[str, Edit]) -> Pair:
     texts = {key: value for key, value in pair.texts.items() if key not in fields}
     for key, edit in fields.items():
         if found := chosen.get((pair.reference, pair.target, edit)):
             texts[key] = found
     extra = {key: value for key, value in pair.extra.items() if key != "reviewed"}
-    if (pair.reference, pair.target) in edited:
-        extra["reviewed"] = True
+    if notes := reviewed.get((pair.reference, pair.target)):
+        extra["reviewed"] = notes
     return replace(pair, texts=texts, extra=extra)
 
 
