@@ -31,7 +31,7 @@ def describe_rules(
     trunk: Annotated[bool, typer.Option("--trunk", help="Also tell how the trunk leans and twists.")] = False,
     head: Annotated[bool, typer.Option("--head", help="Also tell how the head turns; needs rotations.")] = False,
     rotation: Annotated[bool, typer.Option(help="Tell how far the person turns (poses share one scene).")] = True,
-    codes: Annotated[bool, typer.Option("--codes", help="Also write codes/SPLIT.json: what was measured.")] = False,
+    codes: Annotated[bool, typer.Option("--codes", help="Also write codes/SPLIT.jsonl: what was measured.")] = False,
     processes: Annotated[int, typer.Option(min=1, help="Processes; the output is the same for any number.")] = 1,
 ) -> None:
     """Write texts into a corpus by rules, from its 3D poses (fields auto, auto-reverse, auto-mirror ...)."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -49,6 +50,10 @@ def captions(root: Path) -> dict[str, str]:
     return {p.name: p.read_text() for p in sorted((root / "captions").iterdir())}
 
 
+def codes(root: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (root / "codes" / "train.jsonl").read_text().splitlines()]
+
+
 def test_fields_counts_and_kept_texts(corpus: Corpus) -> None:
     tally = describe_corpus(corpus.root, options=OPTIONS, n_texts=2)
     found = load_corpus(corpus.root)
@@ -83,10 +88,10 @@ def test_each_field_is_the_pipeline_on_the_edited_pair(corpus: Corpus) -> None:
 def test_any_number_of_processes_gives_the_same_files(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stage, "PART", 4)
     describe_corpus(corpus.root, options=OPTIONS, codes=True)
-    one = captions(corpus.root), (corpus.root / "codes" / "train.json").read_text()
+    one = captions(corpus.root), (corpus.root / "codes" / "train.jsonl").read_text()
     corpus.save()
     describe_corpus(corpus.root, options=OPTIONS, codes=True, processes=3)
-    assert (captions(corpus.root), (corpus.root / "codes" / "train.json").read_text()) == one
+    assert (captions(corpus.root), (corpus.root / "codes" / "train.jsonl").read_text()) == one
 
 
 def test_a_killed_run_goes_on_where_it_stopped(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,17 +121,14 @@ def test_a_killed_run_goes_on_where_it_stopped(corpus: Corpus, monkeypatch: pyte
 
 def test_codes_hold_the_numbers(corpus: Corpus) -> None:
     describe_corpus(corpus.root, options=RuleOptions(noise=0.0), codes=True, edits=[Edit.PLAIN])
-    entries = json.loads((corpus.root / "codes" / "train.json").read_text())
-    texts = json.loads((corpus.root / "captions" / "train.json").read_text())
-    told = [e for e in entries if e.get("auto")]
-    assert len(told) == 9
-    for entry, pair in zip(entries, texts, strict=True):
-        if not entry.get("auto"):
-            continue
+    entries = codes(corpus.root)
+    texts = {p.target: list(p.texts.get("auto", ())) for p in load_corpus(corpus.root).pairs[Split.TRAIN]}
+    assert len(entries) == 9
+    for entry in entries:
         names = {m["code"] for m in entry["auto"]["measured"]}
         for text in entry["auto"]["texts"]:
             assert {c for s in text["says"] + text["left_out"] for c in s["codes"]} <= names
-        assert [t["text"] for t in entry["auto"]["texts"]] == pair["auto"]
+        assert [t["text"] for t in entry["auto"]["texts"]] == texts[entry["target"]]
         for m in entry["auto"]["measured"]:
             if m["code"].startswith("height"):
                 assert (m["to"] > m["from"]) == (m["category"] in ("up", "up_bit")) and m["unit"] == "m"
@@ -144,7 +146,7 @@ def test_head_reads_the_rotations(corpus: Corpus) -> None:
     describe_corpus(
         corpus.root, options=RuleOptions(head=True, absolute="none"), codes=True, edits=[Edit.PLAIN, Edit.MIRROR]
     )
-    entry = json.loads((corpus.root / "codes" / "train.json").read_text())[0]
+    entry = codes(corpus.root)[0]
     ways = [
         {m["category"].removesuffix("_bit") for m in entry[f]["measured"] if m["code"] == "head"}
         for f in ("auto", "auto-mirror")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -17,7 +19,7 @@ from autocompose.bodies.normalise import faults, sides_exchanged
 from autocompose.core.errors import PoseError
 from autocompose.core.log import Tally, say, track
 from autocompose.core.records import TEXT_FIELDS, Edit, Pair, Source, Split
-from autocompose.core.store import Manifest, file_hash, read_json, value_hash, write_json
+from autocompose.core.store import Manifest, atomic_file, file_hash, read_json, value_hash, write_json
 from autocompose.corpus.format import Corpus, load_corpus, pair_to_json
 from autocompose.corpus.poses import PoseTable
 from autocompose.describe.rules.changes import Figures
@@ -61,7 +63,7 @@ def describe_corpus(
     joints that the source skeleton lacks.
 
     :param edits: which of the four fields to write.
-    :param codes: also write ``codes/SPLIT.json``: the statements of every text and the numbers behind them.
+    :param codes: also write ``codes/SPLIT.jsonl``, a line per pair: the statements of its texts and their numbers.
     :return: counts of (pair, field) entries: kept, and dropped with reasons.
     :raises PoseError: the corpus has no poses.npz.
     """
@@ -200,21 +202,27 @@ def _merge(
     """Put the parts of one split together and write its captions (and codes)."""
     pairs = list(corpus.pairs[split])
     numbers, left = list(rows), 0
-    behind: list[dict[str, Any]] = [{"reference": p.reference, "target": p.target} for p in pairs]
-    for edit in edits:
-        key = TEXT_FIELDS[Source.RULES, edit]
+    with ExitStack() as stack:
+        file = stack.enter_context(atomic_file(corpus.root / "codes" / f"{split}.jsonl")) if codes else None
         for start in range(0, len(numbers), PART):
-            records = read_json(_part_path(folder, split, edit, start))
-            for number, record in zip(numbers[start : start + PART], records, strict=True):
-                left += record["left_out"]
-                behind[number][key] = record.get("codes")
-                if not record["texts"]:
-                    tally.drop("nothing changes enough to be told", pairs[number].reference)
-                    continue
-                pairs[number] = replace(pairs[number], texts={**pairs[number].texts, key: tuple(record["texts"])})
-                tally.keep()
+            parts = {TEXT_FIELDS[Source.RULES, e]: read_json(_part_path(folder, split, e, start)) for e in edits}
+            for i, number in enumerate(numbers[start : start + PART]):
+                records = {key: part[i] for key, part in parts.items()}
+                left += sum(r["left_out"] for r in records.values())
+                pairs[number] = _told(pairs[number], records, tally)
+                if file is not None:
+                    names = {"reference": pairs[number].reference, "target": pairs[number].target}
+                    line = names | {key: r["codes"] for key, r in records.items()}
+                    file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
     write_json(corpus.root / "captions" / f"{split}.json", [pair_to_json(p) for p in pairs])
-    if codes:
-        write_json(corpus.root / "codes" / f"{split}.json", behind, indent=None)
     if left:
         say(f"{split}: {left} statements did not fit into their texts (least important first)")
+
+
+def _told(pair: Pair, records: dict[str, Any], tally: Tally) -> Pair:
+    """The pair with its new texts; a field without texts keeps what it has."""
+    texts = {key: tuple(record["texts"]) for key, record in records.items() if record["texts"]}
+    tally.keep(len(texts))
+    if len(texts) < len(records):
+        tally.drop("nothing changes enough to be told", pair.reference, len(records) - len(texts))
+    return replace(pair, texts={**pair.texts, **texts})
