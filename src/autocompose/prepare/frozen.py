@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import as_file, files
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from pydantic import TypeAdapter
@@ -87,7 +88,7 @@ def read(path: Path, expected: str) -> Frozen:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
         raise InputError(f"{path}: cannot be read ({error}); install the package again") from None
     if content_hash(arrays) != expected:
         raise InputError(f"{path}: not the content of BodyCPR-v1; install the package again")
