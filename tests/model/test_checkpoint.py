@@ -91,3 +91,8 @@ def test_a_description_that_does_not_fit(tmp_path, change, words):
     (tmp_path / "model.json").write_text(json.dumps(info | change))
     with pytest.raises(CheckpointError, match=words):
         load_model(tmp_path)
+
+
+def test_texts_that_are_cut_are_counted_once_not_per_batch(capsys):
+    tiny_model().embed_texts(["raise your left arm " * 40] * 3 + ["raise"], batch_size=1)
+    assert capsys.readouterr().err.count("are cut") == 1

@@ -18,23 +18,26 @@ Picture = Path | str | Image.Image
 
 @torch.no_grad()
 def embed_images(
-    encoder: Encoder, images: Sequence[Picture], flips: bool = False, batch_size: int = 64
+    encoder: Encoder, images: Sequence[Picture], flips: bool = False, batch_size: int = 64, trunk: bool = False
 ) -> tuple[Tensor, ...]:
     """Encode pictures given as files or decoded.
 
     :param flips: also encode the horizontally flipped *preprocessed* pictures.
+    :param trunk: stop before the head (``Encoder.encode_trunk``).
     :return: ``(N, D)`` float32 on the CPU, not normalised; with ``flips`` a second such tensor.
     :raises ImageError: names the first file that cannot be opened.
     """
     encoder.eval()
-    parts: list[list[Tensor]] = [[torch.empty(0, encoder.dim)] for _ in range(1 + flips)]
+    encode = encoder.encode_trunk if trunk else encoder.encode_image
+    width = encoder.visual.trunk_dim if trunk else encoder.dim
+    parts: list[list[Tensor]] = [[torch.empty(0, width)] for _ in range(1 + flips)]
     chunk: list[Tensor] = []
     for number, pixels in enumerate(track(_pixels(encoder, images), "encoding pictures", len(images)), 1):
         chunk.append(pixels)
         if len(chunk) == batch_size or number == len(images):
             batch = torch.stack(chunk).to(encoder.device)
             for flipped, part in enumerate(parts):
-                part.append(encoder.encode_image(batch.flip(-1) if flipped else batch).cpu())
+                part.append(encode(batch.flip(-1) if flipped else batch).cpu())
             chunk = []
     return tuple(torch.cat(part) for part in parts)
 
@@ -50,15 +53,16 @@ def _pixels(encoder: Encoder, images: Sequence[Picture]) -> Iterator[Tensor]:
 
 @torch.no_grad()
 def embed_texts(encoder: Encoder, texts: Sequence[str], batch_size: int = 128) -> Tensor:
-    """Encode texts; each batch is trimmed to its longest.
+    """Encode texts; each batch is trimmed to its longest. Texts that are too long are cut, and counted aloud once.
 
     :return: ``(T, D)`` float32 on the CPU, not normalised.
     """
     encoder.eval()
-    order = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # like lengths share a batch: less padding
+    tokens = encoder.tokenize(texts)
+    lengths = tokens.argmax(1) + 1  # the end token has the highest number
+    order = lengths.argsort(stable=True)  # like lengths share a batch: less padding
     features = torch.empty(len(texts), encoder.dim)
-    for start in track(range(0, len(texts), batch_size), "encoding texts"):
-        rows = order[start : start + batch_size]
-        tokens = encoder.tokenize([texts[i] for i in rows]).to(encoder.device)
-        features[rows] = encoder.encode_text(tokens).cpu()
+    for rows in track(order.split(batch_size) if len(texts) else (), "encoding texts"):
+        batch = tokens[rows, : int(lengths[rows].max())]
+        features[rows] = encoder.encode_text(batch.to(encoder.device)).cpu()
     return features
