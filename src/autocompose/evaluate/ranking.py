@@ -17,6 +17,8 @@ from autocompose.core.log import track
 
 QUERY_BLOCK, GALLERY_BLOCK = 512, 512  # a block of scores (1 MB) stays in the cache of a core
 
+TOP_SCORES = 1 << 24  # whole rows of scores that ``top_rows`` holds at a time: 64 MB
+
 
 def normalise(vectors: np.ndarray, what: str) -> np.ndarray:
     """Rows ``(N, D)`` scaled to length 1 in float64 and rounded to float32; zero rows stay zero.
@@ -132,7 +134,7 @@ def top_rows(queries: np.ndarray, gallery: np.ndarray, k: int, removed: np.ndarr
     k = min(k, len(gallery) - (removed is not None))
     band = 2 * error_bound(queries.shape[1])
     out = np.empty((len(queries), k), np.int64)
-    for rows in blocks(len(queries), max(1, QUERY_BLOCK * GALLERY_BLOCK // max(1, len(gallery)))):
+    for rows in blocks(len(queries), max(1, TOP_SCORES // max(1, len(gallery)))):
         scores = queries[rows] @ gallery.T
         if removed is not None:
             scores[np.arange(len(scores)), removed[rows]] = -np.inf
