@@ -28,6 +28,7 @@ CLAIM_SPREAD = 0.9  # of misses, in the same units
 CLAIM_WORST = 8.0  # no claim costs more
 QUIET, LOOSE = 0.12, 0.40  # metres by which unmentioned coordinates, and those of mentioned limbs, may change
 CHANGE_WORST = 6.0  # no coordinate costs more
+BENDS_ALONG = 1.5  # a limb that moves may bend this much more freely
 DEGREES_PER_METRE = 100.0  # angles enter beside metres
 
 POINTS = [(part, side) for part in ("hand", "elbow", "foot", "knee") for side in ("left", "right")]
@@ -93,7 +94,8 @@ def _score(
     cost = np.square(change, out=change) * _weights(claims)
     total = -np.minimum(np.nan_to_num(cost, copy=False), CHANGE_WORST).sum(1)
     for claim in claims:
-        total += _fit(claim, agreement(claim, reference, gallery)[0])
+        limbs = 2 if claim.side == "both" and claim.other is None else 1
+        total += limbs * _fit(claim, agreement(claim, reference, gallery)[0])
     return total
 
 
@@ -112,7 +114,7 @@ def _weights(claims: Sequence[Claim]) -> np.ndarray:
     told: set[int] = set()
     for claim in claims:
         for feature in _loosened(claim):
-            spread[_COLUMN[feature]] = LOOSE
+            spread[_COLUMN[feature]] = LOOSE * (BENDS_ALONG if feature[0] == "bend" else 1)
         told |= {_COLUMN[feature] for feature in _told(claim)}
     weights = 1 / np.square(spread)
     weights[sorted(told)] = 0
