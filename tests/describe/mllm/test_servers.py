@@ -158,14 +158,14 @@ def transformers_server(folder: Path) -> Iterator[tuple[str, str]]:
     if command is None:
         pytest.skip("transformers[serving] is not installed; set AUTOCOMPOSE_TRANSFORMERS to its command to run this")
     python = Path(command).with_name("python")
-    subprocess.run([python, Path(__file__).with_name("tiny_llava.py"), folder], check=True, timeout=120)
+    subprocess.run([python, Path(__file__).with_name("tiny_llava.py"), folder], check=True, timeout=600)
     port = free_port()
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     arguments = [command, "serve", str(folder), "--host", "127.0.0.1", "--port", str(port), "--device", "cpu"]
     process = subprocess.Popen(arguments, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         url = f"http://127.0.0.1:{port}"
-        for _ in range(600):
+        for _ in range(6000):
             try:
                 urllib.request.urlopen(f"{url}/health", timeout=2).close()
                 break

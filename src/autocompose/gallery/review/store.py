@@ -35,10 +35,12 @@ class Reviews:
         self.corpus, self.reviewer = load_corpus(root), reviewer.strip() or "reviewer"
         self.journal = Journal(journal_path(root), must_exist=True)
         self.version = self.journal.version()
-        rows = self.journal.db.execute(
-            "SELECT * FROM items WHERE version = ? AND state = 'done' ORDER BY reference, target, edit", (self.version,)
+        rows = self.journal.db.execute("SELECT * FROM items WHERE version = ? AND state = 'done'", (self.version,))
+        order = {edit.value: i for i, edit in enumerate(Edit)}
+        self.rows = sorted(
+            (row for row in rows if drawn(row["reference"], row["target"], share)),
+            key=lambda row: (row["reference"], row["target"], order[row["edit"]]),
         )
-        self.rows = [row for row in rows if drawn(row["reference"], row["target"], share)]
         if not self.rows:
             raise AnnotationError(f"{root}: no described pair to review; run 'autocompose describe mllm' first")
         self.names = {name for row in self.rows for name in (row["reference"], row["target"])}
