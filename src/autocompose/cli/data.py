@@ -94,6 +94,22 @@ def import_(
     import_corpus(source, out)
 
 
+@app.command()
+def inspect(
+    folder: CorpusFolder,
+    out: Annotated[Path | None, typer.Option(help="Page to write [default: DIR/inspect.html].")] = None,
+    pairs: Annotated[int, typer.Option(help="Pairs of each split on the page, drawn at random.")] = 60,
+    seed: Annotated[int, typer.Option(help="Decides which pairs are shown.")] = 0,
+) -> None:
+    """Write one HTML page about a corpus: counts, texts, duplicates, look-alikes between splits, pairs."""
+    from autocompose.core.log import say
+    from autocompose.corpus.inspect import inspect_corpus
+
+    page = out or folder / "inspect.html"
+    inspect_corpus(folder, page, pairs, seed)
+    say(f"{page}: open it in a browser")
+
+
 OutFolder = Annotated[Path, typer.Argument(metavar="OUT", help="Corpus folder to make.")]
 ValShare = Annotated[float, typer.Option(help="Share of the train pairs that become val; 0 makes none.")]
 Seed = Annotated[int, typer.Option(help="Decides every draw.")]

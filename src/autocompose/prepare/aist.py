@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence as Many
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +14,7 @@ from autocompose.bodies.normalise import remove_yaw
 from autocompose.bodies.skeleton import COCO17, mirror_order, turn
 from autocompose.core.errors import InputError
 from autocompose.core.log import Tally, say, track
+from autocompose.core.pool import each
 from autocompose.core.store import atomic_file
 from autocompose.corpus.about import About
 from autocompose.corpus.format import Corpus
@@ -121,8 +120,12 @@ def prepare_aist(
     work = partial(shots_of, root=annotations.root, cameras=annotations.cameras, choice=choice, swapped=swapped)
     work = partial(work, videos=Path(videos) if videos else None, images=stage.out / "images")
     frames = Tally("frames")
-    shots = _each(work, names, processes, frames)
-    poses = _joined([s.poses for s in shots])
+    shots = list(track(each(work, names, processes), "sequences", len(names)))
+    for shot in shots:
+        frames.keep(len(shot.poses.names))
+        for reason, entry in shot.dropped:
+            frames.drop(reason, entry)
+    poses = _joined([s.poses for s in shots if s.poses.names])
     if videos is None:
         render_poses(poses, stage.out / "images", size=choice.size, style=style, seed=seed, processes=processes)
     from autocompose.bodies.body import Body
@@ -149,19 +152,6 @@ def _check_sides(annotations: Annotations, names: Many[str]) -> bool:
         except InputError as error:
             say(str(error))
     return check_sides(measure_sides(some))
-
-
-def _each(work: partial[Shots], names: list[str], processes: int, tally: Tally) -> list[Shots]:
-    if processes > 1:
-        with ProcessPoolExecutor(processes, get_context("spawn")) as pool:
-            shots = list(track(pool.map(work, names), "sequences", len(names)))
-    else:
-        shots = [work(name) for name in track(names, "sequences")]
-    for shot in shots:
-        tally.keep(len(shot.poses.names))
-        for reason, entry in shot.dropped:
-            tally.drop(reason, entry)
-    return [shot for shot in shots if shot.poses.names]
 
 
 def shots_of(

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache, partial
 from hashlib import blake2b
-from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -19,6 +17,7 @@ from autocompose.bodies.appearance import Look, Shot, draw_look, draw_shot
 from autocompose.bodies.body import Body
 from autocompose.bodies.render import render
 from autocompose.core.log import track
+from autocompose.core.pool import each
 from autocompose.core.store import atomic_file
 from autocompose.corpus.poses import PoseTable
 
@@ -84,36 +83,21 @@ def render_poses(
     """
     todo = [i for i, name in enumerate(poses.names) if not (images / name).exists()]
     batches = [poses.take(todo[i : i + BATCH]) for i in range(0, len(todo), BATCH)]
-    settings = (str(images), size, style, seed)
-    for _ in track(_run(batches, settings, processes), "rendering (batches)", len(batches)):
+    work = partial(_render_batch, images=images, size=size, style=style, seed=seed)
+    for _ in track(each(work, batches, processes), "rendering (batches)", len(batches)):
         pass
 
 
-def _run(batches: list[PoseSet], settings: tuple[Any, ...], processes: int) -> Iterator[None]:
-    if processes <= 1 or len(batches) <= 1:
-        _start(*settings)
-        yield from map(_render_batch, batches)
-        return
-    # spawn: torch inside the body model does not survive a fork
-    with ProcessPoolExecutor(processes, get_context("spawn"), _start, settings) as pool:
-        yield from pool.map(_render_batch, batches)
+@lru_cache(maxsize=1)
+def _body() -> Body:
+    return Body()
 
 
-_worker: dict[str, Any] = {}
-
-
-def _start(images: str, size: int, style: Style, seed: int) -> None:
-    if "body" not in _worker:
-        _worker["body"] = Body()
-    _worker.update(images=Path(images), size=size, style=style, seed=seed)
-
-
-def _render_batch(poses: PoseSet) -> None:
-    body, images = _worker["body"], _worker["images"]
+def _render_batch(poses: PoseSet, images: Path, size: int, style: Style, seed: int) -> None:
     for i, name in enumerate(poses.names):
-        look, shot = appearance(name, _worker["style"], _worker["seed"])
-        posed = body.pose(poses.rotations[i : i + 1], look.phenotype, poses.yaw[i : i + 1]).on_floor()
-        pixels = render(body, posed.vertices[0], look, shot, _worker["size"])
+        look, shot = appearance(name, style, seed)
+        posed = _body().pose(poses.rotations[i : i + 1], look.phenotype, poses.yaw[i : i + 1]).on_floor()
+        pixels = render(_body(), posed.vertices[0], look, shot, size)
         with atomic_file(images / name) as file:
             Image.fromarray(pixels).save(file, "PNG")
 

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from autocompose.core.errors import PoseError
+from autocompose.corpus.poses import PoseTable
+from tests.fixtures.corpora import make_poses
+
+NAMES = [f"c{i:03d}/0.png" for i in range(5)]
+
+
+def test_save_and_load(tmp_path: Path) -> None:
+    table = make_poses(NAMES)
+    table.save(tmp_path / "poses.npz")
+    first = (tmp_path / "poses.npz").read_bytes()
+    again = PoseTable.load(tmp_path / "poses.npz")
+    assert again.names == tuple(NAMES) and list(again.columns) == ["cube"]
+    np.testing.assert_array_equal(again.joints, table.joints)
+    np.testing.assert_array_equal(again.columns["cube"], table.columns["cube"])
+    again.save(tmp_path / "poses.npz")
+    assert (tmp_path / "poses.npz").read_bytes() == first
+
+
+def test_rows_are_found_by_name() -> None:
+    table = make_poses(NAMES)
+    assert table.rows([NAMES[3], NAMES[0]]).tolist() == [3, 0]
+    with pytest.raises(PoseError, match=re.escape("x.png: no 3D pose in poses.npz (1 of 2 images lack one)")):
+        table.rows([NAMES[0], "x.png"])
+
+
+def test_shapes_are_checked() -> None:
+    with pytest.raises(PoseError, match=re.escape("2 names need joints (2, 22, 3)")):
+        PoseTable(("a", "b"), np.zeros((2, 24, 3)), np.zeros(2))
+    with pytest.raises(PoseError, match="column 'cube' has 3 rows, expected 2"):
+        PoseTable(("a", "b"), np.zeros((2, 22, 3)), np.zeros(2), {"cube": np.zeros(3)})
+
+
+def test_damaged_and_foreign_files(tmp_path: Path) -> None:
+    path = tmp_path / "poses.npz"
+    with pytest.raises(PoseError, match="cannot be read as a pose file"):
+        PoseTable.load(path)
+    make_poses(NAMES).save(path)
+    path.write_bytes(path.read_bytes()[:-40])
+    with pytest.raises(PoseError, match="cannot be read as a pose file"):
+        PoseTable.load(path)
+    np.savez(path, names=np.array(["a"]), joints=np.zeros((1, 22, 3)))
+    with pytest.raises(PoseError, match=r"arrays \['yaw'\] are missing"):
+        PoseTable.load(path)
+    np.savez(path, names=np.array([{"a": 1}], dtype=object), joints=np.zeros((1, 22, 3)), yaw=np.zeros(1))
+    with pytest.raises(PoseError, match="cannot be read as a pose file"):
+        PoseTable.load(path)
