@@ -29,7 +29,7 @@ def singles(n=24, size=32):
 
 
 def stage(settings=None, data=None):
-    settings = settings or PretrainSettings(shift=0, zoom=0)
+    settings = settings or PretrainSettings(shift=0, zoom=0, tilt=0)
     return Pretrain(Encoder(small_config(SIZES), seed=1), data or singles(), settings, batch_size=8, seed=0)
 
 
@@ -78,8 +78,22 @@ def test_a_flipped_picture_has_flipped_joints_points_and_yaw():
 def test_it_learns_where_things_are(tmp_path):
     torch.manual_seed(0)
     data = singles(64)
-    trainer = stage(PretrainSettings(shift=0.02, zoom=0.02), data)
+    trainer = stage(PretrainSettings(shift=0.02, zoom=0.02, tilt=3), data)
     settings = LoopSettings(epochs=30, batch_size=8, learning_rate=3e-3, select="-joint_error_mm", validate_every=30)
     before = trainer.eval().validate(data.pixels, data.joints, data.yaw)["joint_error_mm"]
     after = run(trainer, settings, tmp_path, lambda: trainer.validate(data.pixels, data.joints, data.yaw), "pretrain")
     assert after["joint_error_mm"] < 0.4 * before
+
+
+def test_tilted_and_flipped_bodies_are_seen_where_their_joints_are():
+    """With points that are the joints' own places, changed points and changed joints must still agree."""
+    rng = np.random.default_rng(3)
+    joints = rng.normal(0, 0.3, (24, 22, 3)).astype(np.float32)
+    joints -= joints[:, :1]
+    data = singles()._replace(joints=joints, points=joints[..., :2] * np.float32([1, -1]))
+    batch = next(stage(PretrainSettings(shift=0, zoom=0, tilt=40), data).batches(0))
+    seen = batch["seen"].numpy().reshape(-1, 22, 3)
+    assert np.allclose(batch["points"].numpy(), seen[..., :2] * [1, -1], atol=1e-5)
+    lengths = np.sort(np.linalg.norm(data.joints, axis=-1).sum(1))
+    changed = np.linalg.norm(seen, axis=-1).sum(1)
+    assert np.abs(changed[:, None] - lengths).min(1).max() < 1e-3  # rigid: nothing is stretched

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 from pydantic import Field
 
 from autocompose.core.config import Config
@@ -29,7 +30,7 @@ from autocompose.train.loop import LoopSettings, Metrics, Stage, run
 from autocompose.train.pictures import PictureStage
 from autocompose.train.processes import first_process_first
 from autocompose.train.sampling import TextMode, TripletTable
-from autocompose.train.stages import CombinerStage, ComposeSettings, TextStage
+from autocompose.train.stages import CombinerStage, ComposeSettings, HeadStage, TextStage
 
 SETTINGS = "settings.json"
 NAME = "training"
@@ -38,12 +39,13 @@ NAME = "training"
 class FinetuneSettings(Config):
     """Stage 1: CLIP learns, prediction = normalised sum.
 
-    :param part: which encoder trains; features of a frozen one are computed once.
+    :param part: which encoder trains; features of a frozen one are computed once. ``head``: the text encoder and the
+        head of the small backbone's image side, whose trunk is frozen.
     :param gradient_checkpointing: transformers keep one activation per block and compute the rest again.
     """
 
     text: TextMode = TextMode()
-    part: Literal["both", "text", "image"] = "text"
+    part: Literal["both", "text", "image", "head"] = "text"
     gradient_checkpointing: bool = False
     compose: ComposeSettings = ComposeSettings()
     loop: LoopSettings = LoopSettings(
@@ -124,26 +126,35 @@ def finetune(data: Data, encoder: Encoder, settings: FinetuneSettings, folder: P
     table = TripletTable(data.corpus.split(data.train), settings.text, data.corpus.poses)
     model = Model(encoder, ElementwiseSum())
     stage = _finetune_stage(data, table, model, settings)
-    fixed = None
-    if settings.part == "text":
-        names = data.corpus.galleries[data.val]
-        with first_process_first():
-            fixed = image_features(encoder, [data.corpus.image_path(n) for n in names], data.cache).plain.numpy()
+    gallery = _val_gallery(data, encoder, settings.part)
 
     def validate() -> Metrics:
-        questions = ask(encoder, data.corpus, data.val, data.key, data.flatten, gallery=fixed)
+        questions = ask(encoder, data.corpus, data.val, data.key, data.flatten, gallery=gallery())
         return questions.answers(model).ranks.metrics()
 
     return _train(stage, settings.loop, folder, validate, model, _card(data, table, origin))
+
+
+def _val_gallery(data: Data, encoder: Encoder, part: str) -> Callable[[], np.ndarray | None]:
+    """Features of the validation gallery with the present weights; None: they must be computed from the pictures."""
+    if part not in ("text", "head"):
+        return lambda: None
+    paths = [data.corpus.image_path(n) for n in data.corpus.galleries[data.val]]
+    with first_process_first():
+        fixed = image_features(encoder, paths, data.cache, trunk=part == "head").plain
+    if part == "text":
+        return fixed.numpy
+    return lambda: encoder.visual.head(fixed.to(encoder.device)).detach().cpu().numpy()
 
 
 def _finetune_stage(data: Data, table: TripletTable, model: Model, settings: FinetuneSettings) -> Stage:
     encoder, paths = model.encoder, [data.corpus.image_path(n) for n in table.images]
     size = settings.loop.batch_size
     with first_process_first():
-        if settings.part == "text":
-            images = image_features(encoder, paths, data.cache, settings.text.mirror)
-            return TextStage(table, images, encoder, model.composer, settings.compose, size)
+        if settings.part in ("text", "head"):
+            head = settings.part == "head"
+            images = image_features(encoder, paths, data.cache, settings.text.mirror, trunk=head)
+            return (HeadStage if head else TextStage)(table, images, encoder, model.composer, settings.compose, size)
         texts = text_features(encoder, table.texts, data.cache) if settings.part == "image" else None
         config = encoder.config
         folder = data.cache or Path(data.corpus.root) / ".cache"

@@ -29,7 +29,7 @@ OPENAI_NAMES = ("RN50", "RN101", "RN50x4", "RN50x16", "RN50x64", "ViT-B/32", "Vi
 VOCABULARY = 49_408
 SOT, EOT = 49_406, 49_407
 
-Part = Literal["both", "text", "image", "none"]
+Part = Literal["both", "text", "image", "head", "none"]
 
 
 class EncoderConfig(Config):
@@ -188,11 +188,23 @@ class Encoder(nn.Module):
         rows = torch.searchsorted(self._vocabulary, tokens).clamp_(max=len(self._vocabulary) - 1)
         return torch.where(self._vocabulary[rows] == tokens, rows, len(self._vocabulary))
 
+    def encode_trunk(self, pixels: Tensor) -> Tensor:
+        """``(B, 3, S, S)`` preprocessed pictures -> ``(B, T)`` float32 that ``visual.head`` makes features of.
+
+        :raises ConfigError: the image side is not that of ``model.visual``.
+        """
+        if not isinstance(self.clip.visual, JointPoolNet):
+            raise ConfigError(
+                'part = "head": only the small backbone with a joint pool has one; use text, image or both'
+            )
+        return self.clip.visual.trunk(pixels).float()
+
     def train_only(self, part: Part) -> Encoder:
-        """Choose which side learns; the other is frozen."""
+        """Choose which side learns; the other is frozen. ``head``: the text side and the head of the small backbone."""
         for name, parameter in self.clip.named_parameters():
             side = "image" if name.startswith("visual.") else "text"
-            parameter.requires_grad_(name not in ("logit_scale", "logit_bias") and part in ("both", side))
+            learns = side == "text" or name.startswith("visual.head.") if part == "head" else part in ("both", side)
+            parameter.requires_grad_(learns and name not in ("logit_scale", "logit_bias"))
         return self
 
     def with_vocabulary(self, texts: Iterable[str]) -> Encoder:

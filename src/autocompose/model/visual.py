@@ -62,7 +62,8 @@ class JointPoolNet(nn.Module):
         self.attention = nn.Linear(sizes.tokens, sizes.joints)
         self.value = nn.Linear(sizes.tokens, sizes.joints * sizes.values)
         pooled = sizes.joints * (2 + sizes.values) + sizes.tokens
-        self.output = nn.Sequential(
+        self.trunk_dim = pooled
+        self.head = nn.Sequential(
             nn.Linear(pooled, sizes.hidden), nn.GELU(), nn.Linear(sizes.hidden, sizes.hidden), nn.GELU(),
             nn.Linear(sizes.hidden, dim),
         )  # fmt: skip
@@ -76,6 +77,14 @@ class JointPoolNet(nn.Module):
 
     def look(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Features ``(B, D)``, and where each joint's query looks ``(B, J, 2)``: x right, y down, -1..1."""
+        pooled, points = self._pool(images)
+        return self.head(pooled), points
+
+    def trunk(self, images: Tensor) -> Tensor:
+        """What the head makes the features of: ``(B, trunk_dim)``."""
+        return self._pool(images)[0]
+
+    def _pool(self, images: Tensor) -> tuple[Tensor, Tensor]:
         maps = self.to_tokens(self.stages(self.stem(images.contiguous(memory_format=torch.channels_last))))
         tokens = maps.flatten(2).transpose(1, 2) + self.place  # (B, places, C)
         for layer in self.context:
@@ -84,8 +93,7 @@ class JointPoolNet(nn.Module):
         points = torch.einsum("bpj,pc->bjc", attention, self.places)
         values = self.value(tokens).float().unflatten(-1, (self.sizes.joints, self.sizes.values))
         read = torch.einsum("bpj,bpjv->bjv", attention, values)
-        pooled = torch.cat([points.flatten(1), read.flatten(1), tokens.float().mean(1)], 1)
-        return self.output(pooled), points
+        return torch.cat([points.flatten(1), read.flatten(1), tokens.float().mean(1)], 1), points
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Nothing to trade here: the network is small."""

@@ -37,19 +37,27 @@ class ImageFeatures:
 
 
 def image_features(
-    encoder: Encoder, paths: Sequence[Path], folder: Path | None = None, flips: bool = False, batch_size: int = 64
+    encoder: Encoder,
+    paths: Sequence[Path],
+    folder: Path | None = None,
+    flips: bool = False,
+    batch_size: int = 64,
+    trunk: bool = False,
 ) -> ImageFeatures:
     """Encode pictures, or read what was encoded before with the same weights, pictures and transform.
 
     :param folder: where the cache lies; None keeps nothing.
     :param flips: also encode the flipped pictures.
+    :param trunk: stop before the head, which then can train on what is cached.
     :raises ImageError: a picture cannot be opened.
     """
     stamp = [(str(p), p.stat().st_size, p.stat().st_mtime_ns) if p.exists() else str(p) for p in paths]
-    cached = folder and folder / f"images-{value_hash([encoder.fingerprint('image'), stamp, flips])[:16]}.safetensors"
+    cached = (
+        folder and folder / f"images-{value_hash([encoder.fingerprint('image'), stamp, flips, trunk])[:16]}.safetensors"
+    )
     if cached and cached.exists():
         return ImageFeatures(**load_file(cached))
-    features = dict(zip(("plain", "flipped"), embed_images(encoder, paths, flips, batch_size), strict=False))
+    features = dict(zip(("plain", "flipped"), embed_images(encoder, paths, flips, batch_size, trunk), strict=False))
     if cached:
         write_bytes(cached, save(features))
     return ImageFeatures(**features)

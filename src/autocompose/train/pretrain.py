@@ -32,8 +32,8 @@ class PretrainSettings(Config):
 
     :param points, contrast: weight of the picture points and of the contrastive loss against the regression.
     :param scale: logit scale of the contrastive loss.
-    :param shift: largest random translation, as a share of the picture's side.
-    :param zoom: largest random change of size, as a share.
+    :param shift, zoom: largest random translation and change of size, as shares of the picture's side.
+    :param tilt: largest random turn of the picture, in degrees; the body leans with it.
     :param hidden: units of the heads.
     """
 
@@ -42,6 +42,7 @@ class PretrainSettings(Config):
     scale: float = Field(20.0, gt=0)
     shift: float = Field(0.06, ge=0)
     zoom: float = Field(0.12, ge=0, lt=1)
+    tilt: float = Field(15.0, ge=0, lt=90)
     hidden: int = Field(256, ge=16)
 
 
@@ -101,30 +102,34 @@ class Pretrain(Stage):
             yield self._batch(np.sort(order[start : start + self.batch_size]), rng)
 
     def _batch(self, rows: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
-        flip = rng.random(len(rows)) < 0.5
-        images, affine = self._change(self.data.pixels[rows], flip, rng)
-        sides = flip[:, None, None]
-        own, seen = (np.where(sides, mirror_joints(j[rows]), j[rows]) for j in (self._own, self._seen))
-        yaw = np.radians(np.where(flip, -1, 1) * self.data.yaw[rows])
-        points = np.where(sides, self.data.points[rows][:, mirror_order(SMPL22)], self.data.points[rows])
-        points = (points - affine[:, None, :, 2]) / np.stack([affine[:, 0, 0], affine[:, 1, 1]], 1)[:, None]
-        arrays = {"own": own.reshape(len(rows), -1), "seen": seen.reshape(len(rows), -1), "points": points}
-        arrays["yaw"] = np.stack([np.sin(yaw), np.cos(yaw)], 1)
+        """Flip, tilt, move, zoom and recolour pictures, and say what they show then."""
+        n, flip = len(rows), rng.random(len(rows)) < 0.5
+        tilt = np.radians(rng.uniform(-self.settings.tilt, self.settings.tilt, n))
+        zoom = 1 + rng.uniform(-self.settings.zoom, self.settings.zoom, n)
+        shift = rng.uniform(-2 * self.settings.shift, 2 * self.settings.shift, (n, 2))
+        turn_in = _planar(tilt) * zoom[:, None, None]  # a place of the new picture -> the place of the old one
+        turn_in[flip, :, 0] *= -1
+        affine = np.concatenate([turn_in, shift[:, :, None]], 2).astype(np.float32)
+        images = self._change(self.data.pixels[rows], affine, rng)
+        points = np.einsum("nij,nkj->nki", np.linalg.inv(turn_in), self.data.points[rows] - shift[:, None])
+        seen = self._seen[rows].copy()
+        seen[..., :2] = np.einsum("nij,nkj->nki", _planar(tilt), seen[..., :2])
+        seen[flip], points[flip] = mirror_joints(seen[flip]), points[flip][:, mirror_order(SMPL22)]
+        yaw = np.where(flip, -1, 1) * self.data.yaw[rows]
+        arrays = {"own": own_frame(seen, yaw).reshape(n, -1), "seen": seen.reshape(n, -1), "points": points}
+        arrays["yaw"] = np.stack([np.sin(np.radians(yaw)), np.cos(np.radians(yaw))], 1)
         return {"images": images, **{key: torch.from_numpy(a.astype(np.float32)) for key, a in arrays.items()}}
 
-    def _change(self, pixels: np.ndarray, flip: np.ndarray, rng: np.random.Generator) -> tuple[Tensor, np.ndarray]:
-        """Flip, move, zoom and recolour ``(B, S, S, 3)`` uint8; returns normalised pictures and the affine maps."""
+    @staticmethod
+    def _change(pixels: np.ndarray, affine: np.ndarray, rng: np.random.Generator) -> Tensor:
+        """``(B, S, S, 3)`` uint8 seen through affine maps ``(B, 2, 3)``, in other colours; normalised."""
         n, size = pixels.shape[:2]
         images = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
-        zoom = 1 + rng.uniform(-self.settings.zoom, self.settings.zoom, n)
-        affine = np.zeros((n, 2, 3), np.float32)
-        affine[:, 0, 0], affine[:, 1, 1] = np.where(flip, -zoom, zoom), zoom
-        affine[:, :, 2] = rng.uniform(-2 * self.settings.shift, 2 * self.settings.shift, (n, 2))
         grid = F.affine_grid(torch.from_numpy(affine), [n, 3, size, size], align_corners=False)
         images = F.grid_sample(images, grid, padding_mode="border", align_corners=False)
         gain = torch.from_numpy(rng.uniform(0.75, 1.25, (n, 3, 1, 1)).astype(np.float32))
         offset = torch.from_numpy(rng.uniform(-0.1, 0.1, (n, 1, 1, 1)).astype(np.float32))
-        return normalise(images * gain + offset), affine
+        return normalise(images * gain + offset)
 
     def forward(self, batch: dict[str, Tensor]) -> Tensor:
         """Weighted sum of the losses."""
@@ -154,6 +159,11 @@ class Pretrain(Stage):
             "joint_error_mm": float(1000 * np.linalg.norm(own - own_frame(joints, yaw), axis=-1).mean()),
             "yaw_error_degrees": float(np.abs((turned + 180) % 360 - 180).mean()),
         }
+
+
+def _planar(angles: np.ndarray) -> np.ndarray:
+    """Rotations of the plane ``(N, 2, 2)``."""
+    return np.stack([np.cos(angles), -np.sin(angles), np.sin(angles), np.cos(angles)], -1).reshape(-1, 2, 2)
 
 
 def normalise(images: Tensor) -> Tensor:

@@ -176,3 +176,14 @@ class TextStage(ComposeStage):
         super().train(mode)
         self.encoder.eval()
         return self
+
+
+class HeadStage(TextStage):
+    """Stage 1 of the small backbone: the text encoder trains, and the head of the image side on cached trunk vectors.
+
+    :param images: trunk vectors (``image_features(..., trunk=True)``) of ``table.images``.
+    """
+
+    def image_features(self, rows: Tensor, flip: Tensor) -> Tensor:
+        """The head's features of pictures."""
+        return self.encoder.visual.head(self.images.rows(rows, flip).to(self.device))
