@@ -26,7 +26,8 @@ TEXTS, PLANTED = 2000, 200
 # complaints that are matters of style, or wrong here ("the left hand" needs no hyphen, "leg ends" is no legend, "to
 # their right" is no place)
 STYLE = re.compile(
-    r"hyphen in `left-hand`|Oxford comma|words long|closed compound noun|joined with the rest|spell `Afterwards`"
+    r"hyphen in `left-hand`|Oxford comma|words long|closed compound noun|joined with the rest"
+    r"|spell `Afterwards`|Did you mean `there`"
 )
 # name -> (pattern of a place, replacement); the first match that a text has is used
 _SINGULAR = {"need": "needs", "are": "is"}

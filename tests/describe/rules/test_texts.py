@@ -400,6 +400,52 @@ def test_no_leftover_slots_or_doubled_words() -> None:
                 assert all(s[0].isupper() for s in text.split(". ")), text
 
 
+_ONE, _MANY = "hand|foot|knee|elbow|arm|leg|forearm|thigh|shin|shoulder", "hands|feet|knees|elbows|arms|legs|forearms"
+_IS, _ARE = "is|has|needs|ends|winds|appears|comes", "are|have|need|end|wind|appear|come"
+MISTAKES = (
+    re.compile(rf"\b({_MANY}) ({_IS})\b"),
+    re.compile(rf"(?<! and )\b(?:your|the|their|Your|The|Their) (?:left|right) ({_ONE}) ({_ARE})\b"),
+    re.compile(rf"\b[Bb]oth (?:your |their )?({_ONE})\b"),
+    re.compile(r"\b(it|It) (are|need|have)\b|\b(they|They) (is|needs|has)\b"),
+    re.compile(
+        r"\b(?:move|bring|take|shift|ease|nudge|put|get|and \w+) (they|their|your)(?=[ ,.](?:up|down|back|forward|a|to)\b)"
+    ),
+    re.compile(r"\b(an? (?:the|your|their)|an [bcdfghjklmnp]\w+|a [aeio]\w+)\b"),
+    re.compile(r"\bwhile (?!\w+ing\b)"),
+    re.compile(r"\b(\w+) \1\b"),
+)
+
+
+def mistakes(text: str) -> list[str]:
+    return [m[0] for pattern in MISTAKES for m in pattern.finditer(text)]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "Both hands needs to be straight.",
+        "Your left knee are straight.",
+        "Lift both knee a little.",
+        "Lift it up. They is straight.",
+        "Bring they up.",
+        "Bend your knee an little.",
+        "Move your hand to a the left.",
+        "Lift your hand while bend your knee.",
+        "Lift the the hand.",
+    ],
+)
+def test_the_check_sees_planted_mistakes(wrong: str) -> None:
+    assert mistakes(wrong)
+
+
+@pytest.mark.parametrize("bank", BANKS)
+def test_finished_texts_hold_no_mistake(bank: str) -> None:
+    a, b = pairs(250, seed=31)
+    for texts in describe_pairs(a, b, 3, 3, RuleOptions(bank=bank, trunk=True)):
+        for text in texts:
+            assert not mistakes(text), (mistakes(text), text)
+
+
 def test_claims_agree_in_number() -> None:
     rng = Random(0)
     for determiner in ("your", "the", "their"):
