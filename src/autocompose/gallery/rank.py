@@ -20,10 +20,8 @@ if TYPE_CHECKING:
 
 BLEND_DEPTH = 1000  # how far down each engine's list the blend looks
 RRF = 60  # reciprocal rank fusion: Cormack, Clarke, Buettcher, SIGIR 2009
-LIKE, UNLIKE = (
-    0.75,
-    0.15,
-)  # Rocchio's weights: Manning, Raghavan, Schuetze, Introduction to Information Retrieval, 9.1.1
+# Rocchio's weights: Manning, Raghavan, Schuetze, Introduction to Information Retrieval, section 9.1.1.
+LIKE, UNLIKE = 0.75, 0.15
 LEFT_HIP, RIGHT_HIP, LEFT_SHOULDER, RIGHT_SHOULDER = 1, 2, 16, 17  # in SMPL-22
 
 
