@@ -30,7 +30,7 @@ def forward(rotations: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Joints and world rotations of poses.
 
     :param rotations: ``(N, 22, 3)`` local axis-angle, radians, as ``Body.pose`` takes them.
-    :return: joints ``(N, 22, 3)`` metres with the pelvis in the origin, and rotations from the T-pose ``(N, 22, 3, 3)``.
+    :return: joints ``(N, 22, 3)`` metres, pelvis in the origin, and rotations from the T-pose ``(N, 22, 3, 3)``.
     """
     still = np.broadcast_to(np.eye(3), (len(rotations), 3, 3))
     world, joints = forward_kinematics(rotation_matrices(rotations), np.broadcast_to(REST, rotations.shape), still)

@@ -1,4 +1,4 @@
-"""Does a pose pass through itself, where does it touch the floor, and would it fall over? Capsules on SMPL-22 joints."""
+"""Does a pose pass through itself, what touches the floor, would it fall over? Capsules on SMPL-22 joints."""
 
 from __future__ import annotations
 
@@ -57,10 +57,9 @@ _P = {name: i for i, name in enumerate(POINTS)}
 def extended(joints: np.ndarray) -> np.ndarray:
     """Add fingertips and crown: ``(N, 22, 3)`` -> ``(N, 25, 3)`` in the order of ``POINTS``."""
     extra = []
-    for tip, base, before, reach in (("wrist", "wrist", "elbow", HAND),):
-        for side in ("left", "right"):
-            end, start = joints[:, _P[f"{side}_{base}"]], joints[:, _P[f"{side}_{before}"]]
-            extra.append(end + reach * _unit(end - start))
+    for side in ("left", "right"):
+        wrist, elbow = joints[:, _P[f"{side}_wrist"]], joints[:, _P[f"{side}_elbow"]]
+        extra.append(wrist + HAND * _unit(wrist - elbow))
     head, neck = joints[:, _P["head"]], joints[:, _P["neck"]]
     extra.append(head + 0.08 * _unit(head - neck))
     return np.concatenate([joints, np.stack(extra, 1)], axis=1)
@@ -77,11 +76,6 @@ def depth(joints: np.ndarray) -> np.ndarray:
     a, b = (_segments(points, names) for names in (first, second))
     radii = np.array([CAPSULES[x][2] + CAPSULES[y][2] for x, y in PAIRS])
     return (radii - segment_distance(*a, *b)).max(axis=1)
-
-
-def floor(joints: np.ndarray) -> np.ndarray:
-    """Height ``(N,)`` in metres of the lowest skin of poses ``(N, 22, 3)``."""
-    return (extended(joints)[..., 1] - SKIN).min(axis=1)
 
 
 def clearance(joints: np.ndarray) -> np.ndarray:
