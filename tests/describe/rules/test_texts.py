@@ -407,9 +407,7 @@ MISTAKES = (
     re.compile(rf"(?<! and )\b(?:your|the|their|Your|The|Their) (?:left|right) ({_ONE}) ({_ARE})\b"),
     re.compile(rf"\b[Bb]oth (?:your |their )?({_ONE})\b"),
     re.compile(r"\b(it|It) (are|need|have)\b|\b(they|They) (is|needs|has)\b"),
-    re.compile(
-        r"\b(?:move|bring|take|shift|ease|nudge|put|get|and \w+) (they|their|your)(?=[ ,.](?:up|down|back|forward|a|to)\b)"
-    ),
+    re.compile(r"(?<!where )(?<!so )\bthey\b"),  # an object is "them"; as a subject it opens a sentence
     re.compile(r"\b(an? (?:the|your|their)|an [bcdfghjklmnp]\w+|a [aeio]\w+)\b"),
     re.compile(r"\bwhile (?!\w+ing\b)"),
     re.compile(r"\b(\w+) \1\b"),
