@@ -248,7 +248,7 @@ def _other_side(claim: Claim, side: str) -> str:
 _PLACE = {"above": ("y", 1), "below": ("y", -1), "in-front": ("z", 1), "behind": ("z", -1), "left-of": ("x", 1),
           "right-of": ("x", -1)}  # fmt: skip
 _NEAR = {"head": 0.34, "torso": 0.34, "body": 0.34, "pelvis": 0.32}  # metres between joint centres, surfaces touching
-_LEVEL = {"head": 0.18, "torso": 0.22, "body": 0.22}
+_LEVEL = {"head": 0.18, "pelvis": 0.18, "torso": 0.22, "body": 0.22}
 
 
 def _relation(claim: Claim, side: str) -> list[Test]:
