@@ -140,6 +140,7 @@ def test_the_budget_is_never_crossed_and_the_rest_can_be_done_later(corpus: Corp
     summary = annotate(job(corpus, limits), Fake(corpus))
     assert summary.stopped == "budget" and 0 < summary.done < 16
     assert summary.spent[1] <= 12_000
+    assert summary.left == 16 - summary.done and f"finish the other {summary.left}" in summary.advice()
     summary = annotate(job(corpus), Fake(corpus))
     assert summary.stopped == "done" and summary.done > 0
     assert rows(corpus, "SELECT COUNT(*) FROM items WHERE state = 'done'") == [(16,)]

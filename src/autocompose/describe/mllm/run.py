@@ -43,6 +43,8 @@ class Summary:
     :param stopped: ``done``, or why the run ended before everything was done.
     :param requests: requests sent in this run, the probe included.
     :param occupancy: share of the slots that were busy between the first and the last request.
+    :param spent: dollars and tokens of the journal.
+    :param left: variants that are still to be described.
     """
 
     stopped: str = "done"
@@ -54,6 +56,7 @@ class Summary:
     seconds: float = 0.0
     occupancy: float = 0.0
     spent: tuple[float, int] = (0.0, 0)
+    left: int = 0
 
     def count(self, outcome: Outcome) -> None:
         """Count a finished item."""
@@ -70,8 +73,10 @@ class Summary:
 
     def advice(self) -> str:
         """What would let an unfinished run go on."""
+        finished = self.done + sum(self.failed.values()) + self.skipped
+        cost, tokens = (self.left * part / max(1, finished) for part in self.spent)
         return {
-            "budget": "the budget is reached; raise --max-cost or --max-tokens",
+            "budget": f"the budget is reached; about ${cost:.2f} or {tokens:,.0f} tokens more finish the other {self.left}",
             "rate-limit": "the server has refused every request for too long; lower --slots or wait",
             "unreachable": "the server has gone away; start it again",
         }.get(self.stopped, self.stopped)
@@ -314,6 +319,7 @@ class _Run:
         seconds = time.monotonic() - begun
         summary, flow = self.summary, self.flow
         summary.stopped = flow.stop or "done"
+        summary.left = total - summary.done - sum(summary.failed.values()) - summary.skipped
         summary.requests += flow.counts.pop("requests", 0)
         summary.counts, summary.seconds = flow.counts, seconds
         summary.occupancy = flow.busy_seconds / (seconds * self.job.limits.slots) if seconds else 0.0
