@@ -75,8 +75,9 @@ class Summary:
         """What would let an unfinished run go on."""
         finished = self.done + sum(self.failed.values()) + self.skipped
         cost, tokens = (self.left * part / max(1, finished) for part in self.spent)
+        more = f"about ${cost:.2f} or {tokens:,.0f} tokens more finish the other {self.left}"
         return {
-            "budget": f"the budget is reached; about ${cost:.2f} or {tokens:,.0f} tokens more finish the other {self.left}",
+            "budget": f"the budget is reached; {more}",
             "rate-limit": "the server has refused every request for too long; lower --slots or wait",
             "unreachable": "the server has gone away; start it again",
         }.get(self.stopped, self.stopped)
