@@ -53,16 +53,16 @@ def render(body: Body, vertices: np.ndarray, look: Look, shot: Shot, size: int) 
     return (255 * mean ** np.float32(1 / 2.2) + 0.5).astype(np.uint8)
 
 
-def project(vertices: np.ndarray, points: np.ndarray, shot: Shot) -> np.ndarray:
-    """Where points are seen in the picture that ``render`` makes of a body.
+def project(points: np.ndarray, vertices: np.ndarray, shot: Shot, size: int) -> np.ndarray:
+    """Where points lie in the picture that ``render`` draws of a body.
 
-    :param vertices: ``(V, 3)`` the body that the camera frames. :param points: ``(N, 3)``; both metres, scene frame.
-    :return: ``(N, 2)`` float32: x to the right, y down, -1..1 across the picture.
+    :param points: ``(P, 3)`` metres in the scene frame.
+    :param vertices: the body's, as for ``render``; they decide the framing.
+    :return: ``(P, 2)`` pixels, x right, y down.
     """
-    view = _frame(vertices, shot, 2)
+    view = _frame(vertices, shot, size)
     local = (points - view.position) @ view.axes.T
-    seen = view.centre + view.focal * local[:, :2] / -local[:, 2:] * np.array([1.0, -1.0])
-    return (seen - 1).astype(np.float32)
+    return view.centre + view.focal * local[:, :2] / -local[:, 2:] * np.array([1.0, -1.0])
 
 
 @dataclass(frozen=True)

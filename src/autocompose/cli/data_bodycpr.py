@@ -36,3 +36,15 @@ def bodycpr(
     from autocompose.prepare.bodycpr import prepare_bodycpr
 
     prepare_bodycpr(out, preset.value, seed, workers)
+
+
+@prepare.command("keypoints")
+def bodycpr_keypoints(
+    corpus: Annotated[Path, typer.Argument(metavar="CORPUS", help="A finished corpus of prepare bodycpr.")],
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes [default: one per core].")] = None,
+) -> None:
+    """Add the pixel positions of the joints to poses.npz, so that describe mllm can tint limbs by side."""
+    from autocompose.core.log import say
+    from autocompose.prepare.keypoints import add_keypoints
+
+    say(f"{corpus}: keypoints of {len(add_keypoints(corpus, workers).names):,} pictures")

@@ -216,7 +216,9 @@ def _stage_pictures(out: Path, table: PoseTable, size: Preset, seed: int, worker
     missing = np.array([not (out / "images" / name).exists() for name in table.names])
     tally = Tally("pictures")
     tally.keep(int((~missing).sum()))
-    shards = [_shard(out, table, rows[missing[rows]], size, seed) for rows in _cube_rows(table) if missing[rows].any()]
+    shards = [
+        shard_of(out, table, rows[missing[rows]], size, seed) for rows in _cube_rows(table) if missing[rows].any()
+    ]
     for count in track(each(partial(render_shard, size=size.size), shards, workers), "pictures", len(shards)):
         tally.keep(count)
     say(tally.line())
@@ -226,7 +228,8 @@ def _cube_rows(table: PoseTable) -> np.ndarray:
     return np.arange(len(table.names)).reshape(-1, 8)
 
 
-def _shard(out: Path, table: PoseTable, rows: np.ndarray, size: Preset, seed: int) -> Shard:
+def shard_of(out: Path, table: PoseTable, rows: np.ndarray, size: Preset, seed: int) -> Shard:
+    """What it takes to draw the pictures of some rows of one cube."""
     body, split = int(table.columns["body"][rows[0]]), str(table.columns["split"][rows[0]])
     if size.frozen_test and split == Split.TEST.value:
         look, shots = frozen.load().appearance(rows)
