@@ -52,9 +52,10 @@ def test_two_ray_workers_with_a_fake_model(corpus: Corpus) -> None:
             answer = self.annotator.answer(json.loads(row["body"]))["content"]
             return {"key": row["key"], "generated_text": answer, FAILED: ""}
 
-    ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
+    # two for the workers, two for reading: with two in all the workers would wait for the readers for ever
+    ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False)
     try:
-        summary = annotate_with_ray(job(corpus), lambda rows: rows.repartition(4).map(Model, concurrency=2))
+        summary = annotate_with_ray(job(corpus), lambda rows: rows.map(Model, concurrency=2))
     finally:
         ray.shutdown()
     assert summary.done + summary.failed["rejected"] == 16 and summary.failed["rejected"] >= 2
