@@ -16,6 +16,7 @@ from autocompose.core.store import read_json, write_json
 from autocompose.gallery.folder import writer_lock
 from autocompose.gallery.index import BATCH, Report, build, forget
 from autocompose.gallery.item import Item
+from autocompose.gallery.model import RunFolder
 from autocompose.gallery.search import Gallery
 from autocompose.gallery.store import EmbeddedStore
 from autocompose.gallery.thumbs import thumb_path
@@ -237,6 +238,19 @@ def test_any_number_of_processes_gives_the_same(tmp_path: Path) -> None:
     build(root, FakeModel(), tmp_path / "one")
     build(root, FakeModel(), tmp_path / "two", processes=2)
     same(tmp_path / "one", tmp_path / "two")
+
+
+@pytest.mark.slow
+def test_a_loaded_model_goes_to_several_processes(tmp_path: Path, run_folder: Path) -> None:
+    root, model = photos(tmp_path / "photos", 2 * BATCH), RunFolder(run_folder)
+    model.embed_texts(["loaded here already"])
+    build(root, model, tmp_path / "one")
+    build(root, model, tmp_path / "two", processes=2)
+    one, two = (EmbeddedStore(tmp_path / name, "") for name in ("one", "two"))
+    items = list(one.items())
+    assert items == list(two.items())
+    ids = [i.id for i in items]
+    np.testing.assert_allclose(one.vectors(ids), two.vectors(ids), atol=1e-5)
 
 
 class SlowModel(FakeModel):

@@ -40,6 +40,10 @@ class RunFolder:
         self._model: Embedder | None = None
         self.fingerprint = fingerprint(self.folder)
 
+    def __getstate__(self) -> dict[str, object]:
+        """Another process loads the model itself."""
+        return {**self.__dict__, "_model": None}
+
     @property
     def model(self) -> Embedder:
         """The loaded model."""
