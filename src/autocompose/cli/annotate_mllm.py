@@ -12,7 +12,7 @@ from autocompose.cli.app import app, describe
 from autocompose.core.records import Edit, Split
 
 if TYPE_CHECKING:
-    from autocompose.describe.mllm.run import Job
+    from autocompose.describe.mllm.job import Job
 
 CorpusFolder = Annotated[Path, typer.Argument(metavar="CORPUS", help="Corpus folder (captions/, images/).")]
 Model = Annotated[str, typer.Option(help="Model name as the server knows it.")]
@@ -55,7 +55,7 @@ Prices = Annotated[Path | None, typer.Option(help="TOML price table used instead
 
 
 def _edits(names: list[str] | None) -> tuple[Edit, ...]:
-    from autocompose.describe.mllm.run import EDITS
+    from autocompose.describe.mllm.job import EDITS
 
     words = {"mllm": Edit.PLAIN, **{edit.value: edit for edit in Edit if edit is not Edit.PLAIN}}
     unknown = sorted(set(names or ()) - words.keys())
@@ -120,8 +120,9 @@ def describe_mllm(
     from autocompose.core.log import say
     from autocompose.corpus.format import load_corpus
     from autocompose.describe.mllm.estimate import dry_run as show
+    from autocompose.describe.mllm.job import UNFINISHED, Job
     from autocompose.describe.mllm.pictures import has_keypoints
-    from autocompose.describe.mllm.run import UNFINISHED, Job, annotate
+    from autocompose.describe.mllm.run import annotate
     from autocompose.describe.mllm.settings import Endpoint, Limits, Recipe
 
     loaded = load_corpus(corpus)

@@ -10,7 +10,7 @@ from typing import Any
 
 from autocompose.corpus.format import Corpus
 from autocompose.describe.mllm.asks import Answer, Ask, Dialect
-from autocompose.describe.mllm.run import Job
+from autocompose.describe.mllm.job import Job
 from autocompose.describe.mllm.settings import Endpoint, Frame, Limits, Recipe
 from tests.simulator.annotator import Annotator, Errors
 

@@ -14,8 +14,8 @@ from autocompose.core.errors import AnnotationError, InputError
 from autocompose.core.log import Tally
 from autocompose.core.store import write_bytes
 from autocompose.describe.mllm.asks import Answer, Ask, Dialect
+from autocompose.describe.mllm.job import Job
 from autocompose.describe.mllm.rounds import Rounds
-from autocompose.describe.mllm.run import Job
 
 MOST_LINES, MOST_BYTES = 50_000, 200_000_000
 DISCOUNT = 0.5

@@ -11,7 +11,7 @@ from autocompose.describe.mllm.asks import Ask, Picture
 from autocompose.describe.mllm.settings import Recipe
 
 if TYPE_CHECKING:
-    from autocompose.describe.mllm.run import Job
+    from autocompose.describe.mllm.job import Job
 
 TYPICAL = {"parts": 120, "texts": 60}
 """Completion tokens of a Stage I answer, and of each wording of a Stage II answer."""

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from autocompose.core.errors import DependencyError
 from autocompose.describe.mllm.asks import Answer, Ask, Dialect, SchemaMode
+from autocompose.describe.mllm.job import Job, Summary
 from autocompose.describe.mllm.rounds import answer_in_rounds
-from autocompose.describe.mllm.run import Job, Summary
 
 if TYPE_CHECKING:
     from ray.data import Dataset

@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from autocompose.core.log import track
 from autocompose.describe.mllm.asks import Answer, Ask, Dialect, Item
 from autocompose.describe.mllm.flow import Unanswered
+from autocompose.describe.mllm.job import Job, Summary, known_dialect, stored
 from autocompose.describe.mllm.journal import Attempt, Journal
-from autocompose.describe.mllm.run import Job, Summary, known_dialect, stored
 from autocompose.describe.mllm.settings import journal_path, jsonable
 
 

@@ -6,166 +6,23 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from autocompose.core.errors import AnnotationError, ConfigError, ImageError, StorageError
+from autocompose.core.errors import AnnotationError, ConfigError, StorageError
 from autocompose.core.log import bar, say
-from autocompose.core.records import Edit, Split
-from autocompose.corpus.format import Corpus
-from autocompose.describe.mllm import geometry
 from autocompose.describe.mllm.asks import Answer, Ask, Dialect, Fault, FaultKind, Item, SchemaMode
 from autocompose.describe.mllm.client import Client, Send
-from autocompose.describe.mllm.costs import Costs, load_costs
-from autocompose.describe.mllm.flow import Flow, Stopped, Unanswered
+from autocompose.describe.mllm.flow import Flow, Stopped
+from autocompose.describe.mllm.job import Job, Summary, dialect_name, known_dialect, stored
 from autocompose.describe.mllm.journal import BEAT, Attempt, Journal
-from autocompose.describe.mllm.pictures import Pictures
 from autocompose.describe.mllm.probe import probe
-from autocompose.describe.mllm.prompts import Prompts, load_prompts
-from autocompose.describe.mllm.settings import Endpoint, Limits, Recipe, journal_path, jsonable
-from autocompose.describe.mllm.stages import Outcome, Stages
+from autocompose.describe.mllm.settings import journal_path, jsonable
 from autocompose.describe.mllm.writer import Writer
 
 GRACE = 30.0
 """Seconds that requests in flight get to finish after Ctrl-C."""
-EDITS = (Edit.PLAIN, Edit.REVERSE, Edit.MIRROR, Edit.MIRROR_REVERSE)
-UNFINISHED = ("budget", "rate-limit", "unreachable", "interrupted")
-
-
-@dataclass
-class Summary:
-    """What a run did.
-
-    :param stopped: ``done``, or why the run ended before everything was done.
-    :param requests: requests sent in this run, the probe included.
-    :param occupancy: share of the slots that were busy between the first and the last request.
-    :param spent: dollars and tokens of the journal.
-    :param left: variants that are still to be described.
-    """
-
-    stopped: str = "done"
-    done: int = 0
-    failed: Counter[str] = field(default_factory=Counter)
-    skipped: int = 0
-    requests: int = 0
-    counts: Counter[str] = field(default_factory=Counter)
-    seconds: float = 0.0
-    occupancy: float = 0.0
-    spent: tuple[float, int] = (0.0, 0)
-    left: int = 0
-
-    def count(self, outcome: Outcome) -> None:
-        """Count a finished item."""
-        if outcome.state == "done":
-            self.done += 1
-        else:
-            self.failed[outcome.kind] += 1
-
-    def line(self) -> str:
-        """One line for the console."""
-        failed = "".join(f", {n} failed ({kind})" for kind, n in self.failed.most_common())
-        cost = f"${self.spent[0]:.2f}, {self.spent[1]:,} tokens in this journal"
-        return f"{self.done} described{failed}, {self.skipped} known before; {self.requests} requests; {cost}"
-
-    def advice(self) -> str:
-        """What would let an unfinished run go on."""
-        finished = self.done + sum(self.failed.values()) + self.skipped
-        cost, tokens = (self.left * part / max(1, finished) for part in self.spent)
-        more = f"about ${cost:.2f} or {tokens:,.0f} tokens more finish the other {self.left}"
-        return {
-            "budget": f"the budget is reached; {more}",
-            "rate-limit": "the server has refused every request for too long; lower --slots or wait",
-            "unreachable": "the server has gone away; start it again",
-        }.get(self.stopped, self.stopped)
-
-
-@dataclass
-class Job:
-    """One annotation of a corpus: what is asked, of whom, about which pairs.
-
-    :param splits: only these; default: all splits of the corpus.
-    :param edits: which of the four variants to write.
-    :param most: only the first so many pairs of each split.
-    :param prices: a price table of the user's own.
-    """
-
-    corpus: Corpus
-    recipe: Recipe
-    endpoint: Endpoint = field(default_factory=Endpoint)
-    limits: Limits = field(default_factory=Limits)
-    splits: tuple[Split, ...] = ()
-    edits: tuple[Edit, ...] = EDITS
-    most: int | None = None
-    prices: Path | None = None
-
-    def __post_init__(self) -> None:
-        self.prompts: Prompts = load_prompts(self.recipe.prompts)
-        self.version = self.recipe.version(self.prompts.hash)
-        self.stages = Stages(self.recipe, self.prompts)
-        self.pictures = Pictures(self.corpus, self.recipe)
-        self.costs: Costs = load_costs(self.recipe.model, self.endpoint.loopback, self.prices)
-        self.rows = self.corpus.poses.index() if self.corpus.poses else {}
-        if self.recipe.grounded and str(self.recipe.frame) == "picture":
-            raise ConfigError("--grounded speaks of the person's sides; use it with --frame colour or --frame words")
-        if self.limits.max_cost is not None and self.costs.price is None:
-            raise ConfigError(
-                f"--max-cost: no price is known for {self.recipe.model}; pass a table with --prices, or --max-tokens"
-            )
-
-    def items(self) -> Iterator[Item]:
-        """The units of work, pair by pair; a pair that stands in the corpus twice is one."""
-        seen: set[tuple[str, str]] = set()
-        for split in self.splits or tuple(self.corpus.pairs):
-            for pair in self.corpus.split(split)[: self.most]:
-                if (pair.reference, pair.target) in seen:
-                    continue
-                seen.add((pair.reference, pair.target))
-                for edit in self.recipe.asked(self.edits):
-                    yield Item(pair.reference, pair.target, edit, split)
-
-    def prepared(self, item: Item) -> dict[str, Any]:
-        """The arguments of ``Stages.describe`` for an item.
-
-        :raises ImageError: a picture cannot be opened.
-        """
-        hand = self.pictures.left_hand_side(item) if self.recipe.self_check else None
-        hints: tuple[str, ...] = ()
-        if self.recipe.grounded and self.corpus.poses is not None:
-            hints = geometry.hints(self.corpus.poses, item, self.rows, self.recipe.frame)
-        return {"pictures": self.pictures.of(item), "edit": item.edit.value, "hints": hints, "left_hand": hand}
-
-    async def outcome(self, item: Item, ask: Callable[[Ask], Any]) -> Outcome:
-        """Describe one item; pictures are prepared outside the event loop.
-
-        :raises Stopped: the run ends.
-        """
-        try:
-            arguments = await asyncio.to_thread(self.prepared, item)
-        except ImageError as error:
-            return Outcome("failed", "parts", "picture", str(error))
-        try:
-            return await self.stages.describe(ask=ask, **arguments)
-        except Unanswered as error:
-            return Outcome("failed", "parts", error.reason, error.words)
-
-
-def stored(job: Job, item: Item, outcome: Outcome) -> dict[str, Any]:
-    """An outcome as the journal keeps it: texts with flags, and with their audit where poses are known."""
-    poses = geometry.joints_of(job.corpus.poses, item, job.rows) if job.corpus.poses else None
-    texts = []
-    for text in outcome.texts:
-        record: dict[str, Any] = {"text": text, "flags": ["long"] if text in outcome.long else []}
-        if poses is not None:
-            record["audit"] = geometry.audit(text, poses)
-        texts.append(record)
-    return {
-        "stage": outcome.stage, "kind": outcome.kind, "detail": outcome.detail, "parts": outcome.parts,
-        "texts": texts, "repaired": outcome.repaired,
-    }  # fmt: skip
 
 
 def annotate(job: Job, send: Send | None = None, yes: bool = False) -> Summary:
@@ -176,17 +33,6 @@ def annotate(job: Job, send: Send | None = None, yes: bool = False) -> Summary:
     :raises AnnotationError: the run cannot go on: key, model, settings, quota; StorageError: the disk is full.
     """
     return asyncio.run(_Run(job, send, yes).run())
-
-
-def dialect_name(job: Job) -> str:
-    """Where the journal remembers how a server wants to be asked."""
-    return f"dialect:{job.endpoint.host}:{job.recipe.model}"
-
-
-def known_dialect(journal: Journal, job: Job) -> Dialect | None:
-    """How the job's server wants to be asked, when a probe has found it out before."""
-    known = journal.get(dialect_name(job))
-    return Dialect(SchemaMode(known["schema"]), known["limit_field"], known["temperature"]) if known else None
 
 
 def needs_consent(job: Job, journal: Journal, estimate: str) -> str | None:
