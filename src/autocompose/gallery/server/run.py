@@ -82,8 +82,9 @@ def application() -> object:
 
     config = ServerConfig.parse(json.loads(os.environ[VARIABLE]))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    if config.workers > 1:  # before torch is imported
-        os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // config.workers)))
+    # Before torch is imported: for the few texts of a request, waking other threads costs more than they save, and
+    # requests already come from several threads. More cores are used by more workers.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     gallery = Gallery.open(config.gallery, config.model or None)
     loopback = config.host in LOOPBACK_ADDRESSES
     rate = config.rate / config.workers  # each worker sees its share of the requests

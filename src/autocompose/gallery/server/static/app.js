@@ -84,10 +84,12 @@ document.addEventListener("paste", (event) => {
 
 // -- clicks
 
-function showPicture(figure, source) {
-  const image = $("img", figure);
-  image.src = source;
+function showPicture(figure, source, box) {
+  $("img", figure).src = source;
   figure.hidden = !source;
+  const old = $(".box", figure);
+  if (old) old.remove();
+  if (box) $(".figure", figure).append(box.cloneNode(true));
 }
 
 function compare(button) {
@@ -95,8 +97,8 @@ function compare(button) {
   const dialog = $("#compare");
   const ref = $("#ref").value;
   const large = (key) => (key.startsWith("u-") ? `/uploads/${key}` : `/pictures/${key}`);
-  showPicture($("#compare-left"), ref ? large(ref) : "");
-  showPicture($("#compare-right"), large(card.dataset.key));
+  showPicture($("#compare-left"), ref ? large(ref) : "", $(".chosen .box"));
+  showPicture($("#compare-right"), large(card.dataset.key), $(".box", card));
   $("#compare-left").classList.toggle("mirrored", Boolean($(".chosen.mirrored")));
   const { path, about, score, rank } = button.dataset;
   $("#compare-right figcaption").textContent = `Result ${rank} · ${score}`;
