@@ -13,12 +13,14 @@ mkdir -p "$out"
 [ -e "$out/start/model.json" ] || python - "$demo" "$out/start" <<'PY'
 import sys
 from pathlib import Path
+from autocompose.core.store import Manifest
 from autocompose.demo.run import Demo
 from autocompose.demo.settings import DemoSettings
 from autocompose.model.checkpoint import Model, save_model
 from autocompose.model.combiner import ElementwiseSum
 
-demo = Demo(Path(sys.argv[1]), DemoSettings.preset_file("demo", 0), 0)
+record = Manifest(Path(sys.argv[1]), "demo").read()["settings"]
+demo = Demo(Path(sys.argv[1]), DemoSettings.parse({k: v for k, v in record.items() if k != "seed"}), record["seed"])
 save_model(Path(sys.argv[2]), Model(demo.pretrained(demo.corpus()), ElementwiseSum()))
 PY
 
