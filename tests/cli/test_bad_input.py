@@ -87,7 +87,7 @@ def test_an_unknown_setting_is_named_with_the_known_ones(corpus, tmp_path, capsy
     config = tmp_path / "finetune.toml"
     config.write_text("[loop]\nepoch = 3\n")
     refused(
-        ["finetune", corpus.root, tmp_path / "run", "--config", config, "--weights", "random"],
+        ["finetune", corpus.root, "--out", tmp_path / "run", "--config", config, "--weights", "random"],
         capsys, config, "loop.epoch", "unknown key", "epochs",
     )  # fmt: skip
 

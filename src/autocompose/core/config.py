@@ -62,7 +62,18 @@ def _explain(cls: type[BaseModel], error: ValidationError) -> str:
     for item in error.errors():
         key = ".".join(str(step) for step in item["loc"])
         if item["type"] == "extra_forbidden":
-            parts.append(f"unknown key {key!r}; allowed: {', '.join(cls.model_fields)}")
+            parts.append(f"unknown key {key!r}; allowed: {', '.join(_owner(cls, item['loc']).model_fields)}")
         else:
             parts.append(f"{key} = {item.get('input')!r}: {item['msg']}")
     return "; ".join(parts)
+
+
+def _owner(cls: type[BaseModel], place: tuple[int | str, ...]) -> type[BaseModel]:
+    """The settings class that a nested key belongs to, as far as plain nesting tells."""
+    for step in place[:-1]:
+        field = cls.model_fields.get(str(step))
+        inner = field.annotation if field else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            break
+        cls = inner
+    return cls
