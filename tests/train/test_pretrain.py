@@ -25,7 +25,7 @@ def singles(n=24, size=32):
     points = np.repeat(centre[:, None], len(SMPL22), 1).astype(np.float32)
     joints = np.concatenate([centre, 0 * centre[:, :1]], 1)[:, None] * np.arange(22)[:, None]
     joints += rng.normal(0, 0.02, (n, 22, 3))
-    return Singles(pixels, joints.astype(np.float32), np.zeros(n, np.float32), points)
+    return Singles(pixels, joints.astype(np.float32), np.zeros(n, np.float32), points, np.arange(n))
 
 
 def stage(settings=None, data=None):
@@ -80,8 +80,14 @@ def test_it_learns_where_things_are(tmp_path):
     data = singles(64)
     trainer = stage(PretrainSettings(shift=0.02, zoom=0.02, tilt=3), data)
     settings = LoopSettings(epochs=30, batch_size=8, learning_rate=3e-3, select="-joint_error_mm", validate_every=30)
-    before = trainer.eval().validate(data.pixels, data.joints, data.yaw)["joint_error_mm"]
-    after = run(trainer, settings, tmp_path, lambda: trainer.validate(data.pixels, data.joints, data.yaw), "pretrain")
+    before = trainer.eval().validate(data.pixels, data.joints, data.yaw, data.group)["joint_error_mm"]
+    after = run(
+        trainer,
+        settings,
+        tmp_path,
+        lambda: trainer.validate(data.pixels, data.joints, data.yaw, data.group),
+        "pretrain",
+    )
     assert after["joint_error_mm"] < 0.4 * before
 
 
@@ -97,3 +103,15 @@ def test_tilted_and_flipped_bodies_are_seen_where_their_joints_are():
     lengths = np.sort(np.linalg.norm(data.joints, axis=-1).sum(1))
     changed = np.linalg.norm(seen, axis=-1).sum(1)
     assert np.abs(changed[:, None] - lengths).min(1).max() < 1e-3  # rigid: nothing is stretched
+
+
+def test_pictures_of_a_group_share_a_batch():
+    data = singles(64)._replace(group=np.arange(64) // 4)
+    trainer = stage(PretrainSettings(shift=0, zoom=0, tilt=0), data)
+    from autocompose.train.pretrain import _keep_together
+
+    order = _keep_together(data.group, np.random.default_rng(0))
+    assert sorted(order) == list(range(64))
+    assert all(len(set(data.group[part])) == 1 for part in order.reshape(-1, 4))
+    assert (order != _keep_together(data.group, np.random.default_rng(1))).any()
+    assert trainer.steps() == 8

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
+import numpy as np
 from safetensors.torch import load_file, save
 
 from autocompose.core.errors import InputError
@@ -23,8 +23,8 @@ from autocompose.evaluate.experiment import Data, finetune, train_combiner
 from autocompose.model.checkpoint import Model
 from autocompose.model.encoder import Encoder
 from autocompose.model.small import small_config
-from autocompose.prepare.bodycpr import prepare_bodycpr
-from autocompose.prepare.singles import prepare_singles
+from autocompose.prepare.bodycpr import PRESETS, prepare_bodycpr
+from autocompose.prepare.singles import cube_pictures, joined, prepare_singles
 from autocompose.train.loop import Metrics, run
 from autocompose.train.pretrain import Pretrain
 
@@ -80,29 +80,32 @@ class Demo:
         encoder = Encoder(small_config(self.settings.sizes), self.seed).with_vocabulary(texts)
         file = self.out / IMAGE_SIDE
         if not file.exists():
-            with self._stage("render single bodies"):
-                size = self.settings.sizes.image_size
-                singles = prepare_singles(self.out / "singles", self.settings.singles, size, self.seed)
-            with self._stage("pretrain the image encoder"):
-                loop = self.settings.pretrain_loop
-                stage = Pretrain(encoder, singles, self.settings.pretrain, loop.batch_size, self.seed)
-                run(stage, loop, file.parent, self._validator(stage, corpus), "pretrain")
-            write_bytes(file, save({k: v.contiguous() for k, v in encoder.visual.state_dict().items()}))
+            self._pretrain(corpus, encoder, file)
         encoder.visual.load_state_dict(load_file(file))
         return encoder.eval()
 
-    def _validator(self, stage: Pretrain, corpus: Corpus) -> Any:
-        names, poses, config = corpus.galleries[Split.VAL], corpus.poses, small_config(self.settings.sizes)
+    def _pretrain(self, corpus: Corpus, encoder: Encoder, file: Path) -> None:
+        loop, size = self.settings.pretrain_loop, self.settings.sizes.image_size
+        with self._stage("render single bodies"):
+            singles = prepare_singles(self.out / "singles", self.settings.singles, size, self.seed)
+            cubes = cube_pictures(corpus, self._pixels(corpus, Split.TRAIN), PRESETS[self.settings.preset], self.seed)
+        with self._stage("pretrain the image encoder"):
+            stage = Pretrain(encoder, joined(singles, cubes), self.settings.pretrain, loop.batch_size, self.seed)
+            run(stage, loop, file.parent, self._validator(stage, corpus), "pretrain")
+            write_bytes(file, save({k: v.contiguous() for k, v in encoder.visual.state_dict().items()}))
+
+    def _pixels(self, corpus: Corpus, split: Split) -> np.ndarray:
+        """The gallery of a split, squared to the encoder's input size."""
+        paths = [corpus.image_path(n) for n in corpus.galleries[split]]
+        config, size = small_config(self.settings.sizes), self.settings.sizes.image_size
+        return decoded(paths, config.transform, size, config.target_ratio, self.out / "cache")
+
+    def _validator(self, stage: Pretrain, corpus: Corpus) -> Callable[[], Metrics]:
+        poses, pixels = corpus.poses, self._pixels(corpus, Split.VAL)
         assert poses is not None, "BodyCPR always has poses"
-        rows = poses.rows(names)
-        paths = [corpus.image_path(n) for n in names]
-        size = self.settings.sizes.image_size
-        pixels = decoded(paths, config.transform, size, config.target_ratio, self.out / "cache")
-
-        def validate() -> Metrics:
-            return stage.validate(pixels, poses.joints[rows], poses.yaw[rows])
-
-        return validate
+        rows = poses.rows(corpus.galleries[Split.VAL])
+        group = poses.columns["cube"][rows]
+        return lambda: stage.validate(pixels, poses.joints[rows], poses.yaw[rows], group)
 
     def _data(self, corpus: Corpus) -> Data:
         return Data(corpus, key="auto", cache=self.out / "cache")

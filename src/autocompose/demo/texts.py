@@ -48,7 +48,10 @@ def write_texts(corpus: Corpus, settings: DemoSettings, seed: int) -> Corpus:
         frozen = PRESETS[settings.preset].frozen_test
         told = [s for s in corpus.pairs if not (frozen and s is Split.TEST)]
         thinned = thin(corpus, settings.train_pairs, seed)
-        pairs = {**thinned.pairs, **{s: _with_sents(thinned, s, settings, seed) for s in told}}
+        pairs = {
+            **thinned.pairs,
+            **{s: describe_split(thinned, s, "sents", SENTS_BANK[s], 1, settings, seed) for s in told},
+        }
         if frozen:
             pairs[Split.TEST] = with_frozen_texts(corpus.split(Split.TEST))
         dataclasses.replace(thinned, pairs=pairs).save()
@@ -66,15 +69,16 @@ def described(root: Path) -> bool:
     return Manifest(root, STAGE).read() is not None
 
 
-def _with_sents(corpus: Corpus, split: Split, settings: DemoSettings, seed: int) -> tuple[Pair, ...]:
+def describe_split(
+    corpus: Corpus, split: Split, key: str, bank: str, wordings: int, settings: DemoSettings, seed: int
+) -> tuple[Pair, ...]:
+    """The pairs of a split with texts of a word bank under ``key``."""
     pairs, poses = corpus.split(split), corpus.poses
     assert poses is not None, "BodyCPR always has poses"
     a, b = (poses.joints[poses.rows([getattr(p, end) for p in pairs])] for end in ("reference", "target"))
     keys = [f"{p.reference} {p.target}" for p in pairs]
-    texts = describe_pairs(a, b, seed + 1, 1, rule_options(settings, SENTS_BANK[split]), keys)
-    return tuple(
-        dataclasses.replace(p, texts={**p.texts, "sents": tuple(t)}) for p, t in zip(pairs, texts, strict=True)
-    )
+    texts = describe_pairs(a, b, seed + 1, wordings, rule_options(settings, bank), keys)
+    return tuple(dataclasses.replace(p, texts={**p.texts, key: tuple(t)}) for p, t in zip(pairs, texts, strict=True))
 
 
 def statistics(corpus: Corpus) -> dict[str, dict[str, float]]:

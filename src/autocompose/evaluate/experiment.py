@@ -144,7 +144,7 @@ def _val_gallery(data: Data, encoder: Encoder, part: str) -> Callable[[], np.nda
         fixed = image_features(encoder, paths, data.cache, trunk=part == "head").plain
     if part == "text":
         return fixed.numpy
-    return lambda: encoder.visual.head(fixed.to(encoder.device)).detach().cpu().numpy()
+    return lambda: encoder.encode_head(fixed.to(encoder.device)).detach().cpu().numpy()
 
 
 def _finetune_stage(data: Data, table: TripletTable, model: Model, settings: FinetuneSettings) -> Stage:

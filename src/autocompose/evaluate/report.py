@@ -33,7 +33,7 @@ COLUMNS = {
     "recall_at10": "R@10", "recall_at50": "R@50", "median_rank": "median rank",
 }  # fmt: skip
 CURVES = {
-    "pretrain/pretrain.jsonl": ("pretraining: joint error", "joint_error_mm", "mm"),
+    "pretrain/pretrain.jsonl": ("image encoder: joint error on val", "joint_error_mm", "mm"),
     "sum/training.jsonl": ("text encoder: group R@1 on val", "group_recall_at1", "%"),
     "model/training.jsonl": ("Combiner: group R@1 on val", "group_recall_at1", "%"),
 }

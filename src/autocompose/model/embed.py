@@ -29,8 +29,7 @@ def embed_images(
     """
     encoder.eval()
     encode = encoder.encode_trunk if trunk else encoder.encode_image
-    width = encoder.visual.trunk_dim if trunk else encoder.dim
-    parts: list[list[Tensor]] = [[torch.empty(0, width)] for _ in range(1 + flips)]
+    parts: list[list[Tensor]] = [[] for _ in range(1 + flips)]
     chunk: list[Tensor] = []
     for number, pixels in enumerate(track(_pixels(encoder, images), "encoding pictures", len(images)), 1):
         chunk.append(pixels)
@@ -39,7 +38,7 @@ def embed_images(
             for flipped, part in enumerate(parts):
                 part.append(encode(batch.flip(-1) if flipped else batch).cpu())
             chunk = []
-    return tuple(torch.cat(part) for part in parts)
+    return tuple(torch.cat(part) if part else torch.empty(0, encoder.dim) for part in parts)
 
 
 def _pixels(encoder: Encoder, images: Sequence[Picture]) -> Iterator[Tensor]:

@@ -199,6 +199,11 @@ class Encoder(nn.Module):
             )
         return self.clip.visual.trunk(pixels).float()
 
+    def encode_head(self, trunk: Tensor) -> Tensor:
+        """``(B, T)`` of ``encode_trunk`` -> ``(B, D)`` float32, not normalised."""
+        head: nn.Module = self.clip.visual.head
+        return head(trunk).float()
+
     def train_only(self, part: Part) -> Encoder:
         """Choose which side learns; the other is frozen. ``head``: the text side and the head of the small backbone."""
         for name, parameter in self.clip.named_parameters():

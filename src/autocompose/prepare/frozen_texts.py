@@ -15,7 +15,7 @@ from autocompose.core.records import Pair
 from autocompose.core.store import value_hash, write_bytes
 
 FILE = "bodycpr_v1_texts.json.gz"
-HASH = ""  # value_hash of the file's content
+HASH = "c276f8ee30ae79112a8f1a4119669dcc66fc61d926417d9e757dab436c649cb9"  # value_hash of the file's content
 KEYS = ("auto", "sents")
 Texts = dict[str, dict[str, list[str]]]
 

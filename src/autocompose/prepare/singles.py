@@ -25,8 +25,9 @@ from autocompose.core.log import track
 from autocompose.core.pool import each
 from autocompose.core.records import Split
 from autocompose.core.store import Manifest, write_npz
+from autocompose.corpus.format import Corpus
 from autocompose.prepare.bases import MOCAP_SHARE, UNSEEN_FAMILIES, clip_frames, turned
-from autocompose.prepare.bodycpr import FRONTAL_SHARE, FRONTAL_YAW
+from autocompose.prepare.bodycpr import FRONTAL_SHARE, FRONTAL_YAW, Preset, Shard, shard_of
 from autocompose.prepare.edits import LEG_WAYS, TORSO_WAYS
 
 PART = 200  # pictures of a part; they share a body shape, which is slow to build
@@ -43,12 +44,14 @@ class Singles(NamedTuple):
     :param joints: ``(N, 22, 3)`` float32 metres, scene frame, yaw included.
     :param yaw: ``(N,)`` float32 degrees.
     :param points: ``(N, 22, 2)`` float32 joints in the picture: x right, y down, -1..1.
+    :param group: ``(N,)`` int64; pictures of one group are of one person in nearly one pose.
     """
 
     pixels: np.ndarray
     joints: np.ndarray
     yaw: np.ndarray
     points: np.ndarray
+    group: np.ndarray
 
 
 def prepare_singles(out: Path, count: int, size: int, seed: int = 0, workers: int | None = None) -> Singles:
@@ -68,7 +71,34 @@ def prepare_singles(out: Path, count: int, size: int, seed: int = 0, workers: in
     for _ in track(each(work, todo, workers), "single bodies", len(todo)):
         pass
     loaded = [np.load(_path(out, n)) for n in range(parts)]
-    return Singles(*(np.concatenate([part[key] for part in loaded])[:count] for key in Singles._fields))
+    arrays = [np.concatenate([part[key] for part in loaded])[:count] for key in ("pixels", "joints", "yaw", "points")]
+    return Singles(arrays[0], arrays[1], arrays[2], arrays[3], np.arange(count))
+
+
+def cube_pictures(corpus: Corpus, pixels: np.ndarray, preset: Preset, seed: int) -> Singles:
+    """The training pictures of a BodyCPR corpus in the same form; a cube is a group.
+
+    :param pixels: ``(N, S, S, 3)`` uint8 of the training gallery.
+    :param preset, seed: of the corpus.
+    """
+    poses = corpus.poses
+    assert poses is not None, "BodyCPR always has poses"
+    rows = poses.rows(corpus.galleries[Split.TRAIN])
+    shards = [shard_of(corpus.root, poses, cube, preset, seed) for cube in rows.reshape(-1, 8)]
+    points = np.concatenate(list(each(_cube_points, shards)))
+    return Singles(pixels, poses.joints[rows], poses.yaw[rows], points, poses.columns["cube"][rows])
+
+
+def _cube_points(shard: Shard) -> np.ndarray:
+    posed = _body().pose(shard.rotations, shard.look.phenotype).on_floor()
+    bodies = zip(posed.smpl22, posed.vertices, shard.shots, strict=True)
+    return np.stack([project(joints, vertices, shot, 2) - 1 for joints, vertices, shot in bodies]).astype(np.float32)
+
+
+def joined(first: Singles, second: Singles) -> Singles:
+    """Both together; groups stay apart."""
+    second = second._replace(group=second.group + first.group.max() + 1)
+    return Singles(*(np.concatenate(pair) for pair in zip(first, second, strict=True)))
 
 
 def _path(out: Path, number: int) -> Path:
@@ -87,9 +117,14 @@ def _make_part(number: int, out: Path, size: int, seed: int) -> None:
         for vertices, skeleton in zip(posed.vertices, posed.smpl22, strict=True):
             look, shot = Look(phenotype, draw_outfit(rng), draw_backdrop(rng)), draw_shot(rng)
             pixels.append(render(_body(), vertices, look, shot, size))
-            points.append(project(vertices, skeleton, shot))
+            points.append(project(skeleton, vertices, shot, 2) - 1)
         joints.append(posed.smpl22)
-    arrays = {"pixels": np.stack(pixels), "joints": np.concatenate(joints), "yaw": yaw, "points": np.stack(points)}
+    arrays = {
+        "pixels": np.stack(pixels),
+        "joints": np.concatenate(joints),
+        "yaw": yaw,
+        "points": np.stack(points).astype(np.float32),
+    }
     write_npz(_path(out, number), arrays)
 
 

@@ -30,7 +30,9 @@ JOINTS = len(SMPL22)
 class PretrainSettings(Config):
     """Weights of the losses, and how pictures are changed.
 
-    :param points, contrast: weight of the picture points and of the contrastive loss against the regression.
+    :param points, relative, contrast: weights against the regression: of the picture points; of the joints relative to
+        the mean of the picture's group, where what all pictures of a cube share is no help; of the contrastive loss.
+    :param together_from: epoch (from 0) from which groups share batches, and ``late_contrast`` replaces ``contrast``.
     :param scale: logit scale of the contrastive loss.
     :param shift, zoom: largest random translation and change of size, as shares of the picture's side.
     :param tilt: largest random turn of the picture, in degrees; the body leans with it.
@@ -38,7 +40,10 @@ class PretrainSettings(Config):
     """
 
     points: float = Field(1.0, ge=0)
+    relative: float = Field(1.0, ge=0)
     contrast: float = Field(0.1, ge=0)
+    late_contrast: float = Field(1.0, ge=0)
+    together_from: int = Field(6, ge=0)
     scale: float = Field(20.0, gt=0)
     shift: float = Field(0.06, ge=0)
     zoom: float = Field(0.12, ge=0, lt=1)
@@ -97,9 +102,15 @@ class Pretrain(Stage):
     def batches(self, epoch: int) -> Iterator[dict[str, Tensor]]:
         """Changed pictures ``images`` (B, 3, S, S) and what they show."""
         rng = np.random.default_rng([self.seed, epoch])
-        order = rng.permutation(len(self._own))
+        contrast = self.settings.late_contrast if self._late(epoch) else self.settings.contrast
+        order = _keep_together(self.data.group, rng) if self._late(epoch) else rng.permutation(len(self._own))
         for start in range(0, self.steps() * self.batch_size, self.batch_size):
-            yield self._batch(np.sort(order[start : start + self.batch_size]), rng)
+            batch = self._batch(np.sort(order[start : start + self.batch_size]), rng)
+            yield {**batch, "contrast": torch.tensor(contrast)}
+
+    def _late(self, epoch: int) -> bool:
+        """Groups are told apart in the late epochs; before, mixed batches teach more about bodies."""
+        return epoch >= self.settings.together_from
 
     def _batch(self, rows: np.ndarray, rng: np.random.Generator) -> dict[str, Tensor]:
         """Flip, tilt, move, zoom and recolour pictures, and say what they show then."""
@@ -118,7 +129,9 @@ class Pretrain(Stage):
         yaw = np.where(flip, -1, 1) * self.data.yaw[rows]
         arrays = {"own": own_frame(seen, yaw).reshape(n, -1), "seen": seen.reshape(n, -1), "points": points}
         arrays["yaw"] = np.stack([np.sin(np.radians(yaw)), np.cos(np.radians(yaw))], 1)
-        return {"images": images, **{key: torch.from_numpy(a.astype(np.float32)) for key, a in arrays.items()}}
+        group = torch.from_numpy(np.unique(self.data.group[rows], return_inverse=True)[1])
+        batch = {key: torch.from_numpy(a.astype(np.float32)) for key, a in arrays.items()}
+        return {"images": images, "group": group, **batch}
 
     @staticmethod
     def _change(pixels: np.ndarray, affine: np.ndarray, rng: np.random.Generator) -> Tensor:
@@ -138,27 +151,51 @@ class Pretrain(Stage):
         predicted, own = self.head(features).float(), self.own(batch["own"])
         wanted = torch.cat([own, self.seen(batch["seen"])], 1)
         regression = 2 * F.smooth_l1_loss(predicted[:, :-2], wanted) + F.mse_loss(predicted[:, -2:], batch["yaw"])
+        apart, told = (_centred(values[:, : own.shape[1]], batch["group"]) for values in (predicted, own))
+        regression = regression + self.settings.relative * F.smooth_l1_loss(apart, told)
         poses = F.normalize(self.pose_encoder(own).float(), dim=1)
         logits = self.settings.scale * F.normalize(features, dim=1) @ poses.T
         rows = torch.arange(len(logits), device=logits.device)
         contrast = (F.cross_entropy(logits, rows) + F.cross_entropy(logits.T, rows)) / 2
         places = F.l1_loss(points.float(), batch["points"])
-        return regression + self.settings.points * places + self.settings.contrast * contrast
+        return regression + self.settings.points * places + batch["contrast"] * contrast
 
     @torch.no_grad()
-    def validate(self, pixels: np.ndarray, joints: np.ndarray, yaw: np.ndarray) -> Metrics:
-        """Mean errors on other pictures: joints in the own frame (mm) and yaw (degrees)."""
-        predicted = [
-            self.head(self.visual(normalise(torch.tensor(part).permute(0, 3, 1, 2).float() / 255)).float())
-            for part in (pixels[start : start + 256] for start in range(0, len(pixels), 256))
-        ]
-        output = torch.cat(predicted)
+    def validate(self, pixels: np.ndarray, joints: np.ndarray, yaw: np.ndarray, group: np.ndarray) -> Metrics:
+        """Mean errors on other pictures, and how often the features tell a pose from its group.
+
+        :return: joints in the own frame (mm), yaw (degrees), and the share (percent) of pictures that are nearest to
+            the embedding of their own true pose among the pictures of their group.
+        """
+        parts = [pixels[start : start + 256] for start in range(0, len(pixels), 256)]
+        features = torch.cat(
+            [self.visual(normalise(torch.tensor(part).permute(0, 3, 1, 2).float() / 255)).float() for part in parts]
+        )
+        output = self.head(features)
         own = self.own.metres(output[:, : 3 * JOINTS]).numpy().reshape(-1, JOINTS, 3)
+        truth = own_frame(joints, yaw)
         turned = np.degrees(torch.atan2(output[:, -2], output[:, -1]).numpy()) - yaw
+        poses = self.pose_encoder(self.own(torch.from_numpy(truth).flatten(1)))
+        alike = (F.normalize(poses, dim=1) @ F.normalize(features, dim=1).T).numpy()
+        alike[group[:, None] != group] = -np.inf
         return {
-            "joint_error_mm": float(1000 * np.linalg.norm(own - own_frame(joints, yaw), axis=-1).mean()),
+            "joint_error_mm": float(1000 * np.linalg.norm(own - truth, axis=-1).mean()),
             "yaw_error_degrees": float(np.abs((turned + 180) % 360 - 180).mean()),
+            "pose_recall_at1": 100 * float((alike.argmax(1) == np.arange(len(alike))).mean()),
         }
+
+
+def _centred(values: Tensor, group: Tensor) -> Tensor:
+    """``(B, K)`` minus the mean over the rows of the same group."""
+    count = int(group.max()) + 1
+    sums = torch.zeros(count, values.shape[1], dtype=values.dtype).index_add(0, group, values)
+    return values - (sums / torch.bincount(group, minlength=count)[:, None])[group]
+
+
+def _keep_together(group: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A random order of rows in which the rows of a group follow each other."""
+    groups, place = np.unique(group, return_inverse=True)
+    return np.lexsort((rng.random(len(group)), rng.permutation(len(groups))[place]))
 
 
 def _planar(angles: np.ndarray) -> np.ndarray:

@@ -186,4 +186,4 @@ class HeadStage(TextStage):
 
     def image_features(self, rows: Tensor, flip: Tensor) -> Tensor:
         """The head's features of pictures."""
-        return self.encoder.visual.head(self.images.rows(rows, flip).to(self.device))
+        return self.encoder.encode_head(self.images.rows(rows, flip).to(self.device))
