@@ -260,3 +260,16 @@ def test_history_is_json_lines(data, tmp_path):
     finetune(data, encoder(), FinetuneSettings(text=ALL, loop=loop(validate_every=2)), tmp_path)
     lines = [json.loads(line) for line in (tmp_path / "training.jsonl").read_text().splitlines()]
     assert [("recall_at1" in line) for line in lines] == [False, True, True]
+
+
+def test_the_head_of_the_small_backbone_trains_on_cached_trunks(data, tmp_path):
+    from autocompose.model.visual import JointPool
+
+    pool = JointPool(width=8, blocks=(1, 1, 1), tokens=16, layers=1, joints=4, values=2, hidden=16)
+    network = Encoder(small_config(TINY.model_copy(update={"pool": pool})), seed=3)
+    before = {k: v.clone() for k, v in network.clip.state_dict().items()}
+    model = finetune(data, network, FinetuneSettings(text=ALL, part="head", loop=loop()), tmp_path / "run")
+    changed = {k for k, v in model.encoder.clip.state_dict().items() if not torch.equal(v, before[k])}
+    assert any(k.startswith("visual.head.") for k in changed)
+    assert not any(k.startswith("visual.") and not k.startswith("visual.head.") for k in changed)
+    assert evaluate(load_model(tmp_path / "run"), data.corpus).ranks.metrics() == model.card["validation"]
