@@ -10,7 +10,7 @@ from autocompose.prepare import renders
 from autocompose.prepare.renders import PoseSet
 
 
-def stub(poses: PoseSet, images: Path, size: int, style: object, seed: int) -> None:
+def stub(poses: PoseSet, images: Path, size: int, style: object, seed: int, smplh: Path | None) -> None:
     """A small picture that depends on the pose only, instead of a rendered body."""
     for i, name in enumerate(poses.names):
         values = np.resize((poses.rotations[i].ravel() * 40 + 128).clip(0, 255), (size, size, 3))

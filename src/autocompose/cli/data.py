@@ -150,6 +150,7 @@ def posefix(
     ] = "human",
     where: Annotated[str, typer.Option(help="both, in or out: do the poses of a pair come from one motion?")] = "both",
     reverse_texts: Annotated[int, typer.Option(help="Rule texts from target to reference, per pair.")] = 3,
+    smplh: Annotated[Path | None, typer.Option(help="Neutral SMPL-H model (.npz), drawn instead of our body.")] = None,
     size: Side = 224,
     style: StyleName = "plain",
     seed: Seed = 0,
@@ -161,7 +162,8 @@ def posefix(
 
     prepare_posefix(
         raw, amass, out, training=_choice(Training, training, "--training"), where=_choice(Where, where, "--where"),
-        reverse_texts=reverse_texts, size=size, style=_choice(Style, style, "--style"), seed=seed, processes=processes,
+        reverse_texts=reverse_texts, smplh=smplh, size=size, style=_choice(Style, style, "--style"), seed=seed,
+        processes=processes,
     )  # fmt: skip
 
 

@@ -82,6 +82,7 @@ def prepare_posefix(
     where: Where = Where.BOTH,
     size: int = 224,
     style: Style = Style.PLAIN,
+    smplh: Path | None = None,
     reverse_texts: int = 3,
     seed: int = 0,
     processes: int = 1,
@@ -93,6 +94,7 @@ def prepare_posefix(
 
     :param raw: the unpacked release. :param amass: root of AMASS' SMPL+H release.
     :param size: side of the pictures in pixels.
+    :param smplh: the ``.npz`` file of the neutral SMPL-H model; draws that body, in grey, instead of ours.
     :param reverse_texts: texts from B to A that our rules write for each pair (``auto-reverse``).
     :raises InputError: files missing or not as published; CorpusError: no pair is left.
     """
@@ -100,7 +102,8 @@ def prepare_posefix(
         raise InputError(f"{amass}: folder not found; expected the root of AMASS' SMPL+H release")
     settings = {
         "verb": "posefix", "training": str(training), "where": str(where), "size": size, "style": str(style),
-        "reverse_texts": reverse_texts, "seed": seed, "raw": fingerprint([Path(raw), Path(amass)]),
+        "reverse_texts": reverse_texts, "seed": seed, "smplh": smplh is not None,
+        "raw": fingerprint([Path(raw), Path(amass)]),
     }  # fmt: skip
     stage = Stage(out, settings)
     if stage.finished:
@@ -113,7 +116,8 @@ def prepare_posefix(
     ids = {split: _posed(release, found, rotations, tally) for split, found in chosen.items()}
     views = list(dict.fromkeys(v for found in ids.values() for i in found for v in views_of(release, i)))
     poses = pose_set(views, rotations, release)
-    render_poses(poses, stage.out / "images", size=size, style=style, seed=seed, processes=processes)
+    images = stage.out / "images"
+    render_poses(poses, images, size=size, style=style, seed=seed, processes=processes, smplh=smplh)
     from autocompose.bodies.body import Body
 
     table = poses.table(Body())

@@ -20,6 +20,8 @@ from autocompose.core.log import track
 from autocompose.core.pool import each
 from autocompose.core.store import atomic_file
 from autocompose.corpus.poses import PoseTable
+from autocompose.prepare.smplh import LOOK as SMPLH_LOOK
+from autocompose.prepare.smplh import SmplhBody
 
 BATCH = 16  # pictures handed to a process at a time
 
@@ -71,7 +73,14 @@ class PoseSet:
 
 
 def render_poses(
-    poses: PoseSet, images: Path, *, size: int = 224, style: Style = Style.PLAIN, seed: int = 0, processes: int = 1
+    poses: PoseSet,
+    images: Path,
+    *,
+    size: int = 224,
+    style: Style = Style.PLAIN,
+    seed: int = 0,
+    processes: int = 1,
+    smplh: Path | None = None,
 ) -> None:
     """Render every pose that has no picture in ``images`` yet.
 
@@ -79,25 +88,27 @@ def render_poses(
     interruption, gives the same files.
 
     :param size: side in pixels.
+    :param smplh: model file of SMPL-H, to be drawn in plain grey instead of our own body.
     :raises StorageError: the disk refuses. DependencyError: the body model is not installed.
     """
     todo = [i for i, name in enumerate(poses.names) if not (images / name).exists()]
     batches = [poses.take(todo[i : i + BATCH]) for i in range(0, len(todo), BATCH)]
-    work = partial(_render_batch, images=images, size=size, style=style, seed=seed)
+    work = partial(_render_batch, images=images, size=size, style=style, seed=seed, smplh=smplh)
     for _ in track(each(work, batches, processes), "rendering (batches)", len(batches)):
         pass
 
 
 @lru_cache(maxsize=1)
-def _body() -> Body:
-    return Body()
+def _body(smplh: Path | None) -> Body | SmplhBody:
+    return Body() if smplh is None else SmplhBody(smplh)
 
 
-def _render_batch(poses: PoseSet, images: Path, size: int, style: Style, seed: int) -> None:
+def _render_batch(poses: PoseSet, images: Path, size: int, style: Style, seed: int, smplh: Path | None) -> None:
+    body = _body(smplh)
     for i, name in enumerate(poses.names):
-        look, shot = appearance(name, style, seed)
-        posed = _body().pose(poses.rotations[i : i + 1], look.phenotype, poses.yaw[i : i + 1]).on_floor()
-        pixels = render(_body(), posed.vertices[0], look, shot, size)
+        look, shot = appearance(name, style, seed) if smplh is None else (SMPLH_LOOK, Shot())
+        posed = body.pose(poses.rotations[i : i + 1], look.phenotype, poses.yaw[i : i + 1]).on_floor()
+        pixels = render(body, posed.vertices[0], look, shot, size)  # type: ignore[arg-type]  # has what render reads
         with atomic_file(images / name) as file:
             Image.fromarray(pixels).save(file, "PNG")
 
