@@ -87,8 +87,8 @@ def likenesses(corpus: Corpus) -> list[Likeness]:
         hashes[name] = perceptual_hash(open_image(corpus.image_path(name)))
     result = []
     for one, other in combinations(names, 2):
-        stacks = [np.array([hashes[n] for n in names[s]], np.uint8).reshape(-1, 32) for s in (other, one)]
-        found: list[Near] = near_duplicates(*stacks)
+        others, ones = (np.array([hashes[n] for n in names[s]], np.uint8).reshape(-1, 32) for s in (other, one))
+        found: list[Near] = near_duplicates(others, ones)
         shown = tuple((names[one][near.other], names[other][near.one], near.bits) for near in found[:SHOWN_NEAR])
         result.append(Likeness(one, other, len(found), shown))
     return result
