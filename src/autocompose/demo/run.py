@@ -18,12 +18,13 @@ from autocompose.corpus.format import Corpus, load_corpus
 from autocompose.corpus.pixels import decoded
 from autocompose.demo.measure import measure
 from autocompose.demo.settings import DemoSettings
-from autocompose.demo.texts import described, write_texts
+from autocompose.demo.texts import described, pretrains, write_texts
 from autocompose.evaluate.experiment import Data, finetune, train_combiner
 from autocompose.model.checkpoint import Model
 from autocompose.model.encoder import Encoder
 from autocompose.model.small import small_config
 from autocompose.prepare.bodycpr import PRESETS, prepare_bodycpr
+from autocompose.prepare.cubes import PER_CLUSTER
 from autocompose.prepare.singles import cube_pictures, joined, prepare_singles
 from autocompose.train.loop import Metrics, run
 from autocompose.train.pretrain import Pretrain
@@ -89,6 +90,7 @@ class Demo:
         with self._stage("render single bodies"):
             singles = prepare_singles(self.out / "singles", self.settings.singles, size, self.seed)
             cubes = cube_pictures(corpus, self._pixels(corpus, Split.TRAIN), PRESETS[self.settings.preset], self.seed)
+            cubes = cubes.take(pretrains(cubes.group // PER_CLUSTER))
         with self._stage("pretrain the image encoder"):
             stage = Pretrain(encoder, joined(singles, cubes), self.settings.pretrain, loop.batch_size, self.seed)
             run(stage, loop, file.parent, self._validator(stage, corpus), "pretrain")

@@ -53,6 +53,10 @@ class Singles(NamedTuple):
     points: np.ndarray
     group: np.ndarray
 
+    def take(self, rows: np.ndarray) -> Singles:
+        """Some rows, given as numbers or as a mask."""
+        return Singles(*(array[rows] for array in self))
+
 
 def prepare_singles(out: Path, count: int, size: int, seed: int = 0, workers: int | None = None) -> Singles:
     """Render ``count`` pictures (rounded up to whole parts), or read those that are there.
