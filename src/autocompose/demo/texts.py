@@ -30,7 +30,7 @@ def rule_options(settings: DemoSettings, bank: str = "coach") -> RuleOptions:
     return RuleOptions.parse({**values, "bank": bank})
 
 
-def pretrains(cluster: np.ndarray | int) -> np.ndarray | bool:
+def pretrains(cluster: Any) -> Any:
     """Clusters whose pictures pretrain the image encoder.
 
     The others train text encoder and Combiner: features of pictures that the encoder has learnt by heart are better
