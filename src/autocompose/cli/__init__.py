@@ -10,7 +10,6 @@ from autocompose.cli.app import app, run
 VERB_MODULES = (
     "data",
     "data_bodycpr",
-    "annotate",
     "annotate_mllm",
     "annotate_rules",
     "annotate_audit",

@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +16,7 @@ from autocompose.bodies.convert import EXCHANGED
 from autocompose.bodies.normalise import faults, sides_exchanged
 from autocompose.core.errors import PoseError
 from autocompose.core.log import Tally, say, track
+from autocompose.core.pool import each
 from autocompose.core.records import TEXT_FIELDS, Edit, Pair, Source, Split
 from autocompose.core.store import Manifest, atomic_file, file_hash, read_json, value_hash, write_json
 from autocompose.corpus.format import Corpus, load_corpus, pair_to_json
@@ -151,13 +150,8 @@ def _part_path(folder: Path, split: Split, edit: Edit, start: int) -> Path:
 def _run(jobs: list[Job], total: int, processes: int) -> None:
     if len(jobs) < total:
         say(f"continuing: {total - len(jobs)} of {total} parts are done")
-    if processes <= 1 or len(jobs) <= 1:
-        for _ in track(map(_do, jobs), "rule texts", len(jobs)):
-            pass
-        return
-    with ProcessPoolExecutor(min(processes, len(jobs)), mp_context=get_context("spawn")) as pool:
-        for _ in track(pool.map(_do, jobs), "rule texts", len(jobs)):
-            pass
+    for _ in track(each(_do, jobs, processes), "rule texts", len(jobs)):
+        pass
 
 
 def _do(job: Job) -> None:
