@@ -94,6 +94,13 @@ def test_bad_input_is_refused() -> None:
         to_smpl22(joints, "smpl22")
 
 
+def test_a_bone_without_length_is_refused() -> None:
+    joints = people(6)
+    joints[2:4, PARTS["left_knee"]] = joints[2:4, PARTS["left_hip"]]
+    with pytest.raises(PoseError, match=r"smpl22\[2\]: zero-length bone \(2 poses affected\)"):
+        to_smpl22(joints, "smpl22")
+
+
 LIMB = """JOINT {n}UpLeg {{ OFFSET {x} -10 0 CHANNELS 3 Zrotation Xrotation Yrotation
  JOINT {n}Leg {{ OFFSET 0 -40 0 CHANNELS 3 Zrotation Xrotation Yrotation
   JOINT {n}Foot {{ OFFSET 0 -40 0 CHANNELS 3 Zrotation Xrotation Yrotation

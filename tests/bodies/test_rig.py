@@ -5,6 +5,7 @@ import anny
 import numpy as np
 import pytest
 from anny.paths import get_anny_cache_path, set_anny_cache_path
+from safetensors import SafetensorError
 
 from autocompose.bodies.body import Body
 from autocompose.bodies.rig import load_anny
@@ -16,7 +17,7 @@ class FakeAnny:
     """Writes caches as anny does; ``fail`` breaks off in the middle, as a killed process would."""
 
     built = 0
-    fail = False
+    fail: BaseException | None = None
 
     def __init__(self, skinning_method: str) -> None:
         data = Path(get_anny_cache_path()) / "v14"
@@ -26,7 +27,7 @@ class FakeAnny:
         data.mkdir(parents=True)
         (data / "load_data_0.safetensors").write_bytes(b"large")
         if FakeAnny.fail:
-            raise KeyboardInterrupt
+            raise FakeAnny.fail
         (data / "build_compact_model_data_0.safetensors").write_bytes(b"small")
         FakeAnny.built += 1
 
@@ -36,7 +37,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     before = get_anny_cache_path()
     monkeypatch.setattr(anny, "Anny", FakeAnny)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    FakeAnny.built, FakeAnny.fail = 0, False
+    FakeAnny.built, FakeAnny.fail = 0, None
     yield tmp_path / "cache"
     set_anny_cache_path(before)
 
@@ -50,10 +51,11 @@ def test_the_cache_is_built_once_and_keeps_only_what_is_needed(home: Path, capfd
 
 
 def test_a_build_that_was_cut_short_begins_again(home: Path) -> None:
-    FakeAnny.fail = True
-    with pytest.raises(KeyboardInterrupt):
-        load_anny()
-    FakeAnny.fail = False
+    for fail, shown in ((KeyboardInterrupt(), KeyboardInterrupt), (SafetensorError("disk full"), StorageError)):
+        FakeAnny.fail = fail
+        with pytest.raises(shown):
+            load_anny()
+    FakeAnny.fail = None
     load_anny()
     assert FakeAnny.built == 1
 

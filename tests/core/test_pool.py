@@ -1,4 +1,9 @@
 import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +16,20 @@ def double(value):
 
 def threads(_):
     return os.environ["OMP_NUM_THREADS"], os.getpid()
+
+
+def stay(folder):
+    (Path(folder) / str(os.getpid())).touch()
+    time.sleep(600)
+
+
+def alive(pid):
+    """A process that has not ended; one that nobody has waited for yet has."""
+    stat = Path(f"/proc/{pid}/stat")
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def fail(value):
@@ -35,3 +54,24 @@ def test_processes_are_others_and_have_one_thread_each():
 def test_an_error_reaches_the_caller():
     with pytest.raises(ValueError, match="three"):
         list(each(fail, range(5), 2))
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at Linux's list of processes")
+def test_a_killed_program_leaves_no_processes_behind(tmp_path):
+    script = f"from tests.core.test_pool import *\nlist(each(stay, [{str(tmp_path)!r}] * 2, 2))"
+    guard = f"if __name__ == '__main__':\n    exec({script!r})"
+    program = tmp_path.with_suffix(".py")
+    program.write_text(guard)
+    root = str(Path(__file__).parents[2])
+    parent = subprocess.Popen([sys.executable, str(program)], env={**os.environ, "PYTHONPATH": root}, cwd=root)
+    while len(list(tmp_path.iterdir())) < 2:
+        assert parent.poll() is None
+        time.sleep(0.1)
+    workers = [int(path.name) for path in tmp_path.iterdir()]
+    assert all(map(alive, workers))
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    deadline = time.monotonic() + 60
+    while any(map(alive, workers)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(map(alive, workers))

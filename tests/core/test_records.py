@@ -26,6 +26,7 @@ def test_a_tally_adds_up() -> None:
     for i in range(12):
         tally.drop("no text", f"entry {i}")
     tally.drop("blank", n=3)
+    tally.drop("never happened", n=0)
     assert tally.line() == "pairs: 20 in, 5 kept; dropped 12: no text; dropped 3: blank"
     record = tally.record()
     assert record["kept"] + sum(record["dropped"].values()) == 20

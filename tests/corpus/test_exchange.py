@@ -11,6 +11,7 @@ from autocompose.cli import data as _verbs  # noqa: F401
 from autocompose.cli.app import run
 from autocompose.core.errors import CorpusError, InputError
 from autocompose.core.records import Split
+from autocompose.corpus import webdataset
 from autocompose.corpus.about import About
 from autocompose.corpus.exchange import Format, export_corpus, import_corpus
 from autocompose.corpus.format import load_corpus
@@ -77,12 +78,22 @@ def test_the_card_states_sources_licences_and_counts(corpus: Path, tmp_path: Pat
     for line in (
         "- made by a test",
         "CC0",
-        "**May it be passed on?** yes",
+        "**Passing it on:** yes",
         "| pairs | 36 | 24 |",
         "| texts in `sents` | 72 | 48 |",
     ):
         assert line in card
     assert "path: pairs/train-*.parquet" in card
+
+
+def test_the_card_names_all_shards(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = webdataset.write_split
+    monkeypatch.setattr(webdataset, "write_split", lambda c, s, out, size: real(c, s, out, size // 100))
+    export_corpus(corpus, tmp_path / "export", Format.WEBDATASET, shard=1)
+    count = len(list((tmp_path / "export").glob("pairs-train-*.tar")))
+    card = (tmp_path / "export" / "README.md").read_text()
+    assert count > 1 and f'"FOLDER/pairs-train-{{000000..{count - 1:06d}}}.tar"' in card
+    assert 'test = webdataset.WebDataset("FOLDER/pairs-test-' in card
 
 
 @pytest.mark.parametrize("kind", list(Format))

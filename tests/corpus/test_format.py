@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -56,6 +57,8 @@ def test_queries_take_the_first_text_or_all(tmp_path: Path) -> None:
         corpus.queries(Split.TEST, "mllm")
     with pytest.raises(CorpusError, match="no split val; there is train, test"):
         corpus.queries(Split.VAL)
+    with pytest.raises(CorpusError, match=r"captions/test\.json holds no pairs; there is nothing to ask"):
+        dataclasses.replace(corpus, pairs={Split.TEST: ()}).queries(Split.TEST)
 
 
 def test_errors_name_the_file_and_the_next_step(tmp_path: Path) -> None:

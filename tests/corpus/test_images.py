@@ -70,3 +70,12 @@ def test_every_transform_gives_a_normalised_square(kind: Transform, size: tuple[
     corner = tensor[:, 0, 0].numpy()
     black = (0 - np.array(CLIP_MEAN)) / CLIP_STD
     assert np.allclose(corner, black, atol=1e-5) == (kind.value.endswith("pad") and size != (40, 40))
+
+
+def test_bare_pixels_are_written_without_the_files_words(tmp_path: Path) -> None:
+    picture(0, (8, 6)).save(tmp_path / "x.jpg", comment=b"SECRET", icc_profile=b"PROFILE")
+    image = Image.open(tmp_path / "x.jpg")
+    for kind in ("jpeg", "png", "webp"):
+        images.bare(image).save(tmp_path / f"y.{kind}")
+        assert not Image.open(tmp_path / f"y.{kind}").info.keys() & {"comment", "icc_profile"}
+    assert image.info["comment"] == b"SECRET"  # the original is not touched

@@ -11,16 +11,14 @@ from autocompose.bodies.kinematics import forward
 from autocompose.bodies.normalise import yaw_of
 from autocompose.bodies.skeleton import COCO17
 from autocompose.cli import data as _verbs  # noqa: F401
-from autocompose.cli.app import run
-from autocompose.core.errors import InputError
+from autocompose.core.errors import CorpusError, InputError
 from autocompose.core.records import Split
 from autocompose.corpus.validate import validate
 from autocompose.prepare.aist import Choice, prepare_aist
 from autocompose.prepare.aist_release import dancer_of, read_annotations, read_sequence
 from autocompose.prepare.aist_sides import check_sides, measure_sides
 from autocompose.prepare.mined import Mining
-from tests.fixtures.aist import ALL, IGNORED, SEQUENCES, camera_models, dump, make_aist, make_videos
-from tests.fixtures.tree import tree
+from tests.fixtures.aist import ALL, IGNORED, SEQUENCES, camera_models, cameras, dump, make_aist, make_videos
 
 WIDE = Mining(gap=5.0, low=0.2, high=0.999, texts=1)
 
@@ -140,6 +138,10 @@ def test_bad_input(raw: Path, tmp_path: Path) -> None:
         prepare_aist(tmp_path / "no", tmp_path / "out")
     with pytest.raises(InputError, match=r"motions \(AIST\+\+ annotations\) not found"):
         prepare_aist(tmp_path, tmp_path / "out")
+    with pytest.raises(InputError, match="no: folder not found; expected the folder with the 10M videos"):
+        prepare_aist(raw, tmp_path / "out", videos=tmp_path / "no")
+    with pytest.raises(CorpusError, match=r"no picture is left; frames: 72 in, 0 kept; dropped 72: video missing"):
+        prepare_aist(raw, tmp_path / "out", videos=raw / "motions")
     with pytest.raises(InputError, match="expected some of c01"):
         Choice(views=("c11",))
     name = ALL[1]
@@ -152,9 +154,30 @@ def test_bad_input(raw: Path, tmp_path: Path) -> None:
     (raw / "cameras" / "setting1.json").write_text('[{"name": "c01"}]')
     with pytest.raises(InputError, match=r"setting1.json\[0\]: no key 'matrix'"):
         read_annotations(raw)
+    (raw / "cameras" / "setting1.json").write_text(json.dumps(cameras()[:8]))
+    with pytest.raises(InputError, match=r"setting1.json: no camera c09"):
+        read_annotations(raw)
+    (raw / "cameras" / "setting1.json").write_text('["c01"]')
+    with pytest.raises(InputError, match=r"setting1.json\[0\]: expected an object, got str"):
+        read_annotations(raw)
+    (raw / "cameras" / "mapping.txt").write_text(f"{name} ../setting1\n")
+    with pytest.raises(InputError, match=r"mapping.txt: 'gPO.*expected lines such as"):
+        read_annotations(raw)
+    (raw / "cameras" / "mapping.txt").write_text(f"{name} setting1 {name}\n")
+    with pytest.raises(InputError, match=r"mapping.txt: 'gPO"):
+        read_annotations(raw)
     (raw / "motions" / "other.pkl").write_bytes(b"")
     with pytest.raises(InputError, match=r"other; expected files such as gBR"):
         read_annotations(raw)
+
+
+def test_front_views_leave_out_sequences_without_cameras(raw: Path, tmp_path: Path, fast_render: None) -> None:
+    mapping = raw / "cameras" / "mapping.txt"
+    mapping.write_text("".join(line for line in mapping.read_text().splitlines(True) if ALL[1] not in line))
+    corpus = prepare_aist(raw, tmp_path / "out", choice=Choice(6, ("front",), size=16), mining=WIDE)
+    assert ALL[1] not in set(corpus.poses.columns["sequence"])  # type: ignore[union-attr]
+    record = json.loads((tmp_path / "out/prepare.manifest.json").read_text())["tallies"]["frames"]
+    assert record["dropped"] == {"not in mapping.txt, so the front is not known": 1}
 
 
 def test_a_truncated_pickle_costs_one_sequence_only(raw: Path, tmp_path: Path, fast_render: None) -> None:
@@ -164,12 +187,3 @@ def test_a_truncated_pickle_costs_one_sequence_only(raw: Path, tmp_path: Path, f
     assert ALL[1] not in set(corpus.poses.columns["sequence"])  # type: ignore[union-attr]
     record = json.loads((tmp_path / "out/prepare.manifest.json").read_text())["tallies"]["frames"]
     assert record["dropped"] == {"annotations missing or damaged": 1}
-
-
-@pytest.mark.slow
-def test_one_and_two_processes_give_the_same_files(raw: Path, tmp_path: Path) -> None:
-    videos = make_videos(tmp_path / "videos", without=2)
-    for folder, n in (("one", "1"), ("two", "2")):
-        options = ["--videos", str(videos), "--size", "48", "--per-sequence", "5", "--low", "0.2", "--processes", n]
-        assert run(["prepare", "aist", str(raw), str(tmp_path / folder), *options]) == 0
-    assert tree(tmp_path / "one") == tree(tmp_path / "two")

@@ -190,3 +190,35 @@ def test_limbs_of_the_same_motion_serve_as_edits() -> None:
     knee = SMPL22.index("right_knee")
     assert len(states.hinge) > 1
     assert all(np.isclose(others[1:, knee], rotation[knee]).all(-1).any() for rotation in states.rotations[1:])
+
+
+def test_twins_have_the_same_states_and_other_cubes_of_a_cluster_do_not() -> None:
+    base, rng = base_of("standing", 3), np.random.default_rng(3)
+    for twins in (True, False):
+        found = cubes.cluster(base, rng, 3, twins)
+        assert len(found) == 3
+        poses = np.stack([forward(cube.rotations)[0] for cube in found])  # (3, 8, 22, 3)
+        poses = poses - poses[:, :, :1]
+        gap = np.linalg.norm(poses[:, None, :, None] - poses[None, :, None, :], axis=-1).mean(-1)  # (3, 3, 8, 8)
+        same = np.concatenate([np.diagonal(gap[a, b]) for a in range(3) for b in range(a)])
+        assert (same < 0.05).all() if twins else (same > 0.05).any()
+        assert (same > 0.002).all()  # twins are no copies
+
+
+def test_looking_like_the_reference_does_not_find_the_target() -> None:
+    """An exact eye that ignores the text meets the twins first, in a cluster of four cubes."""
+    found: list[float] = []
+    for seed, family in enumerate(list(FAMILIES)[:8]):
+        made = cubes.cluster(base_of(family, seed), np.random.default_rng(seed), 4, twins=True)
+        if len(made) < 4:
+            continue
+        joints = np.concatenate([forward(cube.rotations)[0] for cube in made])
+        joints = joints - joints[:, :1]
+        gap = np.linalg.norm(joints[:, None] - joints[None], axis=-1).mean(-1)
+        np.fill_diagonal(gap, np.inf)
+        rank = gap.argsort(1).argsort(1)
+        found += [
+            float(rank[8 * cube + r, 8 * cube + t] < 10) for cube in range(4) for r, t in np.argwhere(USABLE).tolist()
+        ]
+    assert len(found) >= 4 * 192
+    assert 0.15 < np.mean(found) < 0.45

@@ -79,6 +79,19 @@ def test_the_leak_between_the_tasks_is_refused_unless_forced(raw: Path, tmp_path
     assert not [fault for check in validate(tmp_path / "out") for fault in check.faults]
 
 
+def test_items_of_one_uid_become_one_with_all_their_sentences(raw: Path, tmp_path: Path) -> None:
+    def again(items: list[dict[str, Any]]) -> None:
+        items.append({**items[0], "sents": ["another sentence", items[0]["sents"][0]], "sents_hindi": ["एक", "दो"]})
+
+    change(raw, "train_NC", again)
+    corpus = prepare_fixmypose(raw, tmp_path / "out", protocol=Protocol.CAPTIONING, val_share=0)
+    first = corpus.pairs[Split.TRAIN][0]
+    assert len(corpus.pairs[Split.TRAIN]) == 39 and len(first.texts["sents"]) == 2
+    assert first.texts["sents"][1] == "another sentence" and first.extra["sents_hindi"][1] == "एक"
+    dropped = json.loads((tmp_path / "out" / "prepare.manifest.json").read_text())["tallies"]["items"]["dropped"]
+    assert dropped == {"uid occurred before; its sentences are kept there": 1}
+
+
 def test_missing_and_damaged_pictures_are_counted(raw: Path, tmp_path: Path) -> None:
     items = json.loads((raw / "train_ret_NC.json").read_text())
     (raw / "images" / f"current_{items[0]['uid']}.png").unlink()
@@ -98,7 +111,13 @@ BAD: list[tuple[str, Callable[[list[dict[str, Any]]], object], str]] = [
     ("valid_ret_NC", lambda e: e[2].pop("trg7"), r"valid_ret_NC\.json\[2\]: 'trg7' must be a string"),
     ("train_ret_NC", lambda e: e[5].update(sents=7), r"train_ret_NC\.json\[5\]: sents: expected a text or a list"),
     ("train_ret_NC", lambda e: e[5].update(trg0=e[5]["trg1"]), r"train_ret_NC\.json\[5\]"),
-    ("train_ret_NC", lambda e: e[5].update(uid="../../x"), r"train_ret_NC\.json\[5\]: picture"),
+    (
+        "train_ret_NC",
+        lambda e: e[5].update(trg9="C:\\..\\.."),
+        r"train_ret_NC\.json\[5\]: trg9: picture name '\.\.' must",
+    ),
+    ("train_ret_NC", lambda e: e[5].update(uid="../../x"), r"train_ret_NC\.json\[5\]: uid '../../x': expected five"),
+    ("train_ret_NC", lambda e: e[5].update(uid="1_2_3"), r"train_ret_NC\.json\[5\]: uid '1_2_3': expected five"),
     ("train_ret_NC", lambda e: e.insert(0, "text"), r"train_ret_NC\.json\[0\]: expected an object, got str"),
 ]
 

@@ -19,37 +19,16 @@ from autocompose.prepare.estimator import Estimator, pose_python
 from autocompose.prepare.folder import Wanted, crop_name, photo_files, prepare_folder
 from autocompose.prepare.mined import Mining
 from tests.fixtures import fake_pose_worker_path
+from tests.fixtures.photos import make_photos, photo
 from tests.fixtures.tree import tree
 
 WIDE = Mining(low=0.0, high=0.9999, texts=1)
 SMALL = Wanted(height=20, side=64)
 
 
-def photo(path: Path, bars: list[tuple[int, int, int]], size: tuple[int, int] = (160, 90), **save: object) -> Path:
-    """A grey picture with red bars (left, width, height) around the middle row."""
-    pixels = np.full((size[1], size[0], 3), 128, np.uint8)
-    for left, width, height in bars:
-        top = size[1] // 2 - height // 2
-        pixels[top : top + height, left : left + width] = (230, 20, 20)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(path, **save)
-    return path
-
-
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    root = tmp_path / "photos"
-    for i in range(12):
-        photo(root / f"day{i % 3}" / f"p{i}.png", [(10, 4 + 3 * i, 60), (90, 5 + 2 * i, 50)])
-    exif = Image.Exif()
-    exif[0x0112] = 6  # the camera was turned: width and height change places when the picture is opened
-    photo(root / "turned.jpg", [(40, 50, 40)], exif=exif, quality=95)
-    photo(root / "nobody.webp", [])
-    photo(root / "bust.tiff", [(20, 10, 22)])
-    photo(root / "tiny.bmp", [(20, 10, 8)])
-    (root / "damaged.jpg").write_bytes((root / "turned.jpg").read_bytes()[:300])
-    (root / "notes.txt").write_text("no picture")
-    return root
+    return make_photos(tmp_path / "photos")
 
 
 @pytest.fixture
@@ -151,7 +130,7 @@ def test_the_environment_says_what_to_do(tmp_path: Path, monkeypatch: pytest.Mon
         pose_python()
     monkeypatch.delenv("AUTOCOMPOSE_POSE_PYTHON")
     monkeypatch.setattr(estimator, "_base_python", lambda: "/no/such/python")
-    with pytest.raises(InputError, match=r"could not be made .* make one by hand with Python"):
+    with pytest.raises(InputError, match=r"could not be made .* connect .* make one by hand with Python"):
         pose_python(tmp_path)
     made = tmp_path / f"mediapipe-{estimator.MEDIAPIPE}"
     made.mkdir()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +15,12 @@ from autocompose.core.errors import InputError
 from autocompose.core.log import Tally
 from autocompose.core.records import Split
 from autocompose.corpus.validate import validate
+from autocompose.prepare.bases import TEST_CLIPS, VAL_CLIPS
 from autocompose.prepare.diverse import farthest
 from autocompose.prepare.mined import Mining
-from autocompose.prepare.motion import Kind, motion_files, prepare_motion, read_clips, split_motions
+from autocompose.prepare.motion import Kind, motion_files, prepare_motion, read_clips, read_joints, split_motions
+from autocompose.prepare.smpl import read_sequence
 from tests.fixtures.motion import make_motions, walk, write_bvh
-from tests.fixtures.tree import tree
 
 WIDE = Mining(gap=3.0, low=0.3, high=0.99, texts=1)
 
@@ -86,6 +88,11 @@ def test_damaged_files_are_counted_and_wrong_input_is_refused(
     with pytest.raises(InputError, match="no motion file could be read"):
         read_clips({"x": tmp_path / "x.npz"}, Kind.NPZ, "y", Tally("x"))
     assert r"J in [17, 22, 23, 24, 33, 52], got (3, 19, 3)" in capsys.readouterr().err
+    np.savez(tmp_path / "y.npz", poses=np.zeros((3, 66)), fps=30)
+    with pytest.raises(InputError, match=r"y\.npz: no array joints or keypoints3d; there are fps, poses"):
+        read_joints(tmp_path / "y.npz")
+    with pytest.raises(InputError, match=r"x\.npz: no array poses or .*; there are joints"):
+        read_sequence(tmp_path / "x.npz")
     with pytest.raises(InputError, match="file or folder not found"):
         motion_files(tmp_path / "no", Kind.BVH)
     with pytest.raises(InputError, match=r"no \.npz or \.pkl file"):
@@ -93,14 +100,35 @@ def test_damaged_files_are_counted_and_wrong_input_is_refused(
     assert motion_files(path, Kind.BVH) == {"broken": path}
 
 
-@pytest.mark.slow
+BAD: list[tuple[list[str], str]] = [
+    (["--count", "0"], "Invalid value for '--count'"),
+    (["--size", "0"], "Invalid value for '--size'"),
+    (["--yaw", "-5"], "Invalid value for '--yaw'"),
+    (["--texts", "-1"], "Invalid value for '--texts'"),
+    (["--processes", "0"], "Invalid value for '--processes'"),
+    (["--low", "0.99", "--high", "0.5"], "similarity 0.99 to 0.5: expected low below high"),
+    (["--gap", "0"], "gap 0.0: expected seconds, above 0"),
+    (["--up", "w"], "up axis 'w': expected y or z or -y"),
+]
+
+
+@pytest.mark.parametrize(("options", "words"), BAD)
+def test_options_out_of_range_are_refused_before_any_work(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], words: str
+) -> None:
+    source = make_motions(tmp_path / "raw", "npz", n=1)
+    assert run(["prepare", "npz", str(source), str(tmp_path / "out"), *options]) == 2
+    assert words in " ".join(re.sub(r"[│\s]+", " ", capsys.readouterr().err).split())
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("fast_render")
 @pytest.mark.skipif(not clip_files(), reason="pybullet is not installed")
-def test_public_clips_with_one_and_two_processes(tmp_path: Path) -> None:
-    for folder, n in (("one", "1"), ("two", "2")):
-        options = ["--count", "60", "--size", "48", "--style", "varied", "--yaw", "40", "--processes", n]
-        assert run(["prepare", "clips", str(tmp_path / folder), *options]) == 0
-    assert tree(tmp_path / "one") == tree(tmp_path / "two")
-    assert run(["validate", str(tmp_path / "one"), "--images"]) == 0
+def test_public_clips_are_divided_as_in_the_benchmark(tmp_path: Path) -> None:
+    corpus = prepare_motion(None, tmp_path / "out", Kind.CLIPS, count=200, mining=WIDE, size=8)
+    clips = {s: {n.split("/")[0] for n in gallery} for s, gallery in corpus.galleries.items()}
+    assert clips[Split.TEST] == set(TEST_CLIPS) and clips[Split.VAL] == set(VAL_CLIPS)
+    assert len(clips[Split.TRAIN]) == 10
 
 
 def test_headings_are_drawn_within_the_bound(tmp_path: Path, fast_render: None) -> None:

@@ -13,7 +13,7 @@ from autocompose.bodies.kinematics import forward
 from autocompose.bodies.skeleton import turn
 from autocompose.cli import load_verbs
 from autocompose.cli.app import run
-from autocompose.core.errors import CorpusError, PoseError
+from autocompose.core.errors import ConfigError, CorpusError, PoseError
 from autocompose.core.records import Pair, Split
 from autocompose.core.store import write_json
 from autocompose.corpus.format import load_corpus
@@ -148,5 +148,27 @@ def test_existing_pairs_are_not_lost(tmp_path: Path) -> None:
     pair_corpus(tmp_path, replace_pairs=True)
     assert Pair("1.png", "2.png", (), {"sents": ("x",)}) not in load_corpus(tmp_path).pairs[Split.TRAIN]
     (tmp_path / "poses.npz").unlink()
-    with pytest.raises(PoseError, match="cannot be read as a pose file"):
+    with pytest.raises(PoseError, match=r"poses.npz: file not found"):
         pair_corpus(tmp_path, replace_pairs=True)
+
+
+def test_an_empty_window_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"^settings: low 0\.99 must be less than high 0\.5, the window"):
+        PairOptions.parse({"low": 0.99, "high": 0.5})
+
+
+def test_a_window_without_pairs_costs_no_pairs(tmp_path: Path) -> None:
+    pool(tmp_path)
+    pair_corpus(tmp_path, options=PairOptions(low=0.3, high=0.99))
+    before = {p.name: p.read_text() for p in (tmp_path / "captions").iterdir()}
+    with pytest.raises(CorpusError, match=r"151 in, 0 kept.* nothing is written, widen the window"):
+        pair_corpus(tmp_path, options=PairOptions(low=0.99999, high=1), replace_pairs=True)
+    assert {p.name: p.read_text() for p in (tmp_path / "captions").iterdir()} == before
+
+
+def test_a_corpus_without_splits_is_refused(tmp_path: Path) -> None:
+    pool(tmp_path)
+    for path in (tmp_path / "image_splits").iterdir():
+        path.unlink()
+    with pytest.raises(CorpusError, match=r"image_splits: no train.json"):
+        pair_corpus(tmp_path)

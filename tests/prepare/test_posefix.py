@@ -1,11 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,17 +11,13 @@ import pytest
 from autocompose.bodies.kinematics import forward
 from autocompose.bodies.skeleton import turn
 from autocompose.cli import data as _verbs  # noqa: F401
-from autocompose.cli.app import run
 from autocompose.core.errors import CorpusError, InputError
 from autocompose.core.records import Split
 from autocompose.corpus.validate import validate
 from autocompose.prepare.posefix import Training, Where, prepare_posefix
-from autocompose.prepare.posefix_release import read_release
+from autocompose.prepare.posefix_release import amass_file, read_release
 from autocompose.prepare.smpl import face_viewer, read_sequence
 from tests.fixtures.posefix import STEP, make_amass, make_posefix, sequence_name
-from tests.fixtures.tree import tree
-
-MAIN = "from autocompose.cli import main; main()"
 
 
 @pytest.fixture
@@ -90,6 +81,15 @@ def test_damaged_sequences_and_a_pickle_inside_are_counted(raw: tuple[Path, Path
     assert all(sequence_name("train", k) not in corpus.poses.columns["sequence"] for k in (0, 1))  # type: ignore[union-attr]
 
 
+def test_sequences_are_found_under_both_names_of_a_data_set_and_below_its_archive(tmp_path: Path) -> None:
+    for place in ("BMLrub/s1/a_poses.npz", "TCDHands/MPI_HDM05/s/b_poses.npz", "CMU/CMU/01/c[1]_poses.npz"):
+        (tmp_path / place).parent.mkdir(parents=True)
+        (tmp_path / place).touch()
+    wanted = ("BioMotionLab_NTroje/s1/a_poses.npz", "HDM05/s/b_poses", "CMU/01/c[1]_poses.npz", "CMU/s1/a_poses.npz")
+    found = [path and path.relative_to(tmp_path).parts[0] for path in (amass_file(tmp_path, name) for name in wanted)]
+    assert found == ["BMLrub", "TCDHands", "CMU", None]
+
+
 BAD: list[tuple[str, Callable[[Any], object], str]] = [
     ("pair_id_2_pose_ids", lambda v: v.append([0, 9999]), r"pair_id_2_pose_ids\.json\[83\]: pose 9999 is not"),
     ("pair_id_2_pose_ids", lambda v: v.append([0]), r"\[83\]: \[0\], expected two pose ids"),
@@ -103,6 +103,11 @@ BAD: list[tuple[str, Callable[[Any], object], str]] = [
     (
         "ids_2_dataset_sequence_and_frame_index_100k",
         lambda v: v.update({"0": ["AMASS", "../../x.npz", 0]}),
+        "leaves the",
+    ),
+    (
+        "ids_2_dataset_sequence_and_frame_index_100k",
+        lambda v: v.update({"0": ["AMASS", "a\\..\\..\\x.npz", 0]}),
         "leaves the",
     ),
     ("ids_2_dataset_sequence_and_frame_index_100k", lambda v: v.update({"0": ["AMASS", 3, 0]}), "expected .dataset"),
@@ -123,14 +128,20 @@ def test_a_release_that_differs_is_refused_with_the_entry(
         read_release(raw[0])
 
 
-def test_wrong_folders(raw: tuple[Path, Path], tmp_path: Path) -> None:
+def test_wrong_folders(raw: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(InputError, match="expected the root of AMASS"):
         prepare_posefix(raw[0], tmp_path / "no", tmp_path / "out")
+    (tmp_path / "release.zip").touch()
+    with pytest.raises(InputError, match=r"release\.zip: is a file; expected the unpacked .*; unpack it"):
+        prepare_posefix(tmp_path / "release.zip", raw[1], tmp_path / "out")
     with pytest.raises(InputError, match=r"no ids_2_dataset"):
         prepare_posefix(raw[1], raw[1], tmp_path / "out")
     (tmp_path / "empty").mkdir()
+    (tmp_path / "empty/CMU.tar.bz2").touch()
     with pytest.raises(CorpusError, match="no pair is left"):
         prepare_posefix(raw[0], tmp_path / "empty", tmp_path / "out")
+    said = capsys.readouterr().err
+    assert "10 of 10 AMASS sequences" in said and "unpack CMU.tar.bz2 there first (tar xf CMU.tar.bz2)" in said
     assert not (tmp_path / "out/captions").exists()
 
 
@@ -139,22 +150,3 @@ def test_labels_on_the_wrong_side_are_reported(raw: tuple[Path, Path], capsys: p
     edit(raw[0] / "test_out_sequence_pair_ids.json", lambda v: v.append(1))
     read_release(raw[0])
     assert "1 pairs are on the wrong side" in capsys.readouterr().err
-
-
-@pytest.mark.slow
-def test_real_renders_one_and_two_processes_and_after_a_kill(raw: tuple[Path, Path], tmp_path: Path) -> None:
-    verb = ["prepare", "posefix", str(raw[0]), str(raw[1])]
-    options = ["--size", "48", "--style", "varied"]
-    assert run([*verb, str(tmp_path / "one"), *options]) == 0
-    assert run([*verb, str(tmp_path / "two"), *options, "--processes", "2"]) == 0
-    assert tree(tmp_path / "one") == tree(tmp_path / "two")
-    command = [sys.executable, "-c", MAIN, *verb, str(tmp_path / "killed"), *options]
-    process = subprocess.Popen(command, stderr=subprocess.DEVNULL, env={**os.environ, "OMP_NUM_THREADS": "1"})
-    while process.poll() is None and len(list((tmp_path / "killed").rglob("*.png"))) < 10:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not (tmp_path / "killed/captions").exists()
-    assert run([*verb, str(tmp_path / "killed"), *options]) == 0
-    left = {name: digest for name, digest in tree(tmp_path / "killed").items() if not name.endswith(".part")}
-    assert left == tree(tmp_path / "one")

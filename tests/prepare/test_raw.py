@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
@@ -9,8 +10,23 @@ from zipfile import ZipFile
 import numpy as np
 import pytest
 
+from autocompose.bodies.bvh import read_bvh
 from autocompose.core.errors import InputError
-from autocompose.prepare.raw import archive_hint, as_texts, base_name, find_file, open_hdf5, read_npz, read_pickle
+from autocompose.prepare.raw import (
+    archive_hint,
+    array_of,
+    as_texts,
+    base_name,
+    find_file,
+    hdf5_row,
+    hdf5_rows,
+    open_hdf5,
+    positive,
+    read_npz,
+    read_pickle,
+)
+from autocompose.prepare.smpl import read_sequence
+from tests.fixtures.motion import write_bvh
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
@@ -82,6 +98,50 @@ def test_npz_faults(tmp_path: Path) -> None:
         read_npz(path, ("poses",))
     with pytest.raises(InputError, match="file not found"):
         read_npz(tmp_path / "none.npz", ("poses",))
+
+
+@pytest.mark.parametrize("kind", ["pkl", "npz", "compressed", "hdf5", "bvh"])
+def test_random_damage_is_an_error_of_ours_or_nothing(tmp_path: Path, kind: str) -> None:
+    """300 files with a few wrong bytes, half of them near the start, where the structure is."""
+    path, poses = tmp_path / f"a.{kind}", np.random.default_rng(0).normal(size=(12, 66))
+    read: Callable[[Path], object] = {"hdf5": read_hdf5, "bvh": read_bvh}.get(kind, read_sequence)
+    if kind == "pkl":
+        path.write_bytes(pickle.dumps({"poses": poses, "fps": 30}, protocol=2))
+    elif kind == "bvh":
+        write_bvh(path, poses.reshape(12, 22, 3) * 0.1)
+    elif kind == "hdf5":
+        with pytest.importorskip("h5py").File(path, "w") as file:
+            file.create_dataset("img0", data=poses, compression="gzip")
+    else:
+        path = path.with_suffix(".npz")
+        (np.savez if kind == "npz" else np.savez_compressed)(path, poses=poses, fps=30)
+    whole, rng, refused = path.read_bytes(), np.random.default_rng(1), 0
+    for _ in range(300):
+        data = bytearray(whole)
+        top = len(data) if rng.random() < 0.5 else min(len(data), 400)
+        for place in rng.integers(0, top, rng.integers(1, 5)):
+            data[place] = rng.integers(256)
+        path.write_bytes(data)
+        try:
+            read(path)
+        except InputError:
+            refused += 1
+    assert refused > 50
+
+
+def read_hdf5(path: Path) -> None:
+    with open_hdf5(path) as file:
+        if hdf5_rows(file, "img0", path) > 3:
+            hdf5_row(file, "img0", 3, path)
+
+
+def test_scalars_and_arrays_of_any_kind() -> None:
+    assert positive(np.array([60.0]), "fps") == positive(60, "fps") == 60.0
+    for value in (0, -1, "x", [], None, float("nan"), float("inf")):
+        with pytest.raises(InputError, match=r"fps = .*positive"):
+            positive(value, "fps")
+    with pytest.raises(InputError, match="poses: expected numbers"):
+        array_of([[1, 2], [3]], "poses")
 
 
 def test_truncated_hdf5(tmp_path: Path) -> None:

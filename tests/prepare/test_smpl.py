@@ -81,7 +81,7 @@ def test_sequence_files(tmp_path: Path) -> None:
     np.testing.assert_allclose(amass.rotations, aist.rotations)
     assert amass.time[1] == pytest.approx(1 / 120) and aist.time[1] == pytest.approx(1 / 60)
     np.savez(tmp_path / "other.npz", x=1)
-    with pytest.raises(InputError, match="no poses"):
+    with pytest.raises(InputError, match="no array poses or smpl_poses or root_orient; there are x"):
         read_sequence(tmp_path / "other.npz")
     np.savez(tmp_path / "rate.npz", poses=poses, mocap_framerate=0)
     with pytest.raises(InputError, match="frame rate"):

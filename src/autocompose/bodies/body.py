@@ -71,7 +71,7 @@ class _Shape:
 
 
 class Body:
-    """The body model. Building it reads a cache; the very first time it writes it (about a minute).
+    """The body model. Building it reads a cache; the very first time it writes it (some seconds).
 
     Build it once per process; processes that start together wait for each other.
 

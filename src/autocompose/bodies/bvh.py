@@ -150,13 +150,19 @@ def _hierarchy(tokens: list[str]) -> _Skeleton:
             i += 4
         elif word == "CHANNELS":
             count = int(tokens[i + 1])
-            skeleton.channels[-1] = tokens[i + 2 : i + 2 + count]
+            skeleton.channels[-1] = [_channel(token) for token in tokens[i + 2 : i + 2 + count]]
             i += 2 + count
         else:
             raise ValueError(f"unexpected word {tokens[i]!r} in the hierarchy")
     if not skeleton.names or stack != [-1]:
         raise ValueError("brackets of the hierarchy do not match")
     return skeleton
+
+
+def _channel(token: str) -> str:
+    if token[:1].upper() not in _AXES or token[1:].lower() not in ("position", "rotation"):
+        raise ValueError(f"unknown channel {token!r}")
+    return token
 
 
 def _frames(tokens: list[str]) -> tuple[int, float, np.ndarray]:
@@ -178,10 +184,8 @@ def _positions(skeleton: _Skeleton, values: np.ndarray) -> np.ndarray:
             axis, kind = _AXES[channel[0].upper()], channel[1:].lower()
             if kind == "position":
                 place[:, axis] = values[:, column]
-            elif kind == "rotation":
-                turn = turn @ _about(axis, np.radians(values[:, column]))
             else:
-                raise ValueError(f"unknown channel {channel!r}")
+                turn = turn @ _about(axis, np.radians(values[:, column]))
             column += 1
         if parent < 0:
             joints[:, j], turned[:, j] = place, turn

@@ -73,11 +73,11 @@ def _melted(canonical: np.ndarray) -> np.ndarray:
 
 def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Unit normals ``(V, 3)``, outward, weighted by the triangles' areas."""
-    corners = vertices[faces]
-    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    total = np.stack(
-        [np.bincount(faces.ravel(), np.repeat(normals[:, axis], 3), len(vertices)) for axis in range(3)], 1
-    )
+    a, b, c = (np.ascontiguousarray(vertices[faces[:, k]].T) for k in range(3))  # columns: several times np.cross
+    (ux, uy, uz), (vx, vy, vz) = b - a, c - a
+    normals = (uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx)
+    corners = faces.ravel()
+    total = np.stack([np.bincount(corners, np.repeat(values, 3), len(vertices)) for values in normals], 1)
     unit: np.ndarray = total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
     return unit.astype(vertices.dtype)
 

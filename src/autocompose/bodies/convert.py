@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from autocompose.bodies.normalise import check_joints, sides_exchanged, y_up
+from autocompose.bodies.normalise import check_joints, faults, sides_exchanged, y_up
 from autocompose.bodies.skeleton import COCO17, SMPL22
 from autocompose.core.errors import PoseError
 
@@ -62,7 +62,7 @@ def to_smpl22(joints: np.ndarray, skeleton: str, up: str = "y", check_sides: boo
     :param joints: ``(N, J, 3)`` metres; J as in ``SKELETONS[skeleton]``.
     :param up: the vertical axis of the input: "y", "z" (AMASS) or "-y" (MediaPipe world landmarks).
     :param check_sides: refuse input whose toes mostly point backwards (left and right exchanged, or an axis flipped).
-    :raises PoseError: unknown skeleton or axis, wrong joint count, NaN, exchanged sides.
+    :raises PoseError: unknown skeleton or axis, wrong joint count, NaN, a bone without length, exchanged sides.
     """
     if skeleton not in SKELETONS:
         raise PoseError(f"skeleton {skeleton!r}: expected one of {', '.join(SKELETONS)}; BVH files: bodies.bvh")
@@ -76,6 +76,7 @@ def to_smpl22(joints: np.ndarray, skeleton: str, up: str = "y", check_sides: boo
         parts, fingers = _from_keypoints(parts), "middle2" if skeleton == "mediapipe33" else None
         known[[SMPL22.index(f"{s}_foot") for s in ("left", "right")]] = skeleton != "coco17"
     result = np.stack([parts[name] for name in SMPL22], 1)
+    _check_bones(result, skeleton)
     if check_sides and sides_exchanged(result) > EXCHANGED:
         raise PoseError(
             f"{skeleton}: toes point backwards in {sides_exchanged(result):.0%} of {len(result)} poses; "
@@ -84,6 +85,12 @@ def to_smpl22(joints: np.ndarray, skeleton: str, up: str = "y", check_sides: boo
     if fingers:
         result = np.concatenate([result, np.stack([parts[f"left_{fingers}"], parts[f"right_{fingers}"]], 1)], 1)
     return Converted(result, known)
+
+
+def _check_bones(joints: np.ndarray, skeleton: str) -> None:
+    flat = np.array([fault != "" for fault in faults(joints)], bool)
+    if flat.any():
+        raise PoseError(f"{skeleton}[{int(flat.argmax())}]: zero-length bone ({int(flat.sum())} poses affected)")
 
 
 def complete(parts: Parts) -> Parts:

@@ -21,23 +21,25 @@ def rasterise(
     :return: flat indices of the covered samples ``(N,)``, the triangle of each ``(N,)``, and its perspective-correct
         barycentric weights ``(N, 3)``.
     """
-    points = corners.astype(np.float32)[faces]  # (F, 3, 2)
-    a, b, c = points[:, 0], points[:, 1], points[:, 2]
-    area = (b[:, 0] - a[:, 0]) * (c[:, 1] - a[:, 1]) - (b[:, 1] - a[:, 1]) * (c[:, 0] - a[:, 0])
-    least, most = np.minimum(np.minimum(a, b), c), np.maximum(np.maximum(a, b), c)
-    low = np.clip(np.ceil(least - 0.5), 0, size).astype(np.int64)
-    high = np.clip(np.floor(most - 0.5), -1, size - 1).astype(np.int64)
-    span = high - low + 1
-    kept = np.flatnonzero((area < -1e-9) & (span[:, 0] > 0) & (span[:, 1] > 0))
-    count = span[kept, 0] * span[kept, 1]
+    x, y = np.ascontiguousarray(corners.T, np.float32)
+    (ax, bx, cx), (ay, by, cy) = x[faces.T], y[faces.T]  # columns: numpy is slow along axes of length 2 and 3
+    area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+    left, width = _span(ax, bx, cx, size)
+    top, height = _span(ay, by, cy, size)
+    kept = np.flatnonzero((area < -1e-9) & (width > 0) & (height > 0))
+    count = width[kept] * height[kept]
     face = np.repeat(kept, count)
     step = np.arange(len(face)) - np.repeat(np.cumsum(count) - count, count)
-    width = span[face, 0]
-    x, y = low[face, 0] + step % width, low[face, 1] + step // width
-    weights = _barycentric(a[face], b[face], c[face], area[face], x + np.float32(0.5), y + np.float32(0.5))
-    inside = np.flatnonzero(np.minimum(np.minimum(weights[0], weights[1]), weights[2]) >= -1e-6)
-    face, sample = face[inside], (y * size + x)[inside]
-    weights = np.stack(weights, 1)[inside] / depth.astype(np.float32)[faces[face]]
+    across = width[face]
+    column, row = left[face] + step % across, top[face] + step // across
+    px, py = column + np.float32(0.5), row + np.float32(0.5)
+    ax, bx, cx, ay, by, cy = (values[face] for values in (ax, bx, cx, ay, by, cy))
+    first = ((bx - px) * (cy - py) - (by - py) * (cx - px)) / area[face]
+    second = ((cx - px) * (ay - py) - (cy - py) * (ax - px)) / area[face]
+    third = 1 - first - second
+    inside = np.flatnonzero(np.minimum(np.minimum(first, second), third) >= -1e-6)
+    face, sample = face[inside], (row * size + column)[inside]
+    weights = np.stack([first[inside], second[inside], third[inside]], 1) / depth.astype(np.float32)[faces[face]]
     nearness = weights[:, 0] + weights[:, 1] + weights[:, 2]
     winner = np.full(size * size, -1)
     order = np.argsort(nearness, kind="stable")
@@ -47,10 +49,8 @@ def rasterise(
     return samples, face[chosen], weights[chosen] / nearness[chosen, None]
 
 
-def _barycentric(
-    a: np.ndarray, b: np.ndarray, c: np.ndarray, area: np.ndarray, x: np.ndarray, y: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Weights of the three corners at the points ``(x, y)``, each ``(N,)``; negative outside."""
-    first = ((b[:, 0] - x) * (c[:, 1] - y) - (b[:, 1] - y) * (c[:, 0] - x)) / area
-    second = ((c[:, 0] - x) * (a[:, 1] - y) - (c[:, 1] - y) * (a[:, 0] - x)) / area
-    return first, second, 1 - first - second
+def _span(a: np.ndarray, b: np.ndarray, c: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """First sample centre, and their number (below 1: none), between the least and greatest of three coordinates."""
+    low = np.clip(np.ceil(np.minimum(np.minimum(a, b), c) - 0.5), 0, size).astype(np.int32)
+    high = np.clip(np.floor(np.maximum(np.maximum(a, b), c) - 0.5), -1, size - 1).astype(np.int32)
+    return low, high - low + 1

@@ -86,8 +86,7 @@ class _View:
 
 def _frame(vertices: np.ndarray, shot: Shot, side: int) -> _View:
     """Stand the camera, look at the body's middle, zoom and shift until the body fills the frame but its margin."""
-    low, high = vertices.min(0), vertices.max(0)
-    target = (low + high) / 2
+    target = _middle(vertices)
     yaw = np.radians(shot.camera_yaw)
     away = np.array([np.sin(yaw), 0.0, np.cos(yaw)])
     position = target + shot.distance * away
@@ -99,12 +98,23 @@ def _frame(vertices: np.ndarray, shot: Shot, side: int) -> _View:
     local = (vertices - position) @ axes.T.astype(np.float32)
     depth = -local[:, 2]
     plane = local[:, :2] / depth[:, None]
-    first, last = plane.min(0), plane.max(0)
+    first, last = _extent(plane)
     focal = side * (1 - 2 * shot.margin) / (last - first).max()
     free = side * (1 - 2 * shot.margin) - focal * (last - first)
     centre = side / 2 + np.array([-1.0, 1.0]) * focal * (first + last) / 2 + np.array(shot.shift) * free / 2
     corners = centre + focal * plane * np.array([1.0, -1.0])
     return _View(position, axes, focal, centre, corners, depth)
+
+
+def _extent(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Least and greatest of each column; numpy is slow along the first of so unequal axes."""
+    columns = np.ascontiguousarray(points.T)
+    return columns.min(1), columns.max(1)
+
+
+def _middle(points: np.ndarray) -> np.ndarray:
+    low, high = _extent(points)
+    return (low + high) / 2
 
 
 def _background(
@@ -152,7 +162,7 @@ def _directions(shot: Shot) -> tuple[np.ndarray, np.ndarray]:
 def _illuminate(vertices: np.ndarray, normals: np.ndarray, shot: Shot, look: Look) -> tuple[np.ndarray, np.ndarray]:
     """Light at vertices ``(V, 3)`` and, relative to an empty scene, on a square of floor ``(N, N)`` around (0, 0)."""
     directions, colours = _directions(shot)
-    middle = (vertices.max(0) + vertices.min(0)) / 2
+    middle = _middle(vertices)
     steps = (np.arange(_FLOOR_CELLS) + 0.5) * (2 * _FLOOR_REACH / _FLOOR_CELLS) - _FLOOR_REACH
     floor = np.stack(np.broadcast_arrays(steps[:, None], 0.0, steps[None, :]), -1).reshape(-1, 3)
     seen = _visibility(
@@ -175,17 +185,21 @@ def _visibility(blockers: np.ndarray, points: np.ndarray, directions: np.ndarray
     reach = float(np.abs(blockers).max()) * 1.8 + _CELL
     cells = int(2 * reach / _CELL) + 1
     result = np.empty((len(directions), len(points)), np.float32)
-    for k, direction in enumerate(directions):
-        side = np.cross(direction, [0.31, 0.17, 0.93])
-        side /= np.linalg.norm(side)
-        basis = np.stack([side, np.cross(direction, side), direction], 1).astype(np.float32)
-        local = points.astype(np.float32) @ basis
-        index = np.clip((local[:, :2] + reach) * (1 / _CELL), 0, cells - 1).astype(np.int64)
-        flat = index[:, 0] * cells + index[:, 1]
+    sides = np.cross(directions, [0.31, 0.17, 0.93])
+    sides /= np.linalg.norm(sides, axis=1, keepdims=True)
+    bases = np.stack([sides, np.cross(directions, sides), directions], 1).astype(np.float32)
+    columns = np.ascontiguousarray(points.T, np.float32)
+    for k, basis in enumerate(bases):
+        across, along, height = basis @ columns
+        flat = _cells(across, reach, cells) * cells + _cells(along, reach, cells)
         nearest = np.full(cells * cells, -np.inf, np.float32)
-        np.maximum.at(nearest, flat[: len(blockers)], local[: len(blockers), 2])
-        result[k] = np.clip(1.8 - (nearest[flat] - local[:, 2]) * (1 / _CELL), 0, 1)
+        np.maximum.at(nearest, flat[: len(blockers)], height[: len(blockers)])
+        result[k] = np.clip(1.8 - (nearest[flat] - height) * (1 / _CELL), 0, 1)
     return result
+
+
+def _cells(places: np.ndarray, reach: float, cells: int) -> np.ndarray:
+    return np.clip((places + reach) * (1 / _CELL), 0, cells - 1).astype(np.int64)
 
 
 def _blur(grid: np.ndarray) -> np.ndarray:

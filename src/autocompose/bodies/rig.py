@@ -13,6 +13,7 @@ import numpy as np
 
 from autocompose.bodies.rotations import twist
 from autocompose.bodies.skeleton import COCO17, SMPL22, SMPL22_PARENTS, mirror_joints
+from autocompose.bodies.targets import quick_blend_shapes
 from autocompose.core.errors import DependencyError, StorageError
 from autocompose.core.log import say
 
@@ -45,7 +46,7 @@ _TWISTED = {
 
 
 def load_anny() -> Any:
-    """Anny's model from our own cache folder, which the first call fills (about a minute).
+    """Anny's model from our own cache folder, which the first call fills.
 
     Processes that call this together wait for each other, and a build that was cut short is begun again.
 
@@ -54,6 +55,7 @@ def load_anny() -> Any:
     try:
         import anny
         from anny.paths import set_anny_cache_path
+        from safetensors import SafetensorError
     except ImportError as error:
         raise DependencyError("anny", "demo", "posing bodies") from error
     home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
@@ -63,17 +65,20 @@ def load_anny() -> Any:
     try:
         with _alone(folder):
             if not ready.exists():
-                say(f"building the body model in {folder}: about a minute, only once")
+                say(f"building the body model in {folder}: some seconds, only once")
                 shutil.rmtree(folder / "data", ignore_errors=True)
-                anny.Anny(skinning_method="lbs")
+                with quick_blend_shapes():
+                    anny.Anny(skinning_method="lbs")
                 for path in (folder / "data").rglob("*.safetensors"):
                     if not path.name.startswith("build_compact"):  # 780 MB that only the building needed
                         path.unlink()
                 ready.touch()
             return anny.Anny(skinning_method="lbs")  # unused, but the default would load and compile warp
-    except OSError as error:
+    except (OSError, SafetensorError) as error:  # a full disk is the second, while anny writes
+        reason = getattr(error, "strerror", None) or error
         raise StorageError(
-            f"{folder}: cannot be written ({error.strerror or error}); free space or set XDG_CACHE_HOME"
+            f"{folder}: cannot be written or read ({reason}); free space, delete the folder to build it again, or set"
+            " XDG_CACHE_HOME"
         ) from error
 
 

@@ -64,7 +64,8 @@ def _explain(cls: type[BaseModel], error: ValidationError) -> str:
         if item["type"] == "extra_forbidden":
             parts.append(f"unknown key {key!r}; allowed: {', '.join(_owner(cls, item['loc']).model_fields)}")
         else:
-            parts.append(f"{key} = {item.get('input')!r}: {item['msg']}")
+            said = item["msg"].removeprefix("Value error, ")
+            parts.append(f"{key} = {item.get('input')!r}: {said}" if key else said)
     return "; ".join(parts)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
@@ -35,7 +36,14 @@ def bar() -> Progress:
 
 
 def track(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
-    """Iterate with a progress bar named ``what``."""
+    """Iterate with a progress bar named ``what``.
+
+    Without a terminal, and in other threads than the main one (as those of a server), there is none, nor the thread
+    that it would start.
+    """
+    if not console.is_terminal or threading.current_thread() is not threading.main_thread():
+        yield from items
+        return
     if total is None and hasattr(items, "__len__"):
         total = len(items)  # type: ignore[arg-type]
     with bar() as progress:
@@ -63,6 +71,8 @@ class Tally:
 
     def drop(self, reason: str, entry: str = "", n: int = 1) -> None:
         """Count ``n`` dropped items; the first ten ``entry`` names of each reason are remembered."""
+        if not n:
+            return
         self.dropped[reason] += n
         examples = self.examples.setdefault(reason, [])
         if entry and len(examples) < 10:

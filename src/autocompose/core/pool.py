@@ -6,7 +6,8 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from threading import Thread
 from typing import TypeVar
 
 A = TypeVar("A")
@@ -28,8 +29,20 @@ def each(work: Callable[[A], B], items: Iterable[A], workers: int | None = None)
         return
     size = max(1, min(8, len(items) // (workers * 4)))
     # spawn: forked copies of a process that has torch's threads can hang
-    with _one_thread_each(), ProcessPoolExecutor(workers, get_context("spawn")) as pool:
+    with _one_thread_each(), ProcessPoolExecutor(workers, get_context("spawn"), _end_with_parent) as pool:
         yield from pool.map(work, items, chunksize=size)
+
+
+def _end_with_parent() -> None:
+    """A killed program leaves no processes behind that wait for work for ever."""
+    parent = parent_process()
+    assert parent is not None, "only processes of a pool call this"
+
+    def watch() -> None:
+        parent.join()
+        os._exit(1)
+
+    Thread(target=watch, daemon=True).start()
 
 
 @contextmanager

@@ -22,9 +22,11 @@ from autocompose.core.errors import InputError, StorageError
 
 
 @contextmanager
-def atomic_file(path: Path) -> Iterator[IO[bytes]]:
+def atomic_file(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
     """Open a binary file that replaces ``path`` when the block ends without an error.
 
+    :param durable: wait for the disk, so that a power cut leaves the old or the new content. Without, it may leave an
+        incomplete file; for what can be made again, and is checked when it is read.
     :raises StorageError: when the disk refuses; ``path`` keeps its old content.
     """
     path = Path(path)
@@ -39,7 +41,8 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
         with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         os.chmod(name, 0o644)
         os.replace(name, path)
     except OSError as error:
@@ -55,6 +58,12 @@ def atomic_file(path: Path) -> Iterator[IO[bytes]]:
 def _remove(name: str) -> None:
     with suppress(FileNotFoundError):
         os.unlink(name)
+
+
+def clear_parts(folder: Path) -> None:
+    """Remove the half-written files that killed runs left below ``folder``; only when nothing writes there."""
+    for path in Path(folder).rglob(".*.part"):
+        path.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, data: bytes) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from autocompose.core.errors import CorpusError, InputError
 from autocompose.core.log import say
+from autocompose.core.records import Split
 from autocompose.core.store import Manifest, write_bytes, write_json, write_text
 from autocompose.corpus import parquet, webdataset
 from autocompose.corpus.about import About
@@ -53,7 +54,8 @@ def export_corpus(root: Path, out: Path, kind: Format = Format.PARQUET, shard: i
     if corpus.poses is not None:
         corpus.poses.save(out / "poses.npz")
     about.save(out)
-    write_text(out / "README.md", dataset_card(corpus, about, kind))
+    shards = {split: webdataset.shards(out, split) for split in corpus.pairs}
+    write_text(out / "README.md", dataset_card(corpus, about, kind, shards))
     started.path.unlink()
     say(f"{out}: exported; may it be passed on? {about.redistribution}")
 
@@ -86,8 +88,11 @@ def import_corpus(source: Path, out: Path) -> Corpus:
     return corpus
 
 
-def dataset_card(corpus: Corpus, about: About, kind: Format) -> str:
-    """The README of an export: sources, licences, counts, fields, how to load."""
+def dataset_card(corpus: Corpus, about: About, kind: Format, shards: dict[Split, str]) -> str:
+    """The README of an export: sources, licences, counts, fields, how to load.
+
+    :param shards: numbers of the tar files with the pairs of a split.
+    """
     from jinja2 import Environment, PackageLoader
 
     texts = {key: Counter({s: sum(len(p.texts.get(key, ())) for p in pairs) for s, pairs in corpus.pairs.items()})
@@ -101,6 +106,7 @@ def dataset_card(corpus: Corpus, about: About, kind: Format) -> str:
         counts=counts,
         texts={key: found for key, found in texts.items() if found.total()},
         splits=list(corpus.pairs),
+        shards=shards,
         poses=corpus.poses is not None,
         total=sum(len(p) for p in corpus.pairs.values()),
     )

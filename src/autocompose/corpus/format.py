@@ -54,9 +54,11 @@ class Corpus:
 
         :param key: corpus key of the texts.
         :param flatten: one query per text (the paper's rule for AIST) instead of only the first text.
-        :raises CorpusError: a pair has no text under ``key``; lists the pairs.
+        :raises CorpusError: the split is empty, or a pair has no text under ``key``; lists the pairs.
         """
         pairs = self.split(split)
+        if not pairs:
+            raise CorpusError(f"{self.root}: captions/{split}.json holds no pairs; there is nothing to ask")
         without = [f"captions/{split}.json[{i}]: no {key!r}" for i, p in enumerate(pairs) if not p.texts.get(key)]
         if without:
             raise CorpusError(f"{self.root}: {without[0]} ({len(without)} pairs lack it)", without)

@@ -58,6 +58,13 @@ def open_image(path: Path) -> Image.Image:
         raise ImageError(f"{path}: the picture is damaged or too large ({error}); replace the file") from None
 
 
+def bare(image: Image.Image) -> Image.Image:
+    """The pixels in RGB and nothing else: Pillow would write a JPEG's comment or a PNG's colour profile again."""
+    pixels = image.convert("RGB")
+    pixels.info = {}
+    return pixels
+
+
 def pad_to_ratio(image: Image.Image, ratio: float) -> Image.Image:
     """Pad with black, centred, until long side / short side <= ``ratio`` (1 = square)."""
     width, height = image.size

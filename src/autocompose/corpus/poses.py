@@ -34,6 +34,9 @@ class PoseTable:
             raise PoseError(
                 f"poses: {n} names need joints ({n}, 22, 3) and yaw ({n},), got {self.joints.shape}, {self.yaw.shape}"
             )
+        for key, array in (("joints", self.joints), ("yaw", self.yaw)):
+            if array.dtype.kind not in "fiu":
+                raise PoseError(f"poses: {key} must be numbers, got the type {array.dtype}")
         for key, column in self.columns.items():
             if len(column) != n:
                 raise PoseError(f"poses: column {key!r} has {len(column)} rows, expected {n}")
@@ -71,6 +74,8 @@ class PoseTable:
 
         :raises PoseError: missing, truncated, or arrays of the wrong shape.
         """
+        if not path.exists():
+            raise PoseError(f"{path}: file not found; it holds the 3D pose of every picture (docs/formats.md)")
         try:
             with np.load(path, allow_pickle=False) as file:
                 arrays = {key: file[key] for key in file.files}
@@ -82,4 +87,7 @@ class PoseTable:
         if missing:
             raise PoseError(f"{path}: arrays {sorted(missing)} are missing")
         names = tuple(str(n) for n in arrays.pop("names"))
-        return cls(names, arrays.pop("joints"), arrays.pop("yaw"), arrays)
+        try:
+            return cls(names, arrays.pop("joints"), arrays.pop("yaw"), arrays)
+        except PoseError as error:
+            raise PoseError(f"{path}: {error}") from None

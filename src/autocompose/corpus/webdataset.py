@@ -72,6 +72,12 @@ def _write(out: Path, stem: str, samples: Iterator[Sample], shard: int) -> None:
         number += 1
 
 
+def shards(out: Path, split: Split) -> str:
+    """Numbers of the shards with a split's pairs, as WebDataset writes ranges: 000000, or {000000..000004}."""
+    last = len(list(out.glob(f"pairs-{split}-*.tar"))) - 1
+    return f"{{000000..{last:06d}}}" if last > 0 else "000000"
+
+
 def is_export(source: Path) -> bool:
     """The folder holds shards of ``write_split``."""
     return any(source.glob("pairs-*.tar"))

@@ -12,7 +12,7 @@ import numpy as np
 from autocompose.bodies.kinematics import forward
 from autocompose.bodies.normalise import remove_yaw
 from autocompose.bodies.skeleton import COCO17, mirror_order, turn
-from autocompose.core.errors import InputError
+from autocompose.core.errors import CorpusError, InputError
 from autocompose.core.log import Tally, say, track
 from autocompose.core.pool import each
 from autocompose.core.store import atomic_file
@@ -34,6 +34,7 @@ from autocompose.prepare.aist_sides import check_sides, measure_sides
 from autocompose.prepare.diverse import farthest
 from autocompose.prepare.groups import nearest_groups
 from autocompose.prepare.mined import Mining, mined_pairs
+from autocompose.prepare.raw import expect_folder
 from autocompose.prepare.renders import PoseSet, Style, render_poses
 from autocompose.prepare.smpl import face_viewer
 from autocompose.prepare.stage import Stage, fingerprint
@@ -101,6 +102,8 @@ def prepare_aist(
     :raises InputError: files missing or not as published, or left and right that contradict each other.
     """
     choice, mining = choice or Choice(), mining or Mining()
+    if videos is not None:
+        videos = expect_folder(videos, "the folder with the 10M videos")
     settings = {
         "verb": "aist",
         **asdict(choice),
@@ -109,7 +112,7 @@ def prepare_aist(
         "val_share": val_share,
         "seed": seed,
     }
-    stage = Stage(out, {**settings, "raw": fingerprint([Path(raw), *([Path(videos)] if videos else [])])})
+    stage = Stage(out, {**settings, "raw": fingerprint([Path(raw), *([videos] if videos else [])])})
     if stage.finished:
         return stage.result()
     annotations = read_annotations(raw)
@@ -118,7 +121,7 @@ def prepare_aist(
     names = [name for found in annotations.splits.values() for name in found]
     swapped = _check_sides(annotations, names)
     work = partial(shots_of, root=annotations.root, cameras=annotations.cameras, choice=choice, swapped=swapped)
-    work = partial(work, videos=Path(videos) if videos else None, images=stage.out / "images")
+    work = partial(work, videos=videos, images=stage.out / "images")
     frames = Tally("frames")
     shots = list(track(each(work, names, processes), "sequences", len(names)))
     for shot in shots:
@@ -126,6 +129,8 @@ def prepare_aist(
         for reason, entry in shot.dropped:
             frames.drop(reason, entry)
     poses = _joined([s.poses for s in shots if s.poses.names])
+    if not poses.names:
+        raise CorpusError(f"{out}: no picture is left; {frames.line()}")
     if videos is None:
         render_poses(poses, stage.out / "images", size=choice.size, style=style, seed=seed, processes=processes)
     from autocompose.bodies.body import Body
@@ -173,6 +178,8 @@ def shots_of(
     facing, heading = face_viewer(sequence.rotations[frames])
     rows: list[tuple[int, str, str]] = []  # place in frames, view, picture name
     dropped: list[tuple[str, str]] = []
+    if choice.views == (FRONT,) and name not in cameras:
+        dropped.append(("not in mapping.txt, so the front is not known", name))
     kind = "png" if videos is None else "jpg"
     for i, frame in enumerate(frames):
         for view in _views(cameras.get(name), heading[i], choice.views):
@@ -204,8 +211,10 @@ def choose_frames(sequence: Sequence, count: int) -> np.ndarray:
 
 
 def _views(cameras: dict[str, Camera] | None, heading: float, views: tuple[str, ...]) -> tuple[str, ...]:
-    if views != (FRONT,) or cameras is None:
+    if views != (FRONT,):
         return views
+    if cameras is None:
+        return ()
     away = {v: abs((heading - cameras[v].heading + 180) % 360 - 180) for v in VIEWS if v in cameras}
     return (min(away, key=lambda v: away[v]),)
 

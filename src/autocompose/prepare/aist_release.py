@@ -15,7 +15,8 @@ from autocompose.core.errors import InputError
 from autocompose.core.log import say
 from autocompose.core.records import Split
 from autocompose.core.store import read_json
-from autocompose.prepare.raw import expect, find_file, read_pickle
+from autocompose.corpus.names import name_fault
+from autocompose.prepare.raw import array_of, expect, find_file, positive, read_pickle
 from autocompose.prepare.smpl import rotations_of
 
 FPS = 60
@@ -26,6 +27,7 @@ EXPECTED = {"mapping": 1408, "train": 868, "val": 70, "test": 470}
 BAD_VIEWS = {("gBR_sBM_cAll_d04_mBR0_ch01", "c05"), ("gJB_sBM_cAll_d07_mJB3_ch05", "c07")}
 """Not synchronised, and of another size; the authors mask both."""
 NAME = re.compile(r"g[A-Z]{2}_s[A-Z]{2}_cAll_d(\d\d)_m[A-Z]{2}\d_ch\d\d")
+EXAMPLE = "gBR_sBM_cAll_d04_mBR0_ch01"
 FOLDERS = (".", "annotations", "aist_plusplus_final", "aist_plusplus")
 
 
@@ -103,7 +105,7 @@ def read_annotations(raw: Path) -> Annotations:
     odd = sorted(name for name in there if not NAME.fullmatch(name))
     if odd or not there:
         found = odd[0] if odd else "no .pkl files"
-        raise InputError(f"{root / 'motions'}: {found}; expected files such as gBR_sBM_cAll_d04_mBR0_ch01.pkl")
+        raise InputError(f"{root / 'motions'}: {found}; expected files such as {EXAMPLE}.pkl")
     ignored = {n for f in (root, root / "splits") for n in _lines(f / "ignore_list.txt")}
     splits, official = _splits(root, there)
     kept = {split: [n for n in names if n in there and n not in ignored] for split, names in splits.items()}
@@ -113,7 +115,7 @@ def read_annotations(raw: Path) -> Annotations:
 
 
 def _lines(path: Path) -> list[str]:
-    return path.read_text("utf-8").split() if path.is_file() else []
+    return path.read_text("utf-8", errors="replace").split() if path.is_file() else []
 
 
 def _splits(root: Path, there: set[str]) -> tuple[dict[Split, list[str]], bool]:
@@ -145,18 +147,29 @@ def _cameras(root: Path) -> dict[str, dict[str, Camera]]:
         return {}
     if len(mapping) != 2 * EXPECTED["mapping"]:
         say(f"mapping.txt: {len(mapping) // 2:,} sequences, the published file has {EXPECTED['mapping']:,}")
-    settings = {env: _environment(root / "cameras" / f"{env}.json") for env in sorted(set(mapping[1::2]))}
-    return {name: settings[env] for name, env in zip(mapping[::2], mapping[1::2], strict=True)}
+    pairs = list(zip(mapping[::2], mapping[1::2], strict=False))
+    odd = [name for name, env in pairs if not NAME.fullmatch(name) or name_fault(env)]
+    if odd or len(mapping) % 2:
+        where = root / "cameras" / "mapping.txt"
+        raise InputError(f"{where}: {(odd or mapping)[-1]!r}; expected lines such as {EXAMPLE} setting1")
+    settings = {env: _environment(root / "cameras" / f"{env}.json") for env in sorted({env for _, env in pairs})}
+    return {name: settings[env] for name, env in pairs}
 
 
 def _environment(path: Path) -> dict[str, Camera]:
     entries = read_json(path)
     if not isinstance(entries, list):
         raise InputError(f"{path}: expected a list of cameras")
-    return {entry["name"]: _camera(entry, f"{path}[{i}]") for i, entry in enumerate(entries)}
+    cameras = dict(_camera(entry, f"{path}[{i}]") for i, entry in enumerate(entries))
+    missing = [view for view in VIEWS if view not in cameras]
+    if missing:
+        raise InputError(f"{path}: no camera {missing[0]}; there are {', '.join(map(str, cameras))}")
+    return cameras
 
 
-def _camera(entry: Any, place: str) -> Camera:
+def _camera(entry: Any, place: str) -> tuple[str, Camera]:
+    if not isinstance(entry, dict):
+        raise InputError(f"{place}: expected an object, got {type(entry).__name__}")
     expect(entry, ("name", "matrix", "rotation", "translation", "distortions"), place)
     try:
         matrix = np.array(entry["matrix"], float).reshape(3, 3)
@@ -165,7 +178,7 @@ def _camera(entry: Any, place: str) -> Camera:
         lens = np.array(entry["distortions"], float).reshape(-1)
     except (TypeError, ValueError) as error:
         raise InputError(f"{place}: not a camera ({error})") from None
-    return Camera(matrix, rotation, translation, np.pad(lens, (0, 5))[:5])
+    return str(entry["name"]), Camera(matrix, rotation, translation, np.pad(lens, (0, 5))[:5])
 
 
 def read_sequence(root: Path, name: str) -> Sequence:
@@ -178,13 +191,12 @@ def read_sequence(root: Path, name: str) -> Sequence:
     key = "keypoints3d_optim" if "keypoints3d_optim" in points else "keypoints3d"
     expect(points, (key,), str(root / "keypoints3d" / f"{name}.pkl"))
     rotations = rotations_of(motion["smpl_poses"], "y", f"motions/{name}.pkl")
-    scale = float(np.asarray(motion["smpl_scaling"]).reshape(-1)[0])
-    if not scale > 0:
-        raise InputError(f"motions/{name}.pkl: smpl_scaling = {scale}, expected a positive number")
+    scale = positive(motion["smpl_scaling"], f"motions/{name}.pkl: smpl_scaling")
     flat = None
     if (root / "keypoints2d" / f"{name}.pkl").exists():
-        flat = np.asarray(_read(root / "keypoints2d" / f"{name}.pkl", ("keypoints2d",))["keypoints2d"], float)
-    found = np.asarray(points[key], float)
+        seen = _read(root / "keypoints2d" / f"{name}.pkl", ("keypoints2d",))["keypoints2d"]
+        flat = array_of(seen, f"keypoints2d/{name}.pkl")
+    found = array_of(points[key], f"keypoints3d/{name}.pkl")
     n = len(rotations)
     if found.shape != (n, 17, 3) or (flat is not None and flat.shape != (len(VIEWS), n, 17, 3)):
         raise InputError(

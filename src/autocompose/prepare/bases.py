@@ -66,14 +66,18 @@ def _kind(task: Task) -> tuple[Kind, int]:
     return (Kind.MOCAP, before) if now > before else (Kind.SEEN, task.rank - before)
 
 
+def clip_split(name: str) -> Split:
+    """The only split that may show a public clip, in the benchmark and in corpora made of the clips."""
+    return Split.TEST if name in TEST_CLIPS else Split.VAL if name in VAL_CLIPS else Split.TRAIN
+
+
 @lru_cache(maxsize=8)
 def clip_frames(split: Split, seed: int) -> tuple[tuple[str, np.ndarray], ...]:
     """Clip and rotations (facing +z) of the frames that a split may use: clips in turn, frames of a clip shuffled."""
     turns = []
     for place, path in enumerate(clip_files()):
         clip = read_clip(path)
-        owner = Split.TEST if clip.name in TEST_CLIPS else Split.VAL if clip.name in VAL_CLIPS else Split.TRAIN
-        if owner is not split:
+        if clip_split(clip.name) is not split:
             continue
         order = np.random.default_rng([seed, place]).permutation(distinct_frames(clip, most=CLIP_CAP))
         turns += [(n, place, clip.name, _face_front(clip.rotations[frame])) for n, frame in enumerate(order)]

@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache, partial
-from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +26,8 @@ from autocompose.core.errors import InputError
 from autocompose.core.log import Tally, say, track
 from autocompose.core.pool import each
 from autocompose.core.records import Pair, Split
-from autocompose.core.store import Manifest, write_bytes
+from autocompose.core.store import Manifest, atomic_file, clear_parts
+from autocompose.corpus.about import About
 from autocompose.corpus.format import Corpus
 from autocompose.corpus.poses import PoseTable
 from autocompose.prepare import cube_codes, frozen
@@ -35,9 +35,20 @@ from autocompose.prepare.bases import PATIENCE, Task, draw_base, turned
 from autocompose.prepare.cubes import PER_CLUSTER, Cube, cluster
 from autocompose.prepare.edits import Base
 
-VERSION = 2
+VERSION = 3
 FRONTAL_SHARE, FRONTAL_YAW = 0.7, 60.0  # share of clusters seen from the front, degrees
 YAW_JITTER = 8.0  # degrees, per picture
+ABOUT = About(
+    name="bodycpr",
+    protocol="edit cubes: eight pictures of one body and scene that differ by three independent edits; pairs one or two"
+    " edits apart; groups are cubes; splits share no cluster, body or clip, and some families are only in the test",
+    sources=(
+        "body model anny (Apache-2.0)",
+        "a third of the poses at most: motion clips of the package pybullet_data (zlib licence)",
+    ),
+    licence="pictures, poses and texts are made by this program, under its licence (MIT)",
+    redistribution="may be passed on",
+)
 _LOOKS, _SHOTS = 1, 2  # second word of the seeds
 ORDER = (Split.TEST, Split.VAL, Split.TRAIN)  # of the numbers: the test has the same ones in every preset
 
@@ -143,7 +154,7 @@ def make_cluster(task: Task, seed: int, count: int) -> Made:
     for attempt in range(PATIENCE * len(FAMILIES)):
         rng = np.random.default_rng([seed, 0, task.number, attempt])
         base = draw_base(task, attempt, seed, rng)
-        found = cluster(base, rng, count)
+        found = cluster(base, rng, count, twins=task.split is not Split.TRAIN)
         if len(found) == count:
             break
     else:
@@ -244,9 +255,9 @@ def render_shard(shard: Shard, size: int) -> int:
 
     bodies = _body().pose(shard.rotations, shard.look.phenotype).on_floor()
     for path, vertices, shot in zip(shard.paths, bodies.vertices, shard.shots, strict=True):
-        buffer = BytesIO()
-        Image.fromarray(render(_body(), vertices, shard.look, shot, size)).save(buffer, "PNG")
-        write_bytes(path, buffer.getvalue())
+        picture = Image.fromarray(render(_body(), vertices, shard.look, shot, size))
+        with atomic_file(path, durable=False) as file:  # thousands of them: a slow disk would set the pace
+            picture.save(file, "PNG")
     return len(shard.paths)
 
 
@@ -274,7 +285,9 @@ def _stage_pairs(out: Path, table: PoseTable, settings: dict[str, Any]) -> Corpu
         pairs[split] += tuple(cube_pairs(table, int(rows[0]), tally))
     say(tally.line())
     corpus = Corpus(out, pairs, galleries, table)
+    ABOUT.save(out)
     corpus.save()
+    clear_parts(out)
     counts = {split.value: {"pairs": len(pairs[split]), "pictures": len(galleries[split])} for split in Split}
     Manifest(out, "bodycpr").write(settings, **counts, **tally.record())
     return corpus

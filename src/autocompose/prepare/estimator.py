@@ -94,8 +94,9 @@ def _make(folder: Path, python: Path) -> None:
             reason = str(error)
         if reason:
             raise InputError(
-                f"{folder}: the environment for MediaPipe could not be made ({reason}); make one by hand with Python"
-                f" 3.10 to 3.12 and pip install mediapipe=={MEDIAPIPE}, and set {PYTHON_VARIABLE} to its python"
+                f"{folder}: the environment for MediaPipe could not be made ({reason}); connect to your package"
+                f" index for this once, or make one by hand with Python 3.10 to 3.12 and pip install"
+                f" mediapipe=={MEDIAPIPE}, and set {PYTHON_VARIABLE} to its python"
             )
     (folder / "complete").touch()
 

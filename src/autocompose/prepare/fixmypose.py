@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -16,12 +17,14 @@ from autocompose.core.records import Pair, Split
 from autocompose.core.store import read_json
 from autocompose.corpus.about import About
 from autocompose.corpus.format import Corpus
+from autocompose.corpus.names import name_fault
 from autocompose.prepare.fixmypose_pictures import place_pictures
 from autocompose.prepare.raw import as_texts, base_name, find_file
 from autocompose.prepare.stage import Stage, fingerprint
 
 CANDIDATES = 10
 FOLDERS = (".", "dataset/fixmypose", "fixmypose")
+UID = re.compile(r"\d{1,9}(_\d{1,9}){4}", re.ASCII)
 EXPECTED = {"valid_NC": 563, "valid_seen_NC": 562, "valid_ret_NC": 1184}
 """Items of the public files, counted on the files of the authors' repository."""
 
@@ -115,10 +118,10 @@ def prepare_fixmypose(
     if stage.finished:
         return stage.result()
     items = {name: read_items(path, name) for name, path in files.items()}
-    train = unique_items(item for name in train_files for item in items[name])
+    tally = Tally("items")
+    train = unique_items([item for name in train_files for item in items[name]], tally)
     test = items[test_file]
     _refuse_leak(train, test, protocol, allow_leak)
-    tally = Tally("items")
     there = place_pictures([*train, *test], pictures or raw, stage.out / "images")
     sides = {Split.TRAIN: _complete(train, there, tally), Split.TEST: _complete(test, there, tally)}
     corpus = Corpus(
@@ -163,7 +166,12 @@ def _item(entry: Any, file: str, row: int) -> Item:
         if not isinstance(entry.get(key), str):
             raise InputError(f"{key!r} must be a string")
     uid = entry["uid"]
+    if not UID.fullmatch(uid):
+        raise InputError(f"uid {uid!r}: expected five numbers such as 6_19_2_11_0")
     names = {key: base_name(entry[key]) for key in keys}
+    for key, name in names.items():
+        if name_fault(name):
+            raise InputError(f"{key}: picture name {name!r} {name_fault(name)}")
     answer = entry.get("ans_idx") if retrieval else None
     if retrieval and (type(answer) is not int or not 0 <= answer < CANDIDATES):
         raise InputError(f"ans_idx = {answer!r}: expected 0..{CANDIDATES - 1}")
@@ -179,9 +187,18 @@ def _item(entry: Any, file: str, row: int) -> Item:
     return Item(file, row, uid, names["img0"], target, names, candidates, sents, hindi)
 
 
-def unique_items(items: Iterable[Item]) -> list[Item]:
-    """Without items whose uid came before (the two tasks share some)."""
-    return list({item.uid: item for item in reversed(list(items))}.values())[::-1]
+def unique_items(items: Sequence[Item], tally: Tally) -> list[Item]:
+    """Items of one uid become the first of them, with the sentences of all (the two tasks share some)."""
+    merged: dict[str, Item] = {}
+    for item in items:
+        first = merged.setdefault(item.uid, item)
+        if first is not item:
+            new = [i for i, text in enumerate(item.sents) if text not in first.sents]
+            sents = (*first.sents, *(item.sents[i] for i in new))
+            hindi = (*first.hindi, *(item.hindi[i] for i in new if i < len(item.hindi)))
+            merged[item.uid] = replace(first, sents=sents, hindi=hindi)
+            tally.drop("uid occurred before; its sentences are kept there", f"{item.file}[{item.row}]")
+    return list(merged.values())
 
 
 def _refuse_leak(train: list[Item], test: list[Item], protocol: Protocol, allowed: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from PIL import Image
@@ -13,12 +13,8 @@ from autocompose.core.errors import ImageError, InputError
 from autocompose.core.log import say, track
 from autocompose.core.store import atomic_file
 from autocompose.corpus.images import open_image
-from autocompose.corpus.names import name_fault
-from autocompose.prepare.raw import archive_hint, open_hdf5
+from autocompose.prepare.raw import archive_hint, hdf5_row, hdf5_rows, open_hdf5
 from autocompose.prepare.stage import place
-
-if TYPE_CHECKING:
-    import h5py
 
 
 class HasPictures(Protocol):
@@ -39,9 +35,6 @@ def place_pictures(items: Sequence[HasPictures], root: Path, images: Path) -> se
     :raises InputError: no picture at all, PNG files of one name in two folders, HDF5 arrays that do not fit the JSON.
     """
     wanted = dict.fromkeys(name for item in items for name in item.pictures.values())
-    for name in wanted:
-        if name_fault(name):
-            raise InputError(f"picture name {name!r} {name_fault(name)}")
     files = _png_files(root)
     there = _place_files([n for n in wanted if n in files], files, images)
     for stem in dict.fromkeys(item.file for item in items):
@@ -85,11 +78,10 @@ def _unpack(path: Path, items: list[HasPictures], rows: set[int], images: Path, 
     placed: set[str] = set()
     with open_hdf5(path) as file:
         for key in items[0].pictures:
-            if key not in file:
-                raise InputError(f"{path}: no dataset {key!r}; there are {', '.join(file)}")
-            if len(file[key]) <= max(rows):
+            count = hdf5_rows(file, key, path)
+            if count <= max(rows):
                 raise InputError(
-                    f"{path}: {key} has {len(file[key]):,} rows, but the JSON file has item {max(rows):,};"
+                    f"{path}: {key} has {count:,} rows, but the JSON file has item {max(rows):,};"
                     " the two files do not belong together, or the download is incomplete"
                 )
         for item in track(items, f"pictures of {path.name}"):
@@ -97,16 +89,9 @@ def _unpack(path: Path, items: list[HasPictures], rows: set[int], images: Path, 
                 if name in there or name in placed:
                     continue
                 if not (images / name).exists():
-                    _write_png(images / name, as_rgb(_row(file, key, item.row, path), f"{path}: {key}[{item.row}]"))
+                    _write_png(images / name, as_rgb(hdf5_row(file, key, item.row, path), f"{path}: {key}[{item.row}]"))
                 placed.add(name)
     return placed
-
-
-def _row(file: h5py.File, key: str, row: int, path: Path) -> Any:
-    try:
-        return file[key][row]
-    except OSError as error:
-        raise InputError(f"{path}: {key}[{row}] cannot be read ({error}); download it again") from None
 
 
 def as_rgb(pixels: np.ndarray, place_name: str) -> np.ndarray:

@@ -27,7 +27,7 @@ from autocompose.corpus.format import Corpus
 from autocompose.corpus.poses import PoseTable
 
 FILE = "bodycpr_v1.npz"
-HASH = "f98008d274bf849ffa6817d997ae4ae638314418d31656615dac450dcd017488"  # content_hash of FILE
+HASH = "b23ac2ac5e05db10c0ea0edf0d26a6075c245f8a76547805423a170d7c08c0e0"  # content_hash of FILE
 _LOOKS = TypeAdapter(dict[int, Look])
 _SHOTS = TypeAdapter(list[Shot])
 _KEPT = ("cube", "body", "mask", "family", "origin", "sequence", "split", "parts")

@@ -15,7 +15,7 @@ from autocompose.core.records import Pair
 from autocompose.core.store import value_hash, write_bytes
 
 FILE = "bodycpr_v1_texts.json.gz"
-HASH = "c276f8ee30ae79112a8f1a4119669dcc66fc61d926417d9e757dab436c649cb9"  # value_hash of the file's content
+HASH = "418cf6043587916c5308f85cc6d26fd2e08dd32c47407a2e560f7bb16d27664f"  # value_hash of the file's content
 KEYS = ("auto", "sents")
 Texts = dict[str, dict[str, list[str]]]
 

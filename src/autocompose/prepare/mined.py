@@ -33,6 +33,10 @@ class Mining:
     def __post_init__(self) -> None:
         if self.views not in ("any", "same", "different"):
             raise InputError(f"views of a pair {self.views!r}: expected any, same or different")
+        if not -1 <= self.low < self.high <= 1:
+            raise InputError(f"similarity {self.low} to {self.high}: expected low below high, both in -1 to 1")
+        if self.gap <= 0:
+            raise InputError(f"gap {self.gap}: expected seconds, above 0")
 
 
 class _Rows(NamedTuple):

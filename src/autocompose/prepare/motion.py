@@ -19,10 +19,11 @@ from autocompose.core.log import Tally, say, track
 from autocompose.core.records import Split
 from autocompose.corpus.about import About
 from autocompose.corpus.format import Corpus
+from autocompose.prepare.bases import clip_split
 from autocompose.prepare.diverse import farthest
 from autocompose.prepare.groups import nearest_groups
 from autocompose.prepare.mined import Mining, mined_pairs
-from autocompose.prepare.raw import read_npz
+from autocompose.prepare.raw import archive_hint, positive, read_npz
 from autocompose.prepare.renders import PoseSet, Style, render_poses
 from autocompose.prepare.retarget import rotations_from_joints
 from autocompose.prepare.smpl import face_viewer, read_sequence
@@ -65,12 +66,15 @@ def prepare_motion(
     """Sample diverse poses, render them, pair them within splits of whole motions, describe the pairs by rules.
 
     :param source: a file, or a folder that is searched for motion files; None only for ``clips``.
-    :param up: the vertical axis of the files, "y" or "z" (AMASS).
+    :param up: the vertical axis of the files, "y" or "z" (AMASS); of joints also "-y".
     :param count: pictures, spread over the motions by farthest point sampling.
     :param yaw: greatest turn of a person from the camera in degrees; 0: all face it, as in PoseFix.
     :raises InputError: no motion files, or none of them can be read.
     """
     mining = mining or Mining()
+    axes = ("y", "z") if kind is Kind.SMPL else ("y", "z", "-y")
+    if up not in axes:
+        raise InputError(f"up axis {up!r}: expected {' or '.join(axes)}")
     files = motion_files(source, kind)
     settings = {
         "verb": str(kind),
@@ -91,8 +95,10 @@ def prepare_motion(
     from autocompose.bodies.body import Body
 
     table = poses.table(Body())
-    split_of = split_motions(list(poses.columns["sequence"]), seed)
-    rows = {s: [i for i, name in enumerate(poses.columns["sequence"]) if split_of[name] is s] for s in Split}
+    names = [str(name) for name in poses.columns["sequence"]]
+    # models of the benchmark have seen its training clips, so that corpora of the clips divide them alike
+    split_of = {n: clip_split(n) for n in names} if kind is Kind.CLIPS else split_motions(names, seed)
+    rows = {s: [i for i, name in enumerate(names) if split_of[name] is s] for s in Split}
     goals = Tally("poses")
     pairs = mined_pairs(table, rows, mining, seed, goals)
     galleries = {split: tuple(table.names[i] for i in found) for split, found in rows.items()}
@@ -103,12 +109,13 @@ def prepare_motion(
 
 def _about(kind: Kind, source: Path | None, count: int) -> About:
     if kind is Kind.CLIPS:
-        sources: tuple[str, ...] = ("motion clips of the package pybullet_data (zlib licence), from the CMU database",)
+        sources: tuple[str, ...] = ("motion clips of the package pybullet_data (zlib licence), from public databases",)
         licence, passing = "clips: as distributed with pybullet_data", "pictures and texts are made by this program"
     else:
         sources = (f"motion files: {Path(source or '.').resolve().name}",)
         licence, passing = "that of the motion files", "as the licence of the motion files allows"
-    protocol = f"{count} poses by farthest point sampling; splits of whole motions; pairs mined by pose"
+    splits = "the clips of BodyCPR's splits" if kind is Kind.CLIPS else "splits of whole motions"
+    protocol = f"{count} poses by farthest point sampling; {splits}; pairs mined by pose"
     return About(name=str(kind), protocol=protocol, sources=sources, licence=licence, redistribution=passing)
 
 
@@ -129,7 +136,7 @@ def motion_files(source: Path | None, kind: Kind) -> dict[str, Path]:
         raise InputError(f"{path}: file or folder not found")
     found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES[kind] and p.is_file())
     if not found:
-        raise InputError(f"{path}: no {' or '.join(SUFFIXES[kind])} file in it or below")
+        raise InputError(f"{path}: no {' or '.join(SUFFIXES[kind])} file in it or below{archive_hint(path)}")
     names = {p.relative_to(path).with_suffix("").as_posix(): p for p in found}
     if len(names) < len(found):
         raise InputError(f"{path}: two motion files have the same name but for the suffix; keep one of them")
@@ -176,17 +183,15 @@ def read_joints(path: Path, up: str = "y") -> Clip:
 
     :raises InputError, PoseError: another layout, or values that are not finite.
     """
-    arrays = read_npz(path, (), optional=("joints", "keypoints3d", "fps"))
-    found = next((arrays[key] for key in ("joints", "keypoints3d") if key in arrays), None)
+    arrays = read_npz(path, (), optional=("fps",), one_of=("joints", "keypoints3d"))
+    found = arrays["joints" if "joints" in arrays else "keypoints3d"]
     skeletons = {len(names): skeleton for skeleton, names in SKELETONS.items()}
-    if found is None or found.ndim != 3 or found.shape[1] not in skeletons or found.shape[2] != 3:
-        shape = "no such array" if found is None else found.shape
-        raise InputError(f"{path}: expected joints or keypoints3d (T, J, 3) with J in {sorted(skeletons)}, got {shape}")
+    if found.ndim != 3 or found.shape[1] not in skeletons or found.shape[2] != 3:
+        wanted = f"joints or keypoints3d (T, J, 3) with J in {sorted(skeletons)}"
+        raise InputError(f"{path}: expected {wanted}, got {found.shape}")
     converted = to_smpl22(found, skeletons[found.shape[1]], up)
     rotations = rotations_from_joints(converted.joints[:, :22], converted.known)
-    rate = float(np.asarray(arrays.get("fps", 30.0)).reshape(-1)[0])
-    if not rate > 0:
-        raise InputError(f"{path}: fps = {rate}, expected a positive number")
+    rate = positive(arrays.get("fps", 30.0), f"{path}: fps")
     return Clip(path.stem, np.arange(len(rotations)) / rate, rotations)
 
 

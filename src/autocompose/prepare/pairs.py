@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from autocompose.bodies.normalise import centre, check_joints, faults, remove_yaw, rescale
 from autocompose.bodies.points import points_of
@@ -48,6 +48,12 @@ class PairOptions(Config):
     out_codes: int = Field(20, ge=0)
     gap: float = Field(0.5, gt=0)
     keep: int = Field(3, ge=1)
+
+    @model_validator(mode="after")
+    def _window(self) -> PairOptions:
+        if self.low >= self.high:
+            raise ValueError(f"low {self.low} must be less than high {self.high}, the window of similarity")
+        return self
 
 
 class Mined(NamedTuple):
@@ -200,18 +206,23 @@ def pair_corpus(root: Path, *, seed: int = 0, options: PairOptions | None = None
 
     :param replace_pairs: allow a split that has pairs already to lose them.
     :return: poses in and out: kept = goal of some pair.
-    :raises CorpusError: a split has pairs; PoseError: no poses.npz.
+    :raises CorpusError: no split, a split has pairs, or no pair is found; PoseError: no poses.npz.
     """
     root = Path(root)
     poses = PoseTable.load(root / "poses.npz")
     splits = [s for s in Split if (root / "image_splits" / f"{s}.json").exists()]
+    if not splits:
+        raise CorpusError(f"{root}/image_splits: no train.json, val.json or test.json, the names of the pictures")
     filled = [s for s in splits if (root / "captions" / f"{s}.json").exists() and load_corpus(root, [s]).pairs[s]]
     if filled and not replace_pairs:
         raise CorpusError(f"{root}/captions/{filled[0]}.json: has pairs already; mine with --replace to drop them")
-    tally = Tally("poses")
+    tally, found = Tally("poses"), {}
     for split in splits:
         names = read_json(root / "image_splits" / f"{split}.json")
-        pairs = _split_pairs(names, poses, seed, options or PairOptions(), tally)
+        found[split] = _split_pairs(names, poses, seed, options or PairOptions(), tally)
+    if not any(found.values()):
+        raise CorpusError(f"{root}: {tally.line()}; nothing is written, widen the window (--low, --high)")
+    for split, pairs in found.items():
         if split != Split.TRAIN:
             pairs = nearest_groups(pairs, poses)
         write_json(root / "captions" / f"{split}.json", [pair_to_json(p) for p in pairs])
@@ -234,7 +245,8 @@ def _split_pairs(names: list[str], poses: PoseTable, seed: int, options: PairOpt
     mined = mine_pairs(poses.joints[rows], columns["sequence"], columns["time"], seed, options)
     goals = {m.goal for m in mined}
     tally.keep(len(goals))
-    tally.drop("no start pose within the constraints", n=len(rows) - len(goals))
+    if len(goals) < len(rows):
+        tally.drop("no start pose within the constraints", n=len(rows) - len(goals))
     return [
         Pair(
             poses.names[rows[m.start]],

@@ -18,9 +18,11 @@ from autocompose.corpus.about import About
 from autocompose.corpus.format import Corpus
 from autocompose.corpus.poses import PoseTable
 from autocompose.prepare.groups import nearest_groups
-from autocompose.prepare.posefix_release import Frame, Release, read_release
+from autocompose.prepare.posefix_release import Frame, Release, amass_file, read_release
+from autocompose.prepare.raw import archive_hint, expect_folder
 from autocompose.prepare.renders import PoseSet, Style, render_poses
 from autocompose.prepare.smpl import face_viewer, read_sequence
+from autocompose.prepare.smplh import SmplhBody
 from autocompose.prepare.stage import Stage, fingerprint
 
 MISSING = "missing_sequences.json"
@@ -98,12 +100,13 @@ def prepare_posefix(
     :param reverse_texts: texts from B to A that our rules write for each pair (``auto-reverse``).
     :raises InputError: files missing or not as published; CorpusError: no pair is left.
     """
-    if not Path(amass).is_dir():
-        raise InputError(f"{amass}: folder not found; expected the root of AMASS' SMPL+H release")
+    amass = expect_folder(amass, "the root of AMASS' SMPL+H release")
+    if smplh is not None:
+        SmplhBody(smplh)  # a wrong file stops here and not after the motions are read
     settings = {
         "verb": "posefix", "training": str(training), "where": str(where), "size": size, "style": str(style),
         "reverse_texts": reverse_texts, "seed": seed, "smplh": smplh is not None,
-        "raw": fingerprint([Path(raw), Path(amass)]),
+        "raw": fingerprint([Path(raw), amass]),
     }  # fmt: skip
     stage = Stage(out, settings)
     if stage.finished:
@@ -112,7 +115,7 @@ def prepare_posefix(
     tally = Tally("pairs")
     chosen = {split: list(_chosen(release, split, training, where, tally)) for split in Split}
     needed = {pose for ids in chosen.values() for i in ids for pose in release.pairs[i]}
-    rotations = read_poses(release.frames, needed, Path(amass), stage.out)
+    rotations = read_poses(release.frames, needed, amass, stage.out)
     ids = {split: _posed(release, found, rotations, tally) for split, found in chosen.items()}
     views = list(dict.fromkeys(v for found in ids.values() for i in found for v in views_of(release, i)))
     poses = pose_set(views, rotations, release)
@@ -150,8 +153,8 @@ def read_poses(frames: dict[int, Frame], needed: set[int], amass: Path, out: Pat
     poses: dict[int, np.ndarray | str] = {}
     missing = {}
     for sequence, ids in track(sorted(by_sequence.items()), "sequences", len(by_sequence)):
-        path = amass / (sequence if sequence.endswith(".npz") else sequence + ".npz")
-        if not path.is_file():
+        path = amass_file(amass, sequence)
+        if path is None:
             missing[sequence] = len(ids)
             poses.update(dict.fromkeys(ids, "AMASS sequence missing"))
             continue
@@ -166,7 +169,10 @@ def read_poses(frames: dict[int, Frame], needed: set[int], amass: Path, out: Pat
             poses[pose] = rotations[frames[pose].frame] if inside else "frame outside the sequence"
     if missing:
         write_json(out / MISSING, missing)
-        say(f"{len(missing):,} of {len(by_sequence):,} AMASS sequences are missing under {amass}; see {out / MISSING}")
+        say(
+            f"{len(missing):,} of {len(by_sequence):,} AMASS sequences are missing under {amass}, such as"
+            f" {next(iter(missing))}; see {out / MISSING}{archive_hint(amass)}"
+        )
     return poses
 
 

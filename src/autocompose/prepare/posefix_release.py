@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +12,18 @@ from autocompose.core.errors import CorpusError, InputError
 from autocompose.core.log import say
 from autocompose.core.records import Split
 from autocompose.core.store import read_json
-from autocompose.prepare.raw import archive_hint, as_texts, find_file
+from autocompose.prepare.raw import archive_hint, as_texts, expect_folder, find_file
 
 FOLDERS = (".", "posefix_dataset_release", "posefix")
 KINDS = ("human", "paraphrases", "auto")
 EXPECTED = {"pairs": 135_305, "human": 6_157, "paraphrases": 4_284, "auto": 135_305}
 """Published sizes."""
+ALIASES = {
+    "BMLrub": "BioMotionLab_NTroje", "DFaust": "DFaust_67", "EyesJapanDataset": "Eyes_Japan_Dataset",
+    "HDM05": "MPI_HDM05", "PosePrior": "MPI_Limits", "MoSh": "MPI_mosh", "SSM": "SSM_synced",
+    "TCDHands": "TCD_handMocap", "Transitions": "Transitions_mocap",
+}  # fmt: skip
+"""Data sets of AMASS that were renamed: name of today's archives -> name in the older ones, which the authors had."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +77,21 @@ def read_release(root: Path) -> Release:
     return release
 
 
+def amass_file(amass: Path, sequence: str) -> Path | None:
+    """The file of a sequence: under the data set's name or its other one, also in the folder of its archive."""
+    first, _, rest = sequence.removesuffix(".npz").partition("/")
+    other = {**ALIASES, **{old: new for new, old in ALIASES.items()}}.get(first, first)
+    for name in dict.fromkeys((first, other)):
+        path = f"{escape(name)}/{escape(rest)}.npz"
+        found = next(iter(sorted((*amass.glob(path), *amass.glob(f"*/{path}")))), None)
+        if found is not None:
+            return found
+    return None
+
+
 def _glob(root: Path, pattern: str, what: str) -> Path:
-    if not Path(root).is_dir():
-        raise InputError(f"{root}: folder not found; expected the unpacked PoseFix release")
-    found = sorted(path for folder in FOLDERS for path in (Path(root) / folder).glob(pattern))
+    root = expect_folder(root, "the unpacked PoseFix release")
+    found = sorted(path for folder in FOLDERS for path in (root / folder).glob(pattern))
     if not found:
         raise InputError(f"{root}: no {pattern} ({what}); expected the unpacked PoseFix release{archive_hint(root)}")
     if len(found) > 1:
@@ -97,7 +116,7 @@ def _frames(path: Path) -> dict[int, Frame]:
             faults.append(f"{path.name}: {key!r}: {value!r}, expected [dataset, sequence, frame]")
         elif value[0] != "AMASS":
             faults.append(f"{path.name}: {key!r}: data set {value[0]!r}, only AMASS is known")
-        elif ".." in value[1].split("/") or value[1].startswith("/"):
+        elif ".." in re.split(r"[/\\]", value[1]) or value[1].startswith(("/", "\\")):
             faults.append(f"{path.name}: {key!r}: sequence {value[1]!r} leaves the AMASS folder")
         else:
             frames[int(key)] = Frame(value[1], value[2])

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import struct
+import tokenize
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +20,11 @@ from autocompose.core.errors import DependencyError, InputError
 if TYPE_CHECKING:
     import h5py
 
+# what numpy, zipfile and h5py raise on damaged files, as far as random damage has shown
+_DAMAGED = (
+    OSError, ValueError, TypeError, KeyError, EOFError, MemoryError, OverflowError, NotImplementedError, RuntimeError,
+    SyntaxError, BadZipFile, zlib.error, struct.error, tokenize.TokenError,
+)  # fmt: skip
 _NEW_ARRAY = np.zeros(0).__reduce__()[0]  # numpy's own constructor, whatever its module is called in this version
 
 
@@ -88,10 +96,14 @@ def _encode(text: str, encoding: str) -> bytes:
     return text.encode("latin1")
 
 
-def read_npz(path: Path, keys: tuple[str, ...], optional: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
-    """The arrays ``keys``, and ``optional`` where there, of an npz file; object arrays (pickles) are refused.
+def read_npz(
+    path: Path, keys: tuple[str, ...], optional: tuple[str, ...] = (), one_of: tuple[str, ...] = ()
+) -> dict[str, np.ndarray]:
+    """The arrays ``keys``, and ``optional`` and ``one_of`` where there, of an npz file.
 
-    :raises InputError: missing, truncated, or without one of the keys (names those that are there).
+    Object arrays (pickles) are refused.
+
+    :raises InputError: missing, truncated, or without one of the keys, or any of ``one_of`` (names those there).
     """
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -100,10 +112,12 @@ def read_npz(path: Path, keys: tuple[str, ...], optional: tuple[str, ...] = ()) 
             missing = [key for key in keys if key not in file.files]
             if missing:
                 raise InputError(f"{path}: no array {missing[0]!r}; there are {', '.join(sorted(file.files))}")
-            return {key: file[key] for key in file.files if key in keys or key in optional}
+            if one_of and not {*one_of} & {*file.files}:
+                raise InputError(f"{path}: no array {' or '.join(one_of)}; there are {', '.join(sorted(file.files))}")
+            return {key: file[key] for key in file.files if key in (*keys, *optional, *one_of)}
     except FileNotFoundError:
         raise InputError(f"{path}: file not found") from None
-    except (OSError, ValueError, BadZipFile, EOFError) as error:
+    except _DAMAGED as error:
         raise InputError(f"{path}: damaged, truncated, or not an npz of plain arrays ({error})") from None
 
 
@@ -127,14 +141,37 @@ def open_hdf5(path: Path) -> Iterator[h5py.File]:
         yield file
 
 
+def hdf5_rows(file: h5py.File, key: str, path: Path) -> int:
+    """Rows of a data set.
+
+    :raises InputError: there is none of that name, or the file is damaged.
+    """
+    try:
+        if key in file:
+            return len(file[key])
+        there = ", ".join(file)
+    except _DAMAGED as error:
+        raise InputError(f"{path}: {key} cannot be read ({error}); download it again") from None
+    raise InputError(f"{path}: no dataset {key!r}; there are {there}")
+
+
+def hdf5_row(file: h5py.File, key: str, row: int, path: Path) -> Any:
+    """One row of a data set.
+
+    :raises InputError: the file is damaged or truncated.
+    """
+    try:
+        return file[key][row]
+    except _DAMAGED as error:
+        raise InputError(f"{path}: {key}[{row}] cannot be read ({error}); download it again") from None
+
+
 def find_file(root: Path, name: str, what: str, folders: tuple[str, ...] = (".",)) -> Path:
     """The file ``name`` in one of ``folders`` below ``root``.
 
     :raises InputError: not there; says which archive to unpack, or that an archive is only half downloaded.
     """
-    root = Path(root)
-    if not root.is_dir():
-        raise InputError(f"{root}: folder not found; expected the folder with {what}")
+    root = expect_folder(root, f"the folder with {what}")
     for folder in folders:
         if (root / folder / name).exists():
             return root / folder / name
@@ -142,8 +179,22 @@ def find_file(root: Path, name: str, what: str, folders: tuple[str, ...] = (".",
     raise InputError(f"{name} ({what}) not found in {searched}{archive_hint(root)}")
 
 
+def expect_folder(root: Path, what: str) -> Path:
+    """``root``, when it is a folder.
+
+    :raises InputError: it is a file, such as an archive that is still to be unpacked, or nothing at all.
+    """
+    root = Path(root)
+    if root.is_file():
+        hint = "; unpack it and name the folder it becomes" if root.suffix in (".zip", ".tar", ".gz", ".bz2") else ""
+        raise InputError(f"{root}: is a file; expected {what}{hint}")
+    if not root.is_dir():
+        raise InputError(f"{root}: folder not found; expected {what}")
+    return root
+
+
 def archive_hint(root: Path) -> str:
-    """What to do about zip archives that lie in ``root``: '' if there are none."""
+    """What to do about archives that lie in ``root``: '' if there are none."""
     for path in sorted([*root.glob("*.zip"), *root.glob("*.crdownload"), *root.glob("*.zip.part")]):
         try:
             with ZipFile(path) as archive:
@@ -151,7 +202,8 @@ def archive_hint(root: Path) -> str:
         except (BadZipFile, OSError):
             return f"; {path.name} is damaged or only half downloaded: download it again"
         return f"; unpack {path.name} there first (unzip {path.name})"
-    return ""
+    tar = next(iter(sorted(root.glob("*.tar*"))), None)
+    return f"; unpack {tar.name} there first (tar xf {tar.name})" if tar else ""
 
 
 def as_texts(value: Any, place: str) -> tuple[str, ...]:
@@ -178,3 +230,28 @@ def expect(value: Mapping[str, Any], keys: tuple[str, ...], place: str) -> None:
     missing = [key for key in keys if key not in value]
     if missing:
         raise InputError(f"{place}: no key {missing[0]!r}; there are {', '.join(map(str, value))}")
+
+
+def positive(value: Any, what: str) -> float:
+    """The one number in a scalar or an array of one.
+
+    :raises InputError: not a number above 0.
+    """
+    try:
+        number = float(np.asarray(value).reshape(-1)[0])
+    except (TypeError, ValueError, IndexError):
+        raise InputError(f"{what} = {value!r:.40}, expected a positive number") from None
+    if not 0 < number < np.inf:
+        raise InputError(f"{what} = {number:g}, expected a positive number")
+    return number
+
+
+def array_of(value: Any, what: str) -> np.ndarray:
+    """An array of floats, whatever the file gave.
+
+    :raises InputError: text, ragged lists or other things that are no numbers.
+    """
+    try:
+        return np.asarray(value, float)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{what}: expected numbers ({error})") from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import lru_cache, partial
 from hashlib import blake2b
@@ -118,4 +118,5 @@ def appearance(name: str, style: Style, seed: int) -> tuple[Look, Shot]:
     if style is Style.PLAIN:
         return Look(), Shot()
     rng = np.random.default_rng([seed, int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "big")])
-    return draw_look(rng), draw_shot(rng)
+    # headings in poses.npz are relative to the camera, so it stays in front
+    return draw_look(rng), replace(draw_shot(rng), camera_yaw=0.0)

@@ -6,6 +6,7 @@ has a pose of its own. The result is arrays, not files of pictures; parts are wr
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
@@ -52,10 +53,6 @@ class Singles(NamedTuple):
     yaw: np.ndarray
     points: np.ndarray
     group: np.ndarray
-
-    def take(self, rows: np.ndarray) -> Singles:
-        """Some rows, given as numbers or as a mask."""
-        return Singles(*(array[rows] for array in self))
 
 
 def prepare_singles(out: Path, count: int, size: int, seed: int = 0, workers: int | None = None) -> Singles:
@@ -119,7 +116,8 @@ def _make_part(number: int, out: Path, size: int, seed: int) -> None:
         phenotype = draw_phenotype(rng)
         posed = _body().pose(rotations[rows], phenotype).on_floor()
         for vertices, skeleton in zip(posed.vertices, posed.smpl22, strict=True):
-            look, shot = Look(phenotype, draw_outfit(rng), draw_backdrop(rng)), draw_shot(rng)
+            look = Look(phenotype, draw_outfit(rng), draw_backdrop(rng))
+            shot = replace(draw_shot(rng), camera_yaw=0.0)  # the camera's direction is already in the pose's yaw
             pixels.append(render(_body(), vertices, look, shot, size))
             points.append(project(skeleton, vertices, shot, 2) - 1)
         joints.append(posed.smpl22)

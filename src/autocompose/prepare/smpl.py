@@ -11,7 +11,7 @@ from autocompose.bodies.kinematics import forward
 from autocompose.bodies.mocap import Clip
 from autocompose.bodies.normalise import yaw_of
 from autocompose.core.errors import InputError
-from autocompose.prepare.raw import read_npz, read_pickle
+from autocompose.prepare.raw import array_of, positive, read_npz, read_pickle
 
 JOINTS = 22
 # joints of the families that share SMPL's first 22: SMPL-22, SMPL, SMPL-H, SMPL-X
@@ -27,9 +27,9 @@ def rotations_of(poses: np.ndarray, up: str, place: str) -> np.ndarray:
     :param place: file, named in errors.
     :raises InputError: another shape, or values that are not finite.
     """
-    poses = np.asarray(poses)
+    poses = array_of(poses, place)
     joints = poses.shape[1] if poses.ndim == 3 else (poses.shape[-1] // 3 if poses.ndim == 2 else 0)
-    if joints not in _COUNTS or poses.size != len(poses) * joints * 3 or poses.dtype.kind not in "fiu":
+    if joints not in _COUNTS or poses.size != len(poses) * joints * 3:
         raise InputError(f"{place}: poses have shape {poses.shape}; expected (T, 3 J) or (T, J, 3) with J in {_COUNTS}")
     rotations = poses.reshape(len(poses), joints, 3)[:, :JOINTS].astype(float)
     bad = ~np.isfinite(rotations).all((1, 2))
@@ -70,17 +70,19 @@ def read_sequence(path: Path, up: str = "z") -> Clip:
         raise InputError(f"{path}: expected a dictionary of arrays, got {type(arrays).__name__}")
     poses = next((arrays[key] for key in ("poses", "smpl_poses") if key in arrays), None)
     if poses is None and {"root_orient", "pose_body"} <= arrays.keys():
-        poses = np.concatenate([arrays["root_orient"], arrays["pose_body"]], 1)
+        root, rest = (array_of(arrays[key], f"{path}: {key}") for key in ("root_orient", "pose_body"))
+        if root.ndim != 2 or rest.ndim != 2 or len(root) != len(rest):
+            raise InputError(f"{path}: root_orient {root.shape} and pose_body {rest.shape} do not fit together")
+        poses = np.concatenate([root, rest], 1)
     if poses is None:
-        raise InputError(f"{path}: no poses, smpl_poses, or root_orient + pose_body; there are {', '.join(arrays)}")
+        there = ", ".join(map(str, arrays))
+        raise InputError(f"{path}: no poses, smpl_poses, or root_orient + pose_body; there are {there}")
     rotations = rotations_of(poses, up, str(path))
     rates = (arrays[key] for key in ("mocap_framerate", "mocap_frame_rate", "fps") if key in arrays)
-    rate = float(np.asarray(next(rates, 60.0)).reshape(-1)[0])
-    if not rate > 0:
-        raise InputError(f"{path}: frame rate {rate}, expected a positive number of frames per second")
+    rate = positive(next(rates, 60.0), f"{path}: frame rate")
     return Clip(path.stem, np.arange(len(rotations)) / rate, rotations)
 
 
 def _npz(path: Path) -> dict[str, np.ndarray]:
-    wanted = ("poses", "smpl_poses", "root_orient", "pose_body", "mocap_framerate", "mocap_frame_rate", "fps")
-    return read_npz(path, (), optional=wanted)
+    rates = ("pose_body", "mocap_framerate", "mocap_frame_rate", "fps")
+    return read_npz(path, (), optional=rates, one_of=("poses", "smpl_poses", "root_orient"))

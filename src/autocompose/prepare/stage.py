@@ -12,7 +12,7 @@ from typing import Any
 from autocompose.core.errors import CorpusError, InputError
 from autocompose.core.log import Tally, say
 from autocompose.core.records import Pair, Split
-from autocompose.core.store import Manifest, atomic_file, value_hash
+from autocompose.core.store import Manifest, atomic_file, clear_parts, value_hash
 from autocompose.corpus.about import About
 from autocompose.corpus.format import Corpus, load_corpus
 from autocompose.corpus.split import carve_val
@@ -82,13 +82,17 @@ class Stage:
             corpus = replace(corpus, pairs=grouped)
         empty = [split for split, pairs in corpus.pairs.items() if not pairs]
         if len(empty) == len(corpus.pairs):
-            raise CorpusError(f"{self.out}: no pair is left; see the counts above", [t.line() for t in tallies])
+            raise CorpusError(f"{self.out}: no pair is left; see the counts above")
+        for bare in empty:
+            if pictures := len(corpus.galleries[bare]):
+                say(f"{bare}: no pair is left, so its {pictures:,} pictures are in no gallery")
         corpus = replace(corpus, pairs={s: p for s, p in corpus.pairs.items() if s not in empty})
         corpus = replace(corpus, galleries={s: g for s, g in corpus.galleries.items() if s in corpus.pairs})
         faults = [fault for check in validate(corpus) for fault in check.faults]
         if faults:
             raise CorpusError(f"{self.out}: not saved, {len(faults)} faults; first: {faults[0]}", faults)
         corpus.save()
+        clear_parts(self.out)
         counts = {str(s): {"pairs": len(p), "pictures": len(corpus.galleries[s])} for s, p in corpus.pairs.items()}
         self.manifest.write(self.settings, counts=counts, tallies={t.what: t.record() for t in tallies})
         for split, count in counts.items():
