@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -181,6 +183,17 @@ def told(**values: tuple[float, float]) -> dict[str, int]:
 def test_published_vectors(values: dict[str, tuple[float, float]], expected: dict[str, int]) -> None:
     values = {name.replace("foot__torso", "foot:torso"): pair for name, pair in values.items()}
     assert told(**values) == expected
+
+
+def test_a_joint_that_bends_much_is_called_folded_only_when_it_ends_so() -> None:
+    options = RuleOptions(absolute="none", noise=0.0)
+    person = measure_poses(Figures(people(1, seed=2)), options)
+    for goal, level in ((40.0, -4), (50.0, -3)):
+        before, after = measured(bend__left_elbow=(170.0, goal), bend__right_knee=(goal + 20.0, goal))
+        poses = [replace(person, pair=values) for values in (before, after)]
+        found = find_changes(*poses, np.zeros(1, np.uint64), 0, options).levels
+        assert found[PAIR_NAMES.index("bend:left_elbow")].tolist() == [level]
+        assert found[PAIR_NAMES.index("bend:right_knee")].tolist() == [-1]  # folded, but hardly changed
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 from autocompose.bodies.skeleton import mirror_joints
 from autocompose.cli import load_verbs
 from autocompose.cli.app import run
-from autocompose.core.errors import PoseError
+from autocompose.core.errors import CorpusError, PoseError
 from autocompose.core.records import Edit, Pair, Split
 from autocompose.corpus.format import Corpus, load_corpus
 from autocompose.corpus.poses import PoseTable
@@ -55,7 +55,7 @@ def codes(root: Path) -> list[dict[str, Any]]:
 
 
 def test_fields_counts_and_kept_texts(corpus: Corpus) -> None:
-    tally = describe_corpus(corpus.root, options=OPTIONS, n_texts=2)
+    tally = describe_corpus(corpus.root, options=OPTIONS, n_texts=2).entries
     found = load_corpus(corpus.root)
     assert tally.dropped == {"nothing changes enough to be told": 4, "no 3D pose": 4, "NaN coordinate": 4}
     assert tally.kept == (COUNT + 1) * 4 - 12
@@ -65,6 +65,19 @@ def test_fields_counts_and_kept_texts(corpus: Corpus) -> None:
     assert found.pairs[Split.TRAIN][-1].texts == {"auto": ("Old text.",)}
     assert "auto" not in found.pairs[Split.TEST][2].texts
     assert not list(corpus.root.glob(".describe-rules*"))
+
+
+def test_missing_wordings_are_counted(corpus: Corpus) -> None:
+    counts = describe_corpus(corpus.root, options=RuleOptions(absolute="none", max_parts=1), n_texts=40)
+    pairs = [p for ps in load_corpus(corpus.root).pairs.values() for p in ps]
+    told = sum(len(t) for p in pairs for t in p.texts.values()) - COUNT - 1  # without "Hello." and "Old text."
+    assert counts.wordings.kept == told
+    assert counts.wordings.dropped == {"too like another wording of the pair": 40 * counts.entries.kept - told}
+    short = {f"{p.reference} -> {p.target}" for p in pairs for t in p.texts.values() if 1 < len(t) < 40}
+    assert set(counts.wordings.examples["too like another wording of the pair"]) <= short
+    manifest = json.loads((corpus.root / "describe-rules.manifest.json").read_text())
+    assert manifest["wordings"]["kept"] == told
+    assert f"wordings: {40 * counts.entries.kept} in, {told} kept; dropped" in counts.lines()
 
 
 def test_each_field_is_the_pipeline_on_the_edited_pair(corpus: Corpus) -> None:
@@ -80,7 +93,7 @@ def test_each_field_is_the_pipeline_on_the_edited_pair(corpus: Corpus) -> None:
         "auto-mirror-reverse": (Edit.MIRROR_REVERSE, mirror_joints(b), mirror_joints(a)),
     }
     for field, (edit, start, goal) in edited.items():
-        keys = [f"{pair.reference}\n{pair.target}\n{edit}"]
+        keys = [f"{pair.reference}\n{pair.target}\nEdit.{edit.name}"]  # the same in every version of Python
         assert list(pair.texts[field]) == describe_pairs(start, goal, 5, 3, OPTIONS, keys)[0]
 
 
@@ -166,6 +179,20 @@ def test_exchanged_sides_are_refused(corpus: Corpus) -> None:
 def test_a_corpus_without_poses_is_refused(corpus: Corpus) -> None:
     (corpus.root / "poses.npz").unlink()
     with pytest.raises(PoseError, match=r"no poses.npz; rules need the 3D pose"):
+        describe_corpus(corpus.root, options=OPTIONS)
+
+
+def test_a_corpus_without_pairs_is_refused(corpus: Corpus) -> None:
+    replace(corpus, pairs={split: () for split in corpus.pairs}).save()
+    with pytest.raises(CorpusError, match="no pairs to describe; run `autocompose pairs"):
+        describe_corpus(corpus.root, options=OPTIONS)
+
+
+def test_a_wrong_joint_count_names_the_file(corpus: Corpus) -> None:
+    path = corpus.root / "poses.npz"
+    arrays = dict(np.load(path))
+    np.savez(path, **{**arrays, "joints": arrays["joints"][:, :21]})
+    with pytest.raises(PoseError, match=r"poses.npz: poses: 24 names need joints \(24, 22, 3\)"):
         describe_corpus(corpus.root, options=OPTIONS)
 
 

@@ -92,7 +92,7 @@ def test_directions_agree_with_the_statements(bank: str) -> None:
             ways = {s.category.replace("lean_", "").split("_")[-2 if s.category.endswith(("bit", "far")) else -1]
                     for s in said if s.kind in sideways}  # fmt: skip
             ways.discard("around")
-            spoken = {w for w in ("left", "right") if re.search(rf"\b{w}(ward)?\b", rest)}
+            spoken = {w for w in ("left", "right") if re.search(rf"\b{w}(wards?)?\b", rest)}
             clockwise = {("left" if "anti" in m else "right") for m in re.findall(r"\b(?:anti)?clockwise", rest)}
             assert spoken <= ways | clockwise, (text, ways)
             assert ways <= spoken | clockwise, (text, ways)
@@ -335,6 +335,18 @@ def test_the_coach_has_many_wordings() -> None:
             "straighten",
         )
         assert count >= (8 if frequent else 4), category
+
+
+def test_changes_claim_no_end_that_was_not_measured() -> None:
+    ends = re.compile(
+        r"as (far|much) as possible|all the way|tight|doubled|utmost|in front of|\bto \{your\} (left|right) side"
+    )
+    measured_ends = ("fold", "straighten", "in", "in_bit", "together", "out", "turn_around", "is_")
+    for name in BANKS:
+        for category, entry in entries(name).items():
+            if isinstance(entry, dict) and not category.startswith(measured_ends):
+                claimed = [t for k in ("say", "go", "be") for t in entry.get(k, []) if ends.search(t)]
+                assert not [t for t in claimed if "more in front" not in t], (name, category)
 
 
 def test_banks_share_no_wording() -> None:

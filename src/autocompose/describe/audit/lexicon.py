@@ -18,9 +18,9 @@ Meaning = tuple[str, Any]  # kind of token, value
 class Verb(NamedTuple):
     """How a verb reads the words around it.
 
-    :param mode: ``move`` (directions are moves), ``bend``, ``turn``, ``lean``, ``look``, ``touch``, ``kneel``,
-        ``support`` (stand on a leg), ``posture`` (sit, lie), ``gap`` (what gets smaller or bigger),
-        ``over-shoulder`` (look over a shoulder).
+    :param mode: ``move`` (directions are moves), ``bend``, ``turn``, ``lean``, ``look``, ``touch``, ``point``,
+        ``kneel``, ``kneel-on`` (says nothing unless a part follows), ``all-fours``, ``support`` (stand on a leg),
+        ``posture`` (sit, lie), ``gap`` (what gets smaller or bigger), ``over-shoulder`` (look over a shoulder).
     :param does: actions that the verb says by itself.
     :param part: the part meant when the text names none, "" if there is no such part.
     :param fallback: ``does`` counts only when the text gives no direction ("kick" is forward unless told otherwise).
@@ -50,6 +50,7 @@ def phrases_of(text: str) -> list[str]:
     return [" ".join(phrase.split()) for phrase in text.split(",")]
 
 
+@cache
 def word_set(name: str) -> frozenset[str]:
     """One of the plain word lists."""
     return frozenset(phrases_of(lexicon()["words"][name]))
@@ -79,7 +80,13 @@ def phrases() -> dict[str, Meaning]:
     for part, text in tables["parts"].items():
         found |= {phrase: ("part", (part, phrase.split()[-1] in plural)) for phrase in phrases_of(text)}
     found |= {phrase: ("side", side) for side, text in tables["sides"].items() for phrase in phrases_of(text)}
-    for kind, name in (("neg", "negations"), ("break", "breaks"), ("pron", "pronouns")):
+    for kind, name in (
+        ("neg", "negations"),
+        ("break", "breaks"),
+        ("pron", "pronouns"),
+        ("excess", "excess"),
+        ("undo", "undo"),
+    ):
         found |= dict.fromkeys(word_set(name), (kind, None))
     return found | {"and": ("and", None), "or": ("and", None), "with": ("with", None)}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from autocompose.describe.audit.claims import DISTANCES
+from autocompose.describe.audit.claims import LEANS, TURNS
 from autocompose.describe.audit.lexicon import Verb
 from autocompose.describe.audit.tokens import Entity
 
@@ -24,14 +24,32 @@ BESIDE_BODY = {"in-front": "forward", "behind": "backward", "above": "up", "belo
                "right-of": "right"}  # fmt: skip
 OPPOSITE = {"left": "right", "right": "left"}
 ALWAYS = {"more-bent": "bend", "less-bent": "straighten", "clockwise": "turn-right", "counterclockwise": "turn-left"}
-CLOSENESS = {"in": "closer", "closer": "closer", "away": "apart", "apart": "apart"}
+CLOSENESS = {"in": "closer", "closer": "closer", "together": "closer", "away": "apart", "apart": "apart"}
 GAP = {"smaller": "closer", "bigger": "apart"}
+_LEANING = ("head", "torso", "pelvis", "body", "shoulder")
+POSSIBLE = dict.fromkeys(LEANS, _LEANING) | dict.fromkeys(TURNS, (*_LEANING, "foot"))  # action -> parts that can do it
 LEAN_OF = {"left": "lean-left", "right": "lean-right", "forward": "lean-forward", "backward": "lean-backward",
            "down": "lean-forward", "up": "lean-backward", "out": "lean-forward"}  # fmt: skip
 
 
 def actions_of(verb: Verb | None, own: bool, entity: Entity, mods: list[Mod]) -> Iterator[Found]:
-    """The claims about one part.
+    """The claims about one part that make sense for such a part; parameters as for ``_read``."""
+    if entity.part == "palm":
+        mods = _palm_mods(verb or Verb(), own, mods)
+        entity = Entity("hand", entity.side)
+    for part, action, other in _read(verb, own, entity, mods):
+        if part.part in POSSIBLE.get(action, (part.part,)):
+            yield part, action, other
+
+
+def _palm_mods(verb: Verb, own: bool, mods: list[Mod]) -> list[Mod]:
+    """Directions of a palm tell how it is turned, unless it is moved."""
+    moved = own and verb.mode == "move" and not verb.passive
+    return [mod for mod in mods if mod[0] != "dir" or moved or mod[1] not in PLAIN | {"in", "out", "aside"}]
+
+
+def _read(verb: Verb | None, own: bool, entity: Entity, mods: list[Mod]) -> Iterator[Found]:
+    """What a frame says about one part.
 
     :param verb: the frame's verb, possibly inherited from the frame before.
     :param own: the verb stands in this frame; an inherited one only lends its way of reading.
@@ -40,27 +58,32 @@ def actions_of(verb: Verb | None, own: bool, entity: Entity, mods: list[Mod]) ->
     verb = verb or Verb()
     if entity.part == "chin":
         verb, entity = verb._replace(mode="look", part="head", does=tuple(LEAN_OF.get(d, d) for d in verb.does)), HEAD
-    if verb.mode in ("kneel", "over-shoulder"):
+    if verb.mode in ("kneel", "kneel-on", "all-fours", "over-shoulder"):
         yield from _kneel_or_look(verb, entity)
         return
+    if verb.mode == "look" and verb.does and entity.part not in ("head", "body"):
+        verb = Verb()  # "tuck your elbows in", "a nod to the left foot"
     if entity.part == "weight":
         yield from _weight(mods)
         return
     directions = [action for kind, action, _ in mods if kind == "dir"]
     bending_trunk = verb.mode == "bend" and entity.part in TRUNK | {"head", "hip"}
-    if own or not mods:
+    if own or (not mods and not (verb.mode == "bend" and entity.part in ("hand", "foot"))):
         yield from _verb_alone(verb, entity, mods, directions)
     for kind, action, other in mods:
-        if kind == "dir":
+        if kind == "dir" and not (action == "in" and any(a == "closer" for _, a, _ in mods)):
             yield from _direction(verb, entity, action, directions, bending_trunk)
-        elif kind == "state":
+        if kind == "state":
             yield from _state(verb, entity, action, mods)
-        elif other is not None and verb.mode != "support":
+        if other is not None and verb.mode != "support":
             yield from _relation(verb, entity, action, other)
 
 
 def _kneel_or_look(verb: Verb, entity: Entity) -> Iterator[Found]:
-    if verb.mode == "kneel":
+    if verb.mode == "all-fours":
+        yield Entity("hand", "both"), "on-floor", None
+        yield Entity("knee", "both"), "on-floor", None
+    elif verb.mode in ("kneel", "kneel-on"):
         yield entity, "on-floor", None
     elif entity.side in OPPOSITE:
         yield HEAD, f"turn-{entity.side}", None
@@ -76,7 +99,7 @@ def _weight(mods: list[Mod]) -> Iterator[Found]:
 
 
 def _verb_alone(verb: Verb, entity: Entity, mods: list[Mod], directions: list[str]) -> Iterator[Found]:
-    if verb.fallback and (directions or any(kind == "state" for kind, _, _ in mods)):
+    if verb.fallback and (directions or (verb.mode != "posture" and any(kind == "state" for kind, _, _ in mods))):
         return
     for action in verb.does:
         if verb.mode == "bend" and verb.passive and not directions and entity.part in BENDABLE:
@@ -101,7 +124,7 @@ def _sensible(action: str, verb: Verb, entity: Entity, directions: list[str]) ->
     if action == "crossed":
         return entity.side == "both" and not directions
     if action == "apart":
-        return not {"out", "aside"} & set(directions)
+        return not {"out", "aside", "beside"} & set(directions)
     if action == "straighten":
         return entity.part in BENDABLE | TRUNK
     return action != "stand" and (action != "lean-forward" or verb.mode != "look" or entity.part == "head")
@@ -109,7 +132,7 @@ def _sensible(action: str, verb: Verb, entity: Entity, directions: list[str]) ->
 
 def _bend(verb: Verb, entity: Entity, mods: list[Mod], directions: list[str]) -> Iterator[Found]:
     if entity.part in TRUNK | {"head", "hip"}:
-        if not {"left", "right", "backward", "forward", "down"} & set(directions):
+        if not {"left", "right", "backward", "forward", "down", "aside", "beside"} & set(directions):
             yield _trunk(entity), "lean-forward", None
         return
     does = "straighten" if "less" in directions else "bend"
@@ -137,7 +160,7 @@ def _open(entity: Entity, action: str, less: bool) -> Iterator[Found]:
     if entity.part in ("elbow", "knee"):
         yield entity, "straighten" if (action == "open") != less else "bend", None
     elif entity.side == "both":
-        yield entity, "apart" if action == "open" else "closer", None
+        yield entity, "apart" if action == "open" else "closer", BODY if entity.part == "arm" else None
 
 
 def _direction(verb: Verb, entity: Entity, action: str, directions: list[str], bending_trunk: bool) -> Iterator[Found]:
@@ -147,18 +170,35 @@ def _direction(verb: Verb, entity: Entity, action: str, directions: list[str], b
     elif action == "overhead":
         yield entity, "above", HEAD
     elif bending_trunk or (verb.mode == "lean" and part not in LIMBS):
-        if action in LEAN_OF:
+        sideways = action == "down" and {"left", "right"} & set(directions)
+        if action in LEAN_OF and not sideways:
             yield _trunk(entity) if bending_trunk else entity, LEAN_OF[action], None
-    elif verb.mode in ("turn", "look") and part not in LIMBS:
+    elif (verb.mode in ("turn", "look") and part not in LIMBS) or (
+        verb.mode == "point" and part in ("foot", "torso", "head")
+    ):
         yield from _turned(verb, entity, action)
-    elif action == "up" and _only_stresses(verb, part):
+    elif verb.mode != "turn" and not (
+        verb.mode == "point" and part == "hand"
+    ):  # joints do not tell how a limb is turned
+        yield from _moved(verb, entity, action, directions)
+
+
+def _moved(verb: Verb, entity: Entity, action: str, directions: list[str]) -> Iterator[Found]:
+    """Directions as moves."""
+    if action == "up" and _only_stresses(verb, entity.part):
         return  # "close your hands up together", "fold the elbow up"
-    elif action in PLAIN:
+    if action in PLAIN:
         yield entity, action, None
-    elif action == "aside" or (action == "out" and "straighten" not in verb.does):
-        yield from _out(entity, directions)
+    elif action in ("aside", "beside", "out"):
+        lowered = action == "beside" and ("down" in directions or "down" in verb.does)  # "lower your arm to the side"
+        if not lowered and not (action == "out" and "straighten" in verb.does):
+            yield from _out(entity, directions, outward=action == "out")
+    elif action == "in" and verb.mode == "bend":
+        return  # "curl your elbow in"
     elif action in CLOSENESS:
-        yield entity, CLOSENESS[action], None if entity.side == "both" and action in DISTANCES else BODY
+        each_other = entity.side == "both" and action not in ("in", "away")
+        if each_other or action != "together":
+            yield entity, CLOSENESS[action], None if each_other else BODY
     elif action in GAP and verb.mode == "gap" and entity.side == "both":
         yield entity, GAP[action], None
 
@@ -177,17 +217,18 @@ def _turned(verb: Verb, entity: Entity, action: str) -> Iterator[Found]:
         yield entity, "turn-around", None
     elif action in ("out", "aside", "in") and entity.side in OPPOSITE:
         yield entity, f"turn-{OPPOSITE[entity.side] if action == 'in' else entity.side}", None
-    elif entity.part in ("head", "torso", "pelvis") and action in LEAN_OF:
+    elif (
+        entity.part in ("head", "torso", "pelvis") and action in LEAN_OF and (verb.mode, action) != ("look", "forward")
+    ):
         yield entity, LEAN_OF[action], None
 
 
-def _out(entity: Entity, directions: list[str]) -> Iterator[Found]:
+def _out(entity: Entity, directions: list[str], outward: bool) -> Iterator[Found]:
     if set(directions) & {"left", "right", "forward", "backward", "apart"}:
         return
-    if entity.part == "torso":
-        yield entity, "forward", None
-    elif entity.part == "pelvis":
-        yield entity, "backward", None
+    if entity.part in ("torso", "pelvis"):
+        if outward:
+            yield entity, "forward" if entity.part == "torso" else "backward", None
     elif entity.part != "head":
         yield entity, "apart", BODY
 
@@ -213,13 +254,27 @@ def _state(verb: Verb, entity: Entity, action: str, mods: list[Mod]) -> Iterator
 
 def _relation(verb: Verb, entity: Entity, action: str, other: Entity) -> Iterator[Found]:
     waist = other.part == "waist"
-    other = {"waist": Entity("pelvis", "none"), "chin": HEAD}.get(other.part, other)
-    if action in ("at", "of") or (verb.mode in ("turn", "lean", "look", "bend") and action in ("near", "near?")):
+    other = {"waist": Entity("pelvis", "none"), "chin": HEAD, "palm": Entity("hand", other.side)}.get(other.part, other)
+    if action in ("at", "of"):
         return
-    if entity.part in TRUNK and action in ("near", "near?", "closer", "apart"):
+    if (
+        verb.mode == "lean"
+        and entity.part == "head"
+        and action in ("near", "near?", "closer")
+        and other.side in OPPOSITE
+    ):
+        yield entity, f"lean-{other.side}", None
+        return
+    if verb.mode == "look" or (verb.mode in ("turn", "lean", "bend") and action in ("near", "near?")):
+        return
+    if "crossed" in verb.does and action == "above":
+        return  # "cross your left foot over the right"
+    if entity.part in TRUNK and (action in ("near", "near?", "closer", "apart") or verb.mode == "bend"):
         return
     if waist and action == "near?":
         yield entity, "level", other  # "down to the waist" is a height
+    elif action == "level" and other == Entity("hip", "none"):
+        yield entity, "level", Entity("pelvis", "none")  # "at hip height"
     elif action == "across":
         if other.part != "body":
             yield entity, "in-front", other

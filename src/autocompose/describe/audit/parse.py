@@ -11,11 +11,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 
 from autocompose.describe.audit.claims import CENTRAL_PARTS, LIMB_PARTS, Claim
-from autocompose.describe.audit.lexicon import Verb
-from autocompose.describe.audit.meaning import actions_of
+from autocompose.describe.audit.lexicon import Verb, word_set
+from autocompose.describe.audit.meaning import POSSIBLE, actions_of
 from autocompose.describe.audit.tokens import Entity, Token, tokens
 
-WEAK_RELATIONS = frozenset(("at", "near?", "of"))
+_PAIRS = (
+    ("up", "down"), ("forward", "backward"), ("left", "right"), ("bend", "straighten"), ("closer", "apart"),
+    ("lean-forward", "lean-backward"), ("lean-left", "lean-right"), ("turn-left", "turn-right"),
+)  # fmt: skip
+OPPOSITE = dict(_PAIRS) | {second: first for first, second in _PAIRS}
+del OPPOSITE["straighten"]  # "don't stretch it out so far" asks for no bend
 
 
 @dataclass
@@ -29,7 +34,16 @@ class Frame:
     negated: bool = False
     thing: bool = False
     pronoun: bool = False
+    agent: bool = False  # a person who does it: "have them bend"
+    excess: str = ""
+    infinitive: bool = False
     joined: bool = False
+
+    @property
+    def opposite(self) -> bool:
+        """Asks for the opposite: "stop leaning left", "don't lift it so high", "you lift it too far", "squat less"."""
+        less = ("dir", "less", None) in self.mods and self.verb is not None and self.verb.mode != "bend"
+        return less or self.excess.startswith("too") or (self.negated and bool(self.excess))
 
     @property
     def empty(self) -> bool:
@@ -62,18 +76,24 @@ class _Reader:
         self.last_side = ""
         self.limb = "-"  # the limb that this sentence speaks of, when it has a side
         self.relation: str | None = None
+        self.source = False  # after "from": how it was before
+        self.referred = False  # the frame before ended with a reference
         self.after_and = False
         self.after_with = False
-        self.words = ""
+        self.words = self.kind = ""
 
     def read(self, token: Token) -> None:
         """Take the next token."""
         if self.words == "her" and token.kind not in ("entity", "level", "word", "degree", "thing"):
             self._settle_her()
+        self.source = (
+            token.kind not in ("entity", "comma", "end", "break", "neg") and token.words != "to" and self.source
+        )
         handler = getattr(self, f"_on_{token.kind}", None)
-        if handler is not None:
+        if handler is not None and not (self.source and token.kind in ("verb", "dir", "state")):
             handler(token)
-        self.words = token.words
+        self.source = self.source or token.words == "from"
+        self.words, self.kind = token.words, token.kind
         if token.kind not in ("det", "degree", "word"):
             self.after_and = token.kind == "and"
             self.after_with = token.kind == "with"
@@ -90,6 +110,13 @@ class _Reader:
     def close(self, joined: bool = False, negated: bool = False) -> None:
         """Finish the frame: emit its claims and remember what the next one may inherit."""
         frame, self.frame = self.frame, Frame(joined=joined, negated=negated)
+        listed = frame.joined and not (frame.verb or frame.mods) and self.referred
+        self.referred = bool(frame.mods) and frame.mods[-1][2] is not None
+        if listed:
+            return  # "in line with the shoulders and legs"
+        if frame.opposite:
+            self.claims += [replace(c, action=OPPOSITE[c.action]) for c in self._claims(frame) if c.action in OPPOSITE]
+            return
         if frame.empty or frame.negated:
             if frame.entities:
                 self._remember(frame.entities)
@@ -124,16 +151,29 @@ class _Reader:
     def _implied(self, frame: Frame) -> list[Entity]:
         """The parts of a frame that names none."""
         verb = frame.verb
-        if verb is not None and verb.mode == "kneel":
-            return [Entity("knee", "both")]
-        references = [other for _, action, other in frame.mods if other is not None and action == "at"]
-        if frame.pronoun or (verb is not None and verb.passive and self.subjects):
+        if verb is not None and verb.mode in ("kneel", "kneel-on", "all-fours"):
+            return [] if verb.mode == "kneel-on" else [Entity("knee", "both")]
+        moved = _moved_by_preposition(frame)
+        if moved is not None:
+            frame.mods = [mod for mod in frame.mods if mod[2] != moved]
+            return [moved]
+        if frame.infinitive and self.subjects and all(e.part in LIMB_PARTS for e in self.subjects):
+            return self.subjects  # "allow your elbows to bend"
+        person = verb is not None and verb.mode in ("lean", "look", "turn") and not self._leans()  # "have them lean"
+        if (frame.pronoun and not person) or (verb is not None and verb.passive and self.subjects):
             return self.subjects or []
-        if verb is not None and verb.part and not any(e.part in ("elbow", "knee") for e in references):
+        at_joint = any(action == "at" and e is not None and e.part in ("elbow", "knee") for _, action, e in frame.mods)
+        if verb is not None and verb.mode == "posture" and ("dir", "backward", None) in frame.mods:
+            return [Entity("pelvis", "none")]  # "sit back"
+        if verb is not None and verb.part and not at_joint:
             return [Entity(verb.part, "both" if verb.part == "shoulder" else "none")]
         if verb is None and self.subjects is None and any(a == "vertical" for _, a, _ in frame.mods):
             return [Entity("torso", "none")]
         return self.subjects or []
+
+    def _leans(self) -> bool:
+        """Whether the parts spoken of can lean and turn; otherwise "them" is the person."""
+        return any(entity.part in POSSIBLE["turn-left"] for entity in self.subjects or ())
 
     def _remember(self, entities: list[Entity]) -> None:
         if entities:
@@ -150,11 +190,15 @@ class _Reader:
         if side == "other":
             last = known.side if known and known.side in ("left", "right") else self.last_side
             side = {"left": "right", "right": "left"}.get(last, "none")
-        elif side == "none" and self.relation is None and self._limb_in_sight(known) == _limb(part):
+        elif side == "none" and self._same_limb(known, part):
             side = known.side if known else self.last_side  # "bring your right leg down and put your foot flat"
         if self.relation is None and part == "waist":
             part = "pelvis"
         return Entity(part, "none" if part in CENTRAL_PARTS else side)
+
+    def _same_limb(self, known: Entity | None, part: str) -> bool:
+        """Whether a part without a side belongs to the limb spoken of; not with an adjective, as in "the back knee"."""
+        return self.relation is None and self.kind != "word" and self._limb_in_sight(known) == _limb(part)
 
     def _limb_in_sight(self, known: Entity | None) -> str:
         """The limb that the sentence speaks of, when it has a side."""
@@ -165,9 +209,14 @@ class _Reader:
     # One method per token kind.
 
     def _on_entity(self, token: Token) -> None:
-        entity, frame = self._resolve(token.value), self.frame
+        frame = self.frame
+        part, side = token.value
+        turning = frame.verb is not None and frame.verb.mode == "turn" and self.relation is None and not frame.entities
+        if turning and not part and side in ("left", "right"):
+            return frame.mods.append(("dir", side, None))  # "face the left"
+        entity = self._resolve(token.value)
         if not entity.part:
-            return
+            return None
         if self.relation is not None:
             frame.mods.append(("rel", self.relation, entity))
             self.last_part = self.last_part or entity.part
@@ -184,7 +233,8 @@ class _Reader:
         """Whether a part belongs to the frame's subjects; else it opens the next frame."""
         if frame.entities:
             return self.after_and and not frame.mods
-        return not (frame.pronoun or frame.thing or (self.after_and and frame.mods))
+        told = frame.pronoun and not (frame.agent and not frame.mods)  # "have them turn their head"
+        return not (told or frame.thing or (self.after_and and frame.mods))
 
     def _touch(self, entity: Entity) -> None:
         """ "Touch your knee with your hand", "with your hand, touch your knee", "your hand touches your knee"."""
@@ -212,32 +262,61 @@ class _Reader:
         if verb.mode == "touch" and self.relation == "near?" and frame.entities:
             self._subject(frame.entities[-1], joined=True)  # "bring your elbows down to touch your knees"
             self.frame.verb = verb
+        elif self.relation == "near?" and frame.verb is not None and frame.verb.mode == verb.mode == "turn":
+            self.relation = None  # "turn your head to face left" says it once
         elif not frame.mods and (
             frame.verb is None or (frame.verb.neutral and not self.after_and and not self.relation)
         ):
             frame.verb = verb  # "keep bending", "do a quarter turn", "let your hand sink"
+            frame.agent = frame.pronoun
         elif frame.negated and not frame.entities:
             frame.verb = verb
         else:
-            self.close(joined=self.after_and)
+            negated = frame.negated and self.after_and and token.words.endswith("ing")
+            self.close(joined=self.after_and, negated=negated)  # "without bending and twisting"
             self.frame.verb = verb
+            self.frame.infinitive = self.relation == "near?"
 
     def _on_dir(self, token: Token) -> None:
         self.frame.mods.append(("dir", token.value, None))
 
     def _on_state(self, token: Token) -> None:
+        if self.words == "back" and self.frame.mods:
+            self.frame.mods.pop()  # "back on the floor" is no direction
         self.frame.mods.append(("state", token.value, None))
 
     def _on_rel(self, token: Token) -> None:
-        if token.words == "to" and self.words == "back" and self.frame.mods:
+        walks = self.frame.verb is not None and self.frame.verb.part == "foot"
+        if token.words in ("to", "on", "onto", "against") and self.words == "back" and self.frame.mods and not walks:
             self.frame.mods.pop()  # "back to the hip" is no direction
-        self.relation = token.value
+        if token.value == "of" and self.kind == "word" and self.relation not in (None, "of"):
+            return  # "against the inside of your knee"
+        if self.relation == "of" and self.words == "from":
+            return  # "from above the head"
+        on_a_part = bool(self.frame.mods) and self.frame.mods[-1][1] in ("near", "near?") and not self.after_and
+        if on_a_part and token.value in ("above", "below", "behind", "in-front"):
+            self.relation = "of"  # "on the thighs just above the knees"
+        else:
+            self.relation = token.value
 
     def _on_degree(self, token: Token) -> None:
         self.frame.degree = self.frame.degree or token.value
 
+    def _on_excess(self, token: Token) -> None:
+        self.frame.excess = self.frame.excess or token.words
+
     def _on_neg(self, token: Token) -> None:
         self.close(negated=True)
+
+    def _on_undo(self, token: Token) -> None:
+        subjects = self.frame.entities
+        self.frame.entities = []
+        self.close(negated=True)
+        self.frame.entities, self.frame.excess = subjects, token.words
+
+    def _on_word(self, token: Token) -> None:
+        if token.words in word_set("people") and self.frame.verb is None:
+            self.frame.thing = False
 
     def _on_pron(self, token: Token) -> None:
         frame = self.frame
@@ -260,12 +339,24 @@ class _Reader:
 
     def _on_with(self, token: Token) -> None:
         frame = self.frame
-        if frame.entities and not (frame.verb is not None and frame.verb.mode == "touch"):
-            self.close()
+        verb = frame.verb or Verb()
+        if (frame.entities and verb.mode != "touch") or verb.part not in ("", "foot"):
+            self.close()  # "squat with your arms out", but "reach with your hand", "step back with your foot"
 
     def _on_end(self, token: Token) -> None:
         self.close()
         self.verb, self.limb = None, "-"
+
+
+def _moved_by_preposition(frame: Frame) -> Entity | None:
+    """The part in "step back on your left foot" and "bend deeply into your knees"."""
+    for _, action, other in frame.mods:
+        if frame.verb is not None and other is not None:
+            steps = frame.verb.part == other.part == "foot" and action == "near"
+            bends = frame.verb.mode == "bend" and action == "closer" and other.part in ("elbow", "knee")
+            if steps or bends:
+                return other
+    return None
 
 
 def _limb(part: str) -> str:

@@ -1,8 +1,9 @@
 """Text -> tokens with a meaning.
 
 Kinds: ``part`` and ``side`` (joined to ``entity``), ``verb``, ``dir``, ``state``, ``rel`` (needs an entity after it),
-``degree``, ``neg``, ``pron``, ``det``, ``and``, ``with``, ``break`` (a new statement begins), ``end`` (sentence ends),
-``level`` (an entity used as a height: "head level"), ``thing`` (a noun that is no body part), ``word`` (anything else).
+``degree``, ``excess`` ("so high"), ``neg``, ``undo`` ("stop"), ``pron``, ``det``, ``and``, ``with``, ``number``,
+``break`` (a new statement begins), ``end`` (sentence ends), ``level`` (an entity used as a height: "head level"),
+``thing`` (a noun that is no body part), ``word`` (anything else).
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 from autocompose.describe.audit.claims import CENTRAL_PARTS
-from autocompose.describe.audit.lexicon import Meaning, part_words, phrases, word_set
+from autocompose.describe.audit.lexicon import Meaning, Verb, part_words, phrases, word_set
 from autocompose.describe.edits import without_false_sides
 
 WORD = re.compile(r"[a-z]+|\d+|[.!?;\n]+|[,:()\u2014\u2013]|-")
@@ -57,7 +58,7 @@ def correct(word: str) -> str:
     The first letter must be right, and only words of five letters may miss one or have one too many:
     "night" is not "right".
     """
-    if word in _vocabulary() or word in _trie() or len(word) < 4:
+    if word in _vocabulary() or word in _trie() or len(word) < 4 or word in word_set("ordinary"):
         return word
     for i in range(1, len(word) - 1):
         swapped = word[:i] + word[i + 1] + word[i] + word[i + 2 :]
@@ -110,11 +111,15 @@ def _lex(words: list[str]) -> list[Token]:
             if n == 1 or (tuple(words[i : i + n]) == phrase and not _cuts_entity(phrase, words[i + n : i + n + 1])):
                 break
         else:
-            phrase, kind, value, n = (word,), "word", None, 1
+            phrase, kind, value, n = (word,), "number" if word.isdigit() else "word", None, 1
             if (found and found[-1].kind == "det" and not _noun_follows(words, i, trie)) or _bare_plural(
                 word, found, words[i + 1 : i + 2], trie
             ):
                 kind = "thing"
+            elif _unknown_verb(word, found, words[i + 1 : i + 2]):
+                kind, value = "verb", Verb()
+            elif _unknown_predicate(word, found, words[i + 1 : i + 2]):
+                kind, value = "rel", "of"
         found.append(_disambiguate(Token(kind, value, " ".join(phrase)), found, words[i + n : i + n + 2]))
         i += n
     return found
@@ -130,11 +135,30 @@ def _bare_plural(word: str, before: list[Token], after: list[str], trie: dict[st
     )
 
 
+def _unknown_verb(word: str, before: list[Token], after: list[str]) -> bool:
+    """An unknown word that opens a statement and has an object: "roll the shoulders back"."""
+    opens = not before or before[-1].kind in ("end", "comma", "break", "and")
+    return opens and word.isalpha() and word not in _PREPOSITIONS and bool(after) and after[0] in _OBJECT_STARTS
+
+
+_PREPOSITIONS = frozenset(
+    ["in", "during", "about", "like", "since", "if", "although", "though", "despite", "given", "only"]
+)
+
+
+def _unknown_predicate(word: str, before: list[Token], after: list[str]) -> bool:
+    """An unknown verb between two parts: in "the hand passes the thigh" nothing is known of the thigh."""
+    told = bool(before) and before[-1].kind == "part"
+    return told and word.endswith("s") and not word.endswith("ss") and bool(after) and after[0] in _OBJECT_STARTS
+
+
 _COPULAS = frozenset(("are", "were", "on", "in"))
 
 
 def _noun_follows(words: list[str], i: int, trie: dict[str, Any]) -> bool:
     """An unknown word before a body part ("the supporting leg", "your slightly raised arm") is an adjective."""
+    if words[i + 1 : i + 2] and words[i + 1] in word_set("nouns"):
+        return True  # "a big step"
     return any((option := trie.get(word)) and option[-1][1][0] in ("part", "side") for word in words[i + 1 : i + 3])
 
 
@@ -155,14 +179,38 @@ def _disambiguate(token: Token, before: list[Token], after: list[str]) -> Token:
         return token if follows else Token("dir", "down", "lower")
     if token.words.startswith("lower ") and token.kind == "part" and not noun_place:
         return Token("verb", phrases()["lower"][1], "lower")
+    if token.words in _UNITS and last == "number":
+        return Token("word", None, token.words)
+    if token.words == "rear" and last == "det" and after and after[0] in part_words():
+        return Token("word", None, "rear")
     if token.words == "back" and last == "det":
         adjective = bool(after) and after[0] in part_words()
         return Token("word", None, "back") if adjective else Token("part", ("torso", False), "back")
-    if token.words == "face" and not noun_place:
+    if token.words == "round" and last in ("part", "pron"):
+        return Token("word", None, "round")  # "bring your arm round"
+    if token.words == "face" and (not noun_place or (before[-1].words == "to" and after[:1] in _FACED)):
         return Token("verb", phrases()["faces"][1], "face")
-    if token.words in ("step", "part", "look", "round", "open", "close", "set", "rest", "point") and last == "det":
-        return Token("word", None, token.words)
-    return token
+    if token.words == "in" and (not after or not after[0].isalpha() or after[0] in _AFTER_IN or after in _A_BIT):
+        if before and before[-1].words == "back":  # "back in" is no way back
+            before[-1] = Token("word", None, "back")
+        return Token("dir", "in", "in")
+    return _as_noun(token, before) if token.words in word_set("nouns") else token
+
+
+def _as_noun(token: Token, before: list[Token]) -> Token:
+    """Words that are nouns after an article: "take a step", "into a low lunge" (which lowers nothing)."""
+    kinds = [t.kind for t in before[-2:]]
+    if kinds == ["det", "dir"]:
+        before[-1] = Token("word", None, before[-1].words)
+    elif kinds[-1:] != ["det"]:
+        return token
+    return Token("word", None, token.words)
+
+
+_FACED = (["the"], ["your"], ["left"], ["right"], ["forward"], ["away"], ["me"])
+_UNITS = frozenset(["foot", "feet", "hand", "hands"])
+_A_BIT = (["a", "bit"], ["a", "little"], ["a", "touch"], ["a", "tad"])
+_AFTER_IN = frozenset(["slightly", "closer", "more", "further", "farther", "and", "then"])
 
 
 _OBJECT_STARTS = frozenset(
@@ -202,7 +250,8 @@ def _sided(found: list[Token], i: int, before: list[Token]) -> tuple[Token, int]
     side = found[i].value
     if i + 1 < len(found) and found[i + 1].words == "one":
         return Token("entity", Entity("", side), f"{found[i].words} one"), i + 2
-    if side in ("both", "other") or (before and before[-1].kind == "det"):
+    named = bool(before) and (before[-1].kind == "det" or (before[-1].kind == "rel" and before[-1].words != "to"))
+    if side in ("both", "other") or named:
         return Token("entity", Entity("", side), found[i].words), i + 1
     return Token("dir", side, found[i].words), i + 1
 

@@ -129,7 +129,8 @@ class Bank:
     :ivar wordings: category -> imperative phrases.
     :ivar states: category -> phrases after "is".
     :ivar clauses: category -> whole clauses without a part.
-    :ivar frames: sentences around a state, with ``{x}`` and ``{state}``.
+    :ivar frames: sentences around a state, with ``{x}`` and ``{state}``; ``opening_frames`` may begin a text,
+        ``subject_frames`` begin with ``{x}``.
     """
 
     def __init__(self, entries: dict[str, Any], determiner: str, many: bool) -> None:
@@ -137,6 +138,7 @@ class Bank:
         self._bits: list[str] = entries["bit"]
         self._neutral: list[str] = entries.get("neutral", [])
         self.frames = [agree(t, many) for t in entries["oblige"]]
+        self.opening_frames = [f for f in self.frames if not f.startswith("finish")]
         self.subject_frames = [f for f in self.frames if f.startswith("{x}")]
         self.wordings: dict[str, Wordings] = {}
         self.states: dict[str, list[list[str]]] = {}

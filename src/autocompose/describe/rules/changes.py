@@ -19,6 +19,7 @@ from autocompose.describe.rules.statement import CATEGORIES, Statement
 from autocompose.describe.rules.upper_body import UPPER_NOISE, UPPER_THRESHOLDS, upper_measures
 
 CLOSE = 0.20  # metres: "close" of the single-pose distance codes
+FOLDED = 45.0  # degrees: "folded" of the single-pose angle codes
 ALMOST_STRAIGHT = 135.0  # degrees: "slightly bent" or "straight" of the single-pose angle codes
 # change of one unit of importance: the threshold of the strongest category of each kind
 UNIT = {"bend": 80.0, "gap": 0.40, "side": 0.40, "height": 0.40, "depth": 0.40}
@@ -154,6 +155,7 @@ def find_changes(start: Poses, goal: Poses, keys: np.ndarray, seed: int, options
     levels = pair_levels(values, shift[0])
     straight = _straighten(levels, goal.pair, shift[2])
     levels[ROWS["bend"]][straight > 0] = 0
+    _fold(levels, goal.pair, shift[2])
     _only_super_gaps(levels, start.pair, goal.pair, shift)
     turns = (goal.yaw - start.yaw + 180) % 360 - 180 if options.rotation else np.zeros(values.shape[1])
     turned = measure.levels(-(turns + TURN_NOISE * shift[1][:1]), TURN_THRESHOLDS)
@@ -194,6 +196,13 @@ def _straighten(levels: np.ndarray, goal: np.ndarray, noise: np.ndarray) -> np.n
     rows = ROWS["bend"]
     almost = goal[rows] + NOISE["bend"] * noise[rows] > ALMOST_STRAIGHT
     return ((levels[rows] > 0) & almost).astype(np.int8)
+
+
+def _fold(levels: np.ndarray, goal: np.ndarray, noise: np.ndarray) -> None:
+    """Level -4: knee or elbow bends much more *and* is folded in the goal; only then may a text say "all the way"."""
+    rows = ROWS["bend"]
+    folded = goal[rows] + NOISE["bend"] * noise[rows] <= FOLDED
+    levels[rows][(levels[rows] == -3) & folded] = -4
 
 
 def _only_super_gaps(levels: np.ndarray, a: np.ndarray, b: np.ndarray, shift: list[np.ndarray]) -> None:

@@ -14,7 +14,7 @@ import numpy as np
 
 from autocompose.bodies.convert import EXCHANGED
 from autocompose.bodies.normalise import faults, sides_exchanged
-from autocompose.core.errors import PoseError
+from autocompose.core.errors import CorpusError, PoseError
 from autocompose.core.log import Tally, say, track
 from autocompose.core.pool import each
 from autocompose.core.records import TEXT_FIELDS, Edit, Pair, Source, Split
@@ -44,6 +44,34 @@ class Job(NamedTuple):
     numbers: bool
 
 
+class Counts(NamedTuple):
+    """What came out.
+
+    :param entries: (pair, field) entries: kept, and dropped with reasons.
+    :param wordings: the texts asked for in the kept entries.
+    :param asked: texts per entry.
+    """
+
+    entries: Tally
+    wordings: Tally
+    asked: int
+
+    def add(self, pair: Pair, found: int) -> None:
+        """An entry with ``found`` texts."""
+        name = f"{pair.reference} -> {pair.target}"
+        if not found:
+            self.entries.drop("nothing changes enough to be told", name)
+            return
+        self.entries.keep()
+        self.wordings.keep(found)
+        if found < self.asked:
+            self.wordings.drop("too like another wording of the pair", name, self.asked - found)
+
+    def lines(self) -> str:
+        """For the console."""
+        return f"{self.entries.line()}\n{self.wordings.line()}"
+
+
 def describe_corpus(
     root: Path,
     *,
@@ -54,7 +82,7 @@ def describe_corpus(
     splits: Iterable[Split] | None = None,
     processes: int = 1,
     codes: bool = False,
-) -> Tally:
+) -> Counts:
     """Fill ``auto``, ``auto-reverse``, ``auto-mirror`` and ``auto-mirror-reverse`` of a corpus with 3D poses.
 
     A pair without a usable pose, or with nothing to say, keeps the texts that it has. The texts of a pair depend on
@@ -63,12 +91,14 @@ def describe_corpus(
 
     :param edits: which of the four fields to write.
     :param codes: also write ``codes/SPLIT.jsonl``, a line per pair: the statements of its texts and their numbers.
-    :return: counts of (pair, field) entries: kept, and dropped with reasons.
+    :raises CorpusError: there are no pairs.
     :raises PoseError: the corpus has no poses.npz.
     """
     corpus, edits = load_corpus(root, splits), list(edits)
     if corpus.poses is None:
         raise PoseError(f"{root}: no poses.npz; rules need the 3D pose of every image")
+    if not any(corpus.pairs.values()):
+        raise CorpusError(f"{root}: no pairs to describe; run `autocompose pairs {root}` first")
     _check_sides(corpus.poses, root)
     if options.head and "rotations" not in corpus.poses.columns:
         raise PoseError(f"{root}/poses.npz: no column 'rotations', which --head needs; leave the option off")
@@ -82,8 +112,8 @@ def describe_corpus(
         "poses": file_hash(corpus.root / "poses.npz"),
     }
     folder = corpus.root / f".{STAGE}-{value_hash(settings)[:16]}"
-    tally = Tally("rule texts")
-    usable = {s: _usable(corpus.poses, pairs, tally, len(edits)) for s, pairs in corpus.pairs.items()}
+    counts = Counts(Tally("rule texts"), Tally("wordings"), n_texts)
+    usable = {s: _usable(corpus.poses, pairs, counts.entries, len(edits)) for s, pairs in corpus.pairs.items()}
     jobs = [
         job
         for split, rows in usable.items()
@@ -92,11 +122,11 @@ def describe_corpus(
     ]
     _run([j for j in jobs if not j.path.exists()], len(jobs), processes)
     for split, rows in usable.items():
-        _merge(folder, corpus, split, rows, edits, tally, codes)
-    Manifest(corpus.root, STAGE).write(settings, **tally.record())
+        _merge(folder, corpus, split, rows, edits, counts, codes)
+    Manifest(corpus.root, STAGE).write(settings, **counts.entries.record(), wordings=counts.wordings.record())
     for old in corpus.root.glob(f".{STAGE}-*"):
         shutil.rmtree(old)
-    return tally
+    return counts
 
 
 def _check_sides(poses: PoseTable, root: Path) -> None:
@@ -139,12 +169,13 @@ def _jobs(
     for start in range(0, len(numbers), PART):
         part = numbers[start : start + PART]
         a, b = (figures.rows([rows[n][side] for n in part]) for side in (0, 1))
-        keys = tuple(f"{pairs[n].reference}\n{pairs[n].target}\n{edit}" for n in part)
+        # str(): how a format string writes an Enum depends on the version of Python, and the key decides every draw
+        keys = tuple(f"{pairs[n].reference}\n{pairs[n].target}\n{edit!s}" for n in part)
         yield Job(_part_path(folder, split, edit, start), a, b, keys, edit, *how)
 
 
 def _part_path(folder: Path, split: Split, edit: Edit, start: int) -> Path:
-    return folder / f"{split}-{edit}-{start:08d}.json"
+    return folder / f"{split}-{edit.value}-{start:08d}.json"
 
 
 def _run(jobs: list[Job], total: int, processes: int) -> None:
@@ -190,7 +221,7 @@ def _merge(
     split: Split,
     rows: dict[int, tuple[int, int]],
     edits: list[Edit],
-    tally: Tally,
+    counts: Counts,
     codes: bool,
 ) -> None:
     """Put the parts of one split together and write its captions (and codes)."""
@@ -203,7 +234,7 @@ def _merge(
             for i, number in enumerate(numbers[start : start + PART]):
                 records = {key: part[i] for key, part in parts.items()}
                 left += sum(r["left_out"] for r in records.values())
-                pairs[number] = _told(pairs[number], records, tally)
+                pairs[number] = _told(pairs[number], records, counts)
                 if file is not None:
                     names = {"reference": pairs[number].reference, "target": pairs[number].target}
                     line = names | {key: r["codes"] for key, r in records.items()}
@@ -213,10 +244,9 @@ def _merge(
         say(f"{split}: {left} statements did not fit into their texts (least important first)")
 
 
-def _told(pair: Pair, records: dict[str, Any], tally: Tally) -> Pair:
+def _told(pair: Pair, records: dict[str, Any], counts: Counts) -> Pair:
     """The pair with its new texts; a field without texts keeps what it has."""
+    for record in records.values():
+        counts.add(pair, len(record["texts"]))
     texts = {key: tuple(record["texts"]) for key, record in records.items() if record["texts"]}
-    tally.keep(len(texts))
-    if len(texts) < len(records):
-        tally.drop("nothing changes enough to be told", pair.reference, len(records) - len(texts))
     return replace(pair, texts={**pair.texts, **texts})

@@ -21,10 +21,11 @@ def coach(parts: list[Clause], rng: Random) -> str:
     """Imperatives joined by while, and, then, commas; claims about the goal stand alone or hang on with "with"."""
     done: list[str] = []
     line: list[tuple[str, str]] = []
-    ing = False
+    ing, about = False, ""
     for clause in parts:
         if clause.claim:
             attach = bool(line) and bool(clause.attached) and rng.random() < ATTACH
+            attach = attach and clause.about not in _line(line)  # not "spread your hands with your hands ..."
             if attach:
                 done.append(sentence(f"{_line(line)} {clause.attached}"))
             else:
@@ -37,7 +38,9 @@ def coach(parts: list[Clause], rng: Random) -> str:
             done.append(sentence(_line(line)))
             line = []
         ing = bool(line) and (connector == "while" or (ing and connector == "and"))
-        line.append((connector, clause.gerund() if ing else clause.imperative()))
+        before = about if line else ""
+        line.append((connector, clause.gerund(before) if ing else clause.imperative(before)))
+        about = clause.about
     return " ".join([*done, sentence(_line(line))] if line else done)
 
 
@@ -65,15 +68,19 @@ def joined(parts: list[Clause], plan: Plan, rng: Random) -> str:
         text = pick(plan.openers, rng)
     opened, join = bool(text), ""
     for i, clause in enumerate(parts):
-        said = clause.claim or clause.imperative()
+        before = parts[i - 1].about if i else ""
         if i:
-            join = pick([j for j in plan.joins if j != join], rng)  # the same join twice in a row sounds mechanical
+            joins = [j for j in plan.joins if j != join]  # the same join twice in a row sounds mechanical
+            if before == clause.about:
+                joins = [j for j in joins if j != ", whereas "]  # no contrast of a part with itself
+            join = pick(joins, rng)
             alone = claims_alone and (bool(clause.claim) or bool(parts[i - 1].claim))
             if alone or (size >= LONGEST and ". " not in join):
                 join = ". "
             text += join
             opened = not join.endswith(". ")
             size = 0 if ". " in join else size
+        said = clause.claim or clause.imperative(before if ". " not in join else "")
         text += said if opened else said[0].upper() + said[1:]
         size += 1
     return text[0].upper() + text[1:] + "." if text else ""

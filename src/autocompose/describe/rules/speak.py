@@ -20,25 +20,31 @@ class Clause:
 
     :param claim: a full clause: "your left knee should be straight".
     :param attached: the same as a supplement: "with your left knee straight"; "" where that reads badly.
+    :param about: the part it speaks about: "your left knee".
+    :param again: what follows the first verb when the sentence has just named that part: "it forward"; "" where a
+        pronoun does not fit.
     """
 
     acts: list[tuple[str, str, str]] = field(default_factory=list)
     joins: list[str] = field(default_factory=list)
     claim: str = ""
     attached: str = ""
+    about: str = ""
+    again: str = ""
 
-    def imperative(self) -> str:
-        """``raise your left hand and move it forward``."""
-        return self._join(0)
+    def imperative(self, before: str = "") -> str:
+        """``raise your left hand and move it forward``; ``raise it ...`` when ``before`` is the part itself."""
+        return self._join(0, before)
 
-    def gerund(self) -> str:
+    def gerund(self, before: str = "") -> str:
         """``raising your left hand and moving it forward``."""
-        return self._join(1)
+        return self._join(1, before)
 
-    def _join(self, form: int) -> str:
+    def _join(self, form: int, before: str) -> str:
         text = ""
         for i, act in enumerate(self.acts):
-            said = f"{act[form]} {act[2]}" if act[form] else act[2]
+            rest = self.again if i == 0 and self.again and before == self.about else act[2]
+            said = f"{act[form]} {rest}" if act[form] else rest
             text = said if i == 0 else f"{text}{self.joins[i - 1]}{said}"
         return text
 
@@ -54,22 +60,24 @@ class Speaker:
         self.banks: tuple[Bank, Bank] = (load_bank(bank, determiner, False), load_bank(bank, determiner, True))
         self.determiner, self.rng, self.simple, self.observe = determiner, rng, simple, observe
         self._frame = -1
+        self._opened = False
 
     def clauses(self, group: Group) -> list[Clause]:
         """One or two clauses: first what to do, then how it should end."""
+        opens, self._opened = not self._opened, True
         head = group.statements[0]
         if group.shared == "predicate":
             x, many, told = series([self.noun(s) for s in group.statements]), True, [head]
         else:
             x, many, told = (self.noun(head) if head.part else ""), head.many, list(group.statements)
         if self.observe:
-            return [self._claim(told, x, many)]
+            return [self._claim(told, x, many, opens)]
         doing = [s for s in told if not s.absolute]
         being = [s for s in told if s.absolute]
         result = [self._acts(doing, x, many)] if doing else []
         if being:
             x = x if self.simple or not doing else PRONOUNS[many]
-            result.append(self._claim(being, x, many))
+            result.append(self._claim(being, x, many, opens and not doing))
         return result
 
     def noun(self, s: Statement) -> str:
@@ -86,7 +94,7 @@ class Speaker:
         return noun(s.side2, s.part2, self.determiner, 1.0)
 
     def _acts(self, doing: list[Statement], x: str, many: bool) -> Clause:
-        rng, clause = self.rng, Clause()
+        rng, clause = self.rng, Clause(about=x)
         pronoun = "them" if many else "it"
         previous: Phrase | None = None
         for i, s in enumerate(doing):
@@ -94,6 +102,8 @@ class Speaker:
             if previous is None:
                 previous = words.draw(rng)
                 clause.acts.append(self._act(previous, x))
+                if previous.direct and not self.simple:
+                    clause.again = previous.rest(pronoun)
                 continue
             neutral = bool(previous.direction) and bool(words.neutral)
             join = " and " if i == len(doing) - 1 or (neutral and rng.random() < FORCE_AND) else ", "
@@ -112,7 +122,7 @@ class Speaker:
             return "have", "having", f"them {phrase.verb} {phrase.after}"
         return phrase.verb, phrase.verbing, phrase.rest(x)
 
-    def _claim(self, being: list[Statement], x: str, many: bool) -> Clause:
+    def _claim(self, being: list[Statement], x: str, many: bool, opens: bool) -> Clause:
         bank, rng = self.banks[many], self.rng
         if being[0].category in bank.clauses:
             return Clause(claim=pick(pick(bank.clauses[being[0].category], rng), rng))
@@ -122,13 +132,13 @@ class Speaker:
             states.append(state.replace("{y}", self.second(s)) if "{y}" in state else state)
         state = series(states)
         pronoun = x in PRONOUNS
-        frames = bank.subject_frames if pronoun else bank.frames
+        frames = bank.subject_frames if pronoun else bank.opening_frames if opens else bank.frames
         number = int(rng.random() * len(frames))
         if number == self._frame:  # not the same twice in a row
             number = (number + 1) % len(frames)
         self._frame, frame = number, frames[number]
         claim = frame.replace("{x}", x).replace("{state}", state)
-        return Clause(claim=claim, attached="" if pronoun or len(states) > 1 else f"with {x} {state}")
+        return Clause(claim=claim, attached="" if pronoun or len(states) > 1 else f"with {x} {state}", about=x)
 
 
 def series(items: list[str]) -> str:

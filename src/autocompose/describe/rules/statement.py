@@ -10,7 +10,7 @@ MERGE = 0.95  # probability of each possible merge, from PoseFix
 ENTITIES = {("hand", "elbow"): "arm", ("foot", "knee"): "leg"}
 # level -> category of each kind of pair code
 CATEGORIES: dict[str, dict[int, str]] = {
-    "bend": {3: "unbend_much", 2: "unbend", 1: "unbend_bit", -1: "bend_bit", -2: "bend", -3: "bend_much"},
+    "bend": {3: "unbend_much", 2: "unbend", 1: "unbend_bit", -1: "bend_bit", -2: "bend", -3: "bend_much", -4: "fold"},
     "gap": {2: "out", 1: "out_bit", -1: "in_bit", -2: "in"},
     "gap both": {2: "apart", 1: "apart_bit", -1: "together_bit", -2: "together"},
     "side": {2: "left", 1: "left_bit", -1: "right_bit", -2: "right"},

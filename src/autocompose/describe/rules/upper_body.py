@@ -19,7 +19,9 @@ UPPER_THRESHOLDS: dict[str, tuple[float, ...]] = {
 }
 UPPER_NOISE = 5.0
 UPRIGHT = 0.20  # metres that the shoulders must be above an ankle; lying and handstands have no forward lean
-ERECT = 0.5  # share of the trunk's length that is height; a trunk that lies has no twist about the vertical (ours)
+# share of the trunk's length that is height: a trunk that lies has no twist about the vertical, and one that hangs head
+# down no lean to a side, since left of the hips would be right of the floor below (ours)
+ERECT = 0.5
 _HEAD_FROM_PELVIS = ("pelvis", "spine1", "spine2", "spine3", "neck", "head")
 _HEAD_FROM_NECK = ("neck", "head")
 
@@ -39,6 +41,7 @@ def upper_measures(points: np.ndarray, joints: np.ndarray | None, rotations: np.
     lean[middle[:, 1] - ankle < UPRIGHT] = np.nan
     length = np.maximum(np.linalg.norm(trunk, axis=1), 1e-9)
     tilt = np.degrees(np.arcsin(np.clip(trunk[:, 0] / length, -1, 1)))
+    tilt[trunk[:, 1] < -ERECT * length] = np.nan
     twist = np.degrees(np.arctan2(across[:, 2], across[:, 0]))
     twist[trunk[:, 1] < ERECT * length] = np.nan
     if joints is None or rotations is None:
