@@ -37,7 +37,10 @@ OTHER = {"left": "right", "right": "left", "": ""}
 
 @dataclass(frozen=True)
 class Errors:
-    """Rates 0..1. ``refuse`` holds for a pair for ever; the others are drawn anew for each request."""
+    """Rates 0..1. ``swap`` exchanges left and right in all that is said of a part (hands, say).
+
+    ``refuse`` holds for a pair for ever; the others are drawn anew for each request.
+    """
 
     swap: float = 0.0
     miss: float = 0.0
@@ -65,9 +68,9 @@ class Annotator:
         return self._texts(user, rng)
 
     def _parts(self, user: list[dict[str, Any]], system: str, rng: random.Random) -> dict[str, Any]:
-        shown = [read_number(_open(part["image_url"]["url"])) for part in user if part["type"] == "image_url"]
-        (first, mirrored), (second, _) = shown
-        if self._permanently(f"{first}/{second}/{mirrored}", self.errors.refuse):
+        images = [_open(part["image_url"]["url"]) for part in user if part["type"] == "image_url"]
+        (first, mirrored), (second, _) = map(read_number, images if len(images) == 2 else _halves(images[0]))
+        if self.refuses(first, second, mirrored):
             self.counts["refused"] += 1
             return {"content": rng.choice(WORDS["refuse"]["words"])}
         joints = self.poses.joints[[first, second]]
@@ -86,6 +89,11 @@ class Annotator:
         self.counts["parts answers"] += 1
         return {"content": self._spoilt(json.dumps(value), rng)}
 
+    def refuses(self, first: int, second: int, mirrored: bool) -> bool:
+        """The same for ever."""
+        digest = hashlib.sha256(f"{self.seed}/{first}/{second}/{mirrored}".encode()).digest()
+        return int.from_bytes(digest[:4], "big") / 2**32 < self.errors.refuse
+
     def _with_errors(self, a: np.ndarray, b: np.ndarray, rng: random.Random) -> list[Movement]:
         """What is said; every statement is counted, and whether it is false by the simulator's own measure."""
         sizes = changes(a, b)
@@ -94,17 +102,14 @@ class Annotator:
             side, part, way = rng.choice(sorted(key for key, size in sizes.items() if size < -0.5))
             if (side, part) not in {(m.side, m.part) for m in said}:
                 said.append(Movement(side, part, way, 0.0))
-        swapped = []
-        taken = {(m.side, m.part) for m in said}
+        confused = {part: rng.random() < self.errors.swap for part in sorted({m.part for m in said if m.side})}
+        said = [Movement(OTHER[m.side], m.part, m.way, m.size) if confused.get(m.part) else m for m in said]
         for m in said:
-            free = (OTHER[m.side], m.part) not in taken
-            if m.side and free and rng.random() < self.errors.swap:
-                m = Movement(OTHER[m.side], m.part, m.way, m.size)
-            swapped.append(m)
-        for m in swapped:
             self.counts["statements"] += 1
+            self.counts["sided statements"] += bool(m.side)
+            self.counts["exchanged statements"] += confused.get(m.part, False)
             self.counts["false statements"] += bool(sizes[m.side, m.part, m.way] < HOLDS)
-        return swapped
+        return said
 
     def _names(self, system: str, yaw: float) -> Any:
         if "blue_" in system:
@@ -145,10 +150,12 @@ class Annotator:
         self.counts["bad answers"] += 1
         return rng.choice([raw[: len(raw) // 2], "Sure! Here you are:", '{"answer": 42}', "[]"])
 
-    def _permanently(self, name: str, rate: float) -> bool:
-        digest = hashlib.sha256(f"{self.seed}/{name}".encode()).digest()
-        return int.from_bytes(digest[:4], "big") / 2**32 < rate
-
 
 def _open(url: str) -> Image.Image:
     return Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2])))
+
+
+def _halves(image: Image.Image) -> list[Image.Image]:
+    """Two equal pictures that stand side by side with a gap of 16 pixels."""
+    width = (image.width - 16) // 2
+    return [image.crop((left, 0, left + width, image.height)) for left in (0, image.width - width)]

@@ -70,15 +70,23 @@ def draw(path: Path, number: int, joints: np.ndarray, yaw: float) -> np.ndarray:
             pen.line([tuple(flat[parent]), tuple(flat[joint])], fill=(70, 60, 60), width=9)
     head = flat[SMPL22.index("head")]
     pen.ellipse((head[0] - 14, head[1] - 20, head[0] + 14, head[1] + 12), fill=(190, 150, 130))
-    bits = (*START, *(number >> k & 1 for k in range(BITS)), *END)
-    edges = np.linspace(0, SIZE, len(bits) + 1)
-    for bit, left, right in zip(bits, edges[:-1], edges[1:], strict=True):
-        pen.rectangle((left, 0, right - 1, STRIP - 1), fill=(255, 255, 255) if bit else (0, 0, 0))
+    image.paste(strip_of(number, SIZE), (0, 0))
     path.parent.mkdir(parents=True, exist_ok=True)
     image.save(path)
     face = turn(np.array(list(FACE.values())), yaw) + joints[SMPL22.index("head")]
     body = np.stack([joints[SMPL22.index(name)] for name in COCO17[5:]])
     return project(np.concatenate([face, body]))
+
+
+def strip_of(number: int, width: int) -> Image.Image:
+    """The machine-readable number, as wide as the picture that it stands on."""
+    bits = (*START, *(number >> k & 1 for k in range(BITS)), *END)
+    strip = Image.new("RGB", (width, round(width * STRIP / SIZE)))
+    pen = ImageDraw.Draw(strip)
+    edges = np.linspace(0, width, len(bits) + 1)
+    for bit, left, right in zip(bits, edges[:-1], edges[1:], strict=True):
+        pen.rectangle((left, 0, right - 1, strip.height - 1), fill=(255, 255, 255) if bit else (0, 0, 0))
+    return strip
 
 
 def read_number(image: Image.Image) -> tuple[int, bool]:

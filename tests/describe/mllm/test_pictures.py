@@ -58,17 +58,21 @@ def test_tints_mark_the_persons_own_sides_also_in_the_mirrored_picture(corpus: C
         assert min(distance, key=distance.__getitem__) == shown
 
 
-def test_metadata_never_leaves(corpus: Corpus) -> None:
+@pytest.mark.parametrize("stored", ["PNG", "JPEG"])
+@pytest.mark.parametrize("frame", ["colour", "words"])
+def test_metadata_never_leaves(corpus: Corpus, stored: str, frame: str) -> None:
     path = corpus.image_path(corpus.pairs[Split.TRAIN][0].reference)
     image = Image.open(path).convert("RGB")
     exif = Image.Exif()
     exif[0x010E] = "SECRET PLACE"
     exif.get_ifd(0x8825)[1] = "N"
-    image.save(path, "PNG", exif=exif)
-    assert b"SECRET" in path.read_bytes()
+    image.save(path, stored, exif=exif, comment=b"SECRET NAME", icc_profile=b"SECRET CAMERA")
+    assert path.read_bytes().count(b"SECRET") == (3 if stored == "JPEG" else 1)  # PNG packs the profile
+    assert Image.open(path).info["icc_profile"] == b"SECRET CAMERA"
     for kind in ("jpeg", "png"):
-        sent = pictures(corpus, format=kind).of(item(corpus))[0]
+        sent = pictures(corpus, format=kind, frame=frame).of(item(corpus))[0]
         assert b"SECRET" not in sent.data and not decoded(sent).getexif()
+        assert not decoded(sent).info.keys() & {"comment", "icc_profile", "exif"}
 
 
 def test_the_exif_rotation_is_applied(corpus: Corpus) -> None:

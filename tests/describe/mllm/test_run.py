@@ -15,11 +15,13 @@ from PIL import Image
 from autocompose.core.errors import AnnotationError, ConfigError, StorageError
 from autocompose.core.records import Edit, Split
 from autocompose.corpus.format import Corpus, load_corpus
-from autocompose.describe.mllm.asks import Answer, Ask, Fault, FaultKind
+from autocompose.describe.edits import swap_sides
+from autocompose.describe.mllm.asks import Answer, Ask, Dialect, Fault, FaultKind
 from autocompose.describe.mllm.export import Rules, export
 from autocompose.describe.mllm.journal import Journal
 from autocompose.describe.mllm.run import annotate
 from autocompose.describe.mllm.settings import Endpoint
+from autocompose.gallery.review.store import Reviews
 from tests.describe.mllm.fakes import QUICK, Fake, job, journal_of
 from tests.simulator.annotator import Errors
 
@@ -34,9 +36,10 @@ def rows(corpus: Corpus, query: str) -> list[Any]:
         db.close()
 
 
+@pytest.mark.parametrize("pictures", ["separate", "side-by-side"])
 @pytest.mark.parametrize("frame", ["colour", "picture", "words"])
-def test_every_pair_gets_four_fields_of_true_texts(corpus: Corpus, frame: str) -> None:
-    summary = annotate(job(corpus, frame=frame), Fake(corpus))
+def test_every_pair_gets_four_fields_of_true_texts(corpus: Corpus, frame: str, pictures: str) -> None:
+    summary = annotate(job(corpus, frame=frame, pictures=pictures), Fake(corpus))
     assert (summary.stopped, summary.done, dict(summary.failed)) == ("done", 16, {})
     export(corpus.root)
     for pair in load_corpus(corpus.root).pairs[Split.TRAIN]:
@@ -159,7 +162,7 @@ def test_a_host_elsewhere_needs_consent_once(corpus: Corpus, monkeypatch: pytest
 
 def test_changed_settings_are_confirmed_and_keep_the_old_answers(corpus: Corpus) -> None:
     annotate(job(corpus), Fake(corpus))
-    with pytest.raises(ConfigError, match="16 pairs were described with other settings"):
+    with pytest.raises(ConfigError, match="16 variants were described with other settings"):
         annotate(job(corpus, temperature=0.1), Fake(corpus))
     annotate(job(corpus, temperature=0.1), Fake(corpus), yes=True)
     assert rows(corpus, "SELECT COUNT(*), COUNT(DISTINCT version) FROM items") == [(32, 2)]
@@ -176,6 +179,17 @@ def test_ctrl_c_lets_requests_in_flight_finish(corpus: Corpus) -> None:
     assert rows(corpus, "SELECT COUNT(*) FROM attempts WHERE kind = 'ok'") == [(len(fake.asks),)]
     assert rows(corpus, "SELECT COUNT(*) FROM asks WHERE state = 'leased'") == [(0,)]
     assert annotate(job(corpus), Fake(corpus)).done == 16 - summary.done
+
+
+def test_ctrl_c_during_the_probe_is_remembered_as_such(corpus: Corpus) -> None:
+    async def hang(ask: Ask, dialect: Dialect) -> Answer:
+        os.kill(os.getpid(), signal.SIGINT)
+        await asyncio.sleep(5)
+        raise AssertionError("not interrupted")
+
+    with pytest.raises(KeyboardInterrupt):
+        annotate(job(corpus), hang)
+    assert rows(corpus, "SELECT stopped FROM runs") == [("interrupted",)]
 
 
 def test_a_full_disk_stops_the_run_and_the_journal_stays_whole(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,6 +271,26 @@ def test_filters_decide_what_is_exported(corpus: Corpus) -> None:
     strict, loose = export(corpus.root)["mllm"], export(corpus.root, Rules(min_agreement=0))["mllm"]
     assert loose.kept == 4 and strict.kept < 4
     assert strict.dropped["contradicted by the poses"] == 4 - strict.kept
+
+
+def test_a_filtered_field_is_filled_from_its_mirror(corpus: Corpus) -> None:
+    annotate(job(corpus, frame="words"), Fake(corpus, Errors(swap=0.5)))
+    alone, filled = export(corpus.root), export(corpus.root, Rules(fill_mirrors=True))
+    pairs = load_corpus(corpus.root).pairs[Split.TRAIN]
+    assert sum(t.kept for t in filled.values()) > sum(t.kept for t in alone.values())
+    assert all(("mllm" in p.texts) == ("mirror" in p.texts) for p in pairs)
+    assert all(t.kept + t.dropped.total() == 4 for t in filled.values())
+    told = [p.texts for p in pairs if "mirror" in p.texts]
+    exchanged = [t for t in told if t["mirror"] == tuple(map(swap_sides, t["mllm"]))]
+    assert exchanged
+
+
+def test_what_a_reviewer_rejects_is_not_filled(corpus: Corpus) -> None:
+    annotate(job(corpus), Fake(corpus))
+    with Reviews(corpus.root, "anna") as reviews:
+        shown = next(i for i, row in enumerate(reviews.rows) if row["edit"] == "plain")
+        reviews.judge(shown, 0, "reject")
+    assert export(corpus.root, Rules(fill_mirrors=True))["mllm"].dropped == {"rejected in review": 1}
 
 
 def test_export_refuses_stale_texts_unless_told(corpus: Corpus) -> None:

@@ -107,7 +107,8 @@ class Client:
         return Fault(FaultKind.RETRY, "transport", f"{type(error).__name__}: {self._clean(error)}")
 
     def _status(self, error: openai.APIStatusError) -> Fault:
-        status, words = error.status_code, self._clean(error.message)
+        status = error.status_code
+        words = self._clean(error.message.removeprefix(f"Error code: {status} - "))
         after = retry_after(error.response.headers)
         host, env = self.endpoint.host, self.endpoint.key_env
         if status == 429 and (error.code in NO_QUOTA or any(code in words for code in NO_QUOTA)):

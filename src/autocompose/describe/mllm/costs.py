@@ -21,6 +21,7 @@ else:  # pragma: no cover
 BUILT_IN = Path(__file__).parent / "costs.toml"
 PICTURE = 800
 """Tokens assumed for a picture of an unknown model."""
+UNKNOWN = "price unknown"
 
 
 class Price(Config):
@@ -36,10 +37,23 @@ class Costs:
     """What one model costs.
 
     :param price: None when the model stands in no table; then no cost is stated, and no cost limit can be kept.
+    :param as_of: the date that the table says it is from.
     """
 
     price: Price | None
     as_of: str = ""
+
+    @property
+    def date(self) -> str:
+        """How old the price is: the date of its table, or ``unknown`` without a price; '' where nothing is paid."""
+        if self.price is None:
+            return "unknown"
+        return "" if self.price.input == self.price.output == 0 else self.as_of or "an undated table"
+
+    @property
+    def state(self) -> str:
+        """The same in words that follow a sum."""
+        return UNKNOWN if self.price is None else f"at prices of {self.date}" if self.date else ""
 
     def tokens(self, ask: Ask) -> tuple[int, int]:
         """Estimated (prompt, most completion) tokens of a question."""
@@ -57,6 +71,11 @@ class Costs:
         return self.of(answer.prompt_tokens, answer.completion_tokens)
 
 
+def money(dollars: float, state: str) -> str:
+    """A sum that says how old its prices are (``Costs.state``); no sum where none is known."""
+    return UNKNOWN if state == UNKNOWN and not dollars else f"${dollars:.2f} {state}".rstrip()
+
+
 def load_costs(model: str, loopback: bool, path: Path | None = None) -> Costs:
     """Find the price of a model.
 
@@ -69,7 +88,7 @@ def load_costs(model: str, loopback: bool, path: Path | None = None) -> Costs:
         as_of = str(table.pop("as_of", ""))
         prices = {name: Price.model_validate(row) for name, row in table.items()}
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
-        raise ConfigError(f"{path}: not a price table ({error}); see the built-in costs.toml for the form") from None
+        raise ConfigError(f"{path}: not a price table ({error}); see {BUILT_IN} for the form") from None
     if loopback:
         return Costs(prices.get("local", Price(input=0, output=0)), as_of)
     name = model.rpartition("/")[2]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from autocompose.core.errors import ImageError
 from autocompose.describe.mllm.asks import Ask, Picture
+from autocompose.describe.mllm.costs import UNKNOWN, money
 from autocompose.describe.mllm.settings import Recipe
 
 if TYPE_CHECKING:
@@ -24,6 +25,7 @@ class Estimate:
     """Requests, tokens and money of a run; ``dollars`` is None when the price is unknown.
 
     :param seconds: with every slot busy and 3 s for an answer.
+    :param state: how old the price is.
     """
 
     items: int
@@ -32,10 +34,11 @@ class Estimate:
     completion_tokens: int
     dollars: float | None
     seconds: float
+    state: str = ""
 
     def line(self) -> str:
         """One line for the console."""
-        cost = "price unknown" if self.dollars is None else f"about ${self.dollars:.2f}"
+        cost = UNKNOWN if self.dollars is None else f"about {money(self.dollars, self.state)}"
         tokens = f"{self.prompt_tokens + self.completion_tokens:,} tokens"
         minutes = self.seconds / 60
         return f"{self.requests:,} requests, {tokens}, {cost}, {minutes:.0f} min at {SECONDS:g} s per answer"
@@ -51,7 +54,8 @@ def estimate(job: Job) -> Estimate:
             completion += TYPICAL[ask.stage] * (job.recipe.texts if ask.stage == "texts" else 1)
     prompt, completion = prompt * total, completion * total
     dollars = job.costs.of(prompt, completion) if job.costs.price else None
-    return Estimate(total, 2 * total, prompt, completion, dollars, 2 * total * SECONDS / job.limits.slots)
+    seconds = 2 * total * SECONDS / job.limits.slots
+    return Estimate(total, 2 * total, prompt, completion, dollars, seconds, job.costs.state)
 
 
 def example_asks(job: Job) -> tuple[Ask, Ask]:
@@ -80,6 +84,5 @@ def dry_run(job: Job, prompts: int = 3) -> str:
     blocks.append(f"--- Stage II, with made-up movements\n[system]\n{second.system}\n[user]\n{second.text}")
     found = estimate(job)
     unknown = {name for item in job.items() for name in (item.reference, item.target)}
-    as_of = f"; prices as of {job.costs.as_of}" if job.costs.price and not job.endpoint.loopback else ""
-    blocks.append(f"{found.items:,} units of {len(unknown):,} pictures: {found.line()}{as_of}; nothing was sent")
+    blocks.append(f"{found.items:,} units of {len(unknown):,} pictures: {found.line()}; nothing was sent")
     return "\n\n".join(blocks)

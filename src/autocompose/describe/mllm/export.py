@@ -20,10 +20,12 @@ from autocompose.describe.mllm.geometry import Audit
 from autocompose.describe.mllm.journal import Journal
 from autocompose.describe.mllm.pictures import Pictures
 from autocompose.describe.mllm.settings import Recipe, journal_path
+from autocompose.describe.mllm.witness import TWIN, Variant, agreement
 from autocompose.describe.mllm.wording import sides_named
 
-PLAIN_OF = {Edit.MIRROR: Edit.PLAIN, Edit.MIRROR_REVERSE: Edit.REVERSE}
+REJECTED = "rejected in review"
 CARD = "annotation.json"
+NOTHING = "nothing has been described with the latest settings; run 'autocompose describe mllm' first"
 
 
 @dataclass(frozen=True)
@@ -33,11 +35,16 @@ class Rules:
     :param min_agreement: least share of checkable claims that are not wrong by the poses (contradicted, or true only
         with left and right exchanged), 0..1; texts without a checkable claim (or without poses) pass.
     :param keep_long: also texts over 77 CLIP tokens, which training would cut.
+    :param mirrors_agree: only variants whose mirrored twin moves the same parts, sides exchanged; the check that needs
+        no poses.
+    :param fill_mirrors: a field that lost its texts gets those of its mirrored twin, left and right exchanged.
     :param allow_fewer: also pairs with fewer wordings than asked for.
     :param allow_stale: also texts whose pictures or poses have changed since.
     """
 
     min_agreement: float = 1.0
+    mirrors_agree: bool = False
+    fill_mirrors: bool = False
     keep_long: bool = False
     allow_fewer: bool = False
     allow_stale: bool = False
@@ -50,7 +57,8 @@ def export(root: Path, rules: Rules | None = None) -> dict[str, Tally]:
     loses them.
 
     :return: for each field, how many pairs got it, and why others did not.
-    :raises AnnotationError: nothing has been described yet; StorageError: old files stay as they were.
+    :raises AnnotationError: nothing has been described yet, or mirrors that were not asked about shall agree;
+        StorageError: old files stay as they were.
     """
     rules = rules or Rules()
     journal = Journal(journal_path(root), must_exist=True)
@@ -59,6 +67,8 @@ def export(root: Path, rules: Rules | None = None) -> dict[str, Tally]:
         reviews = _reviews(journal, version)
     finally:
         journal.close()
+    if rules.mirrors_agree and recipe.mirror == "derive":
+        raise AnnotationError(f"{root}: mirrored pictures were not asked about (--mirror derive); none can disagree")
     corpus = load_corpus(root)
     chosen, tallies, reviewed = _choose(corpus, recipe, rows, reviews, rules)
     known = {(r["reference"], r["target"]) for r in rows}
@@ -75,10 +85,12 @@ def _finished(journal: Journal) -> tuple[str, Recipe, list[sqlite3.Row]]:
     version = journal.version()
     row = journal.db.execute("SELECT recipe FROM runs WHERE version = ? LIMIT 1", (version,)).fetchone()
     if row is None:
-        raise AnnotationError(f"{journal.path}: nothing has been described yet; run 'autocompose describe mllm' first")
+        raise AnnotationError(f"{journal.path}: {NOTHING}")
     stored = json.loads(row["recipe"])
     stored["prompts"] = "v1"  # the prompt files are no longer needed; their hash is part of the version
     rows = journal.db.execute("SELECT * FROM items WHERE version = ? AND state != 'claimed'", (version,)).fetchall()
+    if not rows:
+        raise AnnotationError(f"{journal.path}: {NOTHING}")
     return version, Recipe.parse(stored, str(journal.path)), rows
 
 
@@ -88,7 +100,8 @@ def _reviews(journal: Journal, version: str) -> dict[tuple[str, str, str, int], 
     return {(r["reference"], r["target"], r["edit"], r["number"]): r for r in rows}
 
 
-_Chosen = dict[tuple[str, str, Edit], tuple[str, ...]]
+_Chosen = dict[Variant, tuple[str, ...]]
+_Missing = dict[Variant, str]
 _Reviewed = dict[tuple[str, str], dict[str, list[dict[str, Any]]]]
 
 
@@ -102,34 +115,42 @@ def _choose(
     pictures = Pictures(corpus, recipe)
     chosen: _Chosen = {}
     reviewed: _Reviewed = {}
-    tallies: dict[str, Tally] = {}
+    missing: _Missing = {}
+    agreed = agreement(rows) if rules.mirrors_agree else {}
     for row in rows:
         edit, pair = Edit(row["edit"]), (row["reference"], row["target"])
-        tally = tallies.setdefault(TEXT_FIELDS[Source.MLLM, edit], Tally(TEXT_FIELDS[Source.MLLM, edit]))
-        name = f"{pair[0]} -> {pair[1]}"
-        item = Item(*pair, edit, Split(row["split"]))
-        if row["state"] == "failed":
-            tally.drop(f"failed ({row['kind']})", name)
-        elif not rules.allow_stale and row["inputs"] != pictures.inputs(item):
-            tally.drop("picture or pose changed since", name)
-        else:
-            texts = [
-                _accepted(row, number, text, reviews, rules) for number, text in enumerate(json.loads(row["texts"]))
-            ]
-            kept = tuple(text for text, _ in texts if text)
-            if not kept or (len(kept) < recipe.texts and not rules.allow_fewer):
-                reasons = [why for text, why in texts if not text] or ["too few wordings"]
-                tally.drop(reasons[0], name)
-                continue
-            tally.keep()
-            chosen[(*pair, edit)] = kept
-            found = [reviews[key] for n in range(len(texts)) if (key := (*pair, edit.value, n)) in reviews]
-            if found:
-                notes = [{"number": r["number"], "verdict": r["verdict"], "by": r["reviewer"]} for r in found]
-                reviewed.setdefault(pair, {})[tally.what] = notes
+        stale = row["inputs"] != pictures.inputs(Item(*pair, edit, Split(row["split"])))
+        kept, reason = _kept(row, stale, recipe.texts, reviews, rules)
+        if not reason and not agreed.get((*pair, edit), True):
+            reason = "its mirror says something else"
+        if reason:
+            missing[(*pair, edit)] = reason
+            continue
+        chosen[(*pair, edit)] = kept
+        found = [reviews[key] for n in range(recipe.texts) if (key := (*pair, edit.value, n)) in reviews]
+        if found:
+            notes = [{"number": r["number"], "verdict": r["verdict"], "by": r["reviewer"]} for r in found]
+            reviewed.setdefault(pair, {})[TEXT_FIELDS[Source.MLLM, edit]] = notes
     if recipe.mirror == "derive":
-        _derive(chosen, tallies)
-    return chosen, tallies, reviewed
+        _derive(chosen, missing)
+    if rules.fill_mirrors:
+        _fill(chosen, missing)
+    return chosen, _tallies(chosen, missing), reviewed
+
+
+def _kept(
+    row: sqlite3.Row, stale: bool, wanted: int, reviews: Mapping[Any, sqlite3.Row], rules: Rules
+) -> tuple[tuple[str, ...], str]:
+    """The texts of a variant that are exported, or why there are none."""
+    if row["state"] == "failed":
+        return (), f"failed ({row['kind']})"
+    if stale and not rules.allow_stale:
+        return (), "picture or pose changed since"
+    texts = [_accepted(row, number, text, reviews, rules) for number, text in enumerate(json.loads(row["texts"]))]
+    kept = tuple(text for text, _ in texts if text)
+    if kept and (len(kept) >= wanted or rules.allow_fewer):
+        return kept, ""
+    return (), next((why for text, why in texts if not text), "too few wordings")
 
 
 def _accepted(
@@ -139,7 +160,7 @@ def _accepted(
     review = reviews.get((row["reference"], row["target"], row["edit"], number))
     if review is not None:
         if review["verdict"] == "reject":
-            return "", "rejected in review"
+            return "", REJECTED
         return (review["text"], "edited") if review["verdict"] == "edit" else (text["text"], "")
     if "long" in text["flags"] and not rules.keep_long:
         return "", "over 77 CLIP tokens"
@@ -148,21 +169,45 @@ def _accepted(
     return text["text"], ""
 
 
-def _derive(chosen: _Chosen, tallies: dict[str, Tally]) -> None:
-    """Mirrored fields from the plain ones by exchanging sides, each checked."""
-    for mirror, plain in PLAIN_OF.items():
-        field = TEXT_FIELDS[Source.MLLM, mirror]
-        for (reference, target, edit), texts in list(chosen.items()):
-            if edit is not plain:
-                continue
-            tally = tallies.setdefault(field, Tally(field))
-            mirrored = tuple(swap_sides(text) for text in texts)
-            pairs = zip(texts, mirrored, strict=True)
-            if all(swap_sides(b) == a and sides_named(b) == sides_named(a)[::-1] for a, b in pairs):
-                chosen[reference, target, mirror] = mirrored
-                tally.keep()
-            else:
-                tally.drop("sides could not be exchanged", f"{reference} -> {target}")
+def _derive(chosen: _Chosen, missing: _Missing) -> None:
+    """Mirrored fields from the plain ones."""
+    for (reference, target, edit), texts in list(chosen.items()):
+        if edit.mirrors:
+            continue
+        twin = (reference, target, TWIN[edit])
+        if mirrored := _mirrored(texts):
+            chosen[twin] = mirrored
+        else:
+            missing[twin] = "sides could not be exchanged"
+
+
+def _fill(chosen: _Chosen, missing: _Missing) -> None:
+    """Fields without texts from their mirrored twins; what a reviewer has rejected stays empty."""
+    for (reference, target, edit), reason in list(missing.items()):
+        texts = chosen.get((reference, target, TWIN[edit]), ())
+        if reason != REJECTED and (mirrored := _mirrored(texts)):
+            chosen[reference, target, edit] = mirrored
+            del missing[reference, target, edit]
+
+
+def _mirrored(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """The texts with left and right exchanged; () when one of them resists."""
+    mirrored = tuple(swap_sides(text) for text in texts)
+    pairs = zip(texts, mirrored, strict=True)
+    sound = all(swap_sides(b) == a and sides_named(b) == sides_named(a)[::-1] for a, b in pairs)
+    return mirrored if sound else ()
+
+
+def _tallies(chosen: _Chosen, missing: _Missing) -> dict[str, Tally]:
+    tallies: dict[str, Tally] = {}
+    for reference, target, edit in {**chosen, **missing}:
+        field = TEXT_FIELDS[Source.MLLM, edit]
+        tally = tallies.setdefault(field, Tally(field))
+        if reason := missing.get((reference, target, edit)):
+            tally.drop(reason, f"{reference} -> {target}")
+        else:
+            tally.keep()
+    return tallies
 
 
 def _with_texts(pair: Pair, chosen: _Chosen, reviewed: _Reviewed, fields: dict[str, Edit]) -> Pair:

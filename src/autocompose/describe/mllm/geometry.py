@@ -9,6 +9,7 @@ import numpy as np
 from autocompose.bodies.skeleton import mirror_joints
 from autocompose.corpus.poses import PoseTable
 from autocompose.describe.audit import Poses, Verdict, judge_pair, parse
+from autocompose.describe.audit.corpus import poses_of
 from autocompose.describe.mllm.asks import Item
 from autocompose.describe.mllm.settings import Frame
 from autocompose.describe.mllm.sides import COLOUR_WORDS
@@ -48,15 +49,16 @@ class Audit(NamedTuple):
 
 
 def joints_of(poses: PoseTable, item: Item, rows: dict[str, int]) -> tuple[Poses, Poses] | None:
-    """Start and goal pose of an item under its edit; None when a pose is unknown."""
+    """Start and goal pose of an item under its edit; None when a pose is unknown.
+
+    Turns of the whole body cannot be checked: the yaw of a pose is relative to its own picture's camera.
+    """
     names = (item.target, item.reference) if item.edit.reverses else (item.reference, item.target)
     found = [rows[name] for name in names if name in rows]
     if len(found) < 2 or not np.isfinite(poses.joints[found]).all():
         return None
-    joints, yaw = poses.joints[found], poses.yaw[found]
-    if item.edit.mirrors:
-        joints, yaw = mirror_joints(joints), -yaw
-    return Poses(joints[:1], yaw[:1]), Poses(joints[1:], yaw[1:])
+    start, goal = (poses_of(poses, np.array([row]), item.edit, turns=False) for row in found)
+    return start, goal
 
 
 def audit(text: str, poses: tuple[Poses, Poses]) -> Audit:

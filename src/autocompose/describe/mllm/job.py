@@ -14,12 +14,12 @@ from autocompose.core.records import Edit, Split
 from autocompose.corpus.format import Corpus
 from autocompose.describe.mllm import geometry
 from autocompose.describe.mllm.asks import Ask, Dialect, Item, SchemaMode
-from autocompose.describe.mllm.costs import Costs, load_costs
+from autocompose.describe.mllm.costs import Costs, load_costs, money
 from autocompose.describe.mllm.flow import Unanswered
 from autocompose.describe.mllm.journal import Journal
 from autocompose.describe.mllm.pictures import Pictures
 from autocompose.describe.mllm.prompts import Prompts, load_prompts
-from autocompose.describe.mllm.settings import Endpoint, Limits, Recipe
+from autocompose.describe.mllm.settings import Endpoint, Frame, Limits, Recipe, jsonable
 from autocompose.describe.mllm.stages import Outcome, Stages
 
 EDITS = (Edit.PLAIN, Edit.REVERSE, Edit.MIRROR, Edit.MIRROR_REVERSE)
@@ -33,7 +33,7 @@ class Summary:
     :param stopped: ``done``, or why the run ended before everything was done.
     :param requests: requests sent in this run, the probe included.
     :param occupancy: share of the slots that were busy between the first and the last request.
-    :param spent: dollars and tokens of the journal.
+    :param spent: dollars and tokens of the journal; ``prices``: how old the prices are.
     :param left: variants that are still to be described.
     """
 
@@ -46,6 +46,7 @@ class Summary:
     seconds: float = 0.0
     occupancy: float = 0.0
     spent: tuple[float, int] = (0.0, 0)
+    prices: str = ""
     left: int = 0
 
     def count(self, outcome: Outcome) -> None:
@@ -58,14 +59,15 @@ class Summary:
     def line(self) -> str:
         """One line for the console."""
         failed = "".join(f", {n} failed ({kind})" for kind, n in self.failed.most_common())
-        cost = f"${self.spent[0]:.2f}, {self.spent[1]:,} tokens in this journal"
+        cost = f"{money(self.spent[0], self.prices)}, {self.spent[1]:,} tokens in this journal"
         return f"{self.done} described{failed}, {self.skipped} known before; {self.requests} requests; {cost}"
 
     def advice(self) -> str:
         """What would let an unfinished run go on."""
         finished = self.done + sum(self.failed.values()) + self.skipped
         cost, tokens = (self.left * part / max(1, finished) for part in self.spent)
-        more = f"about ${cost:.2f} or {tokens:,.0f} tokens more finish the other {self.left}"
+        dollars = f"{money(cost, self.prices)} or " if cost else ""
+        more = f"about {dollars}{tokens:,.0f} tokens more finish the other {self.left}"
         return {
             "budget": f"the budget is reached; {more}",
             "rate-limit": "the server has refused every request for too long; lower --slots or wait",
@@ -143,12 +145,26 @@ class Job:
             return Outcome("failed", "parts", error.reason, error.words)
 
 
+def enter(job: Job, journal: Journal) -> int:
+    """Enter this process as a run of the job (``Journal.start``); the journal also remembers how old the prices are."""
+    lost = journal.start(job.version, {**jsonable(job.recipe), "prompts": job.prompts.hash})
+    dates = journal.get("prices") or []
+    if job.costs.date and job.costs.date not in dates:
+        journal.put("prices", [*dates, job.costs.date])
+    return lost
+
+
 def stored(job: Job, item: Item, outcome: Outcome) -> dict[str, Any]:
-    """An outcome as the journal keeps it: texts with flags, and with their audit where poses are known."""
+    """An outcome as the journal keeps it: texts with flags, and with their audit where poses are known.
+
+    Flags: ``long``, more than 77 CLIP tokens; ``crossed``, sides of the picture were asked for where limbs cross.
+    """
     poses = geometry.joints_of(job.corpus.poses, item, job.rows) if job.corpus.poses else None
+    crossed = bool(outcome.texts) and job.recipe.frame is Frame.PICTURE and job.pictures.crossed(item)
     texts = []
     for text in outcome.texts:
-        record: dict[str, Any] = {"text": text, "flags": ["long"] if text in outcome.long else []}
+        flags = (["long"] if text in outcome.long else []) + (["crossed"] if crossed else [])
+        record: dict[str, Any] = {"text": text, "flags": flags}
         if poses is not None:
             record["audit"] = geometry.audit(text, poses)
         texts.append(record)

@@ -12,11 +12,11 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from autocompose.bodies.skeleton import COCO17, mirror_order
+from autocompose.bodies.skeleton import COCO17, SMPL22, mirror_order
 from autocompose.core.errors import ConfigError, ImageError
 from autocompose.core.store import file_hash
 from autocompose.corpus.format import Corpus
-from autocompose.corpus.images import open_image
+from autocompose.corpus.images import bare, open_image
 from autocompose.describe.mllm.asks import Item, Picture
 from autocompose.describe.mllm.settings import Frame, Recipe
 
@@ -24,6 +24,10 @@ COLOURS = {"left": (30, 110, 255), "right": (255, 140, 0)}
 """The tint of the person's own sides; ``sides.COLOUR_WORDS`` names them for the model."""
 STRENGTH = 150
 LIMBS = (("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle"))
+FRONTAL = 0.1
+"""A body counts as seen from the front or back when its shoulders are so far apart, as a share of its extent."""
+CROSSED = 0.25
+"""Limbs cross when their ends are so far on the wrong sides, as a share of how far apart the limbs begin."""
 QUALITY = 90
 GAP = 16
 POINTS = "coco2d"
@@ -33,6 +37,7 @@ POINTS = "coco2d"
 class Pictures:
     """Prepares the pictures of a corpus by a recipe; keeps the latest ones.
 
+    :param keep: encoded pictures in memory; of decoded ones, which are far larger, a quarter.
     :raises ConfigError: the recipe needs keypoints or joints that the corpus does not have.
     """
 
@@ -49,7 +54,7 @@ class Pictures:
             )
         if recipe.grounded and corpus.poses is None:
             raise ConfigError(f"{corpus.root}: --grounded needs poses.npz with 3D joints; leave it out")
-        self.image = lru_cache(keep)(self._image)
+        self.image = lru_cache(keep // 4)(self._image)
         self._encoded = lru_cache(keep)(self._encode_one)
         self._hash = lru_cache(65536)(self._hash_of)
 
@@ -101,6 +106,21 @@ class Pictures:
             return None
         return "image_left" if away < 0 else "image_right"
 
+    def crossed(self, item: Item) -> bool:
+        """Arms or legs cross in one of the item's pictures, so that a side of the picture says little about a limb.
+
+        False when it is unknown: without keypoints and 3D poses, and for a body seen from its side.
+        """
+        poses = self.corpus.poses
+        for name in (item.reference, item.target):
+            row = self._rows.get(name)
+            if row is None or poses is None:
+                continue
+            flat, names = (poses.joints, SMPL22) if self._points is None else (self._points, COCO17)
+            if limbs_cross(flat[row], names):
+                return True
+        return False
+
     def _stored(self, name: str) -> tuple[int, int]:
         with Image.open(self.corpus.image_path(name)) as image:
             return image.size
@@ -150,7 +170,7 @@ def has_keypoints(corpus: Corpus) -> bool:
 def encode(image: Image.Image, kind: str) -> Picture:
     """JPEG (quality 90) or PNG bytes of the bare pixels."""
     buffer = io.BytesIO()
-    image.convert("RGB").save(buffer, kind.upper(), **({"quality": QUALITY} if kind == "jpeg" else {}))
+    bare(image).save(buffer, kind.upper(), **({"quality": QUALITY} if kind == "jpeg" else {}))
     return Picture(buffer.getvalue(), f"image/{kind}")
 
 
@@ -188,6 +208,22 @@ def mark_joints(image: Image.Image, points: np.ndarray) -> Image.Image:
     for x, y in points[5:]:
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=(255, 255, 255), outline=(0, 0, 0))
     return image
+
+
+def limbs_cross(points: np.ndarray, names: tuple[str, ...]) -> bool:
+    """Hands or feet stand the other way round than shoulders or hips, in a body seen from the front or back.
+
+    :param points: ``(J, 2)`` or ``(J, 3)`` joints ``names``; the first coordinate runs along the picture, in any unit.
+        NaN counts as not crossed.
+    """
+
+    def apart(joint: str) -> float:
+        return float(points[names.index(f"left_{joint}"), 0] - points[names.index(f"right_{joint}"), 0])
+
+    extent = np.ptp(points[:, :2], axis=0).max()
+    if not abs(apart("shoulder")) > FRONTAL * extent:
+        return False
+    return any(apart(root) * apart(end) < -CROSSED * apart(root) ** 2 for root, _, end in LIMBS)
 
 
 def blur_face(image: Image.Image, points: np.ndarray) -> Image.Image:

@@ -1,9 +1,10 @@
-"""What an annotation did and how good its texts look, beside the rule texts of the same corpus."""
+"""What an annotation did and how good its texts look, beside the rule texts of the same variants."""
 
 from __future__ import annotations
 
 import json
 import math
+import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from autocompose.describe.mllm import geometry
 from autocompose.describe.mllm.asks import Item
 from autocompose.describe.mllm.journal import Journal
 from autocompose.describe.mllm.settings import journal_path
+from autocompose.describe.mllm.witness import agreement
 from autocompose.describe.mllm.wording import WORDS, mentions
 from autocompose.describe.rules.tokens import CLIP_TOKENS, count_tokens
 
@@ -34,26 +36,34 @@ def status(root: Path) -> dict[str, Any]:
             " AVG(seconds) AS seconds FROM attempts GROUP BY kind"
         ).fetchall()
         last = db.execute("SELECT * FROM runs ORDER BY started DESC, rowid DESC LIMIT 1").fetchone()
+        living = journal.living()
         return {
             "version": version,
             "model": json.loads(last["recipe"])["model"] if last else None,
-            "running": len(journal.living()),
-            "last run": last["stopped"] if last else None,
+            "running": len(living),
+            "last run": _ending(last, {run["id"] for run in living}) if last else None,
             "done": sum(r["n"] for r in items if r["current"] and r["state"] == "done"),
             "imperfect": {r["kind"]: r["n"] for r in items if r["current"] and r["state"] == "done" and r["kind"]},
             "failed": {r["kind"]: r["n"] for r in items if r["current"] and r["state"] == "failed"},
             "stale": sum(r["n"] for r in items if not r["current"]),
             "requests": {r["kind"]: r["n"] for r in attempts},
-            "answer seconds": next((round(r["seconds"], 3) for r in attempts if r["kind"] == "ok"), None),
+            "answer seconds": next(
+                (round(r["seconds"], 3) for r in attempts if r["kind"] == "ok" and r["seconds"]), None
+            ),
             "cost": round(sum(r["cost"] for r in attempts), 6),
+            "prices of": ", ".join(journal.get("prices") or ()) or None,
             "tokens": int(sum(r["tokens"] for r in attempts)),
         }
     finally:
         journal.close()
 
 
+def _ending(run: sqlite3.Row, living: set[str]) -> str:
+    return run["stopped"] or ("at work" if run["id"] in living else "killed")
+
+
 def report(root: Path) -> dict[str, Any]:
-    """``status``, cost per pair, acceptance by kind, and text statistics of MLLM and rule texts."""
+    """``status``, cost per pair, acceptance by kind, and text statistics, also of the rule texts."""
     found = status(root)
     journal = Journal(journal_path(root), must_exist=True)
     try:
@@ -68,22 +78,26 @@ def report(root: Path) -> dict[str, Any]:
         journal.close()
     corpus = load_corpus(root)
     finished = [r for r in rows if r["state"] != "claimed"]
-    units = max(1, len(finished))
+    units, pairs = max(1, len(finished)), max(1, len({(r["reference"], r["target"]) for r in finished}))
     texts = {
         (r["reference"], r["target"], r["edit"]): [t["text"] for t in json.loads(r["texts"])]
         for r in finished if r["state"] == "done"
     }  # fmt: skip
     rules = {
         (p.reference, p.target, edit.value): list(p.texts_of(Source.RULES, edit))
-        for pairs in corpus.pairs.values() for p in pairs for edit in Edit if p.texts_of(Source.RULES, edit)
+        for split in corpus.pairs.values() for p in split for edit in Edit
+        if (p.reference, p.target, edit.value) in texts and p.texts_of(Source.RULES, edit)
     }  # fmt: skip
+    agreed = agreement(finished).values()
     outcomes = Counter((r["kind"] or "accepted") if r["state"] == "done" else f"failed: {r['kind']}" for r in finished)
     return {
         **found,
+        "per pair": {key: round(spent[key] / pairs, 6) for key in ("cost", "tokens", "seconds")},
         "per variant": {key: round(spent[key] / units, 6) for key in ("cost", "tokens", "seconds")},
         "outcomes": {key: n / units for key, n in outcomes.most_common()},
         "repaired": sum(bool(r["repaired"]) for r in finished) / units,
-        "forward and mirror disagree": _mirror_disagreement(finished),
+        "forward and mirror disagree": 1 - sum(agreed) / len(agreed) if agreed else None,
+        "crossed limbs": sum("crossed" in t["flags"] for r in finished for t in json.loads(r["texts"])[:1]) / units,
         "texts": {"mllm": statistics(corpus, texts), "rules": statistics(corpus, rules)},
     }
 
@@ -138,21 +152,6 @@ def _against_poses(corpus: Corpus, texts: dict[tuple[str, str, str], list[str]])
         "claims wrong (either)": sums["wrong"] / max(1, sums["checked"]),
         "texts with a wrong claim": sums["bad texts"] / sums["texts"],
     }
-
-
-def _mirror_disagreement(rows: Sequence[Any]) -> float | None:
-    """Share of pairs whose mirrored parts, sides exchanged, are not the plain ones; None without mirrored answers."""
-    parts = {
-        (r["reference"], r["target"], r["edit"]): {p for p, _ in json.loads(r["parts"])}
-        for r in rows if r["state"] == "done"
-    }  # fmt: skip
-    other = {"left": "right", "right": "left"}
-    seen = [
-        {" ".join(other.get(w, w) for w in p.split()) for p in parts[a, b, Edit.MIRROR.value]} != plain
-        for (a, b, edit), plain in parts.items()
-        if edit == Edit.PLAIN.value and (a, b, Edit.MIRROR.value) in parts
-    ]
-    return sum(seen) / len(seen) if seen else None
 
 
 def self_bleu(texts: Sequence[str]) -> float:

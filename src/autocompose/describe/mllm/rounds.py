@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 from autocompose.core.log import track
 from autocompose.describe.mllm.asks import Answer, Ask, Dialect, Item
 from autocompose.describe.mllm.flow import Unanswered
-from autocompose.describe.mllm.job import Job, Summary, known_dialect, stored
+from autocompose.describe.mllm.job import Job, Summary, enter, known_dialect, stored
 from autocompose.describe.mllm.journal import Attempt, Journal
-from autocompose.describe.mllm.settings import journal_path, jsonable
+from autocompose.describe.mllm.settings import journal_path
 
 
 class _Open(Exception):  # noqa: N818
@@ -34,13 +34,13 @@ class Rounds:
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        self.summary = Summary()
+        self.summary = Summary(prices=job.costs.state)
 
     def __enter__(self) -> Rounds:
         job = self.job
         self.journal = Journal(journal_path(job.corpus.root))
         with self.journal.transaction():
-            self.journal.start(job.version, {**jsonable(job.recipe), "prompts": job.prompts.hash})
+            enter(job, self.journal)
         return self
 
     def __exit__(self, *_: object) -> None:

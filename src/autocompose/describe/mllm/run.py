@@ -15,10 +15,10 @@ from autocompose.core.log import bar, say
 from autocompose.describe.mllm.asks import Answer, Ask, Dialect, Fault, FaultKind, Item, SchemaMode
 from autocompose.describe.mllm.client import Client, Send
 from autocompose.describe.mllm.flow import Flow, Stopped
-from autocompose.describe.mllm.job import Job, Summary, dialect_name, known_dialect, stored
+from autocompose.describe.mllm.job import Job, Summary, dialect_name, enter, known_dialect, stored
 from autocompose.describe.mllm.journal import BEAT, Attempt, Journal
 from autocompose.describe.mllm.probe import probe
-from autocompose.describe.mllm.settings import journal_path, jsonable
+from autocompose.describe.mllm.settings import journal_path
 from autocompose.describe.mllm.writer import Writer
 
 GRACE = 30.0
@@ -48,7 +48,7 @@ def needs_consent(job: Job, journal: Journal, estimate: str) -> str | None:
     ).fetchone()[0]
     if stale and not journal.get(f"renewed:{job.version}"):
         return (
-            f"{stale} pairs were described with other settings or prompts and would be asked again ({estimate}); "
+            f"{stale} variants were described with other settings or prompts and would be asked again ({estimate}); "
             "pass --yes to do so; the old answers are kept"
         )
     return None
@@ -57,7 +57,7 @@ def needs_consent(job: Job, journal: Journal, estimate: str) -> str | None:
 class _Run:
     def __init__(self, job: Job, send: Send | None, yes: bool) -> None:
         self.job, self.send, self.yes = job, send, yes
-        self.summary = Summary()
+        self.summary = Summary(prices=job.costs.state)
 
     async def run(self) -> Summary:
         from autocompose.describe.mllm.estimate import estimate
@@ -74,12 +74,16 @@ class _Run:
         finally:
             journal.close()
         self.writer = Writer(journal_path(job.corpus.root))
+        stopped = "error"
         try:
             async with self._client() as send:
                 await self._begin(send)
                 await self._work()
+            stopped = self.summary.stopped
+        except asyncio.CancelledError:  # Ctrl-C before the first question
+            stopped = "interrupted"
+            raise
         finally:
-            stopped = self.flow.stop if hasattr(self, "flow") and self.flow.stop else self.summary.stopped
             with contextlib.suppress(StorageError):
                 await self.writer.do(Journal.end, stopped)
             await self.writer.close()
@@ -97,9 +101,7 @@ class _Run:
 
     async def _begin(self, send: Send) -> None:
         job = self.job
-        lost = await self.writer.do(
-            lambda j: j.start(job.version, {**jsonable(job.recipe), "prompts": job.prompts.hash})
-        )
+        lost = await self.writer.do(partial(enter, job))
         others = len(await self.writer.do(Journal.living))
         if lost:
             say(f"{lost} requests were in flight when an earlier run was killed; they are sent again")
@@ -137,7 +139,8 @@ class _Run:
                         raise
                     away = fault.kind is FaultKind.RUN_FAILED or fault.reason == "unreachable"
                     if away or tries == job.limits.tries:
-                        raise AnnotationError(fault.message) from None
+                        unwell = f"{job.endpoint.host} does not answer, tried {tries} times; last: {fault.message}"
+                        raise AnnotationError(fault.message if away else unwell) from None
                     await asyncio.sleep(min(60.0, fault.after or job.limits.backoff * 2 ** (tries - 1)))
                     continue
                 cost = job.costs.of_answer(answer)

@@ -100,13 +100,15 @@ class Stages:
         raise slip
 
     async def _texts(self, movements: list[tuple[str, str]], edit: str, ask: AskFunction) -> Texts:
-        """Collect wordings over at most three questions; what is good stays, only the missing ones are asked again."""
+        """Collect wordings until three answers in a row bring none; what is good stays, only missing ones are asked."""
         so_far = Texts()
-        for sample in range(MOST_SAMPLES):
+        sample = barren = 0
+        while len(so_far.good) < self.recipe.texts and barren < MOST_SAMPLES:
             question = self.texts_ask(movements, edit, so_far, sample)
             answer = await ask(question)
-            last = so_far.slip
+            last, had = so_far.slip, len(so_far.good)
             so_far.slip = None
+            sample += 1
             try:
                 new = read_texts(answer, movements, question.system, so_far.good, self.recipe.language)
                 so_far.good += new.good
@@ -114,8 +116,7 @@ class Stages:
                 so_far.slip, so_far.repaired = new.slip, so_far.repaired or new.repaired
             except Slip as error:
                 so_far.slip = error
-            if len(so_far.good) >= self.recipe.texts:
-                break
+            barren = barren + 1 if len(so_far.good) == had else 0
             if last and so_far.slip and so_far.slip.kind == last.kind and last.kind in ONCE:
                 break
         return so_far
