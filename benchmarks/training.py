@@ -1,26 +1,35 @@
 """Training that does not waste work: both stages against the plain way of working, at RN50 sizes, on the CPU.
 
-    python benchmarks/training.py            writes the table of docs/benchmarks-training.md to the console
+    python benchmarks/training.py            all parts (half an hour), then the table of docs/benchmarks-training.md
+    python benchmarks/training.py --parts 1  the next part only; OUT/timings.json remembers what is done
 
 The plain way, written from the paper's description: in every epoch every picture of a batch is read, preprocessed and
-encoded by the frozen image encoder, and every text is padded to 77 tokens. It runs PLAIN_EPOCHS epochs and is scaled
-to EPOCHS; ours includes building the cache (text fine-tuning, whose epochs are all alike, is scaled too). CPU seconds
-of one process with one thread, so that other work on the machine does not count; random weights (speed does not depend
-on them); same batches, same losses (checked).
+encoded by the frozen image encoder, and every text is padded to 77 tokens. It runs the first PLAIN_STEPS batches of an
+epoch and is scaled to EPOCHS. Ours includes building the cache; text fine-tuning, whose epochs are all alike, runs one
+epoch and is scaled too.
+CPU seconds of one process with one thread, so that other work on the machine counts little; random weights (speed does
+not depend on them); same batches, same losses (checked). Plain text fine-tuning needs 16 GB of memory.
 """
 
 import argparse
-import json
+import platform
+import resource
+import subprocess
 import tempfile
 import time
+from collections.abc import Callable
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
 from PIL import Image
 
+from autocompose.core.log import say
 from autocompose.core.records import Pair, Split
-from autocompose.corpus.format import Corpus
+from autocompose.core.store import read_json, write_json
+from autocompose.corpus.format import Corpus, load_corpus
 from autocompose.corpus.images import open_image
 from autocompose.evaluate.experiment import CombinerSettings, new_combiner
 from autocompose.model.combiner import ElementwiseSum
@@ -30,8 +39,10 @@ from autocompose.train.features import image_features, text_features
 from autocompose.train.sampling import TextMode, TripletTable
 from autocompose.train.stages import CombinerStage, ComposeSettings, TextStage
 
-BATCH, EPOCHS, PLAIN_EPOCHS = 128, 10, 1
+BATCH, EPOCHS, PLAIN_STEPS, CLIP_BATCH = 128, 10, 2, 32
 WORDS = ["raise", "lower", "bend", "your", "left", "right", "arm", "knee", "hand", "torso", "slightly", "until", "the"]
+COMBINER, TEXT = ("mllm-reverse_3", "mllm-mirror-reverse_3"), "mllm-reverse_3"
+SETTINGS = ComposeSettings(mask_duplicates=False)
 
 
 def make_corpus(root: Path, n_pairs: int) -> Corpus:
@@ -51,134 +62,140 @@ def make_corpus(root: Path, n_pairs: int) -> Corpus:
     return Corpus(root, {Split.TRAIN: tuple(pairs)}, {Split.TRAIN: ()})
 
 
-def plain_epoch(corpus, table, encoder, composer, optimizer, epoch, train_text) -> list[float]:
-    """One epoch of the plain way; the losses of its batches."""
-    encoder.visual.to(memory_format=torch.contiguous_format)  # channels last is ours
+class Bench:
+    """Both ways of one kind of training.
 
-    def pictures(rows, flips):
-        pixels = [encoder.preprocess(open_image(corpus.image_path(table.images[r]))) for r in rows]
-        with torch.no_grad():
-            parts = torch.stack([p.flip(-1) if f else p for p, f in zip(pixels, flips, strict=True)]).split(32)
-            return torch.cat([encoder.clip.encode_image(part) for part in parts])
+    :param train_text: stage 1 with a training text encoder; else stage 2, whose Combiner trains on frozen encoders.
+    """
 
-    def texts(rows):
-        tokens = encoder.tokenize([table.texts[r] for r in rows])
-        with torch.set_grad_enabled(train_text):
-            return encoder.clip.encode_text(torch.nn.functional.pad(tokens, (0, 77 - tokens.shape[1])))
+    def __init__(self, corpus: Corpus, mode: str, train_text: bool) -> None:
+        self.corpus, self.train_text = corpus, train_text
+        self.table = TripletTable(corpus.split(Split.TRAIN), TextMode.from_name(mode, cycle=True))
+        part = "text" if train_text else "none"
+        self.encoder = Encoder(EncoderConfig(arch="RN50", transform="squarepad")).eval().train_only(part)
+        settings = CombinerSettings(dropout=0)
+        self.composer = ElementwiseSum() if train_text else new_combiner(self.encoder.dim, settings).train()
+        self.trained = [p for m in (self.encoder, self.composer) for p in m.parameters() if p.requires_grad]
 
-    losses = []
-    for batch in table.epoch(0, epoch, BATCH):
-        loss = composed_loss(
-            composer,
-            reference=pictures(batch.reference, batch.flip),
-            target=pictures(batch.target, batch.flip),
-            text=texts(batch.text),
-            back_text=texts(batch.back),
-        )
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    return losses
+    def optimizer(self, **ours):
+        if self.train_text:
+            return torch.optim.AdamW(self.trained, lr=2e-6, eps=1e-7, **ours)
+        return torch.optim.AdamW(self.trained, lr=2e-5, weight_decay=0, **ours)
 
-
-def our_epoch(stage, optimizer, epoch) -> list[float]:
-    losses = []
-    for batch in stage.batches(epoch):
-        loss = stage(batch)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        losses.append(loss.item())
-    return losses
-
-
-def seconds_of(work):
-    start = time.process_time()
-    result = work()
-    return time.process_time() - start, result
-
-
-def combiner(corpus: Corpus, mode: str) -> dict[str, float]:
-    """Stage 2 both ways."""
-    encoder = Encoder(EncoderConfig(arch="RN50", transform="squarepad")).eval().train_only("none")
-    table = TripletTable(corpus.split(Split.TRAIN), TextMode.from_name(mode, cycle=True))
-    new = lambda: new_combiner(encoder.dim, CombinerSettings(dropout=0)).train()  # noqa: E731
-
-    def cache():
-        paths = [corpus.image_path(n) for n in table.images]
-        return image_features(encoder, paths, flips=table.mode.mirror), text_features(encoder, table.texts)
-
-    building, (images, texts) = seconds_of(cache)
-    composer = new()
-    stage = CombinerStage(table, images, texts, composer, ComposeSettings(mask_duplicates=False), BATCH)
-    optimizer = torch.optim.AdamW(composer.parameters(), lr=2e-5, weight_decay=0, fused=True)
-    ours, losses = seconds_of(lambda: [our_epoch(stage, optimizer, e) for e in range(EPOCHS)])
-    composer = new()
-    optimizer = torch.optim.Adam(composer.parameters(), lr=2e-5)
-    plain, expected = seconds_of(
-        lambda: [plain_epoch(corpus, table, encoder, composer, optimizer, e, False) for e in range(PLAIN_EPOCHS)]
-    )
-    return report(f"Combiner, {mode}, cycle", building, ours, plain, losses, expected)
-
-
-def text_encoder(corpus: Corpus, mode: str) -> dict[str, float]:
-    """Stage 1 with ``--encoder text`` both ways."""
-    table = TripletTable(corpus.split(Split.TRAIN), TextMode.from_name(mode, cycle=True))
-    results = []
-    for way in ("ours", "plain"):
-        encoder = Encoder(EncoderConfig(arch="RN50", transform="squarepad")).eval().train_only("text")
-        trained = [p for p in encoder.parameters() if p.requires_grad]
-        if way == "ours":
-            paths = [corpus.image_path(n) for n in table.images]
-            building, images = seconds_of(lambda e=encoder, p=paths: image_features(e, p, flips=table.mode.mirror))
-            stage = TextStage(table, images, encoder, ElementwiseSum(), ComposeSettings(mask_duplicates=False), BATCH)
-            optimizer = torch.optim.AdamW(trained, lr=2e-6, eps=1e-7, fused=True)
-            ours, losses = seconds_of(lambda s=stage, o=optimizer: [our_epoch(s, o, e) for e in range(PLAIN_EPOCHS)])
-            results += [building, ours * EPOCHS / PLAIN_EPOCHS]
+    def ours(self, precision: torch.dtype | None = None) -> dict:
+        start = time.process_time()
+        paths = [self.corpus.image_path(n) for n in self.table.images]
+        images = image_features(self.encoder, paths, flips=self.table.mode.mirror)
+        if self.train_text:
+            stage = TextStage(self.table, images, self.encoder, self.composer, SETTINGS, BATCH)
         else:
-            optimizer = torch.optim.AdamW(trained, lr=2e-6, eps=1e-7)
-            plain, expected = seconds_of(
-                lambda e=encoder, o=optimizer: [
-                    plain_epoch(corpus, table, e, ElementwiseSum(), o, i, True) for i in range(PLAIN_EPOCHS)
-                ]
+            texts = text_features(self.encoder, self.table.texts)
+            stage = CombinerStage(self.table, images, texts, self.composer, SETTINGS, BATCH)
+        cached, optimizer, losses = time.process_time(), self.optimizer(fused=True), []
+        epochs = 1 if self.train_text else EPOCHS
+        for epoch in range(epochs):
+            for batch in stage.batches(epoch):
+                with torch.autocast("cpu", precision, enabled=precision is not None):
+                    loss = stage(batch)
+                losses.append(step(loss, optimizer))
+        seconds = (time.process_time() - cached) / epochs
+        return {"cache": cached - start, "epoch": seconds, "losses": losses[: stage.steps()]}
+
+    def plain(self) -> dict:
+        self.encoder.visual.to(memory_format=torch.contiguous_format)  # channels last is ours
+        start, optimizer, losses = time.process_time(), self.optimizer(), []
+        for batch in islice(self.table.epoch(0, 0, BATCH), PLAIN_STEPS):
+            loss = composed_loss(
+                self.composer,
+                reference=self.pictures(batch.reference, batch.flip),
+                target=self.pictures(batch.target, batch.flip),
+                text=self.texts(batch.text),
+                back_text=self.texts(batch.back),
             )
-    return report(f"CLIP text encoder, {mode}, cycle", *results, plain, losses, expected)
+            losses.append(step(loss, optimizer))
+        share = len(losses) * BATCH / len(self.table)
+        return {"epoch": (time.process_time() - start) / share, "losses": losses}
+
+    @torch.no_grad()
+    def pictures(self, rows, flips):
+        pixels = [self.encoder.preprocess(open_image(self.corpus.image_path(self.table.images[r]))) for r in rows]
+        whole = torch.stack([p.flip(-1) if f else p for p, f in zip(pixels, flips, strict=True)])
+        parts = whole.split(BATCH if self.train_text else CLIP_BATCH)
+        return torch.cat([self.encoder.clip.encode_image(part) for part in parts])
+
+    def texts(self, rows):
+        tokens = self.encoder.tokenize([self.table.texts[r] for r in rows])
+        with torch.set_grad_enabled(self.train_text):
+            return self.encoder.clip.encode_text(torch.nn.functional.pad(tokens, (0, 77 - tokens.shape[1])))
 
 
-def report(name, building, ours, plain, losses, expected) -> dict[str, float]:
-    worst = float(np.abs(np.subtract(losses[0], expected[0])).max())
-    plain_epoch_seconds, our_epoch_seconds = plain / PLAIN_EPOCHS, ours / EPOCHS
-    total = plain_epoch_seconds * EPOCHS / (building + ours)
-    values = {
-        "work": name,
-        "plain s/epoch": round(plain_epoch_seconds, 1),
-        "cache s": round(building, 1),
-        "ours s/epoch": round(our_epoch_seconds, 2),
-        f"faster over {EPOCHS} epochs": round(total, 1),
-        "faster per epoch": round(plain_epoch_seconds / our_epoch_seconds, 1),
-        "largest loss difference in epoch 1": worst,
-    }
-    print(json.dumps(values), flush=True)
-    return values
+def step(loss: torch.Tensor, optimizer: torch.optim.Optimizer) -> float:
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+def parts(corpus: Corpus) -> dict[str, Callable[[], dict]]:
+    """Everything that is measured, by name."""
+    works = {f"Combiner, `{mode}`": (mode, False) for mode in COMBINER} | {f"CLIP text encoder, `{TEXT}`": (TEXT, True)}
+    make = partial(Bench, corpus)
+    found = {}
+    for name, work in works.items():
+        found[f"{name}: plain"] = lambda w=work: make(*w).plain()
+        found[f"{name}: ours"] = lambda w=work: make(*w).ours()
+    found[f"CLIP text encoder, `{TEXT}`, ours in bf16: ours"] = lambda: make(TEXT, True).ours(torch.bfloat16)
+    return found
+
+
+def row(name: str, done: dict) -> list[str]:
+    """A line of the table."""
+    plain, ours = done[f"{name.removesuffix(', ours in bf16')}: plain"], done[f"{name}: ours"]
+    total = EPOCHS * plain["epoch"] / (ours["cache"] + EPOCHS * ours["epoch"])
+    worst = max(abs(a - b) for a, b in zip(ours["losses"], plain["losses"], strict=False))
+    values = [f"{plain['epoch']:.0f}", f"{ours['cache']:.0f}", f"{ours['epoch']:.1f}", f"{total:.1f}"]
+    return [
+        name,
+        *values,
+        f"{plain['epoch'] / ours['epoch']:.1f}",
+        f"{worst:.0e}",
+        f"{plain['peak']:.1f}",
+        f"{ours['peak']:.1f}",
+    ]
+
+
+HEADER = (
+    "work", "plain s/epoch", "cache s", "ours s/epoch", f"faster over {EPOCHS} epochs", "per epoch once cached",
+    "largest loss difference", "plain GB", "ours GB",
+)  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
+    parser.add_argument("--out", type=Path, default=Path(tempfile.gettempdir(), "autocompose-benchmark"))
     parser.add_argument("--pairs", type=int, default=512)
-    parser.add_argument("--only", choices=("combiner", "text"))
+    parser.add_argument("--parts", type=int, default=100, help="stop after so many parts")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    rows = []
-    with tempfile.TemporaryDirectory() as folder:
-        corpus = make_corpus(Path(folder), args.pairs)
-        if args.only != "text":
-            rows += [combiner(corpus, mode) for mode in ("mllm-reverse_3", "mllm-mirror-reverse_3")]
-        if args.only != "combiner":
-            rows += [text_encoder(corpus, "mllm-reverse_3")]
-    print("| " + " | ".join(rows[0]) + " |\n|" + "---|" * len(rows[0]))
-    for row in rows:
-        print("| " + " | ".join(str(v) for v in row.values()) + " |")
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
+    setup = {"pairs": args.pairs, "commit": commit, "machine": platform.processor() or platform.machine()}
+    file, folder = args.out / "timings.json", args.out / "corpus"
+    record = read_json(file) if file.exists() else {"setup": setup, "parts": {}}
+    if record["setup"]["pairs"] != args.pairs:
+        parser.error(f"{file} was measured with --pairs {record['setup']['pairs']}")
+    if not (folder / "captions").exists():
+        make_corpus(folder, args.pairs).save()
+    done, work = record["parts"], parts(load_corpus(folder))
+    for name in [n for n in work if n not in done][: args.parts]:
+        done[name] = {**work[name](), "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6}
+        say(f"{name}: {done[name]}")
+        write_json(file, record)
+    if len(done) == len(work):
+        print(f"{record['setup']}, {file}\n")
+        print("| " + " | ".join(HEADER) + " |\n|" + "---|" * len(HEADER))
+        for name in work:
+            if name.endswith(": ours"):
+                print("| " + " | ".join(row(name.removesuffix(": ours"), done)) + " |")
 
 
 if __name__ == "__main__":

@@ -102,3 +102,12 @@ def test_without_back_text_only_the_forward_term():
     assert float(loss) == pytest.approx(
         slow_contrastive(F.normalize(reference + text).numpy(), target.numpy(), None), rel=1e-5
     )
+
+
+def test_a_combiner_that_starts_as_the_sum_answers_nearly_like_it():
+    torch.manual_seed(0)
+    combiner = Combiner(16, 32, 64, dropout=0.0).start_as_sum().eval()
+    image, text = torch.randn(50, 16), torch.randn(50, 16)
+    likeness = (combiner(image, text) * ElementwiseSum()(image, text)).sum(1)
+    assert likeness.min() > 0.95
+    assert (Combiner(16, 32, 64)(image, text) * ElementwiseSum()(image, text)).sum(1).min() < likeness.min()

@@ -95,9 +95,13 @@ def test_unknown_words_share_one_row(encoder):
 def test_a_vocabulary_can_grow(encoder):
     grown = encoder.with_vocabulary(["raise your arm"]).with_vocabulary(["raise your leg"])
     assert len(grown.config.vocabulary) == 5  # start, end, raise, your, leg
+    kept = encoder.with_vocabulary(["raise your arm"]).with_vocabulary(["raise your leg"], keep=True)
+    assert len(kept.config.vocabulary) == 6  # arm as well
     with torch.no_grad():
         word = encoder.with_vocabulary(["raise your arm"]).encode_text(encoder.tokenize(["raise your"]))
         torch.testing.assert_close(grown.encode_text(grown.tokenize(["raise your"])), word)
+        known = encoder.encode_text(encoder.tokenize(["raise your arm"]))
+        torch.testing.assert_close(kept.encode_text(kept.tokenize(["raise your arm"])), known)
 
 
 @pytest.mark.parametrize(

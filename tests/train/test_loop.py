@@ -2,11 +2,12 @@
 
 import itertools
 import json
+from typing import ClassVar
 
 import pytest
 import torch
 
-from autocompose.core.errors import ConfigError, DependencyError
+from autocompose.core.errors import ConfigError, DependencyError, InputError
 from autocompose.train import tracker
 from autocompose.train.loop import LoopSettings, Stage, _Run, run
 
@@ -42,7 +43,7 @@ def test_it_learns_and_writes_a_line_per_epoch(tmp_path):
     metrics, stage = train(tmp_path, epochs=30)
     assert metrics["error"] < 0.05
     assert abs(stage.weight.item() - 2) == pytest.approx(metrics["error"])
-    lines = [json.loads(line) for line in (tmp_path / "line.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == list(range(1, 31))
     assert lines[-1]["loss"] < lines[0]["loss"] / 10
 
@@ -81,9 +82,39 @@ def test_tensorboard_gets_the_lines(tmp_path):
 
     train(tmp_path, tracker="tensorboard")
     events = EventAccumulator(str(next(tmp_path.rglob("events.out*")).parent)).Reload()
-    lines = [json.loads(line) for line in (tmp_path / "line.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     logged = [event.value for event in events.Scalars("loss")]
     assert logged == pytest.approx([line["loss"] for line in lines])
+
+
+class Remote:
+    """Stands for a tracker with projects and runs."""
+
+    requires_logging_directory = False
+    seen: ClassVar = []
+
+    def __init__(self, project, name):
+        self.seen += [project, name]
+        if name == "refused":
+            raise OSError("no login\nsee the manual")
+
+    def log(self, values, step):
+        self.seen.append((step, sorted(values)))
+
+    def finish(self):
+        self.seen.append("end")
+
+
+def test_a_remote_tracker_gets_the_runs_name(tmp_path, monkeypatch):
+    from accelerate import tracking
+
+    monkeypatch.setattr(tracker, "_installed", lambda kind: True)
+    monkeypatch.setitem(tracking.LOGGER_TYPE_TO_CLASS, "trackio", Remote)
+    train(tmp_path / "mine", epochs=2, tracker="trackio")
+    names = ["epoch", "error", "loss", "seconds"]
+    assert Remote.seen == ["autocompose", "mine", (1, names), (2, names), "end"]
+    with pytest.raises(InputError, match=r"trackio does not start \(no login see the manual\); --tracker none"):
+        train(tmp_path / "refused", tracker="trackio")
 
 
 def test_a_tracker_that_is_not_installed_is_named(tmp_path, monkeypatch):

@@ -63,7 +63,7 @@ def test_a_flipped_picture_has_flipped_joints_points_and_yaw():
         def uniform(self, low, high, size):
             return np.full(size, (low + high) / 2)
 
-    batch = trainer._batch(rows, Always())
+    batch = trainer._batch(rows, trainer.visual.image_size, Always())
     plain = torch.from_numpy(data.pixels[rows]).permute(0, 3, 1, 2).float()
     flipped = batch["images"] - batch["images"].amin((2, 3), keepdim=True)
     assert torch.allclose(flipped / flipped.amax((1, 2, 3), keepdim=True), plain.flip(-1) / 255, atol=0.1)
@@ -115,3 +115,16 @@ def test_pictures_of_a_group_share_a_batch():
     assert all(len(set(data.group[part])) == 1 for part in order.reshape(-1, 4))
     assert (order != _keep_together(data.group, np.random.default_rng(1))).any()
     assert trainer.steps() == 8
+
+
+def test_early_epochs_see_smaller_pictures_of_the_same_things():
+    encoder, data = Encoder(small_config(SIZES.model_copy(update={"image_size": 64})), seed=1), singles(16, 64)
+    growing = Pretrain(encoder, data, PretrainSettings(small=32, small_until=1), batch_size=8, seed=0)
+    constant = Pretrain(encoder, data, PretrainSettings(), batch_size=8, seed=0)
+    first, whole = next(growing.batches(0)), next(constant.batches(0))
+    assert first["images"].shape[-2:] == (32, 32) and whole["images"].shape[-2:] == (64, 64)
+    assert all(torch.equal(first[key], whole[key]) for key in ("own", "seen", "points", "yaw", "group"))
+    shrunk = torch.nn.functional.interpolate(whole["images"], size=(32, 32), mode="area")
+    assert (first["images"] - shrunk).abs().mean() < 0.25 * shrunk.std()
+    assert next(growing.batches(1))["images"].shape[-2:] == (64, 64)
+    assert torch.isfinite(growing(first)) and torch.isfinite(growing(whole))

@@ -42,7 +42,7 @@ def test_two_processes_train_what_one_trains(tmp_path):
         for key in one:
             torch.testing.assert_close(two[key], one[key], atol=1e-5, rtol=0, msg=f"{stage} {key}")
         lines = [
-            [json.loads(line) for line in (tmp_path / name / stage / "training.jsonl").read_text().splitlines()]
+            [json.loads(line) for line in (tmp_path / name / stage / "metrics.jsonl").read_text().splitlines()]
             for name in ("one", "two")
         ]
         assert [line["epoch"] for line in lines[1]] == [1, 2]
@@ -77,3 +77,32 @@ def test_splitting_a_loss_over_processes_is_the_mean_of_shares(monkeypatch):
         mine = slice(3 * number, 3 * number + 3)
         parts.append(losses.contrastive_loss(queries[mine], columns[mine], ids[mine]))
     torch.testing.assert_close(sum(parts) / 2, whole)
+
+
+TINY = """
+loop = { epochs = 1, batch_size = 8 }
+[encoder.model]
+embed_dim = 16
+quick_gelu = true
+vision_cfg = { image_size = 32, layers = [1, 1, 1, 1], width = 8 }
+text_cfg = { context_length = 77, vocab_size = 49408, width = 64, heads = 1, layers = 1 }
+"""
+LAUNCHERS = {
+    "torchrun": "torch.distributed.run --standalone --nproc-per-node 2",
+    "accelerate": "accelerate.commands.launch --multi_gpu --num_processes 2 --num_machines 1 "
+    "--mixed_precision no --dynamo_backend no",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_the_verb_runs_under_a_launcher(tmp_path, launcher):
+    """Only the first process speaks and writes."""
+    four_fields(make_corpus(tmp_path / "corpus")).save()
+    (tmp_path / "tiny.toml").write_text(TINY)
+    verb = "autocompose finetune corpus --config tiny.toml --weights random --texts auto_1 --out run"
+    command = [sys.executable, "-m", *LAUNCHERS[launcher].split(), "-m", *verb.split()]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert done.stderr.count("training pairs: 24 in, 24 kept") == 1
+    assert (tmp_path / "run" / "model.safetensors").exists()

@@ -37,17 +37,22 @@ def test_pictures_show_themselves_and_twins_show_one_pose():
     assert len({a, c, d}) == 3
 
 
-def loss(settings, target, poses=None):
-    known = table(poses)
+def stage(settings=ComposeSettings(), poses=None):
+    """Cached features, an element-wise sum and a weight that is not used; batches of three."""
     generator = torch.Generator().manual_seed(0)
     images = ImageFeatures(torch.randn(4, 8, generator=generator))
-    stage = CombinerStage(known, images, torch.randn(12, 8, generator=generator), torch.nn.Linear(1, 1), settings, 3)
-    stage.composer = ElementwiseSum()
-    stage.anchor = torch.nn.Parameter(torch.zeros(1))
-    rows = [known.images.index(name) for name in target]
-    reference = np.array([known.images.index("c.png")] * 3)
+    texts = torch.randn(12, 8, generator=generator)
+    made = CombinerStage(table(poses), images, texts, ElementwiseSum(), settings, 3)
+    made.anchor = torch.nn.Parameter(torch.zeros(1))
+    return made
+
+
+def loss(settings, target, poses=None):
+    made = stage(settings, poses)
+    rows = [made.table.images.index(name) for name in target]
+    reference = np.array([made.table.images.index("c.png")] * 3)
     batch = Batch(reference, np.array(rows), np.zeros(3, bool), np.array([0, 1, 2]), np.full(3, -1))
-    return float(stage(batch))
+    return float(made(made.load(batch)))
 
 
 def test_only_true_duplicates_are_no_negatives():

@@ -60,11 +60,13 @@ def read_archive(path: Path) -> Any:
     except pickle.UnpicklingError as error:
         raise CheckpointError(f"{path}: holds more than weights, so it is not loaded ({_line(error)})") from None
     except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{path}: damaged or not a weight file ({_line(error)})") from None
+        raise CheckpointError(
+            f"{path}: damaged or not a weight file ({_line(error)}); download or export it again"
+        ) from None
 
 
 def _line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), type(error).__name__)
+    return next(iter(str(error).splitlines()), type(error).__name__).split(". ")[0]
 
 
 def read_safetensors(path: Path) -> dict[str, Tensor]:

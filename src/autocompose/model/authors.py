@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from autocompose.core.errors import CheckpointError
 from autocompose.core.store import atomic_file
 from autocompose.model.archive import read_archive
+from autocompose.model.bundled import model_folder
 from autocompose.model.checkpoint import Model, fit, load_model
 from autocompose.model.combiner import Combiner
 from autocompose.model.encoder import OPENAI_NAMES, VOCABULARY, Encoder, EncoderConfig
@@ -32,7 +33,7 @@ def load_encoder(path: Path, wanted: EncoderConfig | None = None, weights_fp16: 
     :param weights_fp16: round as ``round_to_fp16`` does.
     :raises CheckpointError: unreadable, not CLIP weights, or different from ``wanted``; says in what.
     """
-    path = Path(path)
+    path = model_folder(path)
     if path.is_dir():
         encoder = load_model(path).encoder
         if wanted is not None:
@@ -73,7 +74,7 @@ def load_combiner(path: Path, dim: int | None = None, sizes: tuple[int, int] | N
     :param sizes: (projection, hidden) that the flags say.
     :raises CheckpointError: unreadable, no Combiner, or of other sizes; says which.
     """
-    path = Path(path)
+    path = model_folder(path)
     if path.is_dir():
         composer = load_model(path).composer
         if not isinstance(composer, Combiner):

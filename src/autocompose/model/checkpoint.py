@@ -20,6 +20,7 @@ import autocompose
 from autocompose.core.errors import CheckpointError, missing_file
 from autocompose.core.store import file_hash, read_json, write_bytes, write_json
 from autocompose.model.archive import read_safetensors
+from autocompose.model.bundled import model_folder
 from autocompose.model.combiner import Combiner, ElementwiseSum
 from autocompose.model.embed import Picture, embed_images, embed_texts
 from autocompose.model.encoder import Encoder, EncoderConfig
@@ -39,7 +40,7 @@ class Model:
     composer: Composer
     card: dict[str, Any] = field(default_factory=dict)
 
-    def embed_images(self, images: Sequence[Picture], batch_size: int = 64) -> np.ndarray:
+    def embed_images(self, images: Sequence[Picture], batch_size: int | None = None) -> np.ndarray:
         """Paths or pictures -> ``(N, D)`` float32, not normalised.
 
         :raises ImageError: names the first file that cannot be opened.
@@ -82,12 +83,12 @@ def save_model(folder: Path, model: Model, card: dict[str, Any] | None = None) -
     )
 
 
-def load_model(folder: Path) -> Model:
-    """Read a run folder, in eval mode on the CPU.
+def load_model(folder: str | Path) -> Model:
+    """Read a run folder (or ``small``, the model of this package), in eval mode on the CPU.
 
     :raises CheckpointError: a file is missing, of another format, or does not fit.
     """
-    folder = Path(folder)
+    folder = model_folder(folder)
     weights = folder / "model.safetensors"
     for path in (folder / "model.json", weights):
         if not path.exists():

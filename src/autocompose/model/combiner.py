@@ -40,6 +40,12 @@ class Combiner(nn.Module):
             nn.Sigmoid(),
         )
 
+    def start_as_sum(self) -> Combiner:
+        """No correction yet: what stage 1 has learnt is where training starts, not what it has to find again."""
+        nn.init.zeros_(self.output_layer.weight)
+        nn.init.zeros_(self.output_layer.bias)
+        return self
+
     def forward(self, image_features: Tensor, text_features: Tensor) -> Tensor:
         """``(B, D)`` un-normalised features -> ``(B, D)`` normalised prediction.
 

@@ -22,12 +22,14 @@ from autocompose.core.config import Config
 from autocompose.core.errors import ConfigError
 from autocompose.core.log import say
 from autocompose.corpus.images import Transform, preprocess
+from autocompose.model.packed import end_states, packs
 from autocompose.model.visual import JointPool, JointPoolNet
 
 # OpenAI trained these with QuickGELU; open_clip calls those variants NAME-quickgelu.
 OPENAI_NAMES = ("RN50", "RN101", "RN50x4", "RN50x16", "RN50x64", "ViT-B/32", "ViT-B/16", "ViT-L/14")
 VOCABULARY = 49_408
 SOT, EOT = 49_406, 49_407
+CPU_TEXTS = 64  # at a time: large batches make tensors for which memory is mapped anew, a third of the time
 
 Part = Literal["both", "text", "image", "head", "none"]
 
@@ -166,19 +168,16 @@ class Encoder(nn.Module):
     def encode_text(self, tokens: Tensor) -> Tensor:
         """``(B, L)`` CLIP token ids, L <= context length -> ``(B, D)`` float32, not normalised.
 
-        Trimmed tokens give the features of padded ones: the transformer is causal, so that nothing behind the end
-        token reaches it.
+        Padding costs nothing and changes nothing; see ``model.packed``.
         """
-        clip = self.clip
-        if not _is_causal(clip):
+        clip, rows = self.clip, self.rows(tokens)
+        if not packs(clip):
             missing = self.context_length - tokens.shape[1]
-            return clip.encode_text(nn.functional.pad(self.rows(tokens), (0, missing))).float()
-        length = tokens.shape[1]
-        states = clip.token_embedding(self.rows(tokens)) + clip.positional_embedding[:length]
-        states = clip.transformer(states, attn_mask=clip.attn_mask[:length, :length])
-        ends = states[torch.arange(len(states), device=states.device), tokens.argmax(-1)]
+            return clip.encode_text(nn.functional.pad(rows, (0, missing))).float()
+        size = CPU_TEXTS if tokens.device.type == "cpu" else max(1, len(tokens))
+        parts = zip(tokens.split(size), rows.split(size), strict=True)
+        ends = clip.ln_final(torch.cat([end_states(clip, *part) for part in parts]))
         projection = clip.text_projection
-        ends = clip.ln_final(ends)
         return (projection(ends) if isinstance(projection, nn.Linear) else ends @ projection).float()
 
     def rows(self, tokens: Tensor) -> Tensor:
@@ -212,12 +211,15 @@ class Encoder(nn.Module):
             parameter.requires_grad_(learns and name not in ("logit_scale", "logit_bias"))
         return self
 
-    def with_vocabulary(self, texts: Iterable[str]) -> Encoder:
+    def with_vocabulary(self, texts: Iterable[str], keep: bool = False) -> Encoder:
         """A copy whose token embedding has rows only for the tokens of ``texts``, plus one for all other tokens.
 
         Rows that exist keep their weights; new ones, and the row of unknown tokens, start from the mean row.
+
+        :param keep: also keep the rows of the present vocabulary.
         """
-        ids = sorted({SOT, EOT}.union(*(_tokenizer().encode(text) for text in set(texts))))
+        known = self.config.vocabulary or () if keep else ()
+        ids = sorted({SOT, EOT, *known}.union(*(_tokenizer().encode(text) for text in set(texts))))
         new = Encoder(self.config.model_copy(update={"vocabulary": tuple(ids)}))
         state = self.clip.state_dict()
         old = state["token_embedding.weight"]
@@ -229,11 +231,15 @@ class Encoder(nn.Module):
         new.clip.load_state_dict({**state, "token_embedding.weight": table})
         return new.to(self.device).train(self.training)
 
-    def fingerprint(self, part: Part = "both") -> str:
-        """SHA-256 of configuration and weights of a side: equal fingerprints give equal features."""
+    def fingerprint(self, part: Literal["both", "text", "image", "trunk"] = "both") -> str:
+        """SHA-256 of configuration and weights of a side: equal fingerprints give equal features.
+
+        :param part: ``trunk``: the image side without the head of the small backbone.
+        """
         digest = hashlib.sha256(self.config.model_dump_json(exclude=_OTHER_SIDE[part]).encode())
         for name, tensor in sorted(self.clip.state_dict().items()):
-            if part in ("both", "image" if name.startswith("visual.") else "text"):
+            side = "image" if name.startswith("visual.") else "text"
+            if part in ("both", side) or (part == "trunk" and side == "image" and not name.startswith("visual.head.")):
                 digest.update(name.encode())
                 digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
         return digest.hexdigest()
@@ -244,7 +250,7 @@ _OTHER_SIDE: dict[str, set[str]] = {
     "both": set(),
     "image": {"vocabulary"},
     "text": {"transform", "target_ratio", "image_size"},
-    "none": set(),
+    "trunk": {"vocabulary"},
 }
 
 
@@ -267,10 +273,6 @@ def _build(config: EncoderConfig) -> nn.Module:
         return open_clip.CLIP(**values)
     except (TypeError, KeyError, RuntimeError, ValueError) as error:
         raise ConfigError(f"architecture {config.arch or config.model}: open_clip refuses it ({error})") from error
-
-
-def _is_causal(clip: nn.Module) -> bool:
-    return isinstance(clip, open_clip.CLIP) and clip.text_pool_type == "argmax" and clip.attn_mask is not None
 
 
 _TOKENIZER: list[SimpleTokenizer] = []

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
-LOGIT_SCALE = 100.0  # constant in the method, not learned
+LOGIT_SCALE = 100.0  # the method's constant for CLIP's features; never learned
 
 
 def contrastive_loss(
@@ -44,6 +45,7 @@ def composed_loss(
     reference_ids: Tensor | None = None,
     target_ids: Tensor | None = None,
     cycle_weight: float = 0.5,
+    logit_scale: float = LOGIT_SCALE,
 ) -> Tensor:
     """The loss of composed retrieval: reference + text finds the target and, with a cycle, comes back again.
 
@@ -55,12 +57,13 @@ def composed_loss(
 
     :param reference, target, text, back_text: ``(B, D)`` un-normalised features.
     :param reference_ids, target_ids: ``(B,)`` what each picture shows; None masks nothing.
+    :param logit_scale: factor on the cosines.
     """
     prediction = composer(reference, text)
-    forward = contrastive_loss(prediction, target, target_ids)
+    forward = contrastive_loss(prediction, target, target_ids, logit_scale)
     if back_text is None:
         return forward
-    back = contrastive_loss(composer(prediction, back_text), reference, reference_ids)
+    back = contrastive_loss(composer(prediction, back_text), reference, reference_ids, logit_scale)
     return (1 - cycle_weight) * forward + cycle_weight * back
 
 
@@ -69,15 +72,23 @@ def gather(values: Tensor) -> Tensor:
 
     Each process contributes equally many rows.
     """
-    if world() == 1:
-        return values
-    if not values.requires_grad:
+    return values if world() == 1 else _Gather.apply(values)
+
+
+class _Gather(torch.autograd.Function):
+    """What a row of one process does to the losses of all of them comes back to it as one sum."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
         rows = [torch.empty_like(values) for _ in range(world())]
         dist.all_gather(rows, values.contiguous())
         return torch.cat(rows)
-    from torch.distributed.nn.functional import all_gather
 
-    return torch.cat(all_gather(values.contiguous()))
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        total = gradient.contiguous()
+        dist.all_reduce(total)
+        return total.chunk(world())[rank()]
 
 
 def world() -> int:

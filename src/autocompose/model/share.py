@@ -14,12 +14,13 @@ FILES = ("model.json", "model.safetensors")
 def load(source: str | Path) -> Model:
     """Open a model.
 
-    :param source: a run folder, or ``hf://OWNER/NAME`` for a repository on the hub, which is downloaded.
+    :param source: a run folder, ``small`` (the model of this package), or ``hf://OWNER/NAME`` for a repository on the
+        hub, which is downloaded.
     :raises CheckpointError: there is no such folder or repository, or it holds no model.
     """
     name = str(source)
     if not name.startswith(HUB):
-        return load_model(Path(source))
+        return load_model(source)
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
+import torch
 from pydantic import Field
 
 from autocompose.core.config import Config
 from autocompose.corpus.images import Transform
-from autocompose.model.encoder import EncoderConfig
+from autocompose.model.encoder import Encoder, EncoderConfig
 from autocompose.model.visual import JointPool
+
+TEXT_LENGTH = 0.8  # of an untrained text's features; those of a picture have 1
 
 
 class SmallSizes(Config):
@@ -50,3 +54,14 @@ def small_config(sizes: SmallSizes | None = None, transform: Transform = Transfo
     return EncoderConfig(
         model={"embed_dim": s.dim, "quick_gelu": True, "vision_cfg": vision, "text_cfg": text}, transform=transform
     )
+
+
+def small_encoder(sizes: SmallSizes, texts: Iterable[str], seed: int = 0) -> Encoder:
+    """A fresh encoder with a vocabulary of its own.
+
+    :param texts: those that it is going to be trained on.
+    """
+    encoder = Encoder(small_config(sizes), seed).with_vocabulary(texts)
+    with torch.no_grad():  # CLIP's start gives them the length sqrt(D), beside which a picture would not count
+        encoder.clip.text_projection.mul_(TEXT_LENGTH / sizes.dim**0.5)
+    return encoder

@@ -9,6 +9,7 @@ made from all of them, so what the features know about a joint can be taught and
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from open_clip.modified_resnet import Bottleneck
 from pydantic import Field
 from torch import Tensor, nn
@@ -38,7 +39,16 @@ class JointPool(Config):
 
 
 class JointPoolNet(nn.Module):
-    """``(B, 3, S, S)`` preprocessed pictures -> ``(B, D)`` features, not normalised."""
+    """``(B, 3, S, S)`` preprocessed pictures -> ``(B, D)`` features of length 1.
+
+    Length 1, because in the cycle a prediction, which has it, takes the place of a picture's features: then the text of
+    the way back weighs as much against it as the text of the way there against the reference.
+
+    Pictures of another size than ``image_size`` (a multiple of 4 times all strides) are understood too: training starts
+    with small ones.
+    """
+
+    places: Tensor
 
     def __init__(self, sizes: JointPool, image_size: int, dim: int) -> None:
         super().__init__()
@@ -66,11 +76,10 @@ class JointPoolNet(nn.Module):
         self.trunk_dim = pooled
         self.head = nn.Sequential(
             nn.Linear(pooled, sizes.hidden), nn.GELU(), nn.Linear(sizes.hidden, sizes.hidden), nn.GELU(),
-            nn.Linear(sizes.hidden, dim),
+            nn.Linear(sizes.hidden, dim), UnitLength(),
         )  # fmt: skip
-        steps = (torch.arange(side) + 0.5) / side * 2 - 1
-        rows, columns = torch.meshgrid(steps, steps, indexing="ij")
-        self.register_buffer("places", torch.stack([columns, rows], -1).reshape(-1, 2), persistent=False)
+        self.side = side
+        self.register_buffer("places", _places(side), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Features ``(B, D)``."""
@@ -87,18 +96,42 @@ class JointPoolNet(nn.Module):
 
     def _pool(self, images: Tensor) -> tuple[Tensor, Tensor]:
         maps = self.to_tokens(self.stages(self.stem(images.contiguous(memory_format=torch.channels_last))))
-        tokens = maps.flatten(2).transpose(1, 2) + self.place  # (B, places, C)
+        place, places = self._grid(maps.shape[-1])
+        tokens = maps.flatten(2).transpose(1, 2) + place  # (B, places, C)
         with sdpa_kernel(SDPBackend.MATH):  # few places: the blocked kernel costs a tenth of the training step
             for layer in self.context:
                 tokens = layer(tokens)
         attention = self.attention(tokens).float().softmax(1)  # (B, places, J)
-        points = torch.einsum("bpj,pc->bjc", attention, self.places)
+        points = torch.einsum("bpj,pc->bjc", attention, places)
         values = self.value(tokens).float().unflatten(-1, (self.sizes.joints, self.sizes.values))
         read = torch.einsum("bpj,bpjv->bjv", attention, values)
         return torch.cat([points.flatten(1), read.flatten(1), tokens.float().mean(1)], 1), points
 
+    def _grid(self, side: int) -> tuple[Tensor, Tensor]:
+        """Embeddings ``(1, P, C)`` and positions ``(P, 2)`` of a map's places, interpolated for another size."""
+        if side == self.side:
+            return self.place, self.places
+        grid = self.place.transpose(1, 2).unflatten(2, (self.side, self.side))
+        smooth = F.interpolate(grid, size=(side, side), mode="bilinear", align_corners=False)
+        return smooth.flatten(2).transpose(1, 2), _places(side).to(self.places)
+
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Nothing to trade here: the network is small."""
+
+
+class UnitLength(nn.Module):
+    """``(..., D)`` -> the same directions with length 1, float32."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Divide by the length."""
+        return F.normalize(features.float(), dim=-1)
+
+
+def _places(side: int) -> Tensor:
+    """Centres ``(side * side, 2)`` of a map's places: x right, y down, -1..1."""
+    steps = (torch.arange(side) + 0.5) / side * 2 - 1
+    rows, columns = torch.meshgrid(steps, steps, indexing="ij")
+    return torch.stack([columns, rows], -1).reshape(-1, 2)
 
 
 def _stem(width: int) -> nn.Sequential:

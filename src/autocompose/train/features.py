@@ -17,6 +17,7 @@ from torch import Tensor
 from autocompose.core.store import value_hash, write_bytes
 from autocompose.model.embed import embed_images, embed_texts
 from autocompose.model.encoder import Encoder
+from autocompose.model.visual import JointPoolNet
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ def image_features(
     paths: Sequence[Path],
     folder: Path | None = None,
     flips: bool = False,
-    batch_size: int = 64,
+    batch_size: int | None = None,
     trunk: bool = False,
 ) -> ImageFeatures:
     """Encode pictures, or read what was encoded before with the same weights, pictures and transform.
@@ -51,10 +52,14 @@ def image_features(
     :param trunk: stop before the head, which then can train on what is cached.
     :raises ImageError: a picture cannot be opened.
     """
+    if not trunk and isinstance(encoder.visual, JointPoolNet):  # the head costs nothing: a new one needs no pictures
+        cut = image_features(encoder, paths, folder, flips, batch_size, trunk=True)
+        with torch.no_grad():
+            parts = [encoder.encode_head(p.to(encoder.device)).cpu() for p in (cut.plain, cut.flipped) if p is not None]
+        return ImageFeatures(*parts)
     stamp = [(str(p), p.stat().st_size, p.stat().st_mtime_ns) if p.exists() else str(p) for p in paths]
-    cached = (
-        folder and folder / f"images-{value_hash([encoder.fingerprint('image'), stamp, flips, trunk])[:16]}.safetensors"
-    )
+    weights = encoder.fingerprint("trunk" if trunk else "image")
+    cached = folder and folder / f"images-{value_hash([weights, stamp, flips, trunk])[:16]}.safetensors"
     if cached and cached.exists():
         return ImageFeatures(**load_file(cached))
     features = dict(zip(("plain", "flipped"), embed_images(encoder, paths, flips, batch_size, trunk), strict=False))

@@ -29,6 +29,7 @@ from autocompose.train.tracker import open_tracker
 
 Metrics = dict[str, float]
 MAX_GRAD_NORM = 5.0
+LOG = "metrics.jsonl"
 
 
 class LoopSettings(Config):
@@ -40,7 +41,7 @@ class LoopSettings(Config):
     :param select: validation metric whose best epoch is kept, with a leading "-" if smaller is better; None keeps the
         last epoch (the paper's protocol).
     :param precision: of the forward pass; bf16 and fp16 pay on GPUs that have them.
-    :param tracker: where each epoch's line goes besides the ``jsonl`` file.
+    :param tracker: where each epoch's line goes besides ``metrics.jsonl``.
     """
 
     epochs: int = Field(10, ge=1)
@@ -55,7 +56,7 @@ class LoopSettings(Config):
     validate_every: int = Field(1, ge=1)
     save_seconds: float = Field(30.0, ge=0)
     select: str | None = "group_recall_at1"
-    seed: int = 0
+    seed: int = Field(0, ge=0)
     tracker: Literal["none", "tensorboard", "trackio", "wandb", "comet_ml", "mlflow"] = "none"
 
 
@@ -80,7 +81,8 @@ def run(stage: Stage, settings: LoopSettings, folder: Path, validate: Callable[[
     In several processes (torchrun, ``accelerate launch``) gradients are averaged, and the first process validates and
     writes all files.
 
-    :param folder: gets ``NAME.jsonl`` (one line an epoch), ``NAME.pt`` (state) and ``NAME.manifest.json`` (finished).
+    :param folder: of this run alone; gets ``metrics.jsonl`` (one line an epoch), ``NAME.pt`` (state) and
+        ``NAME.manifest.json`` (finished).
     :param validate: metrics on the validation split with the stage's present weights.
     :return: the metrics of the weights that ``stage`` holds afterwards.
     :raises ConfigError: the folder holds a run with other settings, ``select`` is no metric, or the loss explodes.
@@ -92,7 +94,7 @@ class _Run:
     def __init__(self, stage: Stage, settings: LoopSettings, folder: Path, validate: Callable[[], Metrics], name: str):
         self.stage, self.settings, self.validate, self.name = stage, settings, validate, name
         self.manifest = Manifest(folder, name)
-        self.state_path, self.log_path = folder / f"{name}.pt", folder / f"{name}.jsonl"
+        self.state_path, self.log_path = folder / f"{name}.pt", folder / LOG
         self.optimizer = torch.optim.AdamW(
             [p for p in stage.parameters() if p.requires_grad],
             lr=settings.learning_rate,

@@ -16,6 +16,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from autocompose.core.errors import DependencyError
+from autocompose.core.log import console
 from autocompose.model.losses import rank, world
 
 T = TypeVar("T")
@@ -24,6 +25,8 @@ T = TypeVar("T")
 def join() -> torch.device:
     """Connect to the other processes if a launcher started several; the device of this one.
 
+    From then on only the first process speaks.
+
     :raises DependencyError: started by a launcher, but accelerate is not installed.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
@@ -31,7 +34,9 @@ def join() -> torch.device:
             from accelerate import PartialState
         except ImportError:
             raise DependencyError("accelerate", "train", "training in several processes") from None
-        return PartialState().device
+        device = PartialState().device
+        console.quiet = rank() > 0
+        return device
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 

@@ -133,6 +133,14 @@ class TripletTable:
     def __len__(self) -> int:
         return len(self.reference)
 
+    def require_batch(self, batch_size: int) -> None:
+        """Make sure that there is a batch.
+
+        :raises ConfigError: there are fewer pairs.
+        """
+        if len(self) < batch_size:
+            raise ConfigError(f"batch_size {batch_size}: only {len(self)} training pairs; choose a smaller batch")
+
     def epoch(self, seed: int, epoch: int, batch_size: int, per_group: int = 0) -> Iterator[Batch]:
         """The batches of one epoch; the last incomplete one is dropped.
 
@@ -140,8 +148,7 @@ class TripletTable:
             hardest negatives (same scene, other edit) share a batch.
         :raises ConfigError: fewer pairs than one batch.
         """
-        if len(self) < batch_size:
-            raise ConfigError(f"batch_size {batch_size}: only {len(self)} training pairs; choose a smaller batch")
+        self.require_batch(batch_size)
         rng = np.random.default_rng([seed, epoch])
         order = self._grouped_order(rng, per_group) if per_group else rng.permutation(len(self))
         edits = rng.integers(len(self.mode.edits), size=len(self))

@@ -7,9 +7,12 @@ prediction + the text of the way back find the reference? They differ in what is
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -17,7 +20,8 @@ from torch.utils.checkpoint import checkpoint
 from autocompose.core.config import Config
 from autocompose.core.errors import ConfigError
 from autocompose.model.encoder import Encoder
-from autocompose.model.losses import composed_loss, rank, world
+from autocompose.model.losses import LOGIT_SCALE, composed_loss, rank, world
+from autocompose.train.ahead import ahead, sent
 from autocompose.train.features import ImageFeatures
 from autocompose.train.loop import Stage
 from autocompose.train.sampling import Batch, TripletTable
@@ -28,16 +32,34 @@ class ComposeSettings(Config):
 
     :param cycle_weight: w of loss = (1 - w) * forward + w * way back; used when the text mode has a cycle.
     :param mask_duplicates: a target that shows the picture or pose of one's own target is no negative.
+    :param logit_scale: factor on the cosines in the loss. The method's 100 suits CLIP's features.
     :param per_group: pairs of one candidate group kept together in a batch; 0 = free shuffle.
     :param chunk: pictures or texts that a training encoder holds in memory at a time; the rest of a large batch is
         computed again in the backward pass, with exact gradients. 0 = all at once.
     """
 
-    cycle_weight: float = 0.5
+    cycle_weight: float = Field(0.5, ge=0, le=1)
     mask_duplicates: bool = True
-    per_group: int = 0
-    seed: int = 0
+    logit_scale: float = Field(LOGIT_SCALE, gt=0)
+    per_group: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0)
     chunk: int = Field(0, ge=0)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """A batch of B triplets, looked up and on its way to the device.
+
+    :param pictures: of the B references, then of the B targets, as ``load_images`` gives them; ``ids``: what they show.
+    :param texts: the different texts, as ``load_texts`` gives them.
+    :param places: where among them each triplet's text is, then, with a cycle, each text of the way back.
+    """
+
+    size: int
+    pictures: Any
+    ids: Tensor
+    texts: Any
+    places: Tensor
 
 
 class ComposeStage(Stage):
@@ -64,42 +86,65 @@ class ComposeStage(Stage):
         """Batches in an epoch."""
         return len(self.table) // self.batch_size
 
-    def batches(self, epoch: int) -> Iterator[Batch]:
-        """Rows, drawn by (seed, epoch); of several processes each gets its share of every batch.
+    def batches(self, epoch: int) -> Iterator[Inputs]:
+        """Batches, drawn by (seed, epoch); of several processes each gets its share of every batch.
+
+        For a GPU they are made ahead in another thread.
 
         :raises ConfigError: the processes cannot share a batch equally.
         """
-        if self.batch_size % world():
-            raise ConfigError(f"batch_size {self.batch_size}: not a multiple of the {world()} processes")
+        require_shares(self.batch_size)
         whole = self.table.epoch(self.settings.seed, epoch, self.batch_size, self.settings.per_group)
-        return (batch.share(rank(), world()) for batch in whole)
+        inputs = (self.load(batch.share(rank(), world())) for batch in whole)
+        return ahead(inputs) if self.device.type == "cuda" else inputs
 
-    def text_features(self, rows: Tensor) -> Tensor:
-        """Un-normalised features ``(B, D)`` of texts."""
+    def load(self, batch: Batch) -> Inputs:
+        """Look up what the rows of a batch stand for; a text that occurs twice in it is looked up once."""
+        pictures = torch.from_numpy(np.concatenate([batch.reference, batch.target]))
+        flip = torch.from_numpy(np.concatenate([batch.flip, batch.flip]))
+        cycle = bool((batch.back >= 0).all())
+        texts, places = np.unique(
+            np.concatenate([batch.text, batch.back]) if cycle else batch.text, return_inverse=True
+        )
+        return Inputs(
+            size=len(batch),
+            pictures=self.load_images(pictures, flip),
+            ids=sent(picture_ids(torch.from_numpy(self.table.shows)[pictures], flip), self.device),
+            texts=self.load_texts(torch.from_numpy(texts)),
+            places=sent(torch.from_numpy(places), self.device),
+        )
+
+    def load_images(self, rows: Tensor, flip: Tensor) -> Any:
+        """What ``encode_images`` takes for these pictures, flipped where ``flip``: here their cached features."""
+        return sent(self.images.rows(rows, flip), self.device)
+
+    def encode_images(self, loaded: Any) -> Tensor:
+        """Un-normalised features ``(B, D)``."""
+        return loaded
+
+    def load_texts(self, rows: Tensor) -> Any:
+        """What ``encode_texts`` takes for these texts."""
         raise NotImplementedError
 
-    def image_features(self, rows: Tensor, flip: Tensor) -> Tensor:
-        """Un-normalised features ``(B, D)`` of pictures, flipped where ``flip``."""
-        return self.images.rows(rows, flip)
+    def encode_texts(self, loaded: Any) -> Tensor:
+        """Un-normalised features ``(B, D)``."""
+        return loaded
 
-    def forward(self, batch: Batch) -> Tensor:
+    def forward(self, batch: Inputs) -> Tensor:
         """The forward term, and the cyclic term when the batch has texts of the way back."""
-        reference, target, flip = (torch.from_numpy(a) for a in (batch.reference, batch.target, batch.flip))
-        cycle = bool((batch.back >= 0).all())
-        texts, back = self._encode_texts(batch.text, batch.back if cycle else None)
-        pictures = self.image_features(torch.cat([reference, target]), torch.cat([flip, flip])).to(self.device)
-        shown = torch.from_numpy(self.table.shows)[torch.cat([reference, target])]
-        ids = picture_ids(shown, torch.cat([flip, flip])).to(self.device)
+        n, texts = batch.size, F.embedding(batch.places, self.encode_texts(batch.texts))
+        pictures = self.encode_images(batch.pictures)
         masked = self.settings.mask_duplicates
         return composed_loss(
             self.composer,
-            reference=pictures[: len(batch)],
-            target=pictures[len(batch) :],
-            text=texts,
-            back_text=back,
-            reference_ids=ids[: len(batch)] if masked else None,
-            target_ids=ids[len(batch) :] if masked else None,
+            reference=pictures[:n],
+            target=pictures[n:],
+            text=texts[:n],
+            back_text=texts[n:] if len(texts) > n else None,
+            reference_ids=batch.ids[:n] if masked else None,
+            target_ids=batch.ids[n:] if masked else None,
             cycle_weight=self.settings.cycle_weight,
+            logit_scale=self.settings.logit_scale,
         )
 
     @property
@@ -107,11 +152,14 @@ class ComposeStage(Stage):
         """Where the loss is computed."""
         return next(self.parameters()).device
 
-    def _encode_texts(self, text: np.ndarray, back: np.ndarray | None) -> tuple[Tensor, Tensor | None]:
-        """Features of both text columns; a text that occurs twice in the batch is encoded once."""
-        rows, inverse = np.unique(text if back is None else np.concatenate([text, back]), return_inverse=True)
-        features = self.text_features(torch.from_numpy(rows)).to(self.device)[torch.from_numpy(inverse)]
-        return features[: len(text)], None if back is None else features[len(text) :]
+
+def require_shares(batch_size: int) -> None:
+    """Make sure that the processes can share a batch equally.
+
+    :raises ConfigError: they cannot.
+    """
+    if batch_size % world():
+        raise ConfigError(f"batch_size {batch_size}: not a multiple of the {world()} processes")
 
 
 def picture_ids(shown: Tensor, flip: Tensor) -> Tensor:
@@ -141,9 +189,9 @@ class CombinerStage(ComposeStage):
         super().__init__(table, images, composer, settings, batch_size)
         self.texts = texts
 
-    def text_features(self, rows: Tensor) -> Tensor:
+    def load_texts(self, rows: Tensor) -> Tensor:
         """From the cache."""
-        return self.texts[rows]
+        return sent(self.texts[rows], self.device)
 
 
 class TextStage(ComposeStage):
@@ -166,10 +214,13 @@ class TextStage(ComposeStage):
         self.tokens = encoder.tokenize(table.texts)
         self.lengths = self.tokens.argmax(1) + 1  # the end token has the highest number
 
-    def text_features(self, rows: Tensor) -> Tensor:
-        """Encoded now, trimmed to the longest text of the batch."""
-        tokens = self.tokens[rows, : int(self.lengths[rows].max())].to(self.device)
-        return in_chunks(self.encoder.encode_text, tokens, self.settings.chunk)
+    def load_texts(self, rows: Tensor) -> Tensor:
+        """Tokens, trimmed to the longest text."""
+        return sent(self.tokens[rows, : int(self.lengths[rows].max())], self.device)
+
+    def encode_texts(self, loaded: Tensor) -> Tensor:
+        """Encoded now."""
+        return in_chunks(self.encoder.encode_text, loaded, self.settings.chunk)
 
     def train(self, mode: bool = True) -> TextStage:
         """Train the composer only in name; the encoder keeps its eval mode."""
@@ -184,6 +235,6 @@ class HeadStage(TextStage):
     :param images: trunk vectors (``image_features(..., trunk=True)``) of ``table.images``.
     """
 
-    def image_features(self, rows: Tensor, flip: Tensor) -> Tensor:
+    def encode_images(self, loaded: Tensor) -> Tensor:
         """The head's features of pictures."""
-        return self.encoder.encode_head(self.images.rows(rows, flip).to(self.device))
+        return self.encoder.encode_head(loaded)

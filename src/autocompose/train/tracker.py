@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Protocol
 
-from autocompose.core.errors import DependencyError
+from autocompose.core.errors import DependencyError, InputError
+
+PROJECT = "autocompose"
+RUN_NAME = {"mlflow": "run_name", "trackio": "name", "wandb": "name"}  # what each calls it; comet names runs itself
 
 
 class Tracker(Protocol):
@@ -21,9 +24,9 @@ class Tracker(Protocol):
 def open_tracker(kind: str, folder: Path, run: str) -> Tracker | None:
     """Start a tracker of one of accelerate's kinds, or None for ``none``.
 
-    :param folder: local trackers write here.
-    :param run: name of the run.
+    :param folder: tensorboard writes below it, into ``run``; the others name the run of their project after it.
     :raises DependencyError: accelerate or the tracker's package is not installed.
+    :raises InputError: the tracker does not start: no login, no server.
     """
     if kind == "none":
         return None
@@ -35,9 +38,16 @@ def open_tracker(kind: str, folder: Path, run: str) -> Tracker | None:
         raise DependencyError(kind, "train", f"the tracker {kind}")
     PartialState()
     found = tracking.LOGGER_TYPE_TO_CLASS[kind]
-    tracker = found(run, logging_dir=folder) if found.requires_logging_directory else found(run)
-    if hasattr(tracker, "start"):
-        tracker.start()
+    try:
+        if found.requires_logging_directory:
+            tracker = found(run, logging_dir=folder)
+        else:
+            tracker = found(PROJECT, **({RUN_NAME[kind]: folder.resolve().name} if kind in RUN_NAME else {}))
+        if hasattr(tracker, "start"):
+            tracker.start()
+    except Exception as error:  # whatever the tracker's own package raises
+        words = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"the tracker {kind} does not start ({words}); --tracker none trains without one") from error
     return tracker
 
 
