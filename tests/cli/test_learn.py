@@ -12,6 +12,7 @@ from autocompose.cli.runs import merged, text_mode
 from autocompose.core.config import read_toml
 from autocompose.core.errors import ConfigError
 from autocompose.evaluate.experiment import CombinerSettings, FinetuneSettings
+from autocompose.model.checkpoint import save_model
 from autocompose.model.share import load
 from tests.evaluate.test_experiment import four_fields
 from tests.fixtures.corpora import make_corpus
@@ -92,6 +93,17 @@ def test_a_run_folder_as_first_weights_says_what_it_is(trained):
     options = ["--weights", str(trained / "clip"), "--epochs", "1", "--batch-size", "8", "--texts", "auto_1"]
     assert run(["finetune", str(trained / "corpus"), "--out", str(trained / "again"), *options]) == 0
     assert load(trained / "again").encoder.config == load(trained / "clip").encoder.config
+
+
+def test_new_words_get_rows_of_their_own(trained, capsys):
+    small = load(trained / "clip")
+    small.encoder = small.encoder.with_vocabulary(["raise your horse"])
+    save_model(trained / "small", small)
+    again = ["--weights", str(trained / "small"), "--out", str(trained / "grown"), "--epochs", "1", "--batch-size", "8"]
+    assert run(["finetune", str(trained / "corpus"), *again]) == 0
+    assert "are new to the text encoder" in capsys.readouterr().err
+    known, grown = (set(m.encoder.config.vocabulary) for m in (small, load(trained / "grown")))
+    assert known < grown
 
 
 def test_export(trained, capsys):

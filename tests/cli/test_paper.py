@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import open_clip
 import pytest
@@ -142,6 +143,42 @@ def test_wrong_options_are_one_line(project, capsys, monkeypatch, options, words
     assert re.search(words, error)
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--frobnicate"], "unrecognized arguments: --frobnicate"),
+        (["--batch-size", "1"], "--batch-size: '1': expected a whole number, at least 2"),
+        (["--validation-frequency", "0"], "at least 1"),
+        (["--seed", "-1"], "at least 0"),
+        (["--transform", "round"], "invalid choice: 'round'"),
+    ],
+)
+def test_options_that_do_not_exist_or_fit_are_one_line(capsys, options, words):
+    assert run("clip_fine_tune", *options) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words in line
+    assert "--help" in line
+
+
+def test_nothing_is_left_where_training_could_not_start(project, capsys):
+    options = [*TRAIN, "--use-auto-sents", "1", "--clip-weights", "random"]
+    for size, weight in (("37", "0.5"), ("8", "7")):
+        assert run("clip_fine_tune", *options, "--batch-size", size, "--cycle-loss-weight", weight) == 2
+    assert "only 36 training pairs" in capsys.readouterr().err
+    assert not (project / "models").exists()
+    assert run("clip_fine_tune", *options) == 0
+
+
+def test_ctrl_c_is_one_line_and_stops_a_sweep(project, capsys, monkeypatch):
+    monkeypatch.setattr(paper, "_data", mock.Mock(side_effect=KeyboardInterrupt))
+    options = ["--dataset", "posefix", *TRAIN, "--use-auto-sents", "1"]
+    monkeypatch.setattr(sys, "argv", ["clip_fine_tune.py", *options])
+    assert paper.clip_fine_tune() == 130
+    assert "the same command continues" in capsys.readouterr().err
+    with pytest.raises(KeyboardInterrupt):
+        paper.clip_fine_tune(options)
+
+
 def test_human_texts_are_refused_for_aist(project, capsys):
     assert paper.clip_fine_tune(["--dataset", "aist", *TRAIN, "--use-human-sents", "1"]) == 2
     assert "aist does not have that" in capsys.readouterr().err
@@ -195,7 +232,12 @@ def test_defaults_are_the_papers(monkeypatch, name, options):
 
 
 @pytest.mark.parametrize("name", ["clip_fine_tune", "clip_test", "combiner_train", "combiner_test"])
-def test_the_scripts_start(name):
+def test_the_scripts_start_and_tell_their_defaults(name):
     done = subprocess.run([sys.executable, SRC / f"{name}.py", "--help"], capture_output=True, text=True)
     assert done.returncode == 0
-    assert "--clip-model-name" in done.stdout
+    told = " ".join(done.stdout.split())
+    defaults = ["RN50x4", "targetpad", "1.25", "test"] + (
+        ["0.5", "300"] if name in ("clip_fine_tune", "combiner_train") else ["50"]
+    )
+    assert all(f"(default: {value})" in told for value in defaults)
+    assert "None" not in told

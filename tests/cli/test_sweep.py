@@ -8,7 +8,7 @@ import pytest
 from autocompose.cli import sweep as module
 from autocompose.cli.sweep import Sweep, run_sweep
 from autocompose.core.errors import InputError
-from autocompose.evaluate.table import HEADER, Published, write_results
+from autocompose.evaluate.table import HEADER, TITLES, Published, write_results
 from tests.cli.test_paper import CLIP, SIZES, project, tiny_architecture  # noqa: F401
 
 PAPER = Path(__file__).parents[2] / "configs" / "paper.toml"
@@ -76,5 +76,7 @@ def test_published_values_without_a_run_have_their_row(tmp_path):
     (row,) = csv.DictReader((tmp_path / "results.csv").read_text().splitlines())
     assert tuple(row) == HEADER
     assert (row["backbone"], row["recall_at1"], row["published_recall_at50"]) == ("ViT-B-32", "", "4.00")
-    assert "&lt;s&gt;" in (tmp_path / "results.html").read_text()
-    assert (tmp_path / "results.md").read_text().count("\n") == 3
+    page = (tmp_path / "results.html").read_text()
+    assert "&lt;s&gt;" in page
+    assert page.count("not run") == len(TITLES)
+    assert "- (1.00) | - (2.00)" in (tmp_path / "results.md").read_text()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from autocompose.core.errors import ConfigError
+from autocompose.core.errors import AutocomposeError, ConfigError
 from autocompose.core.records import Split
 from autocompose.corpus.format import Corpus
 from autocompose.evaluate.experiment import (
@@ -146,6 +146,40 @@ def test_other_settings_in_the_same_folder_are_named(data, tmp_path):
         finetune(data, encoder(), FinetuneSettings(text=ALL, loop=loop(learning_rate=0.002)), tmp_path / "run")
 
 
+def without_a_gallery_picture(data):
+    names = data.corpus.galleries[Split.TEST][1:]
+    return dataclasses.replace(data.corpus, galleries={**data.corpus.galleries, Split.TEST: names})
+
+
+@pytest.mark.parametrize(
+    ("corpus_of", "size", "words"),
+    [
+        (lambda data: data.corpus, 49, "batch_size 49: only 48 training pairs"),
+        (
+            without_a_gallery_picture,
+            8,
+            r"corpus\d*, test: query 0 \(pair 0\): reference c004/0.png is not in the gallery",
+        ),
+    ],
+)
+def test_what_cannot_train_leaves_no_folder(data, tmp_path, corpus_of, size, words):
+    """Found before the first picture is encoded; the folder is free for a right attempt."""
+    data = dataclasses.replace(data, corpus=corpus_of(data))
+    settings = {"text": ALL, "loop": loop(batch_size=size)}
+    with pytest.raises(AutocomposeError, match=words):
+        finetune(data, encoder(), FinetuneSettings(**settings), tmp_path / "one")
+    with pytest.raises(AutocomposeError, match=words):
+        train_combiner(data, encoder(), CombinerSettings(**settings), tmp_path / "two")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_batch_that_processes_cannot_share_leaves_no_folder(data, tmp_path, monkeypatch):
+    monkeypatch.setattr("autocompose.train.stages.world", lambda: 3)
+    with pytest.raises(ConfigError, match="not a multiple of the 3 processes"):
+        finetune(data, encoder(), FinetuneSettings(text=ALL, loop=loop()), tmp_path / "run")
+    assert not list(tmp_path.iterdir())
+
+
 def test_differences_are_told_by_key():
     assert difference({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}, "d": 4}) == [
         "a.c = 2 instead of 3",
@@ -235,7 +269,7 @@ def test_training_both_sees_the_pictures_that_the_cache_would_have(data):
     stage = PictureStage(table, pixels, None, network, ElementwiseSum(), ComposeSettings(), 8).eval()
     rows, flip = torch.tensor([0, 3, 3, 1]), torch.tensor([False, True, False, True])
     cached = image_features(network, paths, flips=True).rows(rows, flip)
-    torch.testing.assert_close(stage.image_features(rows, flip), cached, atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(stage.encode_images(stage.load_images(rows, flip)), cached, atol=1e-5, rtol=1e-4)
 
 
 def test_val_is_carved_where_there_is_none(corpus):
@@ -258,7 +292,7 @@ def test_without_human_texts_val_asks_with_the_training_source(corpus):
 
 def test_history_is_json_lines(data, tmp_path):
     finetune(data, encoder(), FinetuneSettings(text=ALL, loop=loop(validate_every=2)), tmp_path)
-    lines = [json.loads(line) for line in (tmp_path / "training.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [("recall_at1" in line) for line in lines] == [False, True, True]
 
 

@@ -72,7 +72,7 @@ def _batch(job: Job, out: Path | None, answers: list[Path]) -> None:
         say(import_batch(job, answers).line())
     if out:
         files = export_batch(job, out)
-        say(f"{len(files)} batch files in {out}" if files else "everything is answered; nothing was written")
+        say(f"batch files in {out}: {len(files)}" if files else "everything is answered; nothing was written")
 
 
 @describe.command("mllm")
@@ -162,11 +162,9 @@ def describe_mllm(
     else:
         raise typer.BadParameter(f"{engine!r}; allowed: server, ray", param_hint="--engine")
     say(summary.line())
-    if summary.stopped == "interrupted":
-        raise KeyboardInterrupt
     if summary.stopped in UNFINISHED:
         say(f"stopped: {summary.advice()}; the same command continues")
-        raise typer.Exit(3)
+        raise typer.Exit(130 if summary.stopped == "interrupted" else 3)
     say(f"now write the texts into the corpus: autocompose describe export {corpus}")
 
 
@@ -213,6 +211,14 @@ def describe_export(
         float,
         typer.Option(min=0, max=1, help="Least share of claims that known 3D poses do not contradict; 0 keeps all."),
     ] = 1.0,
+    mirrors_agree: Annotated[
+        bool,
+        typer.Option("--mirrors-agree", help="Leave out what the mirrored pair, asked apart, tells of other parts."),
+    ] = False,
+    fill_mirrors: Annotated[
+        bool,
+        typer.Option("--fill-mirrors", help="A field without texts gets its mirror's, sides exchanged."),
+    ] = False,
     keep_long: Annotated[bool, typer.Option("--keep-long", help="Also texts over 77 CLIP tokens.")] = False,
     allow_fewer: Annotated[bool, typer.Option("--allow-fewer", help="Also pairs with too few wordings.")] = False,
     allow_stale: Annotated[bool, typer.Option("--allow-stale", help="Also pairs whose pictures changed.")] = False,
@@ -221,7 +227,8 @@ def describe_export(
     from autocompose.core.log import say
     from autocompose.describe.mllm.export import Rules, export
 
-    for tally in export(corpus, Rules(min_agreement, keep_long, allow_fewer, allow_stale)).values():
+    rules = Rules(min_agreement, mirrors_agree, fill_mirrors, keep_long, allow_fewer, allow_stale)
+    for tally in export(corpus, rules).values():
         say(tally.line())
 
 

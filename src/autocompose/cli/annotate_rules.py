@@ -51,7 +51,7 @@ def describe_rules(
         },
         "describe rules",
     )
-    tally = describe_corpus(
+    counts = describe_corpus(
         corpus,
         options=options,
         n_texts=texts,
@@ -61,7 +61,7 @@ def describe_rules(
         processes=processes,
         codes=codes,
     )
-    say(tally.line())
+    say(counts.lines())
 
 
 @app.command()

@@ -75,7 +75,7 @@ def export(
     kind: Annotated[
         str, typer.Option("--format", help="parquet (Hugging Face datasets) or webdataset (tar).")
     ] = "parquet",
-    shard: Annotated[int, typer.Option(help="Size of a shard in megabytes.")] = 400,
+    shard: Annotated[int, typer.Option(min=1, help="Size of a shard in megabytes.")] = 400,
 ) -> None:
     """Write a corpus for other tools, with pictures, all fields and a dataset card."""
     from autocompose.corpus.exchange import Format, export_corpus
@@ -98,7 +98,7 @@ def import_(
 def inspect(
     folder: CorpusFolder,
     out: Annotated[Path | None, typer.Option(help="Page to write [default: DIR/inspect.html].")] = None,
-    pairs: Annotated[int, typer.Option(help="Pairs of each split on the page, drawn at random.")] = 60,
+    pairs: Annotated[int, typer.Option(min=0, help="Pairs of each split on the page, drawn at random.")] = 60,
     seed: Annotated[int, typer.Option(help="Decides which pairs are shown.")] = 0,
 ) -> None:
     """Write one HTML page about a corpus: counts, texts, duplicates, look-alikes between splits, pairs."""
@@ -111,7 +111,7 @@ def inspect(
 
 
 OutFolder = Annotated[Path, typer.Argument(metavar="OUT", help="Corpus folder to make.")]
-ValShare = Annotated[float, typer.Option(help="Share of the train pairs that become val; 0 makes none.")]
+ValShare = Annotated[float, typer.Option(min=0, max=0.5, help="Share of the train pairs that become val; 0: none.")]
 Seed = Annotated[int, typer.Option(help="Decides every draw.")]
 
 
@@ -135,9 +135,9 @@ def fixmypose(
     )  # fmt: skip
 
 
-Side = Annotated[int, typer.Option("--size", help="Side of the pictures in pixels.")]
+Side = Annotated[int, typer.Option("--size", min=8, max=4096, help="Side of the pictures in pixels.")]
 StyleName = Annotated[str, typer.Option(help="plain (one look for all) or varied (each picture its own).")]
-Processes = Annotated[int, typer.Option(help="Processes; the result is the same for any number.")]
+Processes = Annotated[int, typer.Option(min=1, help="Processes; the result is the same for any number.")]
 
 
 @prepare.command()
@@ -149,7 +149,7 @@ def posefix(
         str, typer.Option(help="human: pairs with a text by a person; all: the whole release.")
     ] = "human",
     where: Annotated[str, typer.Option(help="both, in or out: do the poses of a pair come from one motion?")] = "both",
-    reverse_texts: Annotated[int, typer.Option(help="Rule texts from target to reference, per pair.")] = 3,
+    reverse_texts: Annotated[int, typer.Option(min=0, help="Rule texts from target to reference, per pair.")] = 3,
     smplh: Annotated[Path | None, typer.Option(help="Neutral SMPL-H model (.npz), drawn instead of our body.")] = None,
     size: Side = 224,
     style: StyleName = "plain",
@@ -170,7 +170,7 @@ def posefix(
 Gap = Annotated[float, typer.Option(help="Most seconds between two poses of one motion.")]
 Low = Annotated[float, typer.Option(help="Least cosine similarity of the two poses of a pair.")]
 High = Annotated[float, typer.Option(help="Greatest cosine similarity of the two poses of a pair.")]
-Texts = Annotated[int, typer.Option(help="Rule texts per pair and direction; 0 for none.")]
+Texts = Annotated[int, typer.Option(min=0, help="Rule texts per pair and direction; 0 for none.")]
 
 
 @prepare.command()
@@ -180,7 +180,7 @@ def aist(
     videos: Annotated[
         Path | None, typer.Option(help="Folder of the 10M videos; without it bodies are rendered.")
     ] = None,
-    per_sequence: Annotated[int, typer.Option(help="Frames of a sequence, the most different ones.")] = 12,
+    per_sequence: Annotated[int, typer.Option(min=1, help="Frames of a sequence, the most different ones.")] = 12,
     views: Annotated[str, typer.Option(help="Cameras such as c01,c03; or front: the best one for each frame.")] = "c01",
     pair_views: Annotated[str, typer.Option(help="any, same or different camera for the two pictures.")] = "any",
     gap: Gap = 2.0,
@@ -209,9 +209,9 @@ def aist(
 Motions = Annotated[
     Path, typer.Argument(metavar="MOTIONS", help="A motion file, or a folder that is searched for them.")
 ]
-Up = Annotated[str, typer.Option(help="Vertical axis of the files: y or z.")]
-Count = Annotated[int, typer.Option(help="Pictures: the poses that differ most.")]
-Yaw = Annotated[float, typer.Option(help="Greatest turn of a person from the camera in degrees, either way.")]
+Up = Annotated[str, typer.Option(help="Vertical axis of the files: y, z, or -y (MediaPipe world landmarks).")]
+Count = Annotated[int, typer.Option(min=2, help="Pictures: the poses that differ most.")]
+Yaw = Annotated[float, typer.Option(min=0, max=180, help="Greatest turn from the camera in degrees, either way.")]
 
 
 @prepare.command()
@@ -271,9 +271,9 @@ def _motion(
 def folder(
     photos: Annotated[Path, typer.Argument(metavar="PHOTOS", help="Folder with pictures, nested, of mixed formats.")],
     out: OutFolder,
-    height: Annotated[int, typer.Option(help="Least height of a person in pixels.")] = 80,
-    limbs: Annotated[int, typer.Option(help="Least number of the 12 limb joints in sight.")] = 10,
-    side: Annotated[int, typer.Option(help="Longest side of a person's picture in pixels.")] = 512,
+    height: Annotated[int, typer.Option(min=0, help="Least height of a person in pixels.")] = 80,
+    limbs: Annotated[int, typer.Option(min=0, max=12, help="Least number of the 12 limb joints in sight.")] = 10,
+    side: Annotated[int, typer.Option(min=8, help="Longest side of a person's picture in pixels.")] = 512,
     by_folder: Annotated[
         bool, typer.Option("--by-folder", help="Keep each folder in one split (bursts, video).")
     ] = False,

@@ -84,7 +84,9 @@ def evaluate(
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
     key: Annotated[str, typer.Option(help="Corpus key of the texts to ask with.")] = "sents",
     every_text: Annotated[bool, typer.Option("--every-text", help="One query per text, not only the first.")] = False,
-    keep: Annotated[int, typer.Option(help="Pictures kept per query in the selection and TREC files; 0 = none.")] = 50,
+    keep: Annotated[
+        int, typer.Option(min=0, help="Pictures kept per query in the selection and TREC files; 0 = none.")
+    ] = 50,
     out: Annotated[Path | None, typer.Option(help="Folder for the files [default: RUN/SPLIT].")] = None,
     cache: Cache = None,
 ) -> None:
@@ -104,7 +106,7 @@ def evaluate(
 def compare(
     first: Annotated[Path, typer.Argument(help="ranks.csv, or the folder that `evaluate` wrote.")],
     second: Annotated[Path, typer.Argument(help="The same of another run on the same questions.")],
-    seed: Annotated[int, typer.Option(help="Decides the resampling.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Decides the resampling.")] = 0,
 ) -> None:
     """Paired difference of two runs, second minus first, in points, with 95 % interval and p-value."""
     from autocompose.evaluate.metrics import compare as paired

@@ -13,7 +13,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from autocompose.core.errors import AutocomposeError, ConfigError
 from autocompose.core.log import say
@@ -36,8 +36,8 @@ def clip_fine_tune(argv: list[str] | None = None) -> int:
     """``python src/clip_fine_tune.py``."""
     parser = _common("Stage 1: fine-tune CLIP.")
     _training(parser, epochs=300, batch_size=512, validation_frequency=1)
-    parser.add_argument("--encoder", choices=("both", "text", "image"), default="both")
-    parser.add_argument("--learning-rate", type=float, default=2e-6)
+    parser.add_argument("--encoder", choices=("both", "text", "image"), default="both", help="what trains")
+    parser.add_argument("--learning-rate", type=float, default=2e-6, help="of AdamW")
     return _run(_clip_fine_tune, parser, argv)
 
 
@@ -47,8 +47,8 @@ def combiner_train(argv: list[str] | None = None) -> int:
     _training(parser, epochs=300, batch_size=1024, validation_frequency=3)
     _combiner_sizes(parser)
     parser.add_argument("--clip-model-path", type=Path, help="fine-tuned CLIP; default: CLIP as it is")
-    parser.add_argument("--combiner-lr", type=float, default=2e-5)
-    parser.add_argument("--clip-bs", type=int, default=32, help="pictures that CLIP encodes at a time")
+    parser.add_argument("--combiner-lr", type=float, default=2e-5, help="of Adam")
+    parser.add_argument("--clip-bs", type=_at_least(1), default=32, help="pictures that CLIP encodes at a time")
     parser.add_argument("--combiner-model-path", type=Path, help="weights to start from")
     return _run(_combiner_train, parser, argv)
 
@@ -56,8 +56,8 @@ def combiner_train(argv: list[str] | None = None) -> int:
 def clip_test(argv: list[str] | None = None) -> int:
     """``python src/clip_test.py``."""
     parser = _common("Evaluate a fine-tuned CLIP with the element-wise sum.")
-    parser.add_argument("--clip-model-path", type=Path, required=True)
-    parser.add_argument("--keep-selection", type=int, default=50, help="0 writes no selection files")
+    parser.add_argument("--clip-model-path", type=Path, required=True, help="fine-tuned CLIP")
+    _selection(parser)
     return _run(_clip_test, parser, argv)
 
 
@@ -65,55 +65,93 @@ def combiner_test(argv: list[str] | None = None) -> int:
     """``python src/combiner_test.py``."""
     parser = _common("Evaluate a Combiner.")
     _combiner_sizes(parser)
-    parser.add_argument("--clip-model-path", type=Path, required=True)
-    parser.add_argument("--combiner-model-path", type=Path, required=True)
-    parser.add_argument("--keep-selection", type=int, default=50, help="0 writes no selection files")
+    parser.add_argument("--clip-model-path", type=Path, required=True, help="fine-tuned CLIP")
+    parser.add_argument("--combiner-model-path", type=Path, required=True, help="trained Combiner")
+    _selection(parser)
     return _run(_combiner_test, parser, argv)
 
 
+class _Parser(argparse.ArgumentParser):
+    """A wrong option is one line."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigError(f"{message}; --help lists the options")
+
+
+class _Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Shows every default that there is."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return action.help if action.default in (None, "") else super()._get_help_string(action)
+
+
+def _at_least(least: int) -> Callable[[str], int]:
+    def number(text: str) -> int:
+        if not text.isdecimal() or int(text) < least:
+            raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number, at least {least}")
+        return int(text)
+
+    return number
+
+
 def _common(purpose: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=purpose, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = _Parser(description=purpose, formatter_class=_Help)
     parser.add_argument("--dataset", type=str.lower, choices=DATASETS, required=True, help="reads NAME_dataset/")
-    parser.add_argument("--experiment-name", default="")
+    parser.add_argument("--experiment-name", default="", help="part of the folder's name below models/")
     parser.add_argument("--clip-model-name", default="RN50x4", help="RN50, ViT-B/32 ... or an open_clip name")
-    parser.add_argument("--transform", choices=TRANSFORMS, default="targetpad")
-    parser.add_argument("--target-ratio", type=float, default=1.25)
-    parser.add_argument("--val-split", default="test")
+    parser.add_argument("--transform", choices=TRANSFORMS, default="targetpad", help="how a picture becomes square")
+    parser.add_argument("--target-ratio", type=float, default=1.25, help="longest shape that targetpad leaves")
+    parser.add_argument("--val-split", default="test", help="split of the questions")
     parser.add_argument("--weights-fp16", action="store_true", help="ours: round weights as the reference does on GPUs")
     return parser
 
 
 def _training(parser: argparse.ArgumentParser, epochs: int, batch_size: int, validation_frequency: int) -> None:
-    parser.add_argument("--num-epochs", type=int, default=epochs)
-    parser.add_argument("--batch-size", type=int, default=batch_size)
-    parser.add_argument("--validation-frequency", type=int, default=validation_frequency)
+    parser.epilog = f"Keeps {PROTOCOL}."
+    parser.add_argument("--num-epochs", type=_at_least(1), default=epochs, help="passes over the training pairs")
+    parser.add_argument("--batch-size", type=_at_least(2), default=batch_size, help="pairs in a batch")
+    parser.add_argument(
+        "--validation-frequency", type=_at_least(1), default=validation_frequency, help="epochs between validations"
+    )
     parser.add_argument("--save-training", action="store_true", help="keep the last epoch's weights in saved_models/")
-    parser.add_argument("--train-split", default="train")
+    parser.add_argument("--train-split", default="train", help="split of the training pairs")
     parser.add_argument("--mllm-mode", default="none", help="mllm[-mirror][-reverse]_k with k from 1 to 5")
-    parser.add_argument("--use-cycle-loss", action="store_true")
-    parser.add_argument("--cycle-loss-weight", type=float, default=0.5)
+    parser.add_argument("--use-cycle-loss", action="store_true", help="also find the way back to the reference")
+    parser.add_argument("--cycle-loss-weight", type=float, default=0.5, help="share of the way back, 0 to 1")
     parser.add_argument("--use-auto-sents", type=int, default=0, help="rule-based texts per pair; posefix only")
     parser.add_argument("--use-human-sents", type=int, default=0, help="human texts per pair; not for aist")
     ours = parser.add_argument_group("ours")
     ours.add_argument("--clip-weights", help="first CLIP weights: a file, pretrained:TAG (may download) or random")
     ours.add_argument("--mask-false-negatives", action="store_true", help="equal pictures in a batch are no negatives")
-    ours.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32")
-    ours.add_argument("--chunk", type=int, default=0, help="encode so many at a time to save memory; 0 = all at once")
-    ours.add_argument("--seed", type=int, default=0)
+    ours.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32", help="of the forward pass")
+    ours.add_argument(
+        "--chunk", type=_at_least(0), default=0, help="encode so many at a time to save memory; 0 = all at once"
+    )
+    ours.add_argument("--seed", type=_at_least(0), default=0, help="decides batches, texts and dropout")
 
 
 def _combiner_sizes(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--projection-dim", type=int, default=2560)
-    parser.add_argument("--hidden-dim", type=int, default=5120)
+    parser.add_argument("--projection-dim", type=_at_least(1), default=2560, help="width of the Combiner's projections")
+    parser.add_argument("--hidden-dim", type=_at_least(1), default=5120, help="width of its hidden layer")
+
+
+def _selection(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--keep-selection", type=_at_least(0), default=50, help="pictures in the selection files; 0 writes none"
+    )
 
 
 def _run(command: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser, argv: list[str] | None) -> int:
-    args = parser.parse_args(argv)
     try:
-        command(args)
+        command(parser.parse_args(argv))
     except AutocomposeError as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)  # noqa: T201
         return 2
+    except KeyboardInterrupt:
+        if argv is not None:
+            raise  # a sweep stops as a whole
+        print(f"{parser.prog}: interrupted; the same command continues where it stopped", file=sys.stderr)  # noqa: T201
+        return 130
     return 0
 
 
@@ -130,6 +168,7 @@ def _clip_fine_tune(args: argparse.Namespace) -> None:
     _refuse(folder, args)
     data = _data(args)
     encoder = start_encoder(_encoder_config(args), args.clip_weights, args.seed, args.weights_fp16).to(device)
+    data.table(settings.text, args.batch_size)
     _claim(folder, args)
     model = finetune(data, encoder, settings, folder)
     if args.save_training and rank() == 0:
@@ -160,6 +199,7 @@ def _combiner_train(args: argparse.Namespace) -> None:
     start = None
     if args.combiner_model_path:
         start = load_combiner(args.combiner_model_path, encoder.dim, (args.projection_dim, args.hidden_dim))
+    data.table(settings.text, args.batch_size)
     _claim(folder, args)
     model = train_combiner(data, encoder.to(device), settings, folder, start, args.clip_bs)
     if args.save_training and rank() == 0:
@@ -306,7 +346,7 @@ def _refuse(folder: Path, args: argparse.Namespace) -> None:
 
 
 def _claim(folder: Path, args: argparse.Namespace) -> None:
-    """Training can start: nothing that the options name is missing."""
+    """Training can start: what the options name is there, and the data suffice."""
     from autocompose.core.store import write_json
     from autocompose.train.processes import rank
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from autocompose.gallery.query import Answer
 
 GalleryFolder = Annotated[Path, typer.Argument(metavar="GALLERY", help="Gallery folder that index has written.")]
-ModelFolder = Annotated[Path | None, typer.Option("--model", metavar="RUN", help="Run folder of the model.")]
+ModelFolder = Annotated[
+    Path | None, typer.Option("--model", metavar="RUN", help="Run folder of the model, or small: the one that ships.")
+]
 
 
 @app.command()
@@ -24,10 +26,20 @@ def index(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Gallery folder to make or to update.")],
     model: ModelFolder = None,
     approximate: Annotated[
-        bool, typer.Option("--approximate", help="Inverted lists instead of exact search; the recall is measured.")
-    ] = False,
-    store: Annotated[str, typer.Option(help="embedded, or qdrant://host:port/collection.")] = "embedded",
+        bool | None,
+        typer.Option(
+            "--approximate/--exact", help="Inverted lists, whose recall is measured, or exact search (default)."
+        ),
+    ] = None,
+    store: Annotated[str | None, typer.Option(help="embedded (default), or qdrant://host:port/collection.")] = None,
     processes: Annotated[int, typer.Option(min=1, help="How many processes embed pictures.")] = 1,
+    people: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CORPUS",
+            help="What prepare folder has made of PICTURES: each person found there becomes an item, shown with a box.",
+        ),
+    ] = None,
     forget: Annotated[
         list[str] | None,
         typer.Option(
@@ -38,32 +50,34 @@ def index(
 ) -> None:
     """Embed all pictures of a folder into a gallery; a second run touches only what has changed."""
     from autocompose.core.log import say
-    from autocompose.gallery import index as work
-    from autocompose.gallery.folder import read_config
-    from autocompose.gallery.item import parse_where
-    from autocompose.gallery.model import RunFolder
 
     if forget:
-        conditions = [entry for entry in forget if "=" in entry]
-        paths = work.forget(out, [entry for entry in forget if "=" not in entry], parse_where(conditions))
+        from autocompose.gallery.index import forget as delete
+
+        paths = delete(out, forget)
         say(f"{out}: deleted {len(paths)} pictures: {', '.join(paths[:5])}{' ...' if paths[5:] else ''}")
         return
+    kind = None if approximate is None else "approximate" if approximate else "exact"
+    _build(pictures, out, model, kind=kind, store=store, processes=processes, people=people)
+    say(f"search it with: autocompose search {out} --text 'raise the left arm'")
+    say(f"or open it with: autocompose serve {out}")
+
+
+def _build(pictures: Path, out: Path, model: Path | None, **options: Any) -> None:
+    """Index. What is not named (None) is as the gallery was made with."""
+    from autocompose.core.log import say
+    from autocompose.gallery.folder import read_config
+    from autocompose.gallery.index import build
+    from autocompose.gallery.model import RunFolder
+
     config = read_config(out)
     folder = model or (Path(config.model) if config and config.model else None)
     if folder is None:
-        raise InputError("--model: no model named; give the run folder that training has written")
-    report = work.build(
-        pictures,
-        RunFolder(folder),
-        out,
-        kind="approximate" if approximate else "exact",
-        store=store,
-        processes=processes,
-        model_folder=folder,
-    )
-    say(report.line())
-    say(f"search it with: autocompose search {out} --text 'raise the left arm'")
-    say(f"or open it with: autocompose serve {out}")
+        raise InputError("--model: no model named; give the run folder that training has written, or small")
+    made = {"kind": config.index, "store": config.store} if config else {}
+    options = {**made, **{name: value for name, value in options.items() if value is not None}}
+    model_run = RunFolder(folder)
+    say(build(pictures, model_run, out, model_folder=model_run.folder, **options).line())
 
 
 @app.command()
@@ -126,24 +140,32 @@ def search(
 
 def _print(answer: Answer) -> None:
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
+    from rich.text import Text
 
     from autocompose.core.log import say
 
     understood = ", ".join(f"{part.who}: {part.what}" for part in answer.reading.parts)
-    for line in (understood and f"understood: {understood}", answer.reading.warning, *answer.notes):
+    changed = f"searched for: {answer.text}" if answer.text != answer.trail[-1].text else ""
+    for line in (understood and f"understood: {understood}", answer.reading.warning, changed, *answer.notes):
         if line:
             say(line)
-    table = Table("", "score", "picture", "id", "about", box=None)
+    rank, score, key = (Column(name, no_wrap=True) for name in ("", "score", "id"))
+    table = Table(rank, score, Column("picture", overflow="fold"), key, "about", box=None)
     for hit in answer.hits:
         about = ", ".join(f"{key}={value}" for key, value in hit.item.meta.items())
-        table.add_row(str(hit.rank), f"{hit.score:.3f}", hit.item.path, hit.item.key, about)
+        short = Text(about, no_wrap=True, overflow="ellipsis")  # one line for each; all of it in --json
+        table.add_row(str(hit.rank), f"{hit.score:.3f}", Text(hit.item.path), hit.item.key, short)
     Console().print(table)
 
 
 @app.command()
 def serve(
     gallery: GalleryFolder,
+    pictures: Annotated[
+        Path | None,
+        typer.Option("--index", metavar="PICTURES", help="First make or update the gallery of this folder or corpus."),
+    ] = None,
     host: Annotated[str, typer.Option(help="Address to listen on; others than 127.0.0.1 are open to the network.")] = (
         "127.0.0.1"
     ),
@@ -158,5 +180,7 @@ def serve(
     """Open the gallery's web page and REST interface; stop with Ctrl-C."""
     from autocompose.gallery.server.run import ServerConfig, run_server
 
+    if pictures:
+        _build(pictures, gallery, model)
     settings = {"gallery": str(gallery), "host": host, "port": port, "workers": workers, "rate": rate, "token": token}
     run_server(ServerConfig.parse({**settings, "model": str(model) if model else ""}))

@@ -14,6 +14,7 @@ from autocompose.corpus.format import load_corpus
 from autocompose.evaluate.experiment import CombinerSettings, Data, FinetuneSettings, train_combiner
 from autocompose.evaluate.experiment import finetune as run_finetune
 from autocompose.model.authors import load_encoder
+from autocompose.model.bundled import model_folder
 from autocompose.model.encoder import Encoder, EncoderConfig
 from autocompose.model.start import start_encoder
 from autocompose.train.processes import join
@@ -98,12 +99,28 @@ def finetune_run(
     loaded = load_corpus(corpus)
     network = _start(start, start.pop("weights", None), settings.loop.seed, str(config or "options"))
     data = Data.of(loaded, settings.text, cache or corpus / ".cache", settings.loop.seed)
+    if settings.part != "image":
+        network = _with_words(network, data, settings.text)
     model = run_finetune(data, network.to(device), settings, out)
     say(f"{out}: {_line(model.card['validation'])}")
 
 
+def _with_words(network: Encoder, data: Data, mode: TextMode) -> Encoder:
+    """A small text encoder knows the words it was trained with; new ones of the training texts get rows too."""
+    known = network.config.vocabulary
+    if known is None:
+        return network
+    pairs = data.corpus.split(data.train)
+    texts = (text for pair in pairs for edit in mode.edits for text in pair.texts_of(mode.source, edit))
+    network = network.with_vocabulary(texts, keep=True)
+    more = len(network.config.vocabulary or ()) - len(known)
+    if more:
+        say(f"{more:,} words are new to the text encoder")
+    return network
+
+
 def _start(encoder: dict[str, Any], weights: str | None, seed: int, origin: str) -> Encoder:
-    if not encoder and weights and Path(weights).is_dir():  # a run folder says itself what it is
+    if not encoder and weights and model_folder(weights).is_dir():  # a run folder says itself what it is
         return load_encoder(Path(weights))
     values = encoder if "model" in encoder else {"arch": "RN50", **encoder}
     return start_encoder(EncoderConfig.parse(values, origin), weights, seed)

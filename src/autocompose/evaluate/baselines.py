@@ -67,7 +67,7 @@ def train_one_input(
     def validate() -> dict[str, float]:
         return questions.answers(Model(model.encoder, alone)).ranks.metrics()  # type: ignore[arg-type]
 
-    run(stage, loop, folder, validate, f"{kept}_only")
+    run(stage, loop, folder / kept, validate, "baseline")
     return alone.eval()
 
 

@@ -20,17 +20,17 @@ from autocompose.core.store import read_json, value_hash, write_json
 from autocompose.corpus.format import Corpus, pair_to_json
 from autocompose.corpus.pixels import decoded
 from autocompose.corpus.split import carve_val
-from autocompose.evaluate.run import ask
+from autocompose.evaluate.run import ask, questions_of
 from autocompose.model.checkpoint import Model, load_model, save_model
 from autocompose.model.combiner import Combiner, ElementwiseSum
 from autocompose.model.encoder import Encoder
 from autocompose.model.losses import rank
 from autocompose.train.features import image_features, text_features
-from autocompose.train.loop import LoopSettings, Metrics, Stage, run
+from autocompose.train.loop import LOG, LoopSettings, Metrics, Stage, run
 from autocompose.train.pictures import PictureStage
 from autocompose.train.processes import first_process_first
 from autocompose.train.sampling import TextMode, TripletTable
-from autocompose.train.stages import CombinerStage, ComposeSettings, HeadStage, TextStage
+from autocompose.train.stages import CombinerStage, ComposeSettings, HeadStage, TextStage, require_shares
 
 SETTINGS = "settings.json"
 NAME = "training"
@@ -57,12 +57,14 @@ class CombinerSettings(Config):
     """Stage 2: CLIP is frozen, the Combiner learns.
 
     :param projection_dim, hidden_dim: its sizes (the paper's defaults).
+    :param from_sum: the Combiner starts as (nearly) the sum of stage 1 instead of at random.
     """
 
     text: TextMode = TextMode()
     projection_dim: int = Field(2560, ge=1)
     hidden_dim: int = Field(5120, ge=1)
     dropout: float = Field(0.5, ge=0, lt=1)
+    from_sum: bool = False
     compose: ComposeSettings = ComposeSettings()
     loop: LoopSettings = LoopSettings(
         epochs=50, batch_size=512, learning_rate=1e-4, weight_decay=0.0, select="recall_at10", validate_every=5
@@ -96,6 +98,18 @@ class Data:
         human = all(p.texts.get("sents") for p in corpus.split(Split.VAL))
         return cls(corpus, key="sents" if human else TEXT_FIELDS[text.source, Edit.PLAIN], cache=cache)
 
+    def table(self, text: TextMode, batch_size: int) -> TripletTable:
+        """The training items, and nothing that would only stop the run later.
+
+        :raises CorpusError: no pair has the texts, or a validation question is faulty.
+        :raises ConfigError: fewer pairs than one batch, or the processes cannot share a batch.
+        """
+        require_shares(batch_size)
+        table = TripletTable(self.corpus.split(self.train), text, self.corpus.poses)
+        table.require_batch(batch_size)
+        questions_of(self.corpus, self.val, self.key, self.flatten)
+        return table
+
     def hash(self) -> str:
         """SHA-256 of the pairs and galleries in use."""
         splits = {self.train, self.val}
@@ -119,11 +133,11 @@ def finetune(data: Data, encoder: Encoder, settings: FinetuneSettings, folder: P
     :raises ConfigError: the folder belongs to another run; says what differs.
     """
     folder = Path(folder)
+    table = data.table(settings.text, settings.loop.batch_size)
     origin = {"encoder": encoder.fingerprint(), "data": data.hash(), **settings.model_dump(mode="json")}
     if claim(folder, origin):
         return load_model(folder)
     encoder.train_only(settings.part).clip.set_grad_checkpointing(settings.gradient_checkpointing)
-    table = TripletTable(data.corpus.split(data.train), settings.text, data.corpus.poses)
     model = Model(encoder, ElementwiseSum())
     stage = _finetune_stage(data, table, model, settings)
     gallery = _val_gallery(data, encoder, settings.part)
@@ -168,21 +182,21 @@ def train_combiner(
     settings: CombinerSettings,
     folder: Path,
     start: Combiner | None = None,
-    encode_size: int = 64,
+    encode_size: int | None = None,
 ) -> Model:
     """Stage 2. Continues where it stopped; a finished folder is only read.
 
     :param encoder: frozen; every picture and text is encoded once.
     :param start: weights to start from.
-    :param encode_size: pictures that the encoder takes at a time.
+    :param encode_size: pictures that the encoder takes at a time; None: what suits the device.
     :raises ConfigError: the folder belongs to another run; says what differs.
     """
     folder = Path(folder)
+    table = data.table(settings.text, settings.loop.batch_size)
     origin = {"encoder": encoder.fingerprint(), "data": data.hash(), **settings.model_dump(mode="json")}
     if claim(folder, origin):
         return load_model(folder)
     encoder.train_only("none")
-    table = TripletTable(data.corpus.split(data.train), settings.text, data.corpus.poses)
     composer = start or new_combiner(encoder.dim, settings)
     model = Model(encoder, composer.to(encoder.device))
     with first_process_first():
@@ -203,7 +217,8 @@ def new_combiner(dim: int, settings: CombinerSettings) -> Combiner:
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.loop.seed)
-        return Combiner(dim, settings.projection_dim, settings.hidden_dim, settings.dropout)
+        combiner = Combiner(dim, settings.projection_dim, settings.hidden_dim, settings.dropout)
+    return combiner.start_as_sum() if settings.from_sum else combiner
 
 
 def _train(
@@ -257,5 +272,5 @@ def difference(old: Any, new: Any, key: str = "") -> list[str]:
 
 def history(folder: Path) -> list[dict[str, Any]]:
     """The epochs of a run: loss, seconds and, where it was validated, metrics."""
-    text = (Path(folder) / f"{NAME}.jsonl").read_text("utf-8")
+    text = (Path(folder) / LOG).read_text("utf-8")
     return [json.loads(line) for line in text.splitlines()]

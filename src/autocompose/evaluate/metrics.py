@@ -79,18 +79,18 @@ class QueryRows:
     groups: tuple[np.ndarray, ...] | None
 
     @classmethod
-    def of(cls, queries: Sequence[Query], names: Sequence[str]) -> QueryRows:
-        """Look every name up; see ``rank_queries`` for the errors."""
+    def of(cls, queries: Sequence[Query], names: Sequence[str], origin: str = "") -> QueryRows:
+        """Look every name up; see ``rank_queries`` for the errors, whose messages begin with ``origin``."""
         row = {name: i for i, name in enumerate(names)}
         if len(row) < len(names):
             twice = next(name for i, name in enumerate(names) if row[name] != i)
-            raise CorpusError(f"gallery: {twice} is there more than once; the ranking needs each picture once")
+            raise CorpusError(f"{origin}gallery: {twice} is there more than once; the ranking needs each picture once")
         grouped = any(q.group for q in queries)
         faults = [
             f"query {i} (pair {q.pair}): {fault}" for i, q in enumerate(queries) for fault in _faults(q, row, grouped)
         ]
         if faults:
-            raise CorpusError(f"{faults[0]} ({len(faults)} faults in {len(queries)} queries)", faults)
+            raise CorpusError(f"{origin}{faults[0]} ({len(faults)} faults in {len(queries)} queries)", faults)
         reference, target = (np.array([row[getattr(q, e)] for q in queries], np.int64) for e in ("reference", "target"))
         groups = tuple(np.array(sorted({row[n] for n in q.group} - {row[q.reference]})) for q in queries)
         return cls(reference, target, groups if grouped else None)

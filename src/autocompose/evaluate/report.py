@@ -12,12 +12,10 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from autocompose.core.records import Split
 from autocompose.core.store import write_text
 from autocompose.corpus.format import Corpus
 from autocompose.corpus.images import open_image
-from autocompose.evaluate.run import Evaluation, evaluate
-from autocompose.model.checkpoint import Model
+from autocompose.evaluate.run import Evaluation
 
 METHODS = {
     "combiner": "Combiner, cyclic training",
@@ -33,9 +31,10 @@ COLUMNS = {
     "recall_at10": "R@10", "recall_at50": "R@50", "median_rank": "median rank",
 }  # fmt: skip
 CURVES = {
-    "pretrain/pretrain.jsonl": ("image encoder: joint error on val", "joint_error_mm", "mm"),
-    "sum/training.jsonl": ("text encoder: group R@1 on val", "group_recall_at1", "%"),
-    "model/training.jsonl": ("Combiner: group R@1 on val", "group_recall_at1", "%"),
+    "pretrain/metrics.jsonl": ("image encoder:\njoint error on val", "joint_error_mm", "mm"),
+    "text/metrics.jsonl": ("text encoder:\ngroup R@1 on val", "group_recall_at1", "%"),
+    "sum/metrics.jsonl": ("with the head:\ngroup R@1 on val", "group_recall_at1", "%"),
+    "model/metrics.jsonl": ("Combiner:\ngroup R@1 on val", "group_recall_at1", "%"),
 }
 SHOWN, TOP = 8, 5  # queries of each kind; pictures of an answer
 THUMB = 112  # pixels
@@ -56,9 +55,8 @@ class Answer:
     results: list[tuple[str, bool]]
 
 
-def write_report(out: Path, corpus: Corpus, model: Model, metrics: dict[str, Any]) -> Path:
-    """Write ``out/report.html`` from the demo's metrics, histories and a few answers of the model."""
-    evaluation = evaluate(model, corpus, Split.TEST, "auto", cache=out / "cache")
+def write_report(out: Path, corpus: Corpus, evaluation: Evaluation, metrics: dict[str, Any]) -> Path:
+    """Write ``out/report.html`` from the demo's metrics, histories and a few of the model's answers."""
     rng = np.random.default_rng(metrics["seed"])
     found = evaluation.ranks.gallery == 0
     values = {
@@ -144,12 +142,12 @@ def curves(out: Path) -> str:
     """What each stage's validation said, epoch by epoch, as inline SVG."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8.6, 2.3))
+    figure = Figure(figsize=(8.6, 2.4))
     for axis, (file, (title, key, unit)) in zip(figure.subplots(1, len(CURVES)), CURVES.items(), strict=True):
         lines = [json.loads(line) for line in (Path(out) / file).read_text("utf-8").splitlines()]
         points = [(line["epoch"], line[key]) for line in lines if key in line]
         axis.plot(*zip(*points, strict=True), color="#2f6f4f", marker="o", markersize=3)
-        axis.set_title(title, fontsize=9)
+        axis.set_title(title, fontsize=9, loc="left")
         axis.set_xlabel("epoch", fontsize=8)
         axis.set_ylabel(unit, fontsize=8)
         axis.tick_params(labelsize=8)

@@ -77,6 +77,15 @@ class Questions:
         return Evaluation(self.queries, self.names, self.gallery, predictions, self.clusters)
 
 
+def questions_of(corpus: Corpus, split: Split, key: str, flatten: bool) -> tuple[list[Query], QueryRows]:
+    """The questions of a split; the parameters are those of ``evaluate``.
+
+    :raises CorpusError: a query has no text, or names a picture that is not in the gallery.
+    """
+    queries = corpus.queries(split, key, flatten)
+    return queries, QueryRows.of(queries, corpus.galleries[split], f"{corpus.root}, {split}: ")
+
+
 def ask(
     encoder: Encoder,
     corpus: Corpus,
@@ -90,8 +99,8 @@ def ask(
 
     :param gallery: features that are known already.
     """
-    queries, names = corpus.queries(split, key, flatten), corpus.galleries[split]
-    rows = QueryRows.of(queries, names)  # finds faults before hours of encoding
+    queries, rows = questions_of(corpus, split, key, flatten)  # finds faults before hours of encoding
+    names = corpus.galleries[split]
     if gallery is None:
         gallery = image_features(encoder, [corpus.image_path(n) for n in names], cache).plain.numpy()
     texts = text_features(encoder, [q.text for q in queries]).numpy()
@@ -117,11 +126,12 @@ def evaluate(
 
 
 def clusters_of(corpus: Corpus, queries: Sequence[Query]) -> np.ndarray:
-    """What queries are drawn together in intervals: their cube where poses tell it, else their reference picture."""
+    """What is drawn together in intervals: queries of a cluster of cubes where poses tell it, else of a reference."""
     references = np.array([q.reference for q in queries], dtype=object)
     if corpus.poses is None or "cube" not in corpus.poses.columns:
         return references
     index = corpus.poses.index()
     if not all(name in index for name in references):
         return references
-    return corpus.poses.columns["cube"][corpus.poses.rows(references.tolist())]
+    kind = "body" if "body" in corpus.poses.columns else "cube"  # cubes of one body are twins in the test part
+    return corpus.poses.columns[kind][corpus.poses.rows(references.tolist())]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
-import html
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import groupby
 from pathlib import Path
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import Field
 
 from autocompose.core.config import Config
@@ -18,8 +19,7 @@ RECALLS = ("recall_at1", "recall_at5", "recall_at10", "recall_at50")
 GROUP = ("group_recall_at1", "group_recall_at3", "group_recall_at5")
 STAGES = {"clip_finetuned": "sum", "combiner_trained": "Combiner"}
 HEADER = ("dataset", "backbone", "setup", "stage", *RECALLS, *GROUP, *(f"published_{r}" for r in RECALLS))
-STYLE = "body{font:14px sans-serif;margin:2em}table{border-collapse:collapse}td,th{padding:.3em .6em;text-align:right}"
-STYLE += "td:nth-child(-n+4),th:nth-child(-n+4){text-align:left}tr:nth-child(even){background:#f3f3f3}"
+TITLES = {name: name.replace("_", " ").replace("recall at", "R@") for name in (*RECALLS, *GROUP)}
 
 
 class Published(Config):
@@ -60,15 +60,36 @@ def _row(key: Sequence[str], measured: dict[str, str], published: Sequence[float
 
 def write_results(folder: Path, published: Iterable[Published] = ()) -> None:
     """Write ``results.csv``, ``results.md`` and ``results.html`` into ``folder``."""
-    rows = [[row[name] for name in HEADER] for row in collect(folder, published)]
-    titles = [name.replace("_", " ").replace("recall at", "R@") for name in HEADER]
-    write_csv(folder / "results.csv", HEADER, rows)
-    lines = [titles, ["---"] * len(titles), *rows]
-    write_text(folder / "results.md", "\n".join(f"| {' | '.join(line)} |" for line in lines) + "\n")
-    cells = ["".join(f"<th>{html.escape(t)}</th>" for t in titles)]
-    cells += ["".join(f"<td>{html.escape(value)}</td>" for value in row) for row in rows]
-    table = "\n".join(f"<tr>{line}</tr>" for line in cells)
-    page = (
-        f"<!doctype html><meta charset=utf-8><title>Results</title><style>{STYLE}</style><table>\n{table}\n</table>\n"
-    )
-    write_text(folder / "results.html", page)
+    rows = collect(folder, published)
+    write_csv(folder / "results.csv", HEADER, ([row[name] for name in HEADER] for row in rows))
+    header = [*HEADER[:4], *TITLES.values()]
+    lines = [
+        header,
+        ["---"] * len(header),
+        *([*(row[n] for n in HEADER[:4]), *map(_cell(row), TITLES)] for row in rows),
+    ]
+    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    write_text(folder / "results.md", f"{table}\n\nIn percent; published values in brackets.\n")
+    write_text(folder / "results.html", _page(rows))
+
+
+def _cell(row: dict[str, str]) -> Callable[[str], str]:
+    """``ours (published)`` of a metric."""
+
+    def cell(name: str) -> str:
+        theirs = row.get(f"published_{name}")
+        return f"{row[name] or '-'} ({theirs})" if theirs else row[name]
+
+    return cell
+
+
+def _page(rows: list[dict[str, str]]) -> str:
+    """One table for each dataset."""
+    tables = {name: list(group) for name, group in groupby(rows, lambda row: row["dataset"])}
+    best = {
+        dataset: {name: max((row[name] for row in group), key=lambda v: float(v or -1)) for name in TITLES}
+        for dataset, group in tables.items()
+    }
+    loader = PackageLoader("autocompose.evaluate")
+    pages = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    return pages.get_template("results.html").render(tables=tables, best=best, titles=TITLES)
