@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import http.client
+import itertools
 import json
 import multiprocessing
 import os
@@ -23,6 +24,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
 
@@ -33,6 +35,7 @@ from autocompose.gallery.folder import GalleryConfig
 from autocompose.gallery.index import build
 from autocompose.gallery.item import Item
 from autocompose.gallery.model import RunFolder
+from autocompose.gallery.server.batch import BatchedEmbedder
 from autocompose.gallery.store import EmbeddedStore
 from autocompose.gallery.vectors import VectorIndex, normalise
 
@@ -220,7 +223,10 @@ def load(scratch: Path, name: str, seconds: float, requests: int) -> None:
     gallery = synthetic_gallery(scratch, folder, dim)
     references = [i.key for i, _ in zip(EmbeddedStore(gallery, "").items(), range(200), strict=False)]
     every = torch.get_num_threads()
-    alone = {(t, size): model_rate(model, dim, size, t) for t in sorted({1, every}) for size in (1, CLIENTS)}
+    # Four requests under way: the model has them in one run of four, or in two runs of two side by side.
+    alone = {f"one run of {CLIENTS}, {t} threads": model_rate(model, dim, CLIENTS, 1, t) for t in sorted({1, every})}
+    alone[f"two runs of {CLIENTS // 2} side by side"] = model_rate(model, dim, CLIENTS // 2, 2, 1)
+    alone[f"asked by {CLIENTS} threads, as the server's requests do"] = asked_rate(model, dim)
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         port = s.getsockname()[1]
@@ -230,18 +236,18 @@ def load(scratch: Path, name: str, seconds: float, requests: int) -> None:
     try:
         wait(port)
         ask(port, [f"/api/search?text={quote(text(10**6 + i))}&ref={references[0]}&k=24" for i in range(50)])
-        before, stop = cpu_of(server.pid), time.perf_counter() + seconds
+        before, client, stop = cpu_of(server.pid), time.process_time(), time.perf_counter() + seconds
         taken = clients(port, references, lambda number: time.perf_counter() < stop)
         wall = seconds + time.perf_counter() - stop
-        cpu = (cpu_of(server.pid) - before) / len(taken)
+        cpu, client = (cpu_of(server.pid) - before) / len(taken), (time.process_time() - client) / len(taken)
         rate = len(taken) / wall
         print(f"{name}, 10,000 items, {CLIENTS} clients, {wall:.0f} s: no error")
         p50, p99 = np.percentile(taken, (50, 99)) * 1000
         print(f"  {rate:.0f} requests/s, p50 {p50:.0f} ms, p99 {p99:.0f} ms")
-        for (threads, size), (per_second, model_cpu) in alone.items():
-            rate = f"{per_second:.0f}/s, {1000 * model_cpu:.1f} ms CPU each"
-            print(f"  model alone, {threads} threads, batches of {size}: {rate}")
-        print(f"  the server: {1000 * cpu:.1f} ms CPU a request")
+        print(f"  CPU a request: server {1000 * cpu:.1f} ms, clients {1000 * client:.1f} ms")
+        for how, (per_second, model_cpu) in alone.items():
+            share = f"the server reached {100 * rate / per_second:.0f} % of it"
+            print(f"  model alone, {how}: {per_second:.0f}/s, {1000 * model_cpu:.1f} ms CPU each; {share}")
         if requests:
             sizes = [rss_of(server.pid)]
             for part in range(5):
@@ -253,17 +259,54 @@ def load(scratch: Path, name: str, seconds: float, requests: int) -> None:
         server.wait(30)
 
 
-def model_rate(model: RunFolder, dim: int, size: int, threads: int, seconds: float = 4) -> tuple[float, float]:
-    """Texts a second that are embedded and composed in batches of ``size``, and CPU seconds for each."""
+NEW = itertools.count(10**9)  # the model remembers texts: no two measurements may share any
+
+
+def model_rate(
+    model: RunFolder, dim: int, size: int, runs: int, threads: int, seconds: float = 4
+) -> tuple[float, float]:
+    """Texts a second that are embedded and composed, and CPU seconds for each.
+
+    :param size: texts of one run of the model; ``runs``: at the same time; ``threads`` of torch for each.
+    """
     import torch
 
-    torch.set_num_threads(threads)
     images = np.random.default_rng(0).normal(size=(size, dim)).astype(np.float32)
-    done, cpu, start = 0, time.process_time(), time.perf_counter()
-    while time.perf_counter() - start < seconds:
-        model.compose(images, model.embed_texts([text(2 * 10**6 + done + i) for i in range(size)]))
-        done += size
+    cpu, start = time.process_time(), time.perf_counter()
+
+    def run(_: int) -> int:
+        torch.set_num_threads(threads)
+        done = 0
+        while time.perf_counter() - start < seconds:
+            model.compose(images, [text(next(NEW)) for _ in range(size)])
+            done += size
+        return done
+
+    with ThreadPoolExecutor(runs) as pool:
+        done = sum(pool.map(run, range(runs)))
     return done / (time.perf_counter() - start), (time.process_time() - cpu) / done
+
+
+def asked_rate(model: RunFolder, dim: int, seconds: float = 8) -> tuple[float, float]:
+    """The same, asked for by four threads one by one: what is left of a request without web server and search."""
+    import torch
+
+    torch.set_num_threads(1)
+    batched, images = BatchedEmbedder(model), np.random.default_rng(0).normal(size=(1, dim)).astype(np.float32)
+    cpu, start = time.process_time(), time.perf_counter()
+
+    def ask(_: int) -> int:
+        done = 0
+        while time.perf_counter() - start < seconds:
+            batched.compose(images, [text(next(NEW))])
+            done += 1
+        return done
+
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        done = sum(pool.map(ask, range(CLIENTS)))
+    rate = done / (time.perf_counter() - start), (time.process_time() - cpu) / done
+    batched.close()
+    return rate
 
 
 def clients(port: int, references: list[str], more: Callable[[int], bool], offset: int = 0) -> list[float]:

@@ -33,8 +33,8 @@ class FakeModel:
         seeds = [int.from_bytes(hashlib.sha256(t.encode()).digest()[:4], "big") for t in texts]
         return np.array([np.random.default_rng(s).normal(0, 50, DIM) for s in seeds], np.float32)
 
-    def compose(self, images: np.ndarray, texts: np.ndarray) -> np.ndarray:
-        return normalise(images + texts)
+    def compose(self, images: np.ndarray, texts: Sequence[str]) -> np.ndarray:
+        return normalise(images + self.embed_texts(texts))
 
 
 class CrashingModel(FakeModel):

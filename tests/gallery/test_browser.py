@@ -158,7 +158,7 @@ def test_keyboard_only(open_page: OpenPage) -> None:
     keys.press("Escape")
     assert not page.is_visible("#compare")
     keys.press("+")
-    page.wait_for_selector("text=forget 1 choices")
+    page.wait_for_selector("text=forget 1 choice")
     assert f"like={first[0]}" in page.url
     keys.press("Escape")
     keys.press("m")

@@ -35,6 +35,8 @@ def test_search_as_table_and_as_json(gallery: Path, capfd: pytest.CaptureFixture
     assert run(arguments) == 0
     table, notes = capfd.readouterr()
     assert "understood: left arm: up" in notes and table.count(".png") == 4
+    assert run([*arguments, "--mirror"]) == 0
+    assert "searched for: raise the right arm" in capfd.readouterr().err and "searched for" not in notes
     assert run([*arguments, "--json"]) == 0
     answer = json.loads(capfd.readouterr().out)
     assert [r["path"] for r in answer["results"]] == re.findall(r"\S+\.png", table)

@@ -4,6 +4,8 @@ import multiprocessing
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -57,16 +59,32 @@ def test_folder_with_everything_that_can_lie_in_it(tmp_path: Path) -> None:
     (root / "link.png").symlink_to(tmp_path / "outside.png")
     (root / "inside.png").symlink_to(root / "b/00002.png")
     (root / "dir.png").mkdir()
+    (root / "elsewhere").symlink_to(tmp_path)
+    (root / "phone.HEIC").write_bytes(b"\0\0\0\x18ftypheic")
     Path(os.fsdecode(os.fsencode(root) + b"/caf\xe9.png")).write_bytes((root / "b/00000.png").read_bytes())
     report = build(root, model := FakeModel(), tmp_path / "g")
     assert report.tally.record()["dropped"] == {
         "link out of the folder": 1,
         "unreadable picture": 1,
         "unusable name": 1,
+        "link to a folder": 1,
+        "format that is not read (convert it to JPEG)": 1,
     }
+    for line in (
+        "  unreadable picture: broken.jpg",
+        "  link out of the folder: link.png",
+        r"  unusable name: 'caf\udce9.png'",
+    ):
+        assert line in report.line().splitlines()
     assert counts(report) == (6, 2, 0, 0, 0)
     assert model.pictures == 6
     assert {i.path for i in content(tmp_path / "g")[0]} >= {"grüße 日本.png", "inside.png", "a/00001.png"}
+
+
+def test_a_gallery_inside_its_folder_of_pictures_does_not_index_itself(tmp_path: Path) -> None:
+    root = photos(tmp_path / "photos", 6)
+    build(root, FakeModel(), root / "gallery")
+    assert counts(build(root, FakeModel(), root / "gallery")) == (0, 0, 0, 0, 6)
 
 
 def test_only_new_changed_and_removed_pictures_are_touched(tmp_path: Path) -> None:
@@ -183,12 +201,13 @@ def test_exif_rotation_counts(tmp_path: Path) -> None:
 
 def test_forgotten_pictures_and_people_leave_nothing_and_do_not_come_back(tmp_path: Path) -> None:
     root, out = photos(tmp_path / "photos", 8), tmp_path / "g"
-    shutil.copy(root / "a/00001.png", root / "again.png")
-    (root / "metadata.csv").write_text("path,person\na/00003.png,anna\na/00005.png,anna\nb/00002.png,ben\n", "utf-8")
+    shutil.copy(root / "a/00001.png", root / "again=.png")
+    table = "path,person,event\na/00003.png,anna,\na/00005.png,,party\nb/00002.png,ben,walk\n"
+    (root / "metadata.csv").write_text(table, "utf-8")
     build(root, FakeModel(), out)
     digests = {i.path: i.digest for i in content(out)[0]}
-    assert forget(out, ["a/00001.png"]) == ["a/00001.png", "again.png"]
-    assert forget(out, where={"person": ("anna",)}) == ["a/00003.png", "a/00005.png"]
+    assert forget(out, ["again=.png"]) == ["a/00001.png", "again=.png"]
+    assert forget(out, ["person=anna", "event=party"]) == ["a/00003.png", "a/00005.png"]
     left = {i.path for i in content(out)[0]}
     assert left == {"b/00000.png", "b/00002.png", "b/00004.png", "b/00006.png", "a/00007.png"}
     assert not thumb_path(out, digests["a/00003.png"]).exists()
@@ -196,8 +215,10 @@ def test_forgotten_pictures_and_people_leave_nothing_and_do_not_come_back(tmp_pa
     assert model.pictures == 0 and report.tally.dropped == {"deleted on request": 4}
     assert {i.path for i in content(out)[0]} == left
     assert (root / "a/00003.png").exists()
-    with pytest.raises(InputError, match="nothing was deleted"):
-        forget(out, ["nobody.png"])
+    for entries in (["nobody.png"], ["a/00007.png", "person=nobody"], ["person="]):
+        with pytest.raises(InputError, match=f"no picture is {entries[-1]} .*nothing was deleted"):
+            forget(out, entries)
+    assert {i.path for i in content(out)[0]} == left
     with pytest.raises(GalleryError, match="not a gallery"):
         forget(tmp_path / "photos", ["x"])
 
@@ -214,6 +235,11 @@ def test_what_is_refused_leaves_the_gallery_as_it_was(tmp_path: Path) -> None:
         build(root, FakeModel(), out, store="qdrant://localhost:1/x")
     with pytest.raises(InputError, match="picture folder not found"):
         build(tmp_path / "none", FakeModel(), out)
+    with pytest.raises(InputError, match="picture folder not found"):
+        build(tmp_path / "none", FakeModel(), tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+    with pytest.raises(GalleryError, match=r"00001\.png: is no folder to write to"):
+        build(root, FakeModel(), root / "a/00001.png")
     shutil.rmtree(root)
     root.mkdir()
     with pytest.raises(InputError, match="no pictures found"):
@@ -230,6 +256,23 @@ def test_a_second_indexer_is_refused(tmp_path: Path) -> None:
     with writer_lock(out), pytest.raises(GalleryError, match="another process is indexing"):
         build(root, FakeModel(), out)
     assert build(root, FakeModel(), out).embedded == 2
+
+
+@pytest.mark.slow
+def test_of_two_indexing_processes_the_second_is_refused_in_one_line(tmp_path: Path, run_folder: Path) -> None:
+    root, out = photos(tmp_path / "photos", 4 * BATCH), tmp_path / "g"
+    first = multiprocessing.get_context("spawn").Process(target=build, args=(root, SlowModel(), out))
+    first.start()
+    deadline = time.monotonic() + 60
+    while not (out / "items.sqlite").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    command = [sys.executable, "-c", "from autocompose.cli import main; main()", "index", str(root), str(out)]
+    second = subprocess.run([*command, "--model", str(run_folder)], capture_output=True, text=True, check=False)
+    assert first.is_alive(), "both ran at the same time"
+    assert second.returncode == 2 and second.stdout == ""
+    assert second.stderr.count("\n") == 1 and "another process is indexing this gallery" in second.stderr
+    first.join()
+    assert first.exitcode == 0 and _count(out) == 4 * BATCH
 
 
 @pytest.mark.slow

@@ -55,7 +55,7 @@ def vector(gallery: Gallery, path: str) -> np.ndarray:
 
 def test_reference_and_text_is_the_composition_without_reference_and_its_twins(gallery: Gallery) -> None:
     answer = gallery.search(reference="b/00000.png", text=TEXT, k=40)
-    query = FakeModel().compose(vector(gallery, "b/00000.png")[None], FakeModel().embed_texts([TEXT]))[0]
+    query = FakeModel().compose(vector(gallery, "b/00000.png")[None], [TEXT])[0]
     assert paths(answer) == order(gallery, query, "b/00000.png")
     assert [hit.rank for hit in answer.hits] == list(range(1, 30))
     names, vectors = features(gallery)
@@ -104,7 +104,7 @@ def test_weight_goes_from_the_picture_over_the_composition_to_the_text(gallery: 
     image, text = normalise(vector(gallery, "a/00003.png")), normalise(FakeModel().embed_texts([TEXT])[0])
     assert best(0) == order(gallery, image, "a/00003.png")
     assert best(1) == order(gallery, text, "a/00003.png")
-    both = FakeModel().compose(vector(gallery, "a/00003.png")[None], FakeModel().embed_texts([TEXT]))[0]
+    both = FakeModel().compose(vector(gallery, "a/00003.png")[None], [TEXT])[0]
     assert best(0.25) == order(gallery, image / 2 + both / 2, "a/00003.png")
     assert best(0.75) == order(gallery, text / 2 + both / 2, "a/00003.png")
 
@@ -123,6 +123,11 @@ def test_more_like_these_less_like_those(gallery: Gallery) -> None:
     assert paths(answer).index(liked.path) < paths(plain).index(liked.path)
     assert disliked.path not in paths(answer)
     assert paths(gallery.search(like=[liked.key]))[0] == liked.path
+
+
+def test_an_answer_gives_its_hits_one_by_one(gallery: Gallery) -> None:
+    answer = gallery.search(text=TEXT, k=3)
+    assert [hit.item.path for hit in answer] == paths(answer) and len(paths(answer)) == 3
 
 
 def test_steps_leave_a_trail(gallery: Gallery) -> None:

@@ -225,6 +225,19 @@ def test_a_lost_or_damaged_vector_file_is_made_from_the_rows(tmp_path: Path) -> 
     assert len(EmbeddedStore(tmp_path, "model").search(normalise(vectors[2]), 9)[0]) == 6
 
 
+def test_another_kind_of_index_is_built_without_any_other_change(tmp_path: Path) -> None:
+    store = EmbeddedStore(tmp_path, "model", write=True)
+    rng = np.random.default_rng(0)
+    store.put([Item(f"{i}.png", f"{i:064x}", 1, 1, 9, 9) for i in range(5000)], rng.normal(size=(5000, DIM)))
+    store.publish()
+    store.close()
+    for kind in ("approximate", "approximate", "exact"):
+        store = EmbeddedStore(tmp_path, "model", kind, write=True)  # type: ignore[arg-type]
+        store.publish()
+        assert hasattr(EmbeddedStore(tmp_path, "model")._load().index, "nprobe") == (kind == "approximate")
+        store.close()
+
+
 @pytest.mark.parametrize("content", [b"", b"not a database at all" * 50])
 def test_a_file_that_is_no_gallery_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "items.sqlite").write_bytes(content)

@@ -30,6 +30,7 @@ class GalleryConfig(Config):
     :param dim: feature size D.
     :param store: ``embedded`` or ``qdrant://host:port/collection``.
     :param index: exact or approximate search.
+    :param people: corpus that tells where people are in the pictures; "" = none was named.
     """
 
     format: Literal[1] = 1
@@ -40,6 +41,7 @@ class GalleryConfig(Config):
     dim: int
     store: str = "embedded"
     index: Literal["exact", "approximate"] = "exact"
+    people: str = ""
 
     def save(self, folder: Path) -> None:
         """Write ``gallery.json``."""
@@ -71,10 +73,14 @@ def open_store(folder: Path, config: GalleryConfig, *, write: bool = False) -> S
 def writer_lock(folder: Path) -> Iterator[None]:
     """Only one process writes; the lock goes with the process, also when it is killed.
 
-    :raises GalleryError: another process holds it.
+    :raises GalleryError: another process holds it, or the folder cannot be written.
     """
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    with open(Path(folder) / ".lock", "a+") as file:
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        lock = (Path(folder) / ".lock").open("a+")
+    except OSError as error:
+        raise GalleryError(f"{folder}: is no folder to write to ({error.strerror}); name another one") from None
+    with lock as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

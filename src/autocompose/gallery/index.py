@@ -28,11 +28,12 @@ from autocompose.gallery.folder import (
 from autocompose.gallery.item import Box, Item
 from autocompose.gallery.model import Embedder
 from autocompose.gallery.scan import Found, picture_root, scan
-from autocompose.gallery.store import Store, Where
+from autocompose.gallery.store import Store
 from autocompose.gallery.thumbs import sweep_thumbs, write_thumb
 from autocompose.gallery.vectors import Kind
 
 BATCH = 64
+NAMED = 5  # pictures that are named for each reason to leave them out
 MAX_SIDE = 1024
 
 
@@ -48,9 +49,16 @@ class Report:
     unchanged: int = 0
 
     def line(self) -> str:
-        """Two lines for the console."""
+        """For the console: what came in, a line with names for each reason to leave out, what was done to items."""
         counts = f"{self.embedded} embedded, {self.copied} copied from duplicates, {self.described} with new metadata"
-        return f"{self.tally.line()}\nitems: {counts}, {self.removed} removed, {self.unchanged} unchanged"
+        items = f"items: {counts}, {self.removed} removed, {self.unchanged} unchanged"
+        dropped = self.tally.dropped
+        named = {reason: names[:NAMED] for reason, names in self.tally.examples.items() if dropped[reason]}
+        left_out = [
+            f"  {reason}: {', '.join(names)}{' ...' if dropped[reason] > len(names) else ''}"
+            for reason, names in named.items()
+        ]
+        return "\n".join([self.tally.line(), *left_out, items])
 
 
 @dataclass(frozen=True)
@@ -70,20 +78,25 @@ def build(
     store: str = "embedded",
     processes: int = 1,
     model_folder: Path | None = None,
+    people: Path | None = None,
 ) -> Report:
     """Make or update the gallery ``out`` of all pictures below ``pictures`` (a folder or a corpus).
 
     :param model: must be picklable when ``processes`` > 1.
     :param store: ``embedded`` or ``qdrant://host:port/collection``.
+    :param people: corpus whose poses tell where people are in the pictures; each becomes an item of its own. Default:
+        what the last run was told.
     :raises GalleryError: another process is indexing; the gallery belongs to another model or folder.
     :raises InputError: no picture was found.
     """
     report = Report(Tally("pictures"))
+    picture_root(pictures)  # a slip leaves no folder behind
     with writer_lock(out):
-        config = _configure(pictures, model, Path(out), kind, store, model_folder)
-        found = scan(pictures, report.tally)
+        config = _configure(pictures, model, Path(out), kind, store, model_folder, people)
+        found = scan(pictures, report.tally, Path(config.people) if config.people else None)
         if not found:
             raise InputError(f"{pictures}: no pictures found ({report.tally.line()}); the gallery was left as it is")
+        config.save(Path(out))
         target = open_store(out, config, write=True)
         try:
             _update(target, found, model, Path(out), Path(config.pictures), processes, report)
@@ -94,7 +107,7 @@ def build(
 
 
 def _configure(
-    pictures: Path, model: Embedder, out: Path, kind: Kind, store: str, model_folder: Path | None
+    pictures: Path, model: Embedder, out: Path, kind: Kind, store: str, model_folder: Path | None, people: Path | None
 ) -> GalleryConfig:
     root, old = picture_root(pictures), read_config(out)
     if old and old.fingerprint != model.fingerprint:
@@ -107,7 +120,7 @@ def _configure(
     if old and old.store != store:
         raise GalleryError(f"{out}: lives in store {old.store}, not in {store}; index into another folder")
     dim = old.dim if old else model.embed_texts(["a person"]).shape[1]
-    config = GalleryConfig(
+    return GalleryConfig(
         pictures=str(root),
         source=str(Path(pictures).resolve()),
         model=str(Path(model_folder).resolve()) if model_folder else "",
@@ -115,9 +128,8 @@ def _configure(
         dim=dim,
         store=store,
         index=kind,
+        people=str(Path(people).resolve()) if people else old.people if old else "",
     )
-    config.save(out)
-    return config
 
 
 def _update(
@@ -158,7 +170,8 @@ def _settled(found: Found, items: list[Item]) -> bool:
 
 
 def _renew(item: Item, found: Found) -> Item:
-    return replace(item, size=found.size, mtime_ns=found.mtime_ns, meta=found.meta, joints=found.joints)
+    joints = found.joints(item.box)
+    return replace(item, size=found.size, mtime_ns=found.mtime_ns, meta=found.meta, joints=joints)
 
 
 def _same(a: Item, b: Item) -> bool:
@@ -222,7 +235,7 @@ def _twins(store: Store, job: _Job) -> list[Item]:
 
 def _item(job: _Job, size: tuple[int, int], box: Box | None) -> Item:
     found = job.found
-    return Item(found.path, job.digest, found.size, found.mtime_ns, *size, box, found.meta, found.joints)
+    return Item(found.path, job.digest, found.size, found.mtime_ns, *size, box, found.meta, found.joints(box))
 
 
 _Result = str | tuple[tuple[int, int], np.ndarray]  # why not, or size and vectors (boxes, D)
@@ -295,15 +308,14 @@ def _remove(store: Store, out: Path, items: Iterable[Item]) -> None:
     store.remove(sorted(ids))
 
 
-def forget(out: Path, paths: Sequence[str] = (), where: Where | None = None) -> list[str]:
+def forget(out: Path, entries: Sequence[str]) -> list[str]:
     """Delete pictures, and their duplicates, from gallery, vectors and thumbnails; indexing does not bring them back.
 
     The picture files themselves belong to the user and are left alone. Running servers notice with their next search.
 
-    :param paths: item paths.
-    :param where: also all items with these metadata, such as ``{"person": ("anna",)}``.
+    :param entries: each the path of a picture, or ``COLUMN=VALUE`` for all with that metadata, such as ``person=anna``.
     :return: the paths of the items that were deleted.
-    :raises InputError: nothing matches.
+    :raises InputError: one of them matches nothing; then nothing is deleted.
     """
     config = read_config(out)
     if config is None:
@@ -311,18 +323,21 @@ def forget(out: Path, paths: Sequence[str] = (), where: Where | None = None) -> 
     with writer_lock(out):
         store = open_store(out, config, write=True)
         try:
-            chosen = [i for i in store.items() if i.path in set(paths) or (where and _matches(i, where))]
-            if not chosen:
-                raise InputError(f"{out}: no picture matches {', '.join(paths) or where}; nothing was deleted")
-            digests = {i.digest for i in chosen}
-            doomed = [i for i in store.items() if i.digest in digests]
+            items = list(store.items())
+            named = {entry: {item.digest for item in items if _is_named(item, entry)} for entry in entries}
+            if missing := [entry for entry, digests in named.items() if not digests]:
+                expected = "a picture's path in the gallery, or COLUMN=VALUE"
+                raise InputError(f"{out}: no picture is {', '.join(missing)} ({expected}); nothing was deleted")
+            digests = set().union(*named.values())
+            doomed = [item for item in items if item.digest in digests]
             remember_forgotten(out, digests)
             _remove(store, out, doomed)
             store.publish()
         finally:
             store.close()
-    return sorted({i.path for i in doomed})
+    return sorted({item.path for item in doomed})
 
 
-def _matches(item: Item, where: Where) -> bool:
-    return all(str(item.meta.get(column, "")) in values for column, values in where.items())
+def _is_named(item: Item, entry: str) -> bool:
+    column, sign, value = (part.strip() for part in entry.partition("="))
+    return item.path == entry or (sign == "=" and column in item.meta and str(item.meta[column]) == value)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -69,7 +70,7 @@ class Hit:
 
 @dataclass(frozen=True)
 class Answer:
-    """The results, best first, and how they came about.
+    """The results, best first, and how they came about. Iterating gives the hits.
 
     :param text: the text as it was used: in the person's own sides, mirrored when asked.
     :param notes: what the user should know, such as assumptions that were made.
@@ -83,6 +84,9 @@ class Answer:
     notes: tuple[str, ...] = ()
     trail: tuple[Step, ...] = ()
     seconds: float = 0.0
+
+    def __iter__(self) -> Iterator[Hit]:
+        return iter(self.hits)
 
     def record(self) -> dict[str, Any]:
         """As a JSON-able value."""

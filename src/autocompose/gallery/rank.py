@@ -106,10 +106,10 @@ class Ranking:
         picture = self._picture_vector(self.origin)
         if not self.text or self.weight == 0:
             return normalise(picture)
-        text = self._model().embed_texts([self.text])[0]
-        both = self._model().compose(picture[None], text[None])[0]
+        both = self._model().compose(picture[None], [self.text])[0]
         if self.weight <= 0.5:  # from the picture alone to the composition, and on to the text alone
             return normalise((1 - 2 * self.weight) * normalise(picture) + 2 * self.weight * both)
+        text = self._model().embed_texts([self.text])[0]
         return normalise((2 - 2 * self.weight) * both + (2 * self.weight - 1) * normalise(text))
 
     def _picture_vector(self, origin: Reference) -> np.ndarray:
@@ -132,15 +132,13 @@ class Ranking:
     # -- by the poses
 
     def _symbolic(self, banned: list[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Ids and scores of all items with a pose, best first."""
+        """Ids and scores of all items with a pose, best first; without a text by likeness to the reference's pose."""
         from autocompose.bodies.skeleton import mirror_joints
         from autocompose.evaluate.symbolic import rank
 
-        if not self.text or self.origin is None:
-            raise InputError(
-                "the symbolic engine needs a reference picture and a text; give both, or use the learned engine"
-            )
-        if not understand(self.text).parts:
+        if self.origin is None:
+            raise InputError("the symbolic engine needs a reference picture; choose one, or use the learned engine")
+        if self.text and not understand(self.text).parts:
             raise InputError(
                 f"the symbolic engine understands nothing in {self.text!r}; name a part, a side and a change"
             )

@@ -13,7 +13,6 @@ import csv
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -23,20 +22,33 @@ from autocompose.core.store import read_json
 from autocompose.corpus.names import name_fault
 from autocompose.corpus.poses import PoseTable
 from autocompose.gallery.item import Box, Value
+from autocompose.gallery.people import Person, read_boxes, read_people
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
+UNREAD = frozenset({".heic", ".heif", ".avif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".psd"})  # but pictures
 
 
 @dataclass(frozen=True)
 class Found:
-    """One picture file and what is known about it; fields as in ``Item``."""
+    """One picture file and what is known about it; fields as in ``Item``.
+
+    :param people: box and pose of each person in it.
+    """
 
     path: str
     size: int
     mtime_ns: int
-    boxes: tuple[Box | None, ...] = (None,)
+    people: tuple[Person, ...] = ((None, None),)
     meta: dict[str, Value] = field(default_factory=dict)
-    joints: np.ndarray | None = field(default=None, compare=False)
+
+    @property
+    def boxes(self) -> tuple[Box | None, ...]:
+        """One for each person; None = the whole picture."""
+        return tuple(box for box, _ in self.people)
+
+    def joints(self, box: Box | None) -> np.ndarray | None:
+        """The pose of the person in a box."""
+        return dict(self.people)[box]
 
 
 def picture_root(pictures: Path) -> Path:
@@ -51,15 +63,18 @@ def picture_root(pictures: Path) -> Path:
     return (pictures / "images" if corpus else pictures).resolve()
 
 
-def scan(pictures: Path, tally: Tally) -> list[Found]:
-    """All pictures below a folder, sorted by path. Links that lead out of the folder are not followed.
+def scan(pictures: Path, tally: Tally, people: Path | None = None) -> list[Found]:
+    """All pictures below a folder, sorted by path, but those of galleries that lie in it.
 
+    Links that lead out of the folder are not followed, and no links to folders.
+
+    :param people: corpus whose poses tell where people are in these pictures; see ``gallery.people``.
     :param tally: gets the reason for every file that is left out.
     :raises InputError: metadata, boxes or poses are unreadable.
     """
     pictures, root = Path(pictures), picture_root(pictures)
     meta = _metadata(pictures)
-    boxes = _boxes(pictures / "boxes.json")
+    known = {**read_boxes(pictures / "boxes.json"), **(read_people(people, root) if people else {})}
     poses = PoseTable.load(pictures / "poses.npz") if (pictures / "poses.npz").exists() else None
     rows = poses.index() if poses else {}
     columns = _scalar_columns(poses)
@@ -73,36 +88,49 @@ def scan(pictures: Path, tally: Tally) -> list[Found]:
         )  # no NaN
         values = {**measured, **meta.get(name, {})}
         joints = poses.joints[row] if poses is not None and row is not None else None
-        people = boxes.get(name, (None,))
-        found.append(
-            Found(name, state.st_size, state.st_mtime_ns, people, values, joints if len(people) == 1 else None)
-        )
+        inside = known.get(name) or ((None, joints),)
+        if len(inside) == 1 and inside[0][1] is None:  # a picture with one person: its pose is that person's
+            inside = ((inside[0][0], joints),)
+        found.append(Found(name, state.st_size, state.st_mtime_ns, inside, values))
     return found
 
 
 def _files(root: Path, tally: Tally) -> list[Path]:
     files = []
     for folder, folders, names in os.walk(root):
-        folders[:] = sorted(f for f in folders if not f.startswith("."))
-        for name in sorted(names):
-            path = Path(folder) / name
-            if name.startswith(".") or path.suffix.lower() not in SUFFIXES:
+        here = Path(folder)
+        folders[:] = sorted(f for f in folders if not f.startswith(".") and not (here / f / "gallery.json").exists())
+        for name in [f for f in folders if (here / f).is_symlink()]:
+            tally.drop("link to a folder", _shown((here / name).relative_to(root).as_posix()))
+        for path in [here / name for name in sorted(names) if not name.startswith(".")]:
+            if path.suffix.lower() not in SUFFIXES | UNREAD:
                 continue
             relative = path.relative_to(root).as_posix()
-            try:
-                relative.encode("utf-8")
-                fault = name_fault(relative)
-            except UnicodeEncodeError:
-                fault = "is not valid Unicode"
+            fault = _fault(path, relative, root)
             if fault:
-                tally.drop("unusable name", ascii(relative))
-            elif path.is_symlink() and not path.resolve().is_relative_to(root):
-                tally.drop("link out of the folder", relative)
-            elif not path.is_file():
-                tally.drop("not a file", relative)
+                tally.drop(fault, _shown(relative))
             else:
                 files.append(path)
     return sorted(files)
+
+
+def _shown(relative: str) -> str:
+    return relative if relative.isprintable() and relative == relative.strip() else ascii(relative)
+
+
+def _fault(path: Path, relative: str, root: Path) -> str:
+    """Why a file is left out; "" when it is not."""
+    try:
+        relative.encode("utf-8")
+    except UnicodeEncodeError:
+        return "unusable name"
+    if name_fault(relative):
+        return "unusable name"
+    if path.is_symlink() and not path.resolve().is_relative_to(root):
+        return "link out of the folder"
+    if not path.is_file():
+        return "not a file"
+    return "format that is not read (convert it to JPEG)" if path.suffix.lower() in UNREAD else ""
 
 
 def _metadata(pictures: Path) -> dict[str, dict[str, Value]]:
@@ -120,25 +148,6 @@ def _metadata(pictures: Path) -> dict[str, dict[str, Value]]:
                 values = {key: value for key, value in row.items() if key and key != "path" and value}
                 meta.setdefault(row["path"], {}).update(values)
     return meta
-
-
-def _boxes(path: Path) -> dict[str, tuple[Box | None, ...]]:
-    if not path.exists():
-        return {}
-    value = read_json(path)
-    if not isinstance(value, dict):
-        raise InputError(f"{path}: expected an object: picture path -> list of [left, top, right, bottom]")
-    boxes: dict[str, tuple[Box | None, ...]] = {}
-    for name, people in value.items():
-        if not isinstance(people, list) or not all(_is_box(p) for p in people):
-            raise InputError(f"{path}: {name!r}: expected a list of [left, top, right, bottom] in pixels")
-        boxes[name] = tuple((int(p[0]), int(p[1]), int(p[2]), int(p[3])) for p in people) or (None,)
-    return boxes
-
-
-def _is_box(value: Any) -> bool:
-    numbers = isinstance(value, list) and len(value) == 4 and all(isinstance(v, (int, float)) for v in value)
-    return numbers and 0 <= value[0] < value[2] and 0 <= value[1] < value[3]
 
 
 def _scalar_columns(poses: PoseTable | None) -> dict[str, np.ndarray]:

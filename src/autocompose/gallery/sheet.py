@@ -11,7 +11,7 @@ from autocompose.gallery.item import Item
 from autocompose.gallery.query import Answer
 from autocompose.gallery.search import Gallery
 from autocompose.gallery.server.pages import render
-from autocompose.gallery.thumbs import thumb_bytes, thumb_path
+from autocompose.gallery.thumbs import read_thumb, thumb_bytes
 
 
 def write_sheet(gallery: Gallery, answer: Answer, path: Path | None = None) -> Path:
@@ -34,10 +34,8 @@ def write_sheet(gallery: Gallery, answer: Answer, path: Path | None = None) -> P
 
 def _data(gallery: Gallery, item: Item) -> str:
     """The item's thumbnail, cut to its box, as a data URL."""
-    file = thumb_path(gallery.folder, item.digest)
-    if item.box is None and file.exists():
-        return _url(file.read_bytes())
-    return _url(thumb_bytes(gallery.open_picture(item)))
+    kept = None if item.box else read_thumb(gallery.folder, item.digest)
+    return _url(kept or thumb_bytes(gallery.open_picture(item)))
 
 
 def _url(webp: bytes) -> str:

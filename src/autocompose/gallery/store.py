@@ -23,6 +23,7 @@ from autocompose.gallery.item import Item, Value
 from autocompose.gallery.vectors import Kind, VectorIndex, normalise
 
 Where = Mapping[str, tuple[str, ...]]
+KEPT_ITEMS = 20_000  # of those that were read last
 MAX_VALUES = 60  # a column with more different values is no filter to choose from
 
 _SCHEMA = """
@@ -109,6 +110,7 @@ class EmbeddedStore:
         self._index: VectorIndex | None = None
         self._loaded = -1
         self._db = self._connect(write)
+        self._items: dict[int, Item] | None = None if write else {}  # what a reader has read; of one version
         self._cached = lru_cache(64)(self._compute)
 
     def _connect(self, write: bool) -> sqlite3.Connection:
@@ -172,12 +174,15 @@ class EmbeddedStore:
         with self._lock:
             version = int(self._state("version"))
             target = self.folder / f"vectors-{version}.faiss"
-            if self._state("published", -1) != version or not target.exists():
+            approximate = int(self.kind == "approximate")
+            done = self._state("published", -1) == version and self._state("approximate") == approximate
+            if not done or not target.exists():
                 index = self._build()
                 if index:
                     index.save(target)
                 with self._db:
-                    state = [("published", version), ("recall", index.recall if index else 1.0)]
+                    recall = index.recall if index else 1.0
+                    state = [("published", version), ("approximate", approximate), ("recall", recall)]
                     self._db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", state)
             for old in self.folder.glob("vectors-*.faiss"):
                 if old != target:
@@ -201,6 +206,8 @@ class EmbeddedStore:
                 self._index = self._load()
                 self._loaded = published
                 self._cached.cache_clear()
+                if self._items:
+                    self._items = {}
             return self._loaded
 
     def _load(self) -> VectorIndex | None:
@@ -221,8 +228,18 @@ class EmbeddedStore:
 
     def get(self, ids: Sequence[int]) -> list[Item]:
         """See ``Store.get``."""
-        found = {item.id: item for item in map(_item, self._among(f"{_COLUMNS}", ids))}
-        return [found[int(i)] for i in ids if int(i) in found]
+        with self._lock:
+            if self._items is None:
+                known: dict[int, Item] = {}
+            else:
+                self.refresh()
+                if len(self._items) > KEPT_ITEMS:
+                    self._items = {}
+                known = self._items
+            new = [i for i in ids if int(i) not in known]
+            if new:
+                known.update((item.id, item) for item in map(_item, self._among(_COLUMNS, new)))
+        return [known[int(i)] for i in ids if int(i) in known]
 
     def _among(self, columns: str, ids: Sequence[int]) -> list[tuple[Any, ...]]:
         values = json.dumps([int(i) for i in ids])

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from autocompose.core.store import write_bytes
+from autocompose.core.store import atomic_file
+from autocompose.corpus.images import bare
 
 SIDE = 384
 LARGE_SIDE = 1600
@@ -18,16 +19,28 @@ def thumb_path(gallery: Path, digest: str) -> Path:
     return gallery / "thumbs" / digest[:2] / f"{digest}.webp"
 
 
+def read_thumb(gallery: Path, digest: str) -> bytes | None:
+    """The thumbnail of a file with this SHA-256; None when it is not there, or not whole (after a power cut)."""
+    try:
+        data = thumb_path(gallery, digest).read_bytes()
+    except FileNotFoundError:
+        return None
+    return data if len(data) == 8 + int.from_bytes(data[4:8], "little") else None  # RIFF: its length is in its head
+
+
 def write_thumb(gallery: Path, digest: str, picture: Image.Image) -> None:
-    """Write the thumbnail (longer side at most 384 px, WebP, no metadata) unless it is there."""
-    path = thumb_path(gallery, digest)
-    if not path.exists():
-        write_bytes(path, thumb_bytes(picture))
+    """Write the thumbnail (longer side at most 384 px, WebP, no metadata) unless it is there.
+
+    It does not wait for the disk, which for many small pictures would take longer than all the rest.
+    """
+    if read_thumb(gallery, digest) is None:
+        with atomic_file(thumb_path(gallery, digest), durable=False) as file:
+            file.write(thumb_bytes(picture))
 
 
 def thumb_bytes(picture: Image.Image) -> bytes:
     """WebP bytes of a picture, its longer side at most 384 px."""
-    small = picture.convert("RGB")
+    small = bare(picture)
     small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     small.save(buffer, "WEBP", quality=82, method=2)
@@ -36,7 +49,7 @@ def thumb_bytes(picture: Image.Image) -> bytes:
 
 def jpeg_bytes(picture: Image.Image) -> bytes:
     """JPEG bytes of a picture without its metadata, its longer side at most 1,600 px."""
-    large = picture.convert("RGB")
+    large = bare(picture)
     large.thumbnail((LARGE_SIDE, LARGE_SIDE), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     large.save(buffer, "JPEG", quality=88)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from autocompose.core.errors import DependencyError, InputError
-from autocompose.gallery.review.store import VERDICTS, Reviews
+from autocompose.gallery.review.store import Reviews
 
 _INLINE = "'self' 'unsafe-inline'"
 HEADERS = {
@@ -50,7 +50,7 @@ def make_app(reviews: Reviews) -> Any:
             raise HTTPException(404, str(error)) from None
         return HTMLResponse(
             page.render(
-                variant=shown, total=len(reviews.rows), reviewer=reviews.reviewer, marks=MARKS, verdicts=VERDICTS
+                variant=shown, total=len(reviews.rows), reviewer=reviews.reviewer, judged=reviews.judged(), marks=MARKS
             )
         )
 

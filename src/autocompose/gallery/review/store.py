@@ -104,6 +104,12 @@ class Reviews:
         with self.journal.transaction():
             self.journal.db.execute("INSERT OR REPLACE INTO reviews VALUES (?,?,?,?,?,?,?,?,?)", (*values, time.time()))
 
+    def judged(self) -> int:
+        """How many texts this reviewer has judged."""
+        mine = (self.version, self.reviewer)
+        found = self.journal.db.execute("SELECT COUNT(*) FROM reviews WHERE version = ? AND reviewer = ?", mine)
+        return int(found.fetchone()[0])
+
     def agreement(self) -> dict[str, Any]:
         """Verdicts per reviewer, and Cohen's kappa of every two reviewers over the texts that both have judged."""
         rows = self.journal.db.execute("SELECT * FROM reviews WHERE version = ?", (self.version,)).fetchall()

@@ -26,7 +26,7 @@ from autocompose.gallery.server.metrics import Metrics
 from autocompose.gallery.server.pages import Page, render
 from autocompose.gallery.server.params import SearchParams
 from autocompose.gallery.server.uploads import RefusedUploadError, Uploads
-from autocompose.gallery.thumbs import jpeg_bytes, thumb_bytes, thumb_path
+from autocompose.gallery.thumbs import jpeg_bytes, read_thumb, thumb_bytes
 from autocompose.gallery.understand import understand
 
 log = logging.getLogger("autocompose.server")
@@ -126,10 +126,10 @@ def ask(gallery: Gallery, uploads: Uploads, params: SearchParams) -> Answer:
 
 
 def _add_api(app: FastAPI, gallery: Gallery, uploads: Uploads, metrics: Metrics) -> None:
-    @app.get("/api/search", responses=REFUSALS)
-    def search(params: Params) -> dict[str, Any]:
+    @app.get("/api/search", responses=REFUSALS, response_model=dict[str, Any])
+    def search(params: Params) -> Response:
         """Pictures like the reference, but with the change that the text asks for, best first."""
-        return ask(gallery, uploads, params).record()
+        return JSONResponse(ask(gallery, uploads, params).record())  # plain values: nothing to validate once more
 
     @app.get("/api/items/{key}", responses=REFUSALS)
     def item(key: ItemKey) -> dict[str, Any]:
@@ -167,12 +167,10 @@ def _add_pictures(app: FastAPI, gallery: Gallery, uploads: Uploads) -> None:
     def thumb(key: ItemKey, request: Request) -> Response:
         """An item's picture, at most 384 px, WebP."""
         item = _item(gallery, key)
-        path = thumb_path(gallery.folder, item.digest)
 
         def content() -> bytes:
-            if path.exists():
-                return path.read_bytes()
-            return thumb_bytes(open_image(gallery.picture_path(item)))
+            kept = read_thumb(gallery.folder, item.digest)
+            return kept if kept else thumb_bytes(open_image(gallery.picture_path(item)))
 
         return _picture(request, key, content, "image/webp")
 
@@ -210,16 +208,20 @@ def _add_pages(app: FastAPI, gallery: Gallery, uploads: Uploads) -> None:
         return HTMLResponse(render("reading.html", reading=understand(text)))
 
     @app.get("/docs", response_class=HTMLResponse, include_in_schema=False)
-    def docs() -> HTMLResponse:
-        return HTMLResponse(render("api.html", schema=app.openapi()))
+    def docs(request: Request) -> HTMLResponse:
+        return HTMLResponse(render("api.html", schema=app.openapi(), address=str(request.base_url)))
 
 
 def _add_failures(app: FastAPI, gallery: Gallery) -> None:
     def answer(request: Request, status: int, message: str) -> Response:
         if request.url.path != "/":
             return JSONResponse({"detail": message}, status)
-        text = request.query_params.get("text", "")[:500]  # what was typed stays; the rest may be what is wrong
-        params = SearchParams.model_validate({"text": text})
+        if status == 400:  # a query that can be read and changed
+            params = SearchParams.of(request.query_params.multi_items())
+            known = [c for c in params.where if c.partition("=")[0].strip() in gallery.store.columns()]
+            params = params.model_copy(update={"where": known})
+        else:  # what was typed stays; the rest may be what is wrong
+            params = SearchParams(text=request.query_params.get("text", "")[:500])
         return HTMLResponse(Page(gallery, params, error=message).html(), status)
 
     @app.exception_handler(AutocomposeError)

@@ -194,7 +194,8 @@ async def refuse(
         body = (
             '<!doctype html><html lang="en"><link rel="stylesheet" href="/static/app.css"><title>autocompose</title>'
             f'<main id="app" class="refused"><section class="notice bad"><h1>That did not work</h1>'
-            f'<p>{html.escape(message)}.</p><p><a class="button" href="/">Start again</a></p></section></main></html>'
+            f"<p>{html.escape(message[:1].upper() + message[1:])}.</p>"
+            '<p><a class="button" href="/">Start again</a></p></section></main></html>'
         ).encode()
     else:
         kind, body = b"application/json", json.dumps({"detail": message}).encode()

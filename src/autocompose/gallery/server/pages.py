@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from autocompose.gallery.item import Item, Value
+from autocompose.gallery.item import Item, Value, key_to_id
 from autocompose.gallery.query import Answer, Engine, Hit, Sides
 from autocompose.gallery.understand import SUGGESTIONS, Reading, understand
 
@@ -48,8 +48,8 @@ def about(item: Item, most: int = MAX_SUMMARY) -> str:
 
 
 def score(value: float) -> str:
-    """A cosine or fused rank with three digits, a cost with one."""
-    return f"{value:.3f}" if abs(value) < 1 else f"{value:.1f}"
+    """A cosine or fused rank with three digits, a cost with one; with a real minus sign."""
+    return (f"{value:.3f}" if abs(value) < 1 else f"{value:.1f}").replace("-", "−")
 
 
 @dataclass(frozen=True)
@@ -81,16 +81,16 @@ class Page:
 
     @property
     def reference(self) -> Item | None:
-        """The reference, when it is an item."""
+        """The reference, when it is an item; after an error too."""
+        if self.answer is None and self.params.ref and not self.params.ref.startswith("u-"):
+            return next(iter(self.gallery.store.get([key_to_id(self.params.ref)])), None)
         origin = self.answer.reference if self.answer else None
         return origin.item if origin else None
 
     @property
     def reference_picture(self) -> str | None:
         """Address of the reference's picture."""
-        if not self.params.ref or self.answer is None:
-            return None
-        return self.picture(self.params.ref)
+        return self.picture(self.params.ref) if self.params.ref else None
 
     def picture(self, ref: str) -> str:
         """Address of the small picture of an item or upload."""
@@ -123,6 +123,12 @@ class Page:
         names = ("weight", "mirror", "sides", "engine")
         changed = sum(getattr(self.params, name) != getattr(default, name) for name in names)
         return changed + len(self.params.where)
+
+    @property
+    def choices(self) -> str:
+        """How many results were chosen to come closer to, or to get away from."""
+        count = len(self.params.like) + len(self.params.unlike)
+        return "1 choice" if count == 1 else f"{count} choices"
 
     @cached_property
     def samples(self) -> list[Item]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -40,6 +41,15 @@ class SearchParams(BaseModel):
     @classmethod
     def _plain(cls, text: str) -> str:
         return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+    @classmethod
+    def of(cls, query: Iterable[tuple[str, str]]) -> SearchParams:
+        """The parameters of a URL's query, which have been found valid."""
+        values: dict[str, Any] = {}
+        for name, value in query:
+            field = cls.model_fields.get(name)
+            values[name] = [*values.get(name, []), value] if field and field.default == [] else value
+        return cls.model_validate(values)
 
     @property
     def asks(self) -> bool:

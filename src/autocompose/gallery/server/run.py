@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import logging
 import os
+import signal
+import socket
 import tempfile
 from pathlib import Path
 
 from pydantic import Field
 
 from autocompose.core.config import Config
-from autocompose.core.errors import DependencyError, GalleryError
+from autocompose.core.errors import DependencyError, GalleryError, InputError
 from autocompose.core.log import say
 from autocompose.gallery.search import Gallery
 
@@ -55,12 +57,14 @@ def run_server(config: ServerConfig) -> None:
         say(
             f"warning: {config.host} is open to the network and no --token is set: everybody there can see the pictures"
         )
+    config = config.model_copy(update={"port": _listening_port(config)})
     with tempfile.TemporaryDirectory(prefix="autocompose-") as scratch:
         for name in ("uploads", "metrics"):
             Path(scratch, name).mkdir()
         os.environ[VARIABLE] = config.model_copy(update={"uploads": f"{scratch}/uploads"}).model_dump_json()
         if config.workers > 1:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = f"{scratch}/metrics"
+        signal.signal(signal.SIGTERM, _stop)
         say(f"{count:,} items; open http://{config.host}:{config.port}/ (interface: /docs); stop with Ctrl-C")
         uvicorn.run(
             "autocompose.gallery.server.run:application",
@@ -76,15 +80,40 @@ def run_server(config: ServerConfig) -> None:
         )
 
 
+def _stop(*_: object) -> None:
+    """SIGTERM becomes an exception (uvicorn raises it again when it has shut down), so that uploads are deleted."""
+    raise SystemExit(0)
+
+
+def _listening_port(config: ServerConfig) -> int:
+    """The port, a free one for 0.
+
+    :raises InputError: nothing can listen there.
+    """
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    with socket.socket(family) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((config.host, config.port))
+            return listener.getsockname()[1]
+        except OSError as error:
+            raise InputError(
+                f"--host {config.host} --port {config.port}: cannot listen there ({error.strerror or error}); "
+                "stop the other server, or choose another port (0 takes a free one)"
+            ) from None
+
+
 def application() -> object:
     """The application of a worker process, from the settings that ``run_server`` left in the environment."""
+    import torch
+
     from autocompose.gallery.server.app import create_app
 
     config = ServerConfig.parse(json.loads(os.environ[VARIABLE]))
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    # Before torch is imported: for the few texts of a request, waking other threads costs more than they save, and
-    # requests already come from several threads. More cores are used by more workers.
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    # For the few texts of a request, waking torch's other threads costs more than they save, and two runs of the model
+    # go side by side anyway. More cores are used by more workers.
+    torch.set_num_threads(1)
     gallery = Gallery.open(config.gallery, config.model or None)
     loopback = config.host in LOOPBACK_ADDRESSES
     rate = config.rate / config.workers  # each worker sees its share of the requests

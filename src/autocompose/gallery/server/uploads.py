@@ -17,6 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from autocompose.core.errors import InputError
 from autocompose.core.store import write_bytes, write_npz
+from autocompose.corpus.images import bare
 from autocompose.gallery.index import shrink
 from autocompose.gallery.item import NotThereError
 from autocompose.gallery.model import Embedder
@@ -55,7 +56,7 @@ class Uploads:
         self._tidy()
         key = f"u-{secrets.token_hex(16)}"
         buffer = io.BytesIO()
-        picture.save(buffer, "JPEG", quality=92)
+        bare(picture).save(buffer, "JPEG", quality=92)
         vector = model.embed_images([picture])[0]
         digest = np.array(hashlib.sha256(data).hexdigest())
         write_npz(self.folder / f"{key}.npz", {"vector": vector, "digest": digest})

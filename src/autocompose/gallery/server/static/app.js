@@ -181,7 +181,17 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+document.addEventListener("toggle", (event) => { // does not bubble, so it is caught on its way down
+  if (event.target.id === "tune" && event.target.open) event.target.scrollIntoView({ block: "nearest" });
+}, true);
+
 // -- around a swap
+
+function showLastStep() {
+  const trail = $(".trail");
+  if (trail) trail.scrollLeft = trail.scrollWidth;
+}
+showLastStep();
 
 let tuneOpen = false;
 document.addEventListener("htmx:beforeSwap", () => { tuneOpen = Boolean($("#tune[open]")); });
@@ -189,8 +199,7 @@ document.addEventListener("htmx:beforeSwap", () => { tuneOpen = Boolean($("#tune
 document.addEventListener("htmx:afterSettle", (event) => {
   if (event.detail.target && event.detail.target.id !== "app") return; // without target: back or forward
   if (tuneOpen && $("#tune")) $("#tune").open = true;
-  const trail = $(".trail");
-  if (trail) trail.scrollLeft = trail.scrollWidth;
+  showLastStep();
   if ($("main.answered") && !$("#text").value && matchMedia("(min-width: 1000px)").matches) $("#text").focus({ preventScroll: true });
 });
 document.addEventListener("htmx:sendError", () => toast("The server does not answer. Is it still running?"));
