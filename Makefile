@@ -21,7 +21,7 @@ help:  ## show the targets
 	$(PIP) -e '.[dev]'
 	@touch $@ .venv/demo.installed
 
-demo: .venv/demo.installed  ## from nothing to a trained, measured, searchable model (about 20 minutes on 2 cores)
+demo: .venv/demo.installed  ## from nothing to a trained, measured, searchable model (20 to 30 minutes on 2 cores)
 	$(BIN)/autocompose demo
 
 test: .venv/dev.installed  ## the fast tests (at most 5 minutes)
@@ -36,7 +36,7 @@ check: .venv/dev.installed  ## lint, format, types
 	$(BIN)/mypy
 
 bench: .venv/dev.installed  ## side-by-side timings; see benchmarks/
-	for script in benchmarks/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+	for name in metrics render rules search training; do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
 
 format: .venv/dev.installed  ## apply the formatter
 	$(BIN)/ruff check --fix .

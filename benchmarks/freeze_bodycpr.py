@@ -1,16 +1,19 @@
 """How the frozen files of BodyCPR-v1 in src/autocompose/prepare/data were made. Running it again replaces them.
 
 ``python benchmarks/freeze_bodycpr.py poses FILE`` draws the test part of the preset demo with seed 0, writes it, and
-prints the hash that belongs into ``prepare/frozen.py``. ``... texts FILE CORPUS`` describes the test pairs of a
-finished corpus of that preset; its hash belongs into ``prepare/frozen_texts.py``.
+prints the hash that belongs into ``prepare/frozen.py``. Then ``... texts FILE`` describes its pairs; the hash that this
+prints belongs into ``prepare/frozen_texts.py``.
 """
 
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from autocompose.bodies.body import Body
+from autocompose.core.log import Tally
 from autocompose.core.records import Split
-from autocompose.corpus.format import load_corpus
+from autocompose.corpus.format import Corpus
 from autocompose.demo.settings import DemoSettings
 from autocompose.demo.texts import describe_split
 from autocompose.prepare import bodycpr, frozen, frozen_texts
@@ -28,13 +31,16 @@ def poses(path: Path) -> str:
     return frozen.write(path, table, looks, shots)
 
 
-def texts(path: Path, corpus: Path) -> str:
+def texts(path: Path) -> str:
     settings = DemoSettings.preset_file("demo", SEED)
-    loaded = load_corpus(corpus, [Split.TEST])
-    pairs = describe_split(loaded, Split.TEST, "sents", "independent", 1, settings, SEED)
-    told = describe_split(loaded, Split.TEST, "auto", "coach", 3, settings, SEED)
-    both = [a.texts | {"auto": b.texts["auto"]} for a, b in zip(pairs, told, strict=True)]
-    return frozen_texts.write(path, [type(p)(p.reference, p.target, texts=t) for p, t in zip(pairs, both, strict=True)])
+    table = frozen.load().table(Body())
+    found = [p for first in range(0, len(table.names), 8) for p in bodycpr.cube_pairs(table, first, Tally("pairs"))]
+    corpus = Corpus(path.parent, {Split.TEST: tuple(found)}, {Split.TEST: table.names}, table)
+    pairs = describe_split(corpus, Split.TEST, "sents", "independent", 1, settings, SEED)
+    told = describe_split(corpus, Split.TEST, "auto", "coach", 3, settings, SEED)
+    return frozen_texts.write(
+        path, [replace(a, texts={**a.texts, **b.texts}) for a, b in zip(pairs, told, strict=True)]
+    )
 
 
 if __name__ == "__main__":

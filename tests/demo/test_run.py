@@ -15,7 +15,14 @@ from autocompose.evaluate.report import METHODS
 pytestmark = pytest.mark.slow
 COMMAND = [sys.executable, "-m", "autocompose", "demo", "--quick"]
 RECALLS = ("recall_at1", "recall_at5", "recall_at10", "recall_at50", *(f"group_recall_at{k}" for k in (1, 3, 5)))
-STAGES = ("write the texts", "pretrain the image encoder", "train the text encoder", "train the Combiner", "evaluate")
+STAGES = (
+    "write the texts",
+    "pretrain the image encoder",
+    "train the text encoder",
+    "train text encoder and head",
+    "train the Combiner",
+    "evaluate",
+)
 
 
 @pytest.fixture(scope="module")

@@ -30,8 +30,13 @@ TEXTS = {"same_bank": "auto", "independent": "sents"}  # name in metrics.json ->
 PACKAGES = ("autocompose", "torch", "open_clip_torch", "numpy", "anny")
 
 
-def measure(corpus: Corpus, summed: Model, combined: Model, settings: DemoSettings, out: Path) -> dict[str, Any]:
-    """``metrics.json``: for each method the recalls on same-bank texts, and those on independent texts beside them."""
+def measure(
+    corpus: Corpus, summed: Model, combined: Model, settings: DemoSettings, out: Path
+) -> tuple[dict[str, Any], Evaluation]:
+    """``metrics.json``: for each method the recalls on same-bank texts, and those on independent texts beside them.
+
+    :return: also the Combiner's answers to the same-bank texts.
+    """
     models = {"combiner": combined, "sum": summed, **_one_input(corpus, combined, settings.combiner, out)}
     metrics: dict[str, Any] = {}
     for name, key in TEXTS.items():
@@ -43,7 +48,8 @@ def measure(corpus: Corpus, summed: Model, combined: Model, settings: DemoSettin
             rows = questions.rows
             found["ceiling"] = summary(ceiling_ranks(_joints(corpus, questions), rows), questions.clusters)
             metrics |= found
-            write_evaluation(out / "test", evaluations["combiner"])
+            answers = evaluations["combiner"]
+            write_evaluation(out / "test", answers)
         else:
             for method, values in found.items():
                 metrics[method][name] = values
@@ -54,7 +60,7 @@ def measure(corpus: Corpus, summed: Model, combined: Model, settings: DemoSettin
     metrics["n_queries"], metrics["n_gallery"] = len(queries), len(corpus.galleries[Split.TEST])
     metrics["benchmark_hash"] = benchmark_hash(corpus)
     metrics["versions"] = {"python": sys.version.split()[0], **{p: version(p) for p in PACKAGES}}
-    return metrics
+    return metrics, answers
 
 
 def _one_input(corpus: Corpus, model: Model, settings: CombinerSettings, out: Path) -> dict[str, Any]:

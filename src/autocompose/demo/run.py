@@ -18,13 +18,12 @@ from autocompose.corpus.format import Corpus, load_corpus
 from autocompose.corpus.pixels import decoded
 from autocompose.demo.measure import measure
 from autocompose.demo.settings import DemoSettings
-from autocompose.demo.texts import described, pretrains, write_texts
+from autocompose.demo.texts import described, write_texts
 from autocompose.evaluate.experiment import Data, finetune, train_combiner
 from autocompose.model.checkpoint import Model
 from autocompose.model.encoder import Encoder
-from autocompose.model.small import small_config
+from autocompose.model.small import small_config, small_encoder
 from autocompose.prepare.bodycpr import PRESETS, prepare_bodycpr
-from autocompose.prepare.cubes import PER_CLUSTER
 from autocompose.prepare.singles import cube_pictures, joined, prepare_singles
 from autocompose.train.loop import Metrics, run
 from autocompose.train.pretrain import Pretrain
@@ -60,10 +59,10 @@ class Demo:
         summed = self.finetuned(corpus, encoder)
         combined = self.combined(corpus, summed.encoder)
         with self._stage("evaluate"):
-            metrics = measure(corpus, summed, combined, self.settings, self.out)
+            metrics, answers = measure(corpus, summed, combined, self.settings, self.out)
         metrics["seed"], metrics["seconds"] = self.seed, self.seconds
         write_json(self.out / "metrics.json", metrics)
-        return write_report(self.out, corpus, combined, metrics)
+        return write_report(self.out, corpus, answers, metrics)
 
     def corpus(self) -> Corpus:
         """BodyCPR with its texts."""
@@ -78,7 +77,7 @@ class Demo:
     def pretrained(self, corpus: Corpus) -> Encoder:
         """The small encoder, its image side pretrained on single bodies."""
         texts = [t for p in corpus.split(Split.TRAIN) for t in p.texts.get("auto", ())]
-        encoder = Encoder(small_config(self.settings.sizes), self.seed).with_vocabulary(texts)
+        encoder = small_encoder(self.settings.sizes, texts, self.seed)
         file = self.out / IMAGE_SIDE
         if not file.exists():
             self._pretrain(corpus, encoder, file)
@@ -90,7 +89,6 @@ class Demo:
         with self._stage("render single bodies"):
             singles = prepare_singles(self.out / "singles", self.settings.singles, size, self.seed)
             cubes = cube_pictures(corpus, self._pixels(corpus, Split.TRAIN), PRESETS[self.settings.preset], self.seed)
-            cubes = cubes.take(pretrains(cubes.group // PER_CLUSTER))
         with self._stage("pretrain the image encoder"):
             stage = Pretrain(encoder, joined(singles, cubes), self.settings.pretrain, loop.batch_size, self.seed)
             run(stage, loop, file.parent, self._validator(stage, corpus), "pretrain")
@@ -113,9 +111,15 @@ class Demo:
         return Data(corpus, key="auto", cache=self.out / "cache")
 
     def finetuned(self, corpus: Corpus, encoder: Encoder) -> Model:
-        """Stage 1: the text encoder, with the element-wise sum."""
+        """Stage 1, with the element-wise sum: the text encoder, then together with the head of the image side.
+
+        The head only joins in the end: trained from the start, it learns the training cubes by heart.
+        """
+        data, settings = self._data(corpus), self.settings
         with self._stage("train the text encoder"):
-            return finetune(self._data(corpus), encoder, self.settings.finetune, self.out / "sum")
+            told = finetune(data, encoder, settings.finetune, self.out / "text")
+        with self._stage("train text encoder and head"):
+            return finetune(data, told.encoder, settings.head, self.out / "sum")
 
     def combined(self, corpus: Corpus, encoder: Encoder) -> Model:
         """Stage 2: the Combiner on the frozen encoders, with the cyclic loss."""
@@ -139,8 +143,6 @@ def run_demo(out: Path, quick: bool = False, seed: int = 0) -> Path:
     say(f"report:  {report}")
     say(f"metrics: {report.with_name('metrics.json')}")
     say(f"model:   {report.parent / 'model'}")
-    say(
-        f"search the demo's pictures in a browser:  autocompose index {out}/corpus --model {out}/model {out}/gallery"
-        f" && autocompose serve {out}/gallery"
-    )
+    serve = f"autocompose serve {out}/gallery --index {out}/corpus --model {out}/model"
+    say(f"search the demo's pictures in a browser:  {serve}")
     return report

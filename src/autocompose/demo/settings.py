@@ -19,8 +19,8 @@ class DemoSettings(Config):
     :param preset: size of BodyCPR.
     :param train_pairs: pairs kept per cube for training; BodyCPR has 48.
     :param statements: most statements of a text.
-    :param singles: pictures of single bodies that the image encoder is pretrained on; ``single_val`` of the validation
-        split's pictures choose its best epoch.
+    :param finetune, head: stage 1, first with the text encoder alone, then with the head of the image side.
+    :param singles: pictures of single bodies that the image encoder is pretrained on.
     :param symbolic_every: every n-th query is also answered by the symbolic search, which is slow.
     """
 
@@ -33,6 +33,7 @@ class DemoSettings(Config):
     pretrain: PretrainSettings
     pretrain_loop: LoopSettings
     finetune: FinetuneSettings
+    head: FinetuneSettings
     combiner: CombinerSettings
     symbolic_every: int = Field(4, ge=1)
 
@@ -40,13 +41,15 @@ class DemoSettings(Config):
     def preset_file(cls, name: str, seed: int) -> DemoSettings:
         """The settings of ``demo`` or ``quick`` with one seed for every stage."""
         settings = cls.load(Path(__file__).with_name(f"{name}.toml"))
-        loop = {"loop": settings.finetune.loop.model_copy(update={"seed": seed})}
-        compose = {"compose": settings.finetune.compose.model_copy(update={"seed": seed})}
-        combiner_loop = {"loop": settings.combiner.loop.model_copy(update={"seed": seed})}
-        return settings.model_copy(
-            update={
-                "pretrain_loop": settings.pretrain_loop.model_copy(update={"seed": seed}),
-                "finetune": settings.finetune.model_copy(update={**loop, **compose}),
-                "combiner": settings.combiner.model_copy(update={**combiner_loop, **compose}),
-            }
-        )
+        stages = {
+            key: stage.model_copy(
+                update={part: getattr(stage, part).model_copy(update={"seed": seed}) for part in ("loop", "compose")}
+            )
+            for key, stage in (
+                ("finetune", settings.finetune),
+                ("head", settings.head),
+                ("combiner", settings.combiner),
+            )
+        }
+        loop = settings.pretrain_loop.model_copy(update={"seed": seed})
+        return settings.model_copy(update={"pretrain_loop": loop, **stages})

@@ -17,7 +17,6 @@ from autocompose.describe.rules.corpus import describe_corpus
 from autocompose.describe.rules.options import RuleOptions
 from autocompose.describe.rules.texts import describe_pairs
 from autocompose.prepare.bodycpr import PRESETS
-from autocompose.prepare.cubes import PER_CLUSTER
 from autocompose.prepare.frozen_texts import with_frozen_texts
 
 STAGE = "texts"
@@ -30,22 +29,12 @@ def rule_options(settings: DemoSettings, bank: str = "coach") -> RuleOptions:
     return RuleOptions.parse({**values, "bank": bank})
 
 
-def pretrains(cluster: Any) -> Any:
-    """Clusters whose pictures pretrain the image encoder.
-
-    The others train text encoder and Combiner: features of pictures that the encoder has learnt by heart are better
-    than those of any test picture, and what is trained on them relies on it.
-    """
-    return cluster % 2 == 0
-
-
 def thin(corpus: Corpus, per_cube: int, seed: int) -> Corpus:
-    """Keep ``per_cube`` random training pairs of every cube that does not pretrain the image encoder."""
+    """Keep ``per_cube`` random training pairs of every cube."""
     rng = np.random.default_rng([seed, 11])
     by_cube: dict[Any, list[int]] = {}
     for number, pair in enumerate(corpus.split(Split.TRAIN)):
-        if not pretrains(pair.extra["cube"] // PER_CLUSTER):
-            by_cube.setdefault(pair.extra["cube"], []).append(number)
+        by_cube.setdefault(pair.extra["cube"], []).append(number)
     kept = sorted(n for rows in by_cube.values() for n in rng.permutation(rows)[:per_cube])
     train = tuple(corpus.split(Split.TRAIN)[n] for n in kept)
     return dataclasses.replace(corpus, pairs={**corpus.pairs, Split.TRAIN: train})
