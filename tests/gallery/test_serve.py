@@ -106,6 +106,25 @@ def test_a_free_port_is_named(gallery: Path, tmp_path: Path) -> None:
     assert url
 
 
+def test_a_stop_inside_a_destructor_is_not_lost(tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch"
+    scratch.mkdir()
+    program = f"""
+import os, signal, time
+from pathlib import Path
+from autocompose.gallery.server.run import _end_with
+class Dropped:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        for _ in range(1000): pass
+_end_with(Path({str(scratch)!r}))
+Dropped()
+raise SystemExit("went on")
+"""
+    done = subprocess.run([sys.executable, "-c", program], **QUIETLY)
+    assert done.returncode == 0 and not done.stderr and not scratch.exists()
+
+
 def test_several_workers_share_the_gallery_and_the_metrics(gallery: Path, tmp_path: Path) -> None:
     with served(gallery, tmp_path, "--workers", "2") as (url, process):
         for i in range(40):

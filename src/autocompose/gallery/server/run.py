@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import signal
 import socket
 import tempfile
@@ -64,7 +65,7 @@ def run_server(config: ServerConfig) -> None:
         os.environ[VARIABLE] = config.model_copy(update={"uploads": f"{scratch}/uploads"}).model_dump_json()
         if config.workers > 1:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = f"{scratch}/metrics"
-        signal.signal(signal.SIGTERM, _stop)
+        _end_with(Path(scratch))
         say(f"{count:,} items; open http://{config.host}:{config.port}/ (interface: /docs); stop with Ctrl-C")
         uvicorn.run(
             "autocompose.gallery.server.run:application",
@@ -80,9 +81,17 @@ def run_server(config: ServerConfig) -> None:
         )
 
 
-def _stop(*_: object) -> None:
-    """SIGTERM becomes an exception (uvicorn raises it again when it has shut down), so that uploads are deleted."""
-    raise SystemExit(0)
+def _end_with(scratch: Path) -> None:
+    """Let SIGTERM delete ``scratch`` and end the process: before uvicorn takes signals, and when it has shut down and passes them on.
+
+    An exception would not do: raised inside a destructor or a weak reference's callback, Python prints and drops it.
+    """
+
+    def end(*_: object) -> None:
+        shutil.rmtree(scratch, ignore_errors=True)
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, end)
 
 
 def _listening_port(config: ServerConfig) -> int:
