@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
 
 from autocompose.bodies import limits, sampler, selfhit
 from autocompose.bodies.kinematics import REST, forward
@@ -130,3 +131,50 @@ def test_level_feet_are_level_and_lifted_feet_stay() -> None:
     assert np.isclose(drop, REST[J["left_ankle"], 1] - REST[J["left_foot"], 1], atol=1e-6)
     assert levelled[0, INDEX["left_leg_ankle"]] == pytest.approx(20)  # knee minus hip
     assert levelled[0, INDEX["right_leg_ankle"]] == 0
+
+
+def slow_rotations(row: np.ndarray) -> np.ndarray:
+    """One pose, one joint at a time, with scipy's rotations for single joints."""
+    value = dict(zip(ANGLES, row.tolist(), strict=True))
+
+    def turn(axis: str, degrees: float) -> Rotation:
+        return Rotation.from_euler(axis, [[degrees]], degrees=True)
+
+    hinge = turn("x", value["hinge"])
+    found = {"pelvis": turn("x", value["pitch"]) * turn("z", -value["roll"]) * hinge}
+    for joints, shares, names in (
+        (("spine1", "spine2", "spine3"), (0.3, 0.35, 0.35), ("bend", "lean", "twist")),
+        (("neck", "head"), (0.5, 0.5), ("nod", "tilt", "turn")),
+    ):
+        for joint, share in zip(joints, shares, strict=True):
+            x, z, y = (share * value[name] for name in names)
+            found[joint] = turn("x", x) * turn("z", -z) * turn("y", y)
+    for side, sign in (("left", 1.0), ("right", -1.0)):
+        arm, leg = (
+            {n: value[f"{side}_{limb}_{n}"] for n in t} for limb, t in (("arm", limits.ARM), ("leg", limits.LEG))
+        )
+        plane = np.radians(arm["plane"])
+        axis = np.array([[-np.sin(plane), 0.0, sign * np.cos(plane)]])
+        whole = Rotation.from_rotvec(axis * np.radians(arm["raise"])) * turn("y", sign * arm["roll"])
+        collar = limits.collar_of(whole)
+        thigh = turn("x", -leg["flex"]) * turn("z", sign * leg["abduct"]) * turn("y", sign * leg["rotate"])
+        found |= {
+            f"{side}_collar": collar,
+            f"{side}_shoulder": collar.inv() * whole * turn("z", -90 * sign),
+            f"{side}_elbow": turn("y", -sign * arm["elbow"]),
+            f"{side}_wrist": turn("z", sign * arm["wrist"]),
+            f"{side}_hip": hinge.inv() * thigh,
+            f"{side}_knee": turn("x", leg["knee"]),
+            f"{side}_ankle": turn("x", -leg["ankle"]),
+        }
+    return np.concatenate([found[name].as_rotvec() if name in found else np.zeros((1, 3)) for name in SMPL22])
+
+
+def test_rotations_of_many_poses_are_those_of_each_joint_alone() -> None:
+    low, high = np.array(list(LIMITS.values())).T
+    angles = limits.clip(np.random.default_rng(0).uniform(low, high, (12, len(ANGLES))))
+    np.testing.assert_allclose(limits.to_rotations(angles), [slow_rotations(row) for row in angles], atol=1e-12)
+    for row in angles:  # the frozen benchmark needs every bit, whatever else is in the batch
+        np.testing.assert_array_equal(
+            limits.to_rotations(row[None])[0], limits.to_rotations(angles)[(angles == row).all(1)][0]
+        )

@@ -6,6 +6,8 @@ tables (AAOS normal ranges), a little narrowed because they are combined here.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 from scipy.spatial.transform import Rotation
 
@@ -38,6 +40,7 @@ LEG: dict[str, tuple[float, float]] = {
     "ankle": (-45, 30),  # toes up (+)
 }
 SIDES = ("left", "right")
+_SIGNS = (("left", 1.0), ("right", -1.0))
 LIMITS: dict[str, tuple[float, float]] = {
     **TRUNK,
     **{f"{side}_arm_{name}": limit for side in SIDES for name, limit in ARM.items()},
@@ -97,18 +100,11 @@ def to_rotations(angles: np.ndarray) -> np.ndarray:
     """
     value = {name: angles[:, i] for name, i in INDEX.items()}
     result = np.zeros((len(angles), len(SMPL22), 3))
-    hinge = _turn("x", value["hinge"])
-    result[:, 0] = (_turn("x", value["pitch"]) * _turn("z", -value["roll"]) * hinge).as_rotvec()
-    for chain, names in ((_SPINE, ("bend", "lean", "twist")), (_NECK, ("nod", "tilt", "turn"))):
-        forward, left, turned = (value[name] for name in names)
-        for joint, share in chain:
-            part = _turn("x", share * forward) * _turn("z", -share * left) * _turn("y", share * turned)
-            result[:, _J[joint]] = part.as_rotvec()
-    for side, sign in (("left", 1.0), ("right", -1.0)):
-        arm = {name: value[f"{side}_arm_{name}"] for name in ARM}
-        leg = {name: value[f"{side}_leg_{name}"] for name in LEG}
-        for joint, rotation in {**_arm(side, sign, arm), **_leg(side, sign, leg, hinge)}.items():
-            result[:, _J[joint]] = rotation.as_rotvec()
+    hinge = _turn("x", [value["hinge"]])
+    result[:, 0] = (_turn("x", [value["pitch"]]) * _turn("z", [-value["roll"]]) * hinge).as_rotvec()
+    for joints, rotations in (_trunk(value), *_arms(value), _thighs(value), *_hinges(value)):
+        vectors = rotations.as_rotvec().reshape(len(joints), len(angles), 3)  # all poses of the first joint first
+        result[:, [_J[joint] for joint in joints]] = vectors.transpose(1, 0, 2)
     return result
 
 
@@ -123,28 +119,51 @@ def collar_of(arm: Rotation) -> Rotation:
     return Rotation.from_rotvec(axis * (share / np.maximum(sine, 1e-9))[:, None])
 
 
-def _turn(axis: str, degrees: np.ndarray) -> Rotation:
-    return Rotation.from_euler(axis, degrees[:, None], degrees=True)
+def _turn(axis: str, degrees: Sequence[np.ndarray]) -> Rotation:
+    """Turns about one axis; scipy takes as long for a few as for hundreds, so all joints come in one call."""
+    return Rotation.from_euler(axis, np.concatenate(degrees)[:, None], degrees=True)
 
 
-def _arm(side: str, sign: float, arm: dict[str, np.ndarray]) -> dict[str, Rotation]:
-    lift, plane = np.radians(arm["raise"]), np.radians(arm["plane"])
-    axis = np.stack([-np.sin(plane), np.zeros_like(plane), sign * np.cos(plane)], -1)
-    hang = Rotation.from_euler("z", -90 * sign, degrees=True)  # T-pose -> hanging
-    whole = Rotation.from_rotvec(axis * lift[:, None]) * _turn("y", sign * arm["roll"])
+def _trunk(value: dict[str, np.ndarray]) -> tuple[list[str], Rotation]:
+    """Joints of spine and neck, and their rotations."""
+    joints, forward, left, turned = [], [], [], []
+    for chain, names in ((_SPINE, ("bend", "lean", "twist")), (_NECK, ("nod", "tilt", "turn"))):
+        for joint, share in chain:
+            joints.append(joint)
+            forward.append(share * value[names[0]])
+            left.append(-share * value[names[1]])
+            turned.append(share * value[names[2]])
+    return joints, _turn("x", forward) * _turn("z", left) * _turn("y", turned)
+
+
+def _arms(value: dict[str, np.ndarray]) -> Iterator[tuple[list[str], Rotation]]:
+    """Collars and shoulders."""
+    axes, rolls, hang = [], [], []
+    for side, sign in _SIGNS:
+        lift, plane = np.radians(value[f"{side}_arm_raise"]), np.radians(value[f"{side}_arm_plane"])
+        axes.append(np.stack([-np.sin(plane), np.zeros_like(plane), sign * np.cos(plane)], -1) * lift[:, None])
+        rolls.append(sign * value[f"{side}_arm_roll"])
+        hang.append(np.full(len(lift), -90 * sign))  # T-pose -> hanging
+    whole = Rotation.from_rotvec(np.concatenate(axes)) * _turn("y", rolls)
     collar = collar_of(whole)
-    return {
-        f"{side}_collar": collar,
-        f"{side}_shoulder": collar.inv() * whole * hang,
-        f"{side}_elbow": _turn("y", -sign * arm["elbow"]),
-        f"{side}_wrist": _turn("z", sign * arm["wrist"]),
-    }
+    yield [f"{side}_collar" for side in SIDES], collar
+    yield [f"{side}_shoulder" for side in SIDES], collar.inv() * whole * _turn("z", hang)
 
 
-def _leg(side: str, sign: float, leg: dict[str, np.ndarray], hinge: Rotation) -> dict[str, Rotation]:
-    thigh = _turn("x", -leg["flex"]) * _turn("z", sign * leg["abduct"]) * _turn("y", sign * leg["rotate"])
-    return {
-        f"{side}_hip": hinge.inv() * thigh,
-        f"{side}_knee": _turn("x", leg["knee"]),
-        f"{side}_ankle": _turn("x", -leg["ankle"]),
-    }
+def _thighs(value: dict[str, np.ndarray]) -> tuple[list[str], Rotation]:
+    """Hips."""
+    hinge = _turn("x", [value["hinge"]] * 2)
+    thigh = (
+        _turn("x", [-value[f"{side}_leg_flex"] for side in SIDES])
+        * _turn("z", [sign * value[f"{side}_leg_abduct"] for side, sign in _SIGNS])
+        * _turn("y", [sign * value[f"{side}_leg_rotate"] for side, sign in _SIGNS])
+    )
+    return [f"{side}_hip" for side in SIDES], hinge.inv() * thigh
+
+
+def _hinges(value: dict[str, np.ndarray]) -> Iterator[tuple[list[str], Rotation]]:
+    """Joints that bend about one axis."""
+    legs = [value[f"{side}_leg_knee"] for side in SIDES] + [-value[f"{side}_leg_ankle"] for side in SIDES]
+    yield [f"{side}_{joint}" for joint in ("knee", "ankle") for side in SIDES], _turn("x", legs)
+    yield [f"{side}_elbow" for side in SIDES], _turn("y", [-sign * value[f"{side}_arm_elbow"] for side, sign in _SIGNS])
+    yield [f"{side}_wrist" for side in SIDES], _turn("z", [sign * value[f"{side}_arm_wrist"] for side, sign in _SIGNS])

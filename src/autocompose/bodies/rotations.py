@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from autocompose.bodies.skeleton import SMPL22_PARENTS
@@ -25,11 +27,24 @@ def forward_kinematics(local: np.ndarray, rest: np.ndarray, turn: np.ndarray) ->
     """
     world, joints = np.empty_like(local), np.array(rest, float)
     world[:, 0] = turn @ local[:, 0]
-    for joint, parent in enumerate(SMPL22_PARENTS[1:], 1):
-        world[:, joint] = world[:, parent] @ local[:, joint]
+    for joint, parent in _LEVELS:  # all joints of one depth together
+        above = world[:, parent]
+        world[:, joint] = above @ local[:, joint]
         offset = rest[:, joint] - rest[:, parent]
-        joints[:, joint] = joints[:, parent] + np.einsum("bij,bj->bi", world[:, parent], offset)
+        # one axis for poses and joints: einsum adds in another order with two, and the frozen poses need every bit
+        moved = np.einsum("bij,bj->bi", above.reshape(-1, 3, 3), offset.reshape(-1, 3))
+        joints[:, joint] = joints[:, parent] + moved.reshape(offset.shape)
     return world, joints
+
+
+def _levels() -> Iterator[tuple[list[int], list[int]]]:
+    """Joints of the SMPL-22 tree by their distance from the pelvis, and their parents."""
+    level = [0]
+    while level := [joint for joint, parent in enumerate(SMPL22_PARENTS) if parent in level]:
+        yield level, [SMPL22_PARENTS[joint] for joint in level]
+
+
+_LEVELS = tuple(_levels())
 
 
 def twist(rotation: np.ndarray, share: float, axis: int) -> np.ndarray:

@@ -228,22 +228,19 @@ def ground(angles: np.ndarray, ways: np.ndarray) -> np.ndarray:
 
 
 def _level_ends(angles: np.ndarray, column: int, ends: tuple[tuple[str, str], tuple[str, str]]) -> np.ndarray:
+    points = [[selfhit.POINTS.index(f"{side}_{p}") for p in PARTS.get(part, (part,))] for side, part in ends]
+
     def error(trial: np.ndarray) -> np.ndarray:
-        joints = selfhit.extended(forward(limits.to_rotations(trial))[0])
-        heights = [
-            (
-                joints[:, [selfhit.POINTS.index(f"{side}_{p}") for p in PARTS.get(part, (part,))], 1]
-                - selfhit.SKIN[[selfhit.POINTS.index(f"{side}_{p}") for p in PARTS.get(part, (part,))]]
-            ).min(1)
-            for side, part in ends
-        ]
-        return heights[0] - heights[1]
+        low = selfhit.extended(forward(limits.to_rotations(trial))[0])[..., 1] - selfhit.SKIN
+        first, second = (low[:, end].min(1) for end in points)
+        return first - second
 
     angles = angles.copy()
     for _ in range(5):
-        now, nudged = error(angles), angles.copy()
+        nudged = angles.copy()
         nudged[:, column] += 1
-        slope = error(nudged) - now
+        now, later = np.split(error(np.concatenate([angles, nudged])), 2)
+        slope = later - now
         step = np.where(np.abs(slope) > 1e-4, -now / np.where(slope == 0, 1, slope), 0.0)
         angles[:, column] = np.clip(angles[:, column] + np.clip(step, -15, 15), *LIMITS[ANGLES[column]])
     return angles

@@ -52,10 +52,18 @@ _MASS = {"pelvis": 0.14, "spine1": 0.08, "spine2": 0.1, "spine3": 0.12, "head": 
          "ankle": 0.035, "elbow": 0.025, "wrist": 0.025, "shoulder": 0.03}  # fmt: skip
 MASS = np.array([_MASS.get(j.rpartition("_")[2], 0.0) for j in SMPL22])
 _P = {name: i for i, name in enumerate(POINTS)}
+# of PAIRS: both ends of the first capsule, both of the second, and the sum of their radii
+_ENDS = tuple([_P[CAPSULES[pair[i]][:2][k]] for pair in PAIRS] for i in (0, 1) for k in (0, 1))
+_RADII = np.array([CAPSULES[x][2] + CAPSULES[y][2] for x, y in PAIRS])
 
 
 def extended(joints: np.ndarray) -> np.ndarray:
-    """Add fingertips and crown: ``(N, 22, 3)`` -> ``(N, 25, 3)`` in the order of ``POINTS``."""
+    """Add fingertips and crown: ``(N, 22, 3)`` -> ``(N, 25, 3)`` in the order of ``POINTS``.
+
+    Poses that have them already are returned as they are, so all functions here take either.
+    """
+    if joints.shape[1] == len(POINTS):
+        return joints
     extra = []
     for side in ("left", "right"):
         wrist, elbow = joints[:, _P[f"{side}_wrist"]], joints[:, _P[f"{side}_elbow"]]
@@ -72,10 +80,8 @@ def depth(joints: np.ndarray) -> np.ndarray:
     :return: ``(N,)`` metres; negative = the smallest gap. Around 0.02 is a touch that skin gives way to.
     """
     points = extended(joints)
-    first, second = zip(*PAIRS, strict=True)
-    a, b = (_segments(points, names) for names in (first, second))
-    radii = np.array([CAPSULES[x][2] + CAPSULES[y][2] for x, y in PAIRS])
-    return (radii - segment_distance(*a, *b)).max(axis=1)
+    a0, a1, b0, b1 = (points[:, ends] for ends in _ENDS)
+    return (_RADII - segment_distance(a0, a1, b0, b1)).max(axis=1)
 
 
 def clearance(joints: np.ndarray) -> np.ndarray:
@@ -86,7 +92,7 @@ def clearance(joints: np.ndarray) -> np.ndarray:
 
 def centre_of_mass(joints: np.ndarray) -> np.ndarray:
     """``(N, 3)`` metres."""
-    return np.einsum("njk,j->nk", joints, MASS / MASS.sum())
+    return np.einsum("njk,j->nk", joints[:, : len(MASS)], MASS / MASS.sum())
 
 
 def imbalance(joints: np.ndarray, touch: float = 0.05) -> np.ndarray:
@@ -99,7 +105,7 @@ def imbalance(joints: np.ndarray, touch: float = 0.05) -> np.ndarray:
     points = extended(joints)
     ground = points[..., [0, 2]]
     centre = centre_of_mass(joints)[:, [0, 2]]
-    touching = clearance(joints) <= touch
+    touching = clearance(points) <= touch
     # Over all directions, the worst overhang beyond the farthest supporting point.
     angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
     directions = np.stack([np.cos(angles), np.sin(angles)])
@@ -119,11 +125,6 @@ def segment_distance(a0: np.ndarray, a1: np.ndarray, b0: np.ndarray, b1: np.ndar
     s = np.where((t < 0) | (t > 1), ((uv * t.clip(0, 1) - uw) / uu).clip(0, 1), s)
     t = t.clip(0, 1)
     return np.linalg.norm(w + s[..., None] * u - t[..., None] * v, axis=-1)
-
-
-def _segments(points: np.ndarray, names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
-    ends = [CAPSULES[name] for name in names]
-    return points[:, [_P[e[0]] for e in ends]], points[:, [_P[e[1]] for e in ends]]
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:

@@ -49,7 +49,8 @@ def clearly_differ(one: np.ndarray, other: np.ndarray, margin: float = 1.0) -> n
     :param margin: factor on both limits.
     :return: ``(A, B)`` bool.
     """
-    first, second = (pair_measures(normal_points(joints))[_TOLD] for joints in (one, other))
+    first = pair_measures(normal_points(one))[_TOLD]
+    second = first if other is one else pair_measures(normal_points(other))[_TOLD]
     told = np.abs(first[:, :, None] - second[:, None]) > margin * _CLEAR[:, None, None]
     move = np.linalg.norm(centre(one)[:, None] - centre(other)[None], axis=-1).mean(-1)
     return told.any(0) & (move > margin * LEAST_MOVE)

@@ -80,7 +80,7 @@ def _sound(
     for _ in range(count):
         rotations = _jitter(poses, rng)
         joints = forward(rotations)[0]
-        if not (plausible(rotations).all() and edits_are_clear(joints) and blind(joints) <= BLIND):
+        if not (plausible(joints).all() and edits_are_clear(joints) and blind(joints) <= BLIND):
             return []
         found.append(Cube(rotations, parts))
     return found

@@ -104,9 +104,9 @@ class Plausible:
         self._overhang = np.inf if moving else max(0.1, float(selfhit.imbalance(joints)[0]) + 0.04)
         self.upright = bool(joints[0, _NECK, 1] - joints[0, _PELVIS, 1] > 0.35 and self._pelvis > 0.6)
 
-    def __call__(self, rotations: np.ndarray) -> np.ndarray:
-        """``(N,)`` bool for ``(N, 22, 3)``: no part runs into another, nobody falls over, no arm lifts the body."""
-        joints = forward(rotations)[0]
+    def __call__(self, joints: np.ndarray) -> np.ndarray:
+        """``(N,)`` bool for ``(N, 22, 3)`` metres: no part runs into another, nobody falls, no arm lifts the body."""
+        joints = selfhit.extended(joints)
         clear = selfhit.clearance(joints)
         on_arm = clear[:, _ARM_POINTS].min(1) < 0.01
         lifted = (clear[:, _PELVIS] > self._pelvis + 0.06) & (on_arm | (self._pelvis < 0.3))
@@ -120,7 +120,7 @@ def draw_states(base: Base, part: str, plausible: Plausible, rng: np.random.Gene
     joints = forward(np.concatenate([trial, base.rotations[None]]))[0]
     apart = clearly_differ(joints, joints, MARGIN)
     kept: list[int] = []
-    for i in np.flatnonzero(plausible(trial)).tolist():
+    for i in np.flatnonzero(plausible(joints[:-1])).tolist():
         if len(kept) < OTHER_STATES and apart[i, [-1, *kept]].all():
             kept.append(i)
     rotations = np.concatenate([base.rotations[None], drawn.rotations[kept]])
