@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autocompose.bodies.body import Body, Phenotype
-from autocompose.bodies.rotations import rotation_matrices
+from autocompose.bodies.rotations import forward_kinematics, rotation_matrices
 from autocompose.bodies.skeleton import COCO17, SMPL22, SMPL22_PARENTS, mirror_joints, mirror_rotations, turn
 from autocompose.core.errors import PoseError
 
@@ -164,3 +164,28 @@ def _build(_: int) -> int:
 def test_several_processes_may_start_at_once(body: Body) -> None:
     with multiprocessing.get_context("spawn").Pool(3) as pool:
         assert pool.map(_build, range(3)) == [len(body.canonical)] * 3
+
+
+def test_joints_on_floor_are_those_of_the_whole_body_to_the_last_bit(body: Body) -> None:
+    poses = random_poses(4, 5, 0.8)
+    for shape in (None, Phenotype(gender=0.9, weight=0.7), [Phenotype(height=0.1 * i + 0.2) for i in range(5)]):
+        posed = body.pose(poses, shape).on_floor()
+        joints, coco = body.joints_on_floor(poses, shape)
+        np.testing.assert_array_equal(joints, posed.smpl22)
+        np.testing.assert_array_equal(coco, posed.coco17)
+
+
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_kinematics_by_levels_are_those_joint_by_joint(count: int) -> None:
+    rng = np.random.default_rng(count)
+    local, turns = rotation_matrices(rng.normal(0, 1, (count, 22, 3))), rotation_matrices(rng.normal(0, 1, (count, 3)))
+    rest = rng.normal(0, 0.3, (count, 22, 3))
+    slow_world, slow_joints = local.copy(), rest.copy()
+    slow_world[:, 0] = turns @ local[:, 0]
+    for joint, parent in enumerate(SMPL22_PARENTS[1:], 1):
+        slow_world[:, joint] = slow_world[:, parent] @ local[:, joint]
+        offset = rest[:, joint] - rest[:, parent]
+        slow_joints[:, joint] = slow_joints[:, parent] + np.einsum("bij,bj->bi", slow_world[:, parent], offset)
+    world, joints = forward_kinematics(local, rest, turns)
+    np.testing.assert_array_equal(world, slow_world)
+    np.testing.assert_array_equal(joints, slow_joints)

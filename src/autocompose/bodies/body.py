@@ -17,7 +17,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from autocompose.bodies.clothing import dress, neighbour_mean
+from autocompose.bodies.clothing import Cut, cut_out, dress, neighbour_mean
 from autocompose.bodies.rig import SCENE_FROM_ANNY, coco_regressor, load_anny, skin, tpose_motions
 from autocompose.bodies.rotations import forward_kinematics, rotation_matrices, twist
 from autocompose.bodies.skeleton import COCO17
@@ -83,15 +83,17 @@ class Body:
 
     def __init__(self) -> None:
         self._anny = load_anny()
-        self.faces: np.ndarray = self._anny.faces.numpy().astype(np.int32)
+        # in columns and of the type of indices: every picture gathers the corners
+        self.faces: np.ndarray = np.asfortranarray(self._anny.faces.numpy(), np.intp)
         self.neighbour_mean = neighbour_mean(self.faces, len(self._anny.template_vertices))
         self._weights, self._twists = skin(self._anny)
         self._keypoints = coco_regressor(self._anny)
         self._shape = lru_cache(maxsize=64)(self._build_shape)
-        self._naked = np.zeros((0, 3), np.float32)
+        self._cut: Cut | None = None
         tpose = np.zeros((1, 22, 3))
-        self._naked = self.pose(tpose).on_floor().vertices[0]
-        floor = self._naked[0, 1] - self.pose(tpose).vertices[0, 0, 1]
+        naked = self.pose(tpose).on_floor().vertices[0]
+        floor = naked[0, 1] - self.pose(tpose).vertices[0, 0, 1]
+        self._cut = cut_out(self.faces, naked)
         self._shape.cache_clear()  # shapes from here on are dressed, which takes the places on the naked body
         self.canonical: np.ndarray = self.pose(tpose).vertices[0] + np.array([0, floor, 0], np.float32)
 
@@ -125,6 +127,20 @@ class Body:
         """SMPL-22 ``(B, 22, 3)`` and COCO-17 ``(B, 17, 3)`` joints of ``pose``, without the vertices (fast)."""
         shapes, motions, joints = self._move(rotations, phenotypes, yaw)
         return joints, _coco(shapes, motions)
+
+    def joints_on_floor(
+        self, rotations: np.ndarray, phenotypes: Phenotype | Sequence[Phenotype] | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """SMPL-22 ``(B, 22, 3)`` and COCO-17 ``(B, 17, 3)`` joints of ``pose(...).on_floor()``, to the last bit.
+
+        Only the heights of the vertices are computed.
+        """
+        shapes, motions, joints = self._move(rotations, phenotypes, 0.0)
+        up = np.zeros((len(motions), 1, 3), np.float32)
+        for i, (shape, motion) in enumerate(zip(shapes, motions, strict=True)):
+            blended = (self._weights @ motion.reshape(len(motion), 12)).reshape(-1, 3, 4)
+            up[i, 0, 1] = -np.einsum("vj,vj->v", blended[:, 1], shape.vertices).min()
+        return joints + up, _coco(shapes, motions) + up
 
     def _move(
         self, rotations: np.ndarray, phenotypes: Phenotype | Sequence[Phenotype] | None, yaw: np.ndarray | float
@@ -168,8 +184,8 @@ class Body:
         heads = heads.numpy() @ SCENE_FROM_ANNY.T
         to_tpose, joints = tpose_motions(dict(zip(self._anny.bone_labels, heads, strict=True)), self._twists)
         coco = np.einsum("kv,vt,vi->kti", self._keypoints, self._weights, _homogeneous(vertices), optimize=True)
-        if len(self._naked):
-            vertices = dress(vertices, self.faces, self._naked)
+        if self._cut is not None:
+            vertices = dress(vertices, self.faces, self._cut)
         return _Shape(_homogeneous(vertices), joints, to_tpose, coco)
 
 

@@ -7,6 +7,7 @@ the default dressed body in the T-pose, x to the body's left, y up from the bare
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,17 +18,37 @@ if TYPE_CHECKING:
 _SMOOTHING_ROUNDS = 24
 
 
-def dress(vertices: np.ndarray, faces: np.ndarray, canonical: np.ndarray) -> np.ndarray:
-    """Smooth and inflate ``(V, 3)`` rest vertices where clothes, shoes and hair lie; hands and face stay.
+@dataclass(frozen=True)
+class Cut:
+    """What dressing takes from the mesh and the places of its vertices, the same for every shape.
+
+    :param soft: ``(S,)`` vertices that smoothing moves. :param softness: ``(S, 1)`` how far each round moves them.
+    :param links: sparse ``(S, V)``, means of their neighbours. :param thickness: ``(V, 1)`` metres of cloth.
+    """
+
+    soft: np.ndarray
+    softness: np.ndarray
+    links: Any
+    thickness: np.ndarray
+
+
+def cut_out(faces: np.ndarray, canonical: np.ndarray) -> Cut:
+    """Where clothes, shoes and hair lie.
 
     :param canonical: ``(V, 3)`` places on the naked default body.
     """
-    softness, thickness = _softness(canonical)[:, None], _thickness(canonical)[:, None]
-    links = neighbour_mean(faces, len(vertices), _melted(canonical), vertex_areas(canonical, faces))
+    softness = _softness(canonical)
+    soft = np.flatnonzero(softness > 0)
+    links = neighbour_mean(faces, len(canonical), _melted(canonical), vertex_areas(canonical, faces))
+    return Cut(soft, softness[soft, None], links[soft].astype(float), _thickness(canonical)[:, None])
+
+
+def dress(vertices: np.ndarray, faces: np.ndarray, cut: Cut) -> np.ndarray:
+    """Smooth and inflate ``(V, 3)`` rest vertices where clothes, shoes and hair lie; hands and face stay."""
     dressed = np.array(vertices, float)
     for _ in range(_SMOOTHING_ROUNDS):
-        dressed += softness * (links @ dressed - dressed)
-    return dressed + thickness * vertex_normals(dressed, faces)
+        dressed[cut.soft] += cut.softness * (cut.links @ dressed - dressed[cut.soft])
+    return dressed + cut.thickness * vertex_normals(dressed, faces)
 
 
 def neighbour_mean(
@@ -73,31 +94,37 @@ def _melted(canonical: np.ndarray) -> np.ndarray:
 
 def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Unit normals ``(V, 3)``, outward, weighted by the triangles' areas."""
-    a, b, c = (np.ascontiguousarray(vertices[faces[:, k]].T) for k in range(3))  # columns: several times np.cross
+    # columns throughout: numpy is slow along axes of length 3
+    a, b, c = (np.ascontiguousarray(vertices.T)[:, corner] for corner in faces.T)
     (ux, uy, uz), (vx, vy, vz) = b - a, c - a
     normals = (uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx)
     corners = faces.ravel()
-    total = np.stack([np.bincount(corners, np.repeat(values, 3), len(vertices)) for values in normals], 1)
-    unit: np.ndarray = total / np.maximum(np.linalg.norm(total, axis=1, keepdims=True), 1e-12)
-    return unit.astype(vertices.dtype)
+    x, y, z = (np.bincount(corners, np.repeat(values, 3), len(vertices)) for values in normals)
+    total = np.stack([x, y, z]) / np.maximum(np.sqrt(x * x + y * y + z * z), 1e-12)
+    return np.ascontiguousarray(total.T, vertices.dtype)
 
 
 def paint(places: np.ndarray, outfit: Outfit) -> np.ndarray:
     """Linear colours ``(N, 3)`` at canonical places ``(N, 3)``."""
     x, y, z = np.abs(places[:, 0]), places[:, 1], places[:, 2]
-    colour = np.tile(linear(outfit.skin), (len(places), 1))
-    _paint_face(colour, x, y, z, outfit)
-    hair = _above_hairline(x, y, z, outfit.hairline) > 0
-    strands = 1 + 0.08 * np.sin(230 * places[hair, 0] + 5 * np.sin(40 * y[hair]))
-    colour[hair] = linear(outfit.hair) * strands[:, None].astype(np.float32)
-    colour[(y < 0.88) & (y > 0.80 - 0.68 * outfit.leg)] = linear(outfit.bottoms)
-    colour[(y >= 0.88) & (y < _HEM)] = linear(outfit.bottoms)
+    palette = _palette(outfit)
+    cloth = np.zeros(len(places), np.intp)  # row of the palette
+    head = np.flatnonzero(y > _CHIN)
+    cloth[head] = _face(x[head], y[head], z[head])
+    hair = head[_above_hairline(x[head], y[head], z[head], outfit.hairline) > 0]
+    cloth[hair] = _HAIR
+    cloth[(y < 0.88) & (y > 0.80 - 0.68 * outfit.leg)] = _BOTTOMS
+    cloth[(y >= 0.88) & (y < _HEM)] = _BOTTOMS
     sleeve = 0.19 + 0.53 * outfit.sleeve
-    colour[(y >= _HEM) & (y < _NECKLINE - 0.45 * z) & (x < sleeve)] = linear(outfit.shirt)
-    colour[y < 0.15] = np.minimum(colour[y < 0.15], 1) if outfit.leg > 0.9 else linear(_SOCKS)
-    colour[y < _SHOE_TOP] = linear(outfit.shoes)
-    colour[y < _SOLE] = linear(_SOCKS)
-    return colour
+    cloth[(y >= _HEM) & (y < _NECKLINE - 0.45 * z) & (x < sleeve)] = _SHIRT
+    if outfit.leg <= 0.9:
+        cloth[y < 0.15] = _SOCK
+    cloth[y < _SHOE_TOP] = _SHOES
+    cloth[y < _SOLE] = _SOCK
+    colour = palette.T[:, cloth]
+    strands = 1 + 0.08 * np.sin(230 * places[hair, 0] + 5 * np.sin(40 * y[hair]))
+    colour[:, hair] *= strands.astype(np.float32)
+    return colour.T
 
 
 def linear(colour: tuple[float, float, float] | np.ndarray) -> np.ndarray:
@@ -106,6 +133,7 @@ def linear(colour: tuple[float, float, float] | np.ndarray) -> np.ndarray:
 
 
 _HEM, _NECKLINE, _SHOE_TOP, _SOLE = 1.05, 1.575, 0.09, 0.008
+_CHIN = 1.6  # face and hair lie above
 _IRIS = (0.16, 0.11, 0.08)
 _SOCKS = (0.90, 0.90, 0.88)
 _EYE, _EYE_RADIUS = (0.0313, 1.7261, 0.1575), 0.0166
@@ -147,14 +175,26 @@ def _above_hairline(x: np.ndarray, y: np.ndarray, z: np.ndarray, hairline: float
     return np.where(x < 0.1, y - line, -1.0)
 
 
-def _paint_face(colour: np.ndarray, x: np.ndarray, y: np.ndarray, z: np.ndarray, outfit: Outfit) -> None:
-    """Lips, brows and eyes, in place."""
-    front = (z > 0.14) & (y > 1.6) & (x < 0.08)
+def _palette(outfit: Outfit) -> np.ndarray:
+    """Linear colours in the order of the numbers below, skin first."""
+    skin, hair = linear(outfit.skin), linear(outfit.hair)
+    lips, brows = skin * np.array([0.85, 0.55, 0.55], np.float32), 0.5 * skin + 0.5 * hair
+    worn = [linear(colour) for colour in (_SOCKS, _IRIS, outfit.bottoms, outfit.shirt, outfit.shoes)]
+    return np.array([skin, lips, brows, hair, *worn], np.float32)
+
+
+_LIPS, _BROWS, _HAIR, _SOCK, _DARK, _BOTTOMS, _SHIRT, _SHOES = range(1, 9)
+
+
+def _face(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> np.ndarray:
+    """Numbers of the palette for skin, lips, brows and eyes."""
+    result = np.zeros(len(x), np.intp)
+    front = (z > 0.14) & (x < 0.08)
     lips = front & (((x / 0.024) ** 2 + ((y - 1.652) / 0.009) ** 2) < 1) & (z > 0.16)
-    colour[lips] *= np.array([0.85, 0.55, 0.55], np.float32)
-    brows = front & (np.abs(y - 1.752 + 4 * (x - 0.032) ** 2) < 0.004) & (np.abs(x - 0.032) < 0.02)
-    colour[brows] = 0.5 * colour[brows] + 0.5 * linear(outfit.hair)
+    result[lips] = _LIPS
+    result[front & (np.abs(y - 1.752 + 4 * (x - 0.032) ** 2) < 0.004) & (np.abs(x - 0.032) < 0.02)] = _BROWS
     across = np.hypot(x - _EYE[0], y - _EYE[1])
-    ball = np.sqrt(across**2 + (z - _EYE[2]) ** 2) < _EYE_RADIUS + 0.0004
-    colour[ball & front] = linear(_SOCKS)
-    colour[ball & front & (across < 0.0065)] = linear(_IRIS)
+    ball = front & (np.sqrt(across**2 + (z - _EYE[2]) ** 2) < _EYE_RADIUS + 0.0004)
+    result[ball] = _SOCK
+    result[ball & (across < 0.0065)] = _DARK
+    return result

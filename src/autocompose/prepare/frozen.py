@@ -55,14 +55,9 @@ class Frozen:
     def table(self, body: Body) -> PoseTable:
         """The pose table, with joints in metres on the floor."""
         phenotypes = [self.looks[int(number)].phenotype for number in self.columns["body"]]
-        joints, coco = [], []
-        for start in range(0, len(self.names), 64):  # vertices of 64 bodies fit the memory of a small machine
-            rows = slice(start, start + 64)
-            posed = body.pose(self.rotations[rows], phenotypes[rows]).on_floor()
-            joints.append(posed.smpl22)
-            coco.append(posed.coco17)
-        columns = {**self.columns, "rotations": self.rotations, "coco": np.concatenate(coco)}
-        return PoseTable(self.names, np.concatenate(joints), self.yaw, columns)
+        joints, coco = body.joints_on_floor(self.rotations, phenotypes)
+        columns = {**self.columns, "rotations": self.rotations, "coco": coco}
+        return PoseTable(self.names, joints, self.yaw, columns)
 
     def appearance(self, rows: np.ndarray) -> tuple[Look, tuple[Shot, ...]]:
         """What rows of one cluster look like."""
