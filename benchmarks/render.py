@@ -19,7 +19,7 @@ from autocompose.bodies.appearance import draw_look, draw_shot
 from autocompose.bodies.body import Body
 
 PICTURES = 60
-STAGES = {"_illuminate": "light", "rasterise": "raster", "paint": "clothes", "_background": "backdrop"}
+STAGES = {"_smooth_light": "light", "rasterise": "raster", "paint": "clothes", "paint_backdrop": "backdrop"}
 
 
 def timed(name: str, function: Callable, spent: dict[str, float]) -> Callable:

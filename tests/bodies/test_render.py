@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from autocompose.bodies.appearance import Backdrop, Look, Outfit, Scenery, Shot, draw_look, draw_shot
+from autocompose.bodies.backdrop import paint_backdrop
 from autocompose.bodies.body import Body
 from autocompose.bodies.clothing import neighbour_mean, vertex_areas, vertex_normals
+from autocompose.bodies.light import visibility
 from autocompose.bodies.raster import rasterise
-from autocompose.bodies.render import _frame, render
+from autocompose.bodies.render import _frame, _smooth_light, render
 from autocompose.bodies.skeleton import SMPL22
 
 J = {name: i for i, name in enumerate(SMPL22)}
@@ -160,3 +162,48 @@ def test_framing_shifts_within_the_free_room(body: Body, standing: np.ndarray) -
     right = _frame(standing, Shot(shift=(1, 0)), 200).corners
     assert left[:, 0].min() == pytest.approx(0.08 * 200, abs=0.5)
     assert right[:, 0].max() == pytest.approx(0.92 * 200, abs=0.5)
+
+
+def test_visibility_against_one_point_at_a_time() -> None:
+    """A point is shaded by what lies above it in its own cell of the map, straight towards the light."""
+    rng = np.random.default_rng(2)
+    blockers, points = rng.uniform(-0.3, 0.3, (200, 3)), rng.uniform(-0.3, 0.3, (40, 3))
+    up = np.array([[0.0, 0.0, 1.0]])
+    shares = visibility(blockers, np.arange(5), points, up)[0]
+    side = np.cross(up[0], [0.31, 0.17, 0.93])
+    side /= np.linalg.norm(side)
+    reach, axes = np.abs(blockers).max() * 1.8 + 0.04, np.stack([side, np.cross(up[0], side)])
+    for point, share in zip([*blockers[:5], *points], shares, strict=True):
+        cell = np.floor((axes @ point + reach) / 0.04)
+        same = [b for b in blockers if (np.floor((axes @ b + reach) / 0.04) == cell).all()]
+        above = max((b[2] - point[2] for b in same), default=-np.inf)
+        assert share == pytest.approx(np.clip(1.8 - above / 0.04, 0, 1), abs=1e-3)
+    assert shares.min() == 0 and shares.max() == 1
+
+
+def test_light_is_the_same_when_only_some_vertices_are_seen(body: Body, standing: np.ndarray) -> None:
+    look, shot = Look(), Shot()
+    every, floor = _smooth_light(body, standing, body.faces.T, look, shot)
+    front = body.faces[::40].T
+    some, same_floor = _smooth_light(body, standing, front, look, shot)
+    np.testing.assert_allclose(some[front], every[front], atol=1e-5)
+    np.testing.assert_array_equal(floor, same_floor)
+
+
+@pytest.mark.parametrize("scenery", list(Scenery))
+def test_a_pixel_of_the_backdrop_is_about_the_mean_of_many(scenery: Scenery) -> None:
+    """One ray for a pixel against 64 narrow ones, painted without light."""
+
+    def painted(side: int) -> np.ndarray:
+        steps = ((np.arange(side) + 0.5) / side - 0.5) * 0.5
+        y, x = np.meshgrid(-steps, steps, indexing="ij")
+        rays = np.stack([x.ravel(), y.ravel() - 0.12, np.full(side * side, -1.0)]).astype(np.float32)
+        backdrop, eye = Backdrop(scenery, back=(0.6, 0.7, 0.8)), np.array([0.0, 1.3, 4.5])
+        colours = paint_backdrop(backdrop, eye, rays, (0.3, 0.2), 0.5 / side, lambda x, z: np.ones_like(x))
+        return colours.reshape(3, side, side) ** (1 / 2.2)
+
+    coarse = painted(96)
+    fine = painted(96 * 8).reshape(3, 96, 8, 96, 8).mean((2, 4))
+    assert np.abs(coarse - fine).mean() < 0.02
+    assert np.abs(coarse.mean((1, 2)) - fine.mean((1, 2))).max() < 0.004
+    assert np.abs(coarse.mean(2) - fine.mean(2)).max() < 0.08  # rows: borders of floor, wall and sky lie right

@@ -6,48 +6,70 @@ their period, which keeps them free of moire.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from autocompose.bodies.appearance import Backdrop, Scenery
 from autocompose.bodies.clothing import linear
 
 _OPEN_AIR = (Scenery.MEADOW, Scenery.BEACH)
+_TREETOPS = 0.063  # sine of the highest that trees and sea reach
+# patterns blur over this share of a pixel's footprint: the pixel's mean, of whose detail the eye expects a little more
+_SHARP = 0.6
+FloorLight = Callable[[np.ndarray, np.ndarray], np.ndarray]
 _PALE = np.array([0.80, 0.86, 0.92], np.float32)  # the sky at the horizon
 
 
 def paint_backdrop(
-    backdrop: Backdrop, origin: np.ndarray, rays: np.ndarray, place: tuple[float, float], pixel: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    backdrop: Backdrop,
+    origin: np.ndarray,
+    rays: np.ndarray,
+    place: tuple[float, float],
+    pixel: float,
+    light: FloorLight,
+) -> np.ndarray:
     """Colours behind the body.
 
-    :param origin: ``(3,)`` camera, metres, scene frame. :param rays: ``(N, 3)`` directions, not normalised.
+    :param origin: ``(3,)`` camera, metres, scene frame.
+    :param rays: ``(3, N)`` float32 directions with length 1 along the view axis.
     :param place: metres by which the pattern is moved under the person. :param pixel: radians that a ray covers.
-    :return: linear colours ``(N, 3)``, points on the floor ``(M, 3)``, and the rays ``(M,)`` that meet it.
+    :param light: of the floor at x, z ``(M,)``.
+    :return: linear colours ``(3, N)`` float32.
     """
     origin = origin.astype(np.float32)
-    down = np.minimum(rays[:, 1], -1e-4)
+    open_air = backdrop.scenery in _OPEN_AIR
+    if open_air:
+        share = _covered(-0.002 - rays[1], pixel)
+    else:  # the floor ends where the wall's height is 0
+        away = (-np.float32(backdrop.wall) - origin[2]) / np.minimum(rays[2], np.float32(-1e-4))
+        share = _covered(-(origin[1] + rays[1] * away), pixel * away)
+    hit, rest = np.flatnonzero(share > 0), np.flatnonzero(share < 1)
+    colours = np.zeros(rays.shape, np.float32)
+    colours[:, rest] = _behind(backdrop, origin, rays[:, rest], place, pixel) * (1 - share[rest])
+    rx, ry, rz = rays[:, hit]
+    down = np.minimum(ry, np.float32(-1e-4))
     length = origin[1] / -down
-    if backdrop.scenery not in _OPEN_AIR:
-        on_floor = (rays[:, 1] < 0) & (origin[2] + rays[:, 2] * length > -backdrop.wall)
-    else:
-        on_floor = rays[:, 1] < -0.002
-    hit = np.flatnonzero(on_floor)
-    points = origin + rays[hit] * length[hit, None]
-    footprint = pixel * length[hit] * np.linalg.norm(rays[hit], axis=1) / -down[hit]
-    colours = np.empty((len(rays), 3), np.float32)
-    colours[hit] = _floor(backdrop, points, place, footprint)
-    rest = np.flatnonzero(~on_floor)
-    colours[rest] = _behind(backdrop, origin, rays[rest], place)
-    if backdrop.scenery in _OPEN_AIR:  # haze hides the horizon
-        haze = np.clip(length[hit] / 150, 0, 0.6)[:, None]
-        colours[hit] = colours[hit] * (1 - haze) + 0.6 * _PALE * haze
-    return colours, points, hit
+    x, z = origin[0] + rx * length, origin[2] + rz * length
+    footprint = np.float32(_SHARP * pixel) * length * np.sqrt(rx * rx + ry * ry + rz * rz) / -down
+    floor = _floor(backdrop, x, z, place, footprint)
+    if open_air:  # haze hides the horizon
+        haze = np.clip(length * np.float32(1 / 150), 0, np.float32(0.6))
+        floor = floor * (1 - haze) + np.float32(0.6) * _PALE[:, None] * haze
+    colours[:, hit] += floor * (light(x, z) * share[hit])
+    return colours
 
 
-def _floor(backdrop: Backdrop, points: np.ndarray, place: tuple[float, float], footprint: np.ndarray) -> np.ndarray:
+def _covered(inside: np.ndarray, width: np.ndarray | float) -> np.ndarray:
+    """Share of a pixel within a border, given the distance of its centre from the border and its own width."""
+    return np.clip(inside / width + np.float32(0.5), 0, 1).astype(np.float32)
+
+
+def _floor(
+    backdrop: Backdrop, x: np.ndarray, z: np.ndarray, place: tuple[float, float], footprint: np.ndarray
+) -> np.ndarray:
     sin, cos = float(np.sin(np.radians(backdrop.turn))), float(np.cos(np.radians(backdrop.turn)))
-    x = points[:, 0] * cos - points[:, 2] * sin + place[0]
-    z = points[:, 0] * sin + points[:, 2] * cos + place[1]
+    x, z = x * cos - z * sin + place[0], x * sin + z * cos + place[1]
     base = linear(backdrop.floor)
     match backdrop.scenery:
         case Scenery.STUDIO:
@@ -72,7 +94,7 @@ def _floor(backdrop: Backdrop, points: np.ndarray, place: tuple[float, float], f
                 + 0.05 * ripples
                 + 0.12 * _noise(x * 60, z * 60) * _fade(footprint, 0.03)
             )
-    return base * np.maximum(shade, 0.05)[:, None].astype(np.float32)
+    return base[:, None] * np.maximum(shade, np.float32(0.05))
 
 
 def _planks(x: np.ndarray, z: np.ndarray, footprint: np.ndarray) -> np.ndarray:
@@ -95,31 +117,47 @@ def _tiles(x: np.ndarray, z: np.ndarray, footprint: np.ndarray) -> np.ndarray:
     return (1 + tone + 0.05 * _noise(x * 6, z * 6)) * (1 - 0.35 * _line(edge, 0.006, footprint))
 
 
-def _behind(backdrop: Backdrop, origin: np.ndarray, rays: np.ndarray, place: tuple[float, float]) -> np.ndarray:
-    """The wall, the studio's curtain, or the sky."""
-    base = linear(backdrop.back)
-    rise = rays[:, 1] / np.linalg.norm(rays, axis=1)
+def _behind(
+    backdrop: Backdrop, origin: np.ndarray, rays: np.ndarray, place: tuple[float, float], pixel: float
+) -> np.ndarray:
+    """The wall, the studio's curtain, or the sky, ``(3, N)``."""
+    base = linear(backdrop.back)[:, None]
     if backdrop.scenery in _OPEN_AIR:
-        pale = np.exp(-np.clip(rise, 0, None) * 6)[:, None]
-        sky = base * (1 - pale) + _PALE * pale
-        around = np.arctan2(rays[:, 0], -rays[:, 2]) + 0.2 * place[0]
-        if backdrop.scenery is Scenery.MEADOW:
-            top = 0.035 + 0.02 * _noise(around * 9, around * 0) + 0.008 * _noise(around * 70, around * 0)
-            trees = np.array([0.10, 0.16, 0.09], np.float32) * (1 + 0.4 * _noise(around * 60, rise * 90))[:, None]
-            return np.where((rise < top)[:, None], 0.6 * trees + 0.08, sky)
-        sea = np.array([0.10, 0.25, 0.33], np.float32) * (1 + 0.15 * _noise(around * 20, rise * 900))[:, None]
-        return np.where((rise < 0.012)[:, None], sea, sky)
-    height = origin[1] + rays[:, 1] * (-backdrop.wall - origin[2]) / np.minimum(rays[:, 2], -1e-4)
+        return _sky(backdrop, base, rays, place, pixel)
+    away = (-np.float32(backdrop.wall) - origin[2]) / np.minimum(rays[2], np.float32(-1e-4))
+    height = origin[1] + rays[1] * away
     if backdrop.scenery is Scenery.STUDIO:
-        return base * (1 - 0.22 * np.clip(height / 3, 0, 1))[:, None]
-    shade = 0.86 + 0.14 * np.clip(height / 2.5, 0, 1)
-    wall = base * shade[:, None]
+        return base * (1 - np.float32(0.22) * np.clip(height * np.float32(1 / 3), 0, 1))
+    wall = base * (np.float32(0.86) + np.float32(0.14) * np.clip(height * np.float32(1 / 2.5), 0, 1))
     if backdrop.scenery is Scenery.GYM:
-        band = np.abs(height - 1.45) < 0.06
-        wall = np.where(band[:, None], linear(backdrop.floor) * 1.2, wall)
-    elif backdrop.scenery is Scenery.ROOM:
-        wall = np.where((height < 0.10)[:, None], np.float32(0.78), wall)
+        band = _covered(np.float32(0.06) - np.abs(height - np.float32(1.45)), pixel * away)
+        return wall + (linear(backdrop.floor)[:, None] * np.float32(1.2) - wall) * band
+    if backdrop.scenery is Scenery.ROOM:
+        return wall + (np.float32(0.78) - wall) * _covered(np.float32(0.10) - height, pixel * away)
     return wall
+
+
+def _sky(
+    backdrop: Backdrop, base: np.ndarray, rays: np.ndarray, place: tuple[float, float], pixel: float
+) -> np.ndarray:
+    """The sky, in front of it trees or the sea, ``(3, N)``."""
+    rx, ry, rz = rays
+    rise = ry / np.sqrt(rx * rx + ry * ry + rz * rz)
+    pale = np.exp(np.maximum(rise, 0) * np.float32(-6))
+    sky = base + (_PALE[:, None] - base) * pale
+    low = np.flatnonzero(rise < _TREETOPS + pixel)
+    around, rise = np.arctan2(rx[low], -rz[low]) + np.float32(0.2 * place[0]), rise[low]
+    if backdrop.scenery is Scenery.MEADOW:
+        top = 0.035 + 0.02 * _noise(around * 9, around * 0) + 0.008 * _noise(around * 70, around * 0)
+        front = np.array([[0.10], [0.16], [0.09]], np.float32) * (1 + 0.4 * _noise(around * 60, rise * 90))
+        front = 0.6 * front + 0.08
+    else:
+        top = np.full_like(rise, 0.012)
+        # waves lie far below a pixel; two of them give the pixel's mean about the right spread
+        waves = _noise(around * 20, (rise - pixel / 4) * 900) + _noise(around * 20, (rise + pixel / 4) * 900)
+        front = np.array([[0.10], [0.25], [0.33]], np.float32) * (1 + 0.075 * waves)
+    sky[:, low] += (front - sky[:, low]) * _covered(top - rise, pixel)
+    return sky
 
 
 def _line(distance: np.ndarray, half_width: float, footprint: np.ndarray) -> np.ndarray:
@@ -135,19 +173,25 @@ def _fade(footprint: np.ndarray, period: float) -> np.ndarray:
 
 def _hash(i: np.ndarray, j: np.ndarray) -> np.ndarray:
     """Pseudo-random number from 0 to 1 for whole numbers ``i, j`` (integer mixing, the same everywhere)."""
-    with np.errstate(over="ignore"):
-        h = i.astype(np.int32).view(np.uint32) * np.uint32(374761393)
-        h = h + j.astype(np.int32).view(np.uint32) * np.uint32(668265263)
-        h = (h ^ (h >> np.uint32(13))) * np.uint32(1274126177)
-    return ((h ^ (h >> np.uint32(16))) & np.uint32(0xFFFFFF)).astype(np.float32) / np.float32(0xFFFFFF)
+    return _mixed(i.astype(np.int32).view(np.uint32) * _I + j.astype(np.int32).view(np.uint32) * _J)
+
+
+def _mixed(h: np.ndarray) -> np.ndarray:
+    h = (h ^ (h >> np.uint32(13))) * np.uint32(1274126177)
+    return ((h ^ (h >> np.uint32(16))) & np.uint32(0xFFFFFF)).astype(np.float32) * np.float32(1 / 0xFFFFFF)
+
+
+_I, _J = np.uint32(374761393), np.uint32(668265263)
 
 
 def _noise(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Smooth value noise from -1 to 1 with period about 1."""
     i, j = np.floor(x), np.floor(y)
     u, v = x - i, y - j
-    i, j = i.astype(np.int32), j.astype(np.int32)
     u, v = u * u * (3 - 2 * u), v * v * (3 - 2 * v)
-    top = _hash(i, j) * (1 - u) + _hash(i + 1, j) * u
-    bottom = _hash(i, j + 1) * (1 - u) + _hash(i + 1, j + 1) * u
-    return 2 * (top * (1 - v) + bottom * v) - 1
+    # the four corners' hashes differ by one multiple of I or J before they are mixed
+    corner = i.astype(np.int32).view(np.uint32) * _I + j.astype(np.int32).view(np.uint32) * _J
+    near, far = _mixed(corner), _mixed(corner + _J)
+    near += (_mixed(corner + _I) - near) * u
+    far += (_mixed(corner + _I + _J) - far) * u
+    return 2 * (near + (far - near) * v) - 1
