@@ -84,7 +84,8 @@ def run_server(config: ServerConfig) -> None:
 def _end_with(scratch: Path) -> None:
     """Let SIGTERM delete ``scratch`` and end the process.
 
-    It is for the time before uvicorn takes signals, and for when it has shut down and passes them on. An exception would not do: raised inside a destructor or a weak reference's callback, Python prints and drops it.
+    It is for the time before uvicorn takes signals, and for when it has shut down and passes them on. An exception
+    would not do: raised inside a destructor or a weak reference's callback, Python prints and drops it.
     """
 
     def end(*_: object) -> None:
