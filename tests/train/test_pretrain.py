@@ -117,16 +117,6 @@ def test_pictures_of_a_group_share_a_batch():
     assert trainer.steps() == 8
 
 
-def test_late_epochs_see_only_pictures_with_siblings():
-    data = singles(64)._replace(group=np.concatenate([np.arange(40), 40 + np.arange(24) // 4]))
-    trainer = stage(PretrainSettings(together_from=1), data)
-    order = trainer._siblings_order(np.random.default_rng(0))
-    assert trainer.steps() == 8 and len(order) >= 8 * 8
-    assert sorted(order[:24]) == sorted(order[24:48]) == list(range(40, 64))  # each pass has each of them once
-    assert len(list(trainer.batches(1))) == len(list(trainer.batches(0))) == 8
-    assert len(stage(data=singles())._siblings) == 24  # nobody has any: all are drawn
-
-
 def test_early_epochs_see_smaller_pictures_of_the_same_things():
     encoder, data = Encoder(small_config(SIZES.model_copy(update={"image_size": 64})), seed=1), singles(16, 64)
     growing = Pretrain(encoder, data, PretrainSettings(small=32, small_until=1), batch_size=8, seed=0)

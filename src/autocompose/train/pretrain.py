@@ -33,8 +33,7 @@ class PretrainSettings(Config):
 
     :param points, relative, contrast: weights against the regression: of the picture points; of the joints relative to
         the mean of the picture's group, where what all pictures of a cube share is no help; of the contrastive loss.
-    :param together_from: epoch (from 0) from which only pictures of groups are seen, siblings in the same batch, and
-        ``late_contrast`` replaces ``contrast``.
+    :param together_from: epoch (from 0) from which groups share batches, and ``late_contrast`` replaces ``contrast``.
     :param scale: logit scale of the contrastive loss.
     :param shift, zoom: largest random translation and change of size, as shares of the picture's side.
     :param tilt: largest random turn of the picture, in degrees; the body leans with it.
@@ -91,9 +90,6 @@ class Pretrain(Stage):
         self.settings, self.batch_size, self.seed, self.data = settings, batch_size, seed, data
         seen = data.joints - data.joints[:, :1]
         self._seen, self._own = seen.astype(np.float32), own_frame(data.joints, data.yaw)
-        _, place, count = np.unique(data.group, return_inverse=True, return_counts=True)
-        siblings = np.flatnonzero(count[place] > 1)
-        self._siblings = siblings if len(siblings) else np.arange(len(data.group))
         self.seen, self.own = _Targets(self._seen), _Targets(self._own)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -111,7 +107,7 @@ class Pretrain(Stage):
         rng = np.random.default_rng([self.seed, epoch])
         contrast = self.settings.late_contrast if self._late(epoch) else self.settings.contrast
         side = self.settings.small if epoch < self.settings.small_until else self.visual.image_size
-        order = self._siblings_order(rng) if self._late(epoch) else rng.permutation(len(self._own))
+        order = _keep_together(self.data.group, rng) if self._late(epoch) else rng.permutation(len(self._own))
         for start in range(0, self.steps() * self.batch_size, self.batch_size):
             batch = self._batch(np.sort(order[start : start + self.batch_size]), side, rng)
             yield {**batch, "contrast": torch.tensor(contrast)}
@@ -119,12 +115,6 @@ class Pretrain(Stage):
     def _late(self, epoch: int) -> bool:
         """Groups are told apart in the late epochs; before, mixed batches teach more about bodies."""
         return epoch >= self.settings.together_from
-
-    def _siblings_order(self, rng: np.random.Generator) -> np.ndarray:
-        """Rows of an epoch that only sees pictures with siblings (all, where none has any), siblings side by side."""
-        passes = -(-self.steps() * self.batch_size // len(self._siblings))
-        group = self.data.group[self._siblings]
-        return np.concatenate([self._siblings[_keep_together(group, rng)] for _ in range(passes)])
 
     def _batch(self, rows: np.ndarray, side: int, rng: np.random.Generator) -> dict[str, Tensor]:
         """Flip, tilt, move, zoom, scale and recolour pictures, and say what they show then."""
