@@ -27,8 +27,7 @@ def illuminate(
         (0, 0), x along the first axis.
     """
     directions, colours = _directions(shot)
-    low, high = vertices.min(0), vertices.max(0)
-    middle = (low + high) / 2
+    middle = middle_of(vertices)
     steps = (np.arange(FLOOR_CELLS) + 0.5) * (2 * FLOOR_REACH / FLOOR_CELLS) - FLOOR_REACH
     ground = np.stack(np.broadcast_arrays(steps[:, None], 0.0, steps[None, :]), -1).reshape(-1, 3)
     raised = vertices - middle + np.float32(0.5 * CELL) * normals
@@ -43,6 +42,12 @@ def illuminate(
     floor_light = (level @ seen[:, count:] / level.sum()).reshape(FLOOR_CELLS, FLOOR_CELLS)
     edge = np.clip((FLOOR_REACH - np.abs(steps)) * 2, 0, 1)  # shadows end before the square does
     return light, (1 - (1 - _blur(floor_light)) * edge[:, None] * edge).astype(np.float32)
+
+
+def middle_of(points: np.ndarray) -> np.ndarray:
+    """The middle ``(3,)`` of the box around points ``(N, 3)``."""
+    columns = np.ascontiguousarray(points.T)  # numpy is slow along the first of so unequal axes
+    return (columns.min(1) + columns.max(1)) / 2
 
 
 def _directions(shot: Shot) -> tuple[np.ndarray, np.ndarray]:

@@ -16,7 +16,7 @@ from autocompose.bodies.appearance import Look, Shot
 from autocompose.bodies.backdrop import paint_backdrop
 from autocompose.bodies.body import Body
 from autocompose.bodies.clothing import linear, paint, vertex_normals
-from autocompose.bodies.light import FLOOR_CELLS, FLOOR_REACH, illuminate
+from autocompose.bodies.light import FLOOR_CELLS, FLOOR_REACH, illuminate, middle_of
 from autocompose.bodies.raster import rasterise
 
 _SAMPLES = 2  # per pixel and axis
@@ -108,7 +108,7 @@ class _View:
 
 def _frame(vertices: np.ndarray, shot: Shot, side: int) -> _View:
     """Stand the camera, look at the body's middle, zoom and shift until the body fills the frame but its margin."""
-    target = _middle(vertices)
+    target = middle_of(vertices)
     yaw = np.radians(shot.camera_yaw)
     away = np.array([np.sin(yaw), 0.0, np.cos(yaw)])
     position = target + shot.distance * away
@@ -126,17 +126,6 @@ def _frame(vertices: np.ndarray, shot: Shot, side: int) -> _View:
     centre = side / 2 + np.array([-1.0, 1.0]) * focal * (first + last) / 2 + np.array(shot.shift) * free / 2
     corners = centre[:, None] + np.array([[focal], [-focal]]) * plane
     return _View(position, axes, focal, centre, corners.T, depth)
-
-
-def _extent(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Least and greatest of each column; numpy is slow along the first of so unequal axes."""
-    columns = np.ascontiguousarray(points.T)
-    return columns.min(1), columns.max(1)
-
-
-def _middle(points: np.ndarray) -> np.ndarray:
-    low, high = _extent(points)
-    return (low + high) / 2
 
 
 def _bilinear(grid: np.ndarray, x: np.ndarray, z: np.ndarray) -> np.ndarray:
