@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from autocompose.bodies.body import shared_body
 from autocompose.bodies.mocap import clip_files
 from autocompose.bodies.normalise import yaw_of
 from autocompose.bodies.sampler import FAMILIES
@@ -73,7 +74,7 @@ def test_joints_belong_to_the_rotations_and_stand_on_the_floor(tiny: Path) -> No
     table = PoseTable.load(tiny / "poses.npz")
     rows = slice(0, 8)
     look = bodycpr.look_of(0, int(table.columns["body"][0]))
-    posed = bodycpr._body().pose(table.columns["rotations"][rows], look.phenotype).on_floor()
+    posed = shared_body().pose(table.columns["rotations"][rows], look.phenotype).on_floor()
     assert np.allclose(posed.smpl22, table.joints[rows], atol=1e-5)
     assert np.allclose(posed.coco17, table.columns["coco"][rows], atol=1e-5)
     assert np.allclose(posed.vertices[..., 1].min(1), 0, atol=1e-6)

@@ -73,7 +73,7 @@ class _Shape:
 class Body:
     """The body model. Building it reads a cache; the very first time it writes it (some seconds).
 
-    Build it once per process; processes that start together wait for each other.
+    Build it once per process (``shared_body``); processes that start together wait for each other.
 
     :ivar faces: ``(F, 3)`` vertex indices, outward normals by the right-hand rule.
     :ivar canonical: ``(V, 3)`` where each vertex lies on the default dressed body in the T-pose (see ``clothing``).
@@ -187,6 +187,12 @@ class Body:
         if self._cut is not None:
             vertices = dress(vertices, self.faces, self._cut)
         return _Shape(_homogeneous(vertices), joints, to_tpose, coco)
+
+
+@lru_cache(maxsize=1)
+def shared_body() -> Body:
+    """The body model of this process, built when it is first asked for."""
+    return Body()
 
 
 def _homogeneous(points: np.ndarray) -> np.ndarray:

@@ -133,9 +133,9 @@ def prepare_aist(
         raise CorpusError(f"{out}: no picture is left; {frames.line()}")
     if videos is None:
         render_poses(poses, stage.out / "images", size=choice.size, style=style, seed=seed, processes=processes)
-    from autocompose.bodies.body import Body
+    from autocompose.bodies.body import shared_body
 
-    table = poses.table(Body())
+    table = poses.table(shared_body())
     split_of = {name: split for split, found in annotations.splits.items() for name in found}
     of_rows = [split_of[name] for name in poses.columns["sequence"]]
     rows = {split: [i for i, s in enumerate(of_rows) if s is split] for split in annotations.splits}

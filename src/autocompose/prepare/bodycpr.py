@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from autocompose.bodies.appearance import Look, Shot, draw_look, draw_shot
-from autocompose.bodies.body import Body
+from autocompose.bodies.body import shared_body
 from autocompose.bodies.mocap import clip_files
 from autocompose.bodies.render import render
 from autocompose.bodies.sampler import FAMILIES
@@ -134,7 +134,7 @@ def _stage_poses(out: Path, size: Preset, seed: int, workers: int | None, settin
     say(tally.line())
     table = pose_table(made, size.test if size.frozen_test else 0)
     if size.frozen_test:
-        table = _joined(frozen.load().table(_body()), table)
+        table = _joined(frozen.load().table(shared_body()), table)
     table.save(out / "poses.npz")
     manifest.write(settings, **tally.record())
     return table
@@ -161,7 +161,7 @@ def make_cluster(task: Task, seed: int, count: int) -> Made:
         raise RuntimeError(f"cluster {task.number}: no base pose with {count} cubes in {attempt + 1} attempts")
     yaw = _draw_yaw(8 * count, rng)
     rotations = frozen.rounded(turned(np.concatenate([cube.rotations for cube in found]), yaw))
-    joints, coco = _body().joints_on_floor(rotations, look_of(seed, task.number).phenotype)
+    joints, coco = shared_body().joints_on_floor(rotations, look_of(seed, task.number).phenotype)
     return Made(task, base, found, rotations, yaw, joints, coco, attempt)
 
 
@@ -253,9 +253,9 @@ def render_shard(shard: Shard, size: int) -> int:
     """Render and write the pictures of a shard; returns how many."""
     from PIL import Image
 
-    bodies = _body().pose(shard.rotations, shard.look.phenotype).on_floor()
+    bodies = shared_body().pose(shard.rotations, shard.look.phenotype).on_floor()
     for path, vertices, shot in zip(shard.paths, bodies.vertices, shard.shots, strict=True):
-        picture = Image.fromarray(render(_body(), vertices, shard.look, shot, size))
+        picture = Image.fromarray(render(shared_body(), vertices, shard.look, shot, size))
         with atomic_file(path, durable=False) as file:  # thousands of them: a slow disk would set the pace
             picture.save(file, "PNG", compress_level=1)  # the default takes three times as long
     return len(shard.paths)
@@ -307,11 +307,3 @@ def cube_pairs(table: PoseTable, first: int, tally: Tally) -> Iterator[Pair]:
         changed = {"edits": int(edits.sum()), "parts": table.columns["parts"][first][edits].tolist()}
         cube = {"cube": int(table.columns["cube"][first])}
         yield Pair(names[reference], names[target], names, {}, {**cube, **changed, **extra})
-
-
-# --- processes -----------------------------------------------------------------------------------------------------
-
-
-@lru_cache(maxsize=1)
-def _body() -> Body:
-    return Body()

@@ -6,12 +6,12 @@ Computed again from poses, bodies and cameras, which the benchmark's seed decide
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from autocompose.bodies.body import Body
+from autocompose.bodies.body import shared_body
 from autocompose.bodies.render import project
 from autocompose.core.errors import InputError
 from autocompose.core.log import track
@@ -51,11 +51,6 @@ def add_keypoints(root: Path, workers: int | None = None) -> PoseTable:
 
 def keypoints(shard: bodycpr.Shard, size: int) -> np.ndarray:
     """Keypoints of the pictures of a shard, ``(P, 17, 2)`` pixels."""
-    bodies = _body().pose(shard.rotations, shard.look.phenotype).on_floor()
+    bodies = shared_body().pose(shard.rotations, shard.look.phenotype).on_floor()
     each_one = zip(bodies.coco17, bodies.vertices, shard.shots, strict=True)
     return np.stack([project(joints, vertices, shot, size) for joints, vertices, shot in each_one])
-
-
-@lru_cache(maxsize=1)
-def _body() -> Body:
-    return Body()

@@ -92,9 +92,9 @@ def prepare_motion(
     clips = read_clips(files, kind, up, motions)
     poses = sample_poses(clips, count, yaw, seed, frames)
     render_poses(poses, stage.out / "images", size=size, style=style, seed=seed, processes=processes)
-    from autocompose.bodies.body import Body
+    from autocompose.bodies.body import shared_body
 
-    table = poses.table(Body())
+    table = poses.table(shared_body())
     names = [str(name) for name in poses.columns["sequence"]]
     # models of the benchmark have seen its training clips, so that corpora of the clips divide them alike
     split_of = {n: clip_split(n) for n in names} if kind is Kind.CLIPS else split_motions(names, seed)

@@ -121,9 +121,9 @@ def prepare_posefix(
     poses = pose_set(views, rotations, release)
     images = stage.out / "images"
     render_poses(poses, images, size=size, style=style, seed=seed, processes=processes, smplh=smplh)
-    from autocompose.bodies.body import Body
+    from autocompose.bodies.body import shared_body
 
-    table = poses.table(Body())
+    table = poses.table(shared_body())
     pairs = {split: _entries(release, found, table, reverse_texts, seed) for split, found in ids.items()}
     galleries = {
         s: tuple(dict.fromkeys(n for p in found for n in (p.reference, p.target))) for s, found in pairs.items()

@@ -14,7 +14,7 @@ from PIL import Image
 from scipy.spatial.transform import Rotation
 
 from autocompose.bodies.appearance import Look, Shot, draw_look, draw_shot
-from autocompose.bodies.body import Body
+from autocompose.bodies.body import Body, shared_body
 from autocompose.bodies.render import render
 from autocompose.core.log import track
 from autocompose.core.pool import each
@@ -100,7 +100,7 @@ def render_poses(
 
 @lru_cache(maxsize=1)
 def _body(smplh: Path | None) -> Body | SmplhBody:
-    return Body() if smplh is None else SmplhBody(smplh)
+    return shared_body() if smplh is None else SmplhBody(smplh)
 
 
 def _render_batch(poses: PoseSet, images: Path, size: int, style: Style, seed: int, smplh: Path | None) -> None:

@@ -7,7 +7,7 @@ has a pose of its own. The result is arrays, not files of pictures; parts are wr
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import lru_cache, partial
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from autocompose.bodies import limits, selfhit
 from autocompose.bodies.appearance import Look, draw_backdrop, draw_outfit, draw_phenotype, draw_shot
-from autocompose.bodies.body import Body
+from autocompose.bodies.body import shared_body
 from autocompose.bodies.kinematics import forward
 from autocompose.bodies.limits import INDEX, SIDES
 from autocompose.bodies.render import project, render
@@ -91,7 +91,7 @@ def cube_pictures(corpus: Corpus, pixels: np.ndarray, preset: Preset, seed: int)
 
 
 def _cube_points(shard: Shard) -> np.ndarray:
-    posed = _body().pose(shard.rotations, shard.look.phenotype).on_floor()
+    posed = shared_body().pose(shard.rotations, shard.look.phenotype).on_floor()
     bodies = zip(posed.smpl22, posed.vertices, shard.shots, strict=True)
     return np.stack([project(joints, vertices, shot, 2) - 1 for joints, vertices, shot in bodies]).astype(np.float32)
 
@@ -114,11 +114,11 @@ def _make_part(number: int, out: Path, size: int, seed: int) -> None:
     pixels, joints, points = [], [], []
     for rows in np.array_split(np.arange(PART), BODIES):
         phenotype = draw_phenotype(rng)
-        posed = _body().pose(rotations[rows], phenotype).on_floor()
+        posed = shared_body().pose(rotations[rows], phenotype).on_floor()
         for vertices, skeleton in zip(posed.vertices, posed.smpl22, strict=True):
             look = Look(phenotype, draw_outfit(rng), draw_backdrop(rng))
             shot = replace(draw_shot(rng), camera_yaw=0.0)  # the camera's direction is already in the pose's yaw
-            pixels.append(render(_body(), vertices, look, shot, size))
+            pixels.append(render(shared_body(), vertices, look, shot, size))
             points.append(project(skeleton, vertices, shot, 2) - 1)
         joints.append(posed.smpl22)
     arrays = {
@@ -128,11 +128,6 @@ def _make_part(number: int, out: Path, size: int, seed: int) -> None:
         "points": np.stack(points).astype(np.float32),
     }
     write_npz(_path(out, number), arrays)
-
-
-@lru_cache(maxsize=1)
-def _body() -> Body:
-    return Body()
 
 
 def _draw_yaw(count: int, rng: np.random.Generator) -> np.ndarray:
