@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 import open_clip
 import torch
-from open_clip.tokenizer import SimpleTokenizer
 from PIL import Image
 from pydantic import Field, model_validator
 from torch import Tensor, nn
@@ -23,6 +22,7 @@ from autocompose.core.errors import ConfigError
 from autocompose.core.log import say
 from autocompose.corpus.images import Transform, preprocess
 from autocompose.model.packed import end_states, packs
+from autocompose.model.tokens import token_ids
 from autocompose.model.visual import JointPool, JointPoolNet
 
 # OpenAI trained these with QuickGELU; open_clip calls those variants NAME-quickgelu.
@@ -151,7 +151,7 @@ class Encoder(nn.Module):
 
         Texts beyond ``context_length`` are cut (the end token stays), and counted aloud.
         """
-        rows = [[SOT, *_tokenizer().encode(text), EOT] for text in texts]
+        rows = [[SOT, *token_ids(text), EOT] for text in texts]
         cut = sum(len(row) > self.context_length for row in rows)
         if cut:
             say(f"{cut:,} of {len(rows):,} texts have more than {self.context_length} tokens and are cut")
@@ -219,7 +219,7 @@ class Encoder(nn.Module):
         :param keep: also keep the rows of the present vocabulary.
         """
         known = self.config.vocabulary or () if keep else ()
-        ids = sorted({SOT, EOT, *known}.union(*(_tokenizer().encode(text) for text in set(texts))))
+        ids = sorted({SOT, EOT, *known}.union(*(token_ids(text) for text in set(texts))))
         new = Encoder(self.config.model_copy(update={"vocabulary": tuple(ids)}))
         state = self.clip.state_dict()
         old = state["token_embedding.weight"]
@@ -273,12 +273,3 @@ def _build(config: EncoderConfig) -> nn.Module:
         return open_clip.CLIP(**values)
     except (TypeError, KeyError, RuntimeError, ValueError) as error:
         raise ConfigError(f"architecture {config.arch or config.model}: open_clip refuses it ({error})") from error
-
-
-_TOKENIZER: list[SimpleTokenizer] = []
-
-
-def _tokenizer() -> SimpleTokenizer:
-    if not _TOKENIZER:
-        _TOKENIZER.append(SimpleTokenizer())
-    return _TOKENIZER[0]
