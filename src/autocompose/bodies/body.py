@@ -183,7 +183,10 @@ class Body:
             )
         heads = heads.numpy() @ SCENE_FROM_ANNY.T
         to_tpose, joints = tpose_motions(dict(zip(self._anny.bone_labels, heads, strict=True)), self._twists)
-        coco = np.einsum("kv,vt,vi->kti", self._keypoints, self._weights, _homogeneous(vertices), optimize=True)
+        # "kv,vt,vi->kti" as one matrix product, over the vertices that a keypoint uses
+        used = np.flatnonzero(self._keypoints.any(0))
+        points = self._keypoints[:, None, used] * _homogeneous(vertices)[used].T
+        coco = np.swapaxes(points @ self._weights[used], 1, 2)
         if self._cut is not None:
             vertices = dress(vertices, self.faces, self._cut)
         return _Shape(_homogeneous(vertices), joints, to_tpose, coco)
