@@ -1,0 +1,100 @@
+"""Muon: views of the weights, orthogonal steps, and a state from which it continues."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from autocompose.train.optimizer import Muon, matrices
+
+
+def network(channels_last: bool = False) -> nn.Sequential:
+    torch.manual_seed(0)
+    layers = nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 6), nn.Linear(6, 2)
+    )
+    return layers.to(memory_format=torch.channels_last) if channels_last else layers
+
+
+def train(model: nn.Module, optimizer: Muon, steps: int) -> None:
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(steps):
+        images = torch.randn(16, 3, 8, 8, generator=generator)
+        optimizer.zero_grad()
+        (model(images) - images.mean((2, 3))[:, :2]).square().mean().backward()
+        optimizer.step()
+
+
+def test_matrices_are_weights_of_layers_and_nothing_else():
+    model = nn.ModuleDict(
+        {
+            "net": network(),
+            "words": nn.Embedding(5, 4),
+            "attention": nn.MultiheadAttention(4, 2),
+            "norm": nn.LayerNorm(4),
+        }
+    )
+    model["net"][5].requires_grad_(False)
+    chosen = {id(p) for p in matrices(model)}
+    names = {name for name, p in model.named_parameters() if id(p) in chosen}
+    assert names == {"net.0.weight", "net.4.weight", "attention.in_proj_weight", "attention.out_proj.weight"}
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_a_matrix_moves_in_all_directions_nearly_alike(channels_last):
+    """Five rounds of Newton-Schulz bring singular values of the gradient that lie far apart to within a factor of 4."""
+    model = network(channels_last)
+    before = copy.deepcopy(model.state_dict())
+    optimizer = Muon(model, 0.01, 0.0, 1e-8)
+    for parameter in model.parameters():
+        parameter.grad = torch.randn_like(parameter)
+        if parameter.ndim > 1:
+            left, _, right = torch.linalg.svd(parameter.grad.flatten(1), full_matrices=False)
+            spread = torch.logspace(0, -1.3, left.shape[1])
+            parameter.grad.copy_((left * spread @ right).view(parameter.shape))
+    optimizer.step()
+    for name, parameter in model.named_parameters():
+        step = (parameter.detach() - before[name]).flatten(1) if parameter.ndim > 1 else parameter - before[name]
+        assert step.abs().max() > 0, name
+        if parameter.ndim > 1:
+            values = torch.linalg.svdvals(step) / (0.01 * 0.2 * max(step.shape) ** 0.5)
+            assert values.min() > 0.3 and values.max() < 1.6 and values.max() < 4 * values.min(), (name, values)
+
+
+def test_the_order_of_memory_changes_nothing():
+    """One step: the columns of a convolution's matrix are another order of the same columns."""
+    plain, last = network(), network(channels_last=True)
+    for model in (plain, last):
+        torch.manual_seed(2)
+        optimizer = Muon(model, 0.01, 0.1, 1e-8)
+        for parameter in model.parameters():
+            parameter.grad = torch.empty_like(parameter).copy_(torch.randn(parameter.shape))
+        optimizer.step()
+    for name, weight in plain.state_dict().items():
+        torch.testing.assert_close(last.state_dict()[name], weight, atol=5e-4, rtol=0)
+
+
+def test_it_continues_from_its_state_bit_by_bit():
+    whole, first = network(), network()
+    optimizer = Muon(whole, 0.01, 0.1, 1e-8)
+    train(whole, optimizer, 3)
+    train(whole, optimizer, 3)
+    stopped = Muon(first, 0.01, 0.1, 1e-8)
+    train(first, stopped, 3)
+    second = network()
+    second.load_state_dict(first.state_dict())
+    again = Muon(second, 0.01, 0.1, 1e-8)
+    again.load_state_dict(copy.deepcopy(stopped.state_dict()))
+    train(second, again, 3)
+    for name, weight in whole.state_dict().items():
+        assert torch.equal(second.state_dict()[name], weight), name
+
+
+def test_the_rate_is_that_of_its_one_group():
+    model = network()
+    optimizer = Muon(model, 0.01, 0.0, 1e-8)
+    before = copy.deepcopy(model.state_dict())
+    optimizer.param_groups[0]["lr"] = 0.0
+    train(model, optimizer, 1)
+    assert all(torch.equal(p, before[name]) for name, p in model.named_parameters())
