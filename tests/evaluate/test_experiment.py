@@ -174,7 +174,7 @@ def test_what_cannot_train_leaves_no_folder(data, tmp_path, corpus_of, size, wor
 
 
 def test_a_batch_that_processes_cannot_share_leaves_no_folder(data, tmp_path, monkeypatch):
-    monkeypatch.setattr("autocompose.train.stages.world", lambda: 3)
+    monkeypatch.setattr("autocompose.train.processes.world", lambda: 3)
     with pytest.raises(ConfigError, match="not a multiple of the 3 processes"):
         finetune(data, encoder(), FinetuneSettings(text=ALL, loop=loop()), tmp_path / "run")
     assert not list(tmp_path.iterdir())

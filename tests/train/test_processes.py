@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import load_file
 
 from autocompose.core.errors import ConfigError
-from autocompose.model.losses import gather
-from autocompose.train import stages
-from autocompose.train.processes import average_gradients, first_process_first, share_value
+from autocompose.model.losses import gather, rank, world
+from autocompose.train import processes, stages
+from autocompose.train.processes import average_gradients, first_process_first, in_shares, share_value, together
 from tests.evaluate.test_experiment import four_fields
 from tests.fixtures.corpora import make_corpus
 
@@ -26,6 +26,51 @@ def test_in_one_process_everything_is_the_identity():
     average_gradients([torch.nn.Parameter(torch.ones(1))])
     with first_process_first():
         pass
+
+
+def train_with(folder: Path) -> torch.Tensor:
+    """What each of two processes does: its share of some rows, a mean gradient, a value of the first."""
+    rows = in_shares(range(5), lambda part: torch.tensor([[float(item * item)] for item in part]))
+    weights = [torch.nn.Parameter(torch.zeros(2, 3)), torch.nn.Parameter(torch.zeros(4))]
+    weights[0].grad = torch.full((2, 3), 1.0 + rank())
+    average_gradients(weights)
+    told = {"world": world(), "rows": rows.flatten().tolist(), "gradients": [w.grad.tolist() for w in weights]}
+    (folder / f"{rank()}.json").write_text(json.dumps({**told, "first": share_value(rank() + 7)}))
+    return rows
+
+
+def fails_beside(folder: Path) -> None:
+    raise SystemExit(3)
+
+
+def test_helpers_of_this_machine_train_along_and_are_gone_afterwards(tmp_path):
+    threads = torch.get_num_threads()
+    with together(2, train_with, tmp_path):
+        assert torch.get_num_threads() <= max(1, threads // 2)
+        train_with(tmp_path)
+    told = [json.loads((tmp_path / f"{number}.json").read_text()) for number in (0, 1)]
+    assert told[0] == told[1]
+    assert told[0] == {
+        "world": 2,
+        "rows": [0.0, 1.0, 4.0, 9.0, 16.0],
+        "gradients": [[[1.5] * 3] * 2, [0.0] * 4],
+        "first": 7,
+    }
+    assert world() == 1
+    assert torch.get_num_threads() == threads
+
+
+@pytest.mark.slow
+def test_a_helper_that_dies_ends_the_training(tmp_path):
+    """No waiting for ever."""
+    with pytest.raises(RuntimeError), together(2, fails_beside, tmp_path):
+        train_with(tmp_path)
+    assert world() == 1
+
+
+def test_one_process_needs_no_helper(tmp_path):
+    with together(1, fails_beside, tmp_path):
+        assert world() == 1
 
 
 @pytest.mark.slow
@@ -54,7 +99,7 @@ def test_two_processes_train_what_one_trains(tmp_path):
 
 
 def test_processes_must_share_a_batch_equally(monkeypatch):
-    monkeypatch.setattr(stages, "world", lambda: 3)
+    monkeypatch.setattr(processes, "world", lambda: 3)
     stage = stages.ComposeStage(None, None, torch.nn.Identity(), stages.ComposeSettings(), 8)
     with pytest.raises(ConfigError, match="not a multiple of the 3 processes"):
         stage.batches(0)

@@ -29,14 +29,14 @@ def each(work: Callable[[A], B], items: Iterable[A], workers: int | None = None)
         return
     size = max(1, min(8, len(items) // (workers * 4)))
     # spawn: forked copies of a process that has torch's threads can hang
-    with _one_thread_each(), ProcessPoolExecutor(workers, get_context("spawn"), _end_with_parent) as pool:
+    with _one_thread_each(), ProcessPoolExecutor(workers, get_context("spawn"), end_with_parent) as pool:
         yield from pool.map(work, items, chunksize=size)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """A killed program leaves no processes behind that wait for work for ever."""
     parent = parent_process()
-    assert parent is not None, "only processes of a pool call this"
+    assert parent is not None, "only processes that another one started call this"
 
     def watch() -> None:
         parent.join()

@@ -14,33 +14,30 @@ from autocompose.core.records import Query, Split
 from autocompose.core.store import read_json
 from autocompose.corpus.format import Corpus
 from autocompose.demo.settings import DemoSettings
-from autocompose.evaluate.baselines import ceiling_ranks, chance, summary, symbolic_ranks, train_one_input
-from autocompose.evaluate.experiment import CombinerSettings, new_combiner
+from autocompose.evaluate.baselines import ceiling_ranks, chance, summary, symbolic_ranks
 from autocompose.evaluate.metrics import QueryRows, Ranks
 from autocompose.evaluate.results import write_evaluation
 from autocompose.evaluate.run import Evaluation, Questions, ask
 from autocompose.model.checkpoint import Model
 from autocompose.prepare.bases import UNSEEN_FAMILIES
 from autocompose.prepare.frozen import benchmark_hash
-from autocompose.train.features import image_features, text_features
 from autocompose.train.pretrain import own_frame
-from autocompose.train.sampling import TripletTable
 
 TEXTS = {"same_bank": "auto", "independent": "sents"}  # name in metrics.json -> corpus key
 PACKAGES = ("autocompose", "torch", "open_clip_torch", "numpy", "anny")
 
 
 def measure(
-    corpus: Corpus, summed: Model, combined: Model, settings: DemoSettings, out: Path
+    corpus: Corpus, models: dict[str, Model], settings: DemoSettings, out: Path
 ) -> tuple[dict[str, Any], Evaluation]:
     """``metrics.json``: for each method the recalls on same-bank texts, and those on independent texts beside them.
 
+    :param models: the trained methods, which share their encoder; ``combiner`` and ``sum`` are among them.
     :return: also the Combiner's answers to the same-bank texts.
     """
-    models = {"combiner": combined, "sum": summed, **_one_input(corpus, combined, settings.combiner, out)}
     metrics: dict[str, Any] = {}
     for name, key in TEXTS.items():
-        questions = ask(combined.encoder, corpus, Split.TEST, key, cache=out / "cache")
+        questions = ask(models["combiner"].encoder, corpus, Split.TEST, key, cache=out / "cache")
         evaluations = {method: questions.answers(model) for method, model in models.items()}
         found = {method: _summary(corpus, evaluation) for method, evaluation in evaluations.items()}
         found["symbolic"] = _symbolic(corpus, questions, settings.symbolic_every)
@@ -61,23 +58,6 @@ def measure(
     metrics["benchmark_hash"] = benchmark_hash(corpus)
     metrics["versions"] = {"python": sys.version.split()[0], **{p: version(p) for p in PACKAGES}}
     return metrics, answers
-
-
-def _one_input(corpus: Corpus, model: Model, settings: CombinerSettings, out: Path) -> dict[str, Any]:
-    """The two single-input baselines, trained like the Combiner."""
-    table = TripletTable(corpus.split(Split.TRAIN), settings.text)
-    paths = [corpus.image_path(n) for n in table.images]
-    images = image_features(model.encoder, paths, out / "cache", settings.text.mirror)
-    texts = text_features(model.encoder, table.texts, out / "cache")
-    questions = ask(model.encoder, corpus, Split.VAL, "auto", cache=out / "cache")
-    found = {}
-    for kept in ("image", "text"):
-        fresh = new_combiner(model.encoder.dim, settings)
-        alone = train_one_input(
-            kept, table, images, texts, fresh, settings.compose, settings.loop, questions, model, out / "baselines"
-        )
-        found[f"{kept}_only"] = Model(model.encoder, alone)  # type: ignore[arg-type]
-    return found
 
 
 def _joints(corpus: Corpus, questions: Questions) -> np.ndarray:

@@ -19,14 +19,19 @@ from autocompose.corpus.pixels import decoded
 from autocompose.demo.measure import measure
 from autocompose.demo.settings import DemoSettings
 from autocompose.demo.texts import described, write_texts
-from autocompose.evaluate.experiment import Data, finetune, train_combiner
+from autocompose.evaluate.baselines import train_one_input
+from autocompose.evaluate.experiment import Data, finetune, new_combiner, train_combiner
+from autocompose.evaluate.run import ask
 from autocompose.model.checkpoint import Model
 from autocompose.model.encoder import Encoder
+from autocompose.model.losses import rank
 from autocompose.model.small import small_config, small_encoder
 from autocompose.prepare.bodycpr import PRESETS, prepare_bodycpr
-from autocompose.prepare.singles import cube_pictures, joined, prepare_singles
+from autocompose.prepare.singles import Singles, cube_pictures, joined, prepare_singles
+from autocompose.train.features import image_features, text_features
 from autocompose.train.loop import Metrics, run
 from autocompose.train.pretrain import Pretrain
+from autocompose.train.processes import first_process_first, together
 
 IMAGE_SIDE = "pretrain/visual.safetensors"
 
@@ -44,7 +49,8 @@ class Demo:
         record = {"seed": seed, **settings.model_dump(mode="json")}
         if identity.read() is not None and not identity.matches(record):
             raise InputError(f"{out}: holds a demo made with other settings; choose another folder or delete it")
-        identity.write(record)
+        if not identity.matches(record):
+            identity.write(record)
         self.seconds: dict[str, float] = {}
         self._clock = self.out / "seconds.json"
         if self._clock.exists():
@@ -55,11 +61,13 @@ class Demo:
         from autocompose.evaluate.report import write_report
 
         corpus = self.corpus()
-        encoder = self.pretrained(corpus)
-        summed = self.finetuned(corpus, encoder)
-        combined = self.combined(corpus, summed.encoder)
+        if not (self.out / IMAGE_SIDE).exists():
+            with self._stage("render single bodies"):
+                self.bodies(corpus)
+        with together(self.settings.processes, _help, self.out, self.settings, self.seed):
+            models = self.trained(corpus)
         with self._stage("evaluate"):
-            metrics, answers = measure(corpus, summed, combined, self.settings, self.out)
+            metrics, answers = measure(corpus, models, self.settings, self.out)
         metrics["seed"], metrics["seconds"] = self.seed, self.seconds
         write_json(self.out / "metrics.json", metrics)
         return write_report(self.out, corpus, answers, metrics)
@@ -74,31 +82,40 @@ class Demo:
         with self._stage("write the texts"):
             return write_texts(corpus, self.settings, self.seed)
 
+    def bodies(self, corpus: Corpus) -> Singles:
+        """What the image encoder is pretrained on: single bodies, and those of the training cubes."""
+        folder = self.out / "singles"
+        singles = prepare_singles(folder, self.settings.singles, self.settings.sizes.image_size, self.seed)
+        preset, pixels = PRESETS[self.settings.preset], self._pixels(corpus, Split.TRAIN)
+        return joined(singles, cube_pictures(corpus, pixels, preset, self.seed, folder / "cubes.npz"))
+
+    def trained(self, corpus: Corpus) -> dict[str, Model]:
+        """The models of the two stages, with the sum and with the Combiner, and the single-input baselines."""
+        summed = self.finetuned(corpus, self.pretrained(corpus))
+        combined = self.combined(corpus, summed.encoder)
+        return {"combiner": combined, "sum": summed, **self.baselines(corpus, combined)}
+
     def pretrained(self, corpus: Corpus) -> Encoder:
         """The small encoder, its image side pretrained on single bodies."""
         texts = [t for p in corpus.split(Split.TRAIN) for t in p.texts.get("auto", ())]
         encoder = small_encoder(self.settings.sizes, texts, self.seed)
-        file = self.out / IMAGE_SIDE
-        if not file.exists():
-            self._pretrain(corpus, encoder, file)
-        encoder.visual.load_state_dict(load_file(file))
-        return encoder.eval()
-
-    def _pretrain(self, corpus: Corpus, encoder: Encoder, file: Path) -> None:
-        loop, size = self.settings.pretrain_loop, self.settings.sizes.image_size
-        with self._stage("render single bodies"):
-            singles = prepare_singles(self.out / "singles", self.settings.singles, size, self.seed)
-            cubes = cube_pictures(corpus, self._pixels(corpus, Split.TRAIN), PRESETS[self.settings.preset], self.seed)
+        file, loop = self.out / IMAGE_SIDE, self.settings.pretrain_loop
+        if file.exists():
+            encoder.visual.load_state_dict(load_file(file))
+            return encoder.eval()
         with self._stage("pretrain the image encoder"):
-            stage = Pretrain(encoder, joined(singles, cubes), self.settings.pretrain, loop.batch_size, self.seed)
+            stage = Pretrain(encoder, self.bodies(corpus), self.settings.pretrain, loop.batch_size, self.seed)
             run(stage, loop, file.parent, self._validator(stage, corpus), "pretrain")
-            write_bytes(file, save({k: v.contiguous() for k, v in encoder.visual.state_dict().items()}))
+            if rank() == 0:
+                write_bytes(file, save({k: v.contiguous() for k, v in encoder.visual.state_dict().items()}))
+        return encoder.eval()
 
     def _pixels(self, corpus: Corpus, split: Split) -> np.ndarray:
         """The gallery of a split, squared to the encoder's input size."""
         paths = [corpus.image_path(n) for n in corpus.galleries[split]]
         config, size = small_config(self.settings.sizes), self.settings.sizes.image_size
-        return decoded(paths, config.transform, size, config.target_ratio, self.out / "cache")
+        with first_process_first():
+            return decoded(paths, config.transform, size, config.target_ratio, self.out / "cache")
 
     def _validator(self, stage: Pretrain, corpus: Corpus) -> Callable[[], Metrics]:
         poses, pixels = corpus.poses, self._pixels(corpus, Split.VAL)
@@ -126,15 +143,40 @@ class Demo:
         with self._stage("train the Combiner"):
             return train_combiner(self._data(corpus), encoder, self.settings.combiner, self.out / "model")
 
+    def baselines(self, corpus: Corpus, model: Model) -> dict[str, Model]:
+        """``image_only`` and ``text_only``, trained like the Combiner."""
+        data, settings, encoder = self._data(corpus), self.settings.combiner, model.encoder
+        with self._stage("train the baselines"):
+            table = data.table(settings.text, settings.loop.batch_size)
+            with first_process_first():
+                paths = [corpus.image_path(n) for n in table.images]
+                images = image_features(encoder, paths, data.cache, settings.text.mirror)
+                questions = ask(encoder, corpus, data.val, data.key, cache=data.cache)
+            texts = text_features(encoder, table.texts, data.cache, all_processes=True)
+            found = {}
+            for kept in ("image", "text"):
+                fresh, folder = new_combiner(encoder.dim, settings), self.out / "baselines"
+                found[f"{kept}_only"] = train_one_input(
+                    kept, table, images, texts, fresh, settings.compose, settings.loop, questions, model, folder
+                )
+        return found
+
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:
         """Time a stage; the seconds of an interrupted one count from its last start."""
         say(f"{name} ...")
         start = time.monotonic()
         yield
+        if rank() > 0:
+            return
         self.seconds[name] = max(self.seconds.get(name, 0.0), round(time.monotonic() - start, 1))
         write_json(self._clock, self.seconds)
         say(f"{name}: {self.seconds[name]:.0f} s")
+
+
+def _help(out: Path, settings: DemoSettings, seed: int) -> None:
+    """What a second process does: train the same models with its share of each batch."""
+    Demo(out, settings, seed).trained(load_corpus(out / "corpus"))
 
 
 def run_demo(out: Path, quick: bool = False, seed: int = 0) -> Path:

@@ -21,6 +21,7 @@ class DemoSettings(Config):
     :param statements: most statements of a text.
     :param finetune, head: stage 1, first with the text encoder alone, then with the head of the image side.
     :param singles: pictures of single bodies that the image encoder is pretrained on.
+    :param processes: that train together; part of what decides the result, so the machine's cores do not choose it.
     :param symbolic_every: every n-th query is also answered by the symbolic search, which is slow.
     """
 
@@ -35,6 +36,7 @@ class DemoSettings(Config):
     finetune: FinetuneSettings
     head: FinetuneSettings
     combiner: CombinerSettings
+    processes: int = Field(1, ge=1)
     symbolic_every: int = Field(4, ge=1)
 
     @classmethod

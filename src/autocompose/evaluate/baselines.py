@@ -54,21 +54,21 @@ def train_one_input(
     questions: Questions,
     model: Model,
     folder: Path,
-) -> OneInput:
+) -> Model:
     """Train a composer on one input, with the budget of the full one.
 
     :param kept: ``image`` or ``text``: the input that it is shown.
     :param questions: validation questions, encoded by ``model``'s encoder.
+    :return: that encoder with the trained composer.
     """
     mean = texts.mean(0) if kept == "image" else images.plain.mean(0)
     alone = OneInput(composer, text=mean) if kept == "image" else OneInput(composer, image=mean)
     stage = CombinerStage(table, images, texts, alone, compose, loop.batch_size)
 
-    def validate() -> dict[str, float]:
-        return questions.answers(Model(model.encoder, alone)).ranks.metrics()  # type: ignore[arg-type]
-
-    run(stage, loop, folder / kept, validate, "baseline")
-    return alone.eval()
+    found = Model(model.encoder, alone)  # type: ignore[arg-type]
+    run(stage, loop, folder / kept, lambda: questions.answers(found).ranks.metrics(), "baseline")
+    alone.eval()
+    return found
 
 
 def rank_scores(scores: np.ndarray, rows: QueryRows) -> Ranks:

@@ -28,9 +28,9 @@ from autocompose.model.losses import rank
 from autocompose.train.features import image_features, text_features
 from autocompose.train.loop import LOG, LoopSettings, Metrics, Stage, run
 from autocompose.train.pictures import PictureStage
-from autocompose.train.processes import first_process_first
+from autocompose.train.processes import first_process_first, require_shares
 from autocompose.train.sampling import TextMode, TripletTable
-from autocompose.train.stages import CombinerStage, ComposeSettings, HeadStage, TextStage, require_shares
+from autocompose.train.stages import CombinerStage, ComposeSettings, HeadStage, TextStage
 
 SETTINGS = "settings.json"
 NAME = "training"
@@ -169,10 +169,11 @@ def _finetune_stage(data: Data, table: TripletTable, model: Model, settings: Fin
             head = settings.part == "head"
             images = image_features(encoder, paths, data.cache, settings.text.mirror, trunk=head)
             return (HeadStage if head else TextStage)(table, images, encoder, model.composer, settings.compose, size)
-        texts = text_features(encoder, table.texts, data.cache) if settings.part == "image" else None
         config = encoder.config
         folder = data.cache or Path(data.corpus.root) / ".cache"
         pixels = decoded(paths, config.transform, encoder.image_size, config.target_ratio, folder)
+    frozen = settings.part == "image"
+    texts = text_features(encoder, table.texts, data.cache, all_processes=True) if frozen else None
     return PictureStage(table, pixels, texts, encoder, model.composer, settings.compose, size)
 
 
@@ -202,8 +203,8 @@ def train_combiner(
     with first_process_first():
         paths = [data.corpus.image_path(n) for n in table.images]
         images = image_features(encoder, paths, data.cache, settings.text.mirror, encode_size)
-        texts = text_features(encoder, table.texts, data.cache)
         questions = ask(encoder, data.corpus, data.val, data.key, data.flatten, data.cache)
+    texts = text_features(encoder, table.texts, data.cache, all_processes=True)
     stage = CombinerStage(table, images, texts, composer, settings.compose, settings.loop.batch_size)
 
     def validate() -> Metrics:

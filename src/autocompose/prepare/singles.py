@@ -66,7 +66,8 @@ def prepare_singles(out: Path, count: int, size: int, seed: int = 0, workers: in
     manifest = Manifest(out, "singles")
     if manifest.read() is not None and not manifest.matches(settings):
         raise PoseError(f"{out}: holds pictures made with other settings; choose another folder or delete it")
-    manifest.write(settings)
+    if not manifest.matches(settings):
+        manifest.write(settings)
     todo = [n for n in range(parts) if not _path(out, n).exists()]
     work = partial(_make_part, out=out, size=size, seed=seed)
     for _ in track(each(work, todo, workers), "single bodies", len(todo)):
@@ -76,18 +77,21 @@ def prepare_singles(out: Path, count: int, size: int, seed: int = 0, workers: in
     return Singles(arrays[0], arrays[1], arrays[2], arrays[3], np.arange(count))
 
 
-def cube_pictures(corpus: Corpus, pixels: np.ndarray, preset: Preset, seed: int) -> Singles:
+def cube_pictures(corpus: Corpus, pixels: np.ndarray, preset: Preset, seed: int, points: Path) -> Singles:
     """The training pictures of a BodyCPR corpus in the same form; a cube is a group.
 
     :param pixels: ``(N, S, S, 3)`` uint8 of the training gallery.
     :param preset, seed: of the corpus.
+    :param points: file of the joints in the picture; read if it is there.
     """
     poses = corpus.poses
     assert poses is not None, "BodyCPR always has poses"
     rows = poses.rows(corpus.galleries[Split.TRAIN])
-    shards = [shard_of(corpus.root, poses, cube, preset, seed) for cube in rows.reshape(-1, 8)]
-    points = np.concatenate(list(each(_cube_points, shards)))
-    return Singles(pixels, poses.joints[rows], poses.yaw[rows], points, poses.columns["cube"][rows])
+    if not points.exists():
+        shards = [shard_of(corpus.root, poses, cube, preset, seed) for cube in rows.reshape(-1, 8)]
+        write_npz(points, {"points": np.concatenate(list(each(_cube_points, shards)))})
+    found = np.load(points)["points"]
+    return Singles(pixels, poses.joints[rows], poses.yaw[rows], found, poses.columns["cube"][rows])
 
 
 def _cube_points(shard: Shard) -> np.ndarray:

@@ -17,7 +17,9 @@ from torch import Tensor
 from autocompose.core.store import value_hash, write_bytes
 from autocompose.model.embed import embed_images, embed_texts
 from autocompose.model.encoder import Encoder
+from autocompose.model.losses import rank
 from autocompose.model.visual import JointPoolNet
+from autocompose.train.processes import in_shares, share_value
 
 
 @dataclass(frozen=True)
@@ -68,15 +70,26 @@ def image_features(
     return ImageFeatures(**features)
 
 
-def text_features(encoder: Encoder, texts: Sequence[str], folder: Path | None = None, batch_size: int = 128) -> Tensor:
+def text_features(
+    encoder: Encoder,
+    texts: Sequence[str],
+    folder: Path | None = None,
+    batch_size: int = 128,
+    all_processes: bool = False,
+) -> Tensor:
     """Encode texts ``(T, D)`` float32, un-normalised; each batch is trimmed to its longest text.
 
     :param folder: where the cache lies; None keeps nothing.
+    :param all_processes: all processes that train together ask for these texts, and share the work.
     """
     cached = folder and folder / f"texts-{value_hash([encoder.fingerprint('text'), list(texts)])[:16]}.safetensors"
-    if cached and cached.exists():
+    there = bool(cached and cached.exists())
+    if cached and (share_value(there) if all_processes else there):
         return load_file(cached)["texts"]
-    features = embed_texts(encoder, texts, batch_size)
-    if cached:
+    if all_processes:
+        features = in_shares(texts, lambda part: embed_texts(encoder, part, batch_size))
+    else:
+        features = embed_texts(encoder, texts, batch_size)
+    if cached and not (all_processes and rank() > 0):
         write_bytes(cached, save({"texts": features}))
     return features

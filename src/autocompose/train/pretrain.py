@@ -20,10 +20,12 @@ from torch import Tensor, nn
 from autocompose.bodies.skeleton import SMPL22, mirror_joints, mirror_order, turn
 from autocompose.core.config import Config
 from autocompose.model.encoder import Encoder
+from autocompose.model.losses import contrastive_loss, rank, world
 from autocompose.model.visual import JointPoolNet
 from autocompose.prepare.singles import Singles
 from autocompose.train.loop import Metrics, Stage
 from autocompose.train.pictures import normalise
+from autocompose.train.processes import require_shares
 
 JOINTS = len(SMPL22)
 
@@ -103,13 +105,18 @@ class Pretrain(Stage):
         return len(self._own) // self.batch_size
 
     def batches(self, epoch: int) -> Iterator[dict[str, Tensor]]:
-        """Changed pictures ``images`` (B, 3, S, S) and what they show."""
-        rng = np.random.default_rng([self.seed, epoch])
+        """Changed pictures ``images`` (B, 3, S, S) and what they show; of several processes each gets its share.
+
+        :raises ConfigError: the processes cannot share a batch equally.
+        """
+        require_shares(self.batch_size)
+        rng, share = np.random.default_rng([self.seed, epoch]), self.batch_size // world()
         contrast = self.settings.late_contrast if self._late(epoch) else self.settings.contrast
         side = self.settings.small if epoch < self.settings.small_until else self.visual.image_size
         order = _keep_together(self.data.group, rng) if self._late(epoch) else rng.permutation(len(self._own))
-        for start in range(0, self.steps() * self.batch_size, self.batch_size):
-            batch = self._batch(np.sort(order[start : start + self.batch_size]), side, rng)
+        rng = np.random.default_rng([self.seed, epoch, rank()])
+        for start in range(rank() * share, self.steps() * self.batch_size, self.batch_size):
+            batch = self._batch(np.sort(order[start : start + share]), side, rng)
             yield {**batch, "contrast": torch.tensor(contrast)}
 
     def _late(self, epoch: int) -> bool:
@@ -157,12 +164,12 @@ class Pretrain(Stage):
         regression = 2 * F.smooth_l1_loss(predicted[:, :-2], wanted) + F.mse_loss(predicted[:, -2:], batch["yaw"])
         apart, told = (_centred(values[:, : own.shape[1]], batch["group"]) for values in (predicted, own))
         regression = regression + self.settings.relative * F.smooth_l1_loss(apart, told)
-        poses = F.normalize(self.pose_encoder(own).float(), dim=1)
-        logits = self.settings.scale * features @ poses.T
-        rows = torch.arange(len(logits), device=logits.device)
-        contrast = (F.cross_entropy(logits, rows) + F.cross_entropy(logits.T, rows)) / 2
+        poses, scale = F.normalize(self.pose_encoder(own).float(), dim=1), self.settings.scale
+        contrast = contrastive_loss(features, poses, logit_scale=scale) + contrastive_loss(
+            poses, features, logit_scale=scale
+        )
         places = F.l1_loss(points.float(), batch["points"])
-        return regression + self.settings.points * places + batch["contrast"] * contrast
+        return regression + self.settings.points * places + batch["contrast"] / 2 * contrast
 
     def _told(self, features: Tensor) -> Tensor:
         """What features ``(B, D)`` of length 1 say: both kinds of joints and the yaw, ``(B, 2 * 66 + 2)``."""

@@ -18,12 +18,12 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from autocompose.core.config import Config
-from autocompose.core.errors import ConfigError
 from autocompose.model.encoder import Encoder
 from autocompose.model.losses import LOGIT_SCALE, composed_loss, rank, world
 from autocompose.train.ahead import ahead, sent
 from autocompose.train.features import ImageFeatures
 from autocompose.train.loop import Stage
+from autocompose.train.processes import require_shares
 from autocompose.train.sampling import Batch, TripletTable
 
 
@@ -151,15 +151,6 @@ class ComposeStage(Stage):
     def device(self) -> torch.device:
         """Where the loss is computed."""
         return next(self.parameters()).device
-
-
-def require_shares(batch_size: int) -> None:
-    """Make sure that the processes can share a batch equally.
-
-    :raises ConfigError: they cannot.
-    """
-    if batch_size % world():
-        raise ConfigError(f"batch_size {batch_size}: not a multiple of the {world()} processes")
 
 
 def picture_ids(shown: Tensor, flip: Tensor) -> Tensor:
