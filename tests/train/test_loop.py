@@ -48,6 +48,38 @@ def test_it_learns_and_writes_a_line_per_epoch(tmp_path):
     assert lines[-1]["loss"] < lines[0]["loss"] / 10
 
 
+class Layer(Line):
+    """The same with a layer, which Muon trains."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(1, 1)
+        torch.nn.init.zeros_(self.layer.weight)
+        self.weight = self.layer.weight
+
+
+def test_muon_learns_and_continues_where_it_stopped(tmp_path):
+    whole, _ = train(tmp_path / "whole", Layer(), epochs=20, learning_rate=0.5, optimizer="muon", select=None)
+    assert whole["error"] < 0.2
+    stopped = Layer()
+    stopped.register_forward_pre_hook(lambda module, _: stop_at(20))
+    steps = itertools.count()
+
+    def stop_at(last):
+        if next(steps) == last:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "again", stopped, epochs=20, learning_rate=0.5, optimizer="muon", select=None, save_seconds=0)
+    again, _ = train(tmp_path / "again", Layer(), epochs=20, learning_rate=0.5, optimizer="muon", select=None)
+    assert again == whole
+
+
+def test_muon_does_not_scale_gradients():
+    with pytest.raises(ConfigError, match="bf16 or fp32"):
+        LoopSettings.parse({"optimizer": "muon", "precision": "fp16"})
+
+
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_lower_precision_learns_too(tmp_path, precision):
     metrics, stage = train(tmp_path, epochs=30, precision=precision)

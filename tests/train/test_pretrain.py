@@ -49,6 +49,20 @@ def test_batches_depend_on_the_epoch_alone():
     assert not torch.equal(first["own"], other["own"])
 
 
+@pytest.mark.parametrize("epoch", [0, 9])
+def test_processes_share_each_batch(monkeypatch, epoch):
+    """Whatever is flipped and moved, the pictures of a batch are the same ones, and each process has its own."""
+    data = singles()._replace(yaw=np.linspace(1, 90, 24).astype(np.float32), group=np.arange(24) // 4)
+    shown = [batch["yaw"][:, 1].tolist() for batch in stage(data=data).batches(epoch)]
+    shares = []
+    for number in (0, 1):
+        monkeypatch.setattr("autocompose.train.pretrain.rank", lambda n=number: n)
+        monkeypatch.setattr("autocompose.train.pretrain.world", lambda: 2)
+        shares.append([batch["yaw"][:, 1].tolist() for batch in stage(data=data).batches(epoch)])
+    assert [sorted(a + b) for a, b in zip(*shares, strict=True)] == [sorted(batch) for batch in shown]
+    assert all(len(a) == len(b) == 4 for a, b in zip(*shares, strict=True))
+
+
 def test_a_flipped_picture_has_flipped_joints_points_and_yaw():
     data = singles()._replace(yaw=np.linspace(-90, 90, 24).astype(np.float32))
     trainer = stage(data=data)

@@ -17,7 +17,7 @@ from autocompose.bodies import limits, selfhit
 from autocompose.bodies.appearance import Look, draw_backdrop, draw_outfit, draw_phenotype, draw_shot
 from autocompose.bodies.body import shared_body
 from autocompose.bodies.kinematics import forward
-from autocompose.bodies.limits import INDEX, SIDES
+from autocompose.bodies.limits import ARM, INDEX, LEG, LIMITS, SIDES
 from autocompose.bodies.render import project, render
 from autocompose.bodies.sampler import ARMS, DEEPEST, FAMILIES, put_limb, sample
 from autocompose.bodies.skeleton import SMPL22
@@ -34,8 +34,10 @@ from autocompose.prepare.edits import LEG_WAYS, TORSO_WAYS
 PART = 200  # pictures of a part; they share a body shape, which is slow to build
 BODIES = 4  # shapes in a part
 FREE_ARM, FREE_LEG, FREE_TORSO = 0.5, 0.3, 0.3  # share of poses whose arm, leg, torso is drawn anew
+WILD = 0.25  # share of limbs held in any way that joints allow, as no family would: the test has families of its own
 _J = {name: i for i, name in enumerate(SMPL22)}
 _ARM_JOINTS = ("collar", "shoulder", "elbow", "wrist")
+_LEG_JOINTS = ("hip", "knee", "ankle", "foot")
 
 
 class Singles(NamedTuple):
@@ -163,6 +165,10 @@ def _vary(family: str, count: int, rng: np.random.Generator) -> np.ndarray:
                 drawn = angles[rows]
                 put_limb(drawn, side, limb, rng.choice(ways, len(rows)), rng)
                 angles[rows] = drawn
+            for row in np.flatnonzero(rng.random(count) < WILD):
+                for name in ARM if limb == "arm" else LEG:
+                    key = f"{side}_{limb}_{name}"
+                    angles[row, INDEX[key]] = rng.uniform(*LIMITS[key])
     for row in np.flatnonzero(rng.random(count) < FREE_TORSO):
         way = TORSO_WAYS[rng.integers(len(TORSO_WAYS))]
         for name in way:
@@ -171,11 +177,12 @@ def _vary(family: str, count: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _mix_frames(frames: tuple[tuple[str, np.ndarray], ...], count: int, rng: np.random.Generator) -> np.ndarray:
-    """Frames of motion capture, half of the arms taken from another frame."""
+    """Frames of motion capture, half of the arms and some legs taken from other frames."""
     rotations = np.stack([frames[i][1] for i in rng.integers(len(frames), size=count)])
     for side in SIDES:
-        rows = np.flatnonzero(rng.random(count) < FREE_ARM)
-        other = np.stack([frames[i][1] for i in rng.integers(len(frames), size=count)])
-        columns = np.array([_J[f"{side}_{joint}"] for joint in _ARM_JOINTS])
-        rotations[np.ix_(rows, columns)] = other[np.ix_(rows, columns)]
+        for joints, share in ((_ARM_JOINTS, FREE_ARM), (_LEG_JOINTS, FREE_LEG)):
+            rows = np.flatnonzero(rng.random(count) < share)
+            other = np.stack([frames[i][1] for i in rng.integers(len(frames), size=count)])
+            columns = np.array([_J[f"{side}_{joint}"] for joint in joints])
+            rotations[np.ix_(rows, columns)] = other[np.ix_(rows, columns)]
     return rotations
