@@ -59,7 +59,7 @@ class Layer(Line):
 
 
 def test_muon_learns_and_continues_where_it_stopped(tmp_path):
-    whole, _ = train(tmp_path / "whole", Layer(), epochs=20, learning_rate=0.5, optimizer="muon", select=None)
+    whole, _ = train(tmp_path / "whole", Layer(), epochs=20, learning_rate=1.0, optimizer="muon", select=None)
     assert whole["error"] < 0.2
     stopped = Layer()
     stopped.register_forward_pre_hook(lambda module, _: stop_at(20))
@@ -70,8 +70,8 @@ def test_muon_learns_and_continues_where_it_stopped(tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        train(tmp_path / "again", stopped, epochs=20, learning_rate=0.5, optimizer="muon", select=None, save_seconds=0)
-    again, _ = train(tmp_path / "again", Layer(), epochs=20, learning_rate=0.5, optimizer="muon", select=None)
+        train(tmp_path / "again", stopped, epochs=20, learning_rate=1.0, optimizer="muon", select=None, save_seconds=0)
+    again, _ = train(tmp_path / "again", Layer(), epochs=20, learning_rate=1.0, optimizer="muon", select=None)
     assert again == whole
 
 
