@@ -1,7 +1,8 @@
 """Single posed bodies with their 3D and picture joints: what the small backbone is pretrained on.
 
-Poses are as varied as those of BodyCPR's training part (same families and clips, none of the test's), but each picture
-has a pose of its own. The result is arrays, not files of pictures; parts are written as they are finished.
+Poses are more varied than those of BodyCPR's training part (same families and clips, none of the test's). Up to
+``ALIKE`` pictures are of one person in one scene and in nearly one pose, as in a cube, so that small differences are
+learnt as well. The result is arrays, not files of pictures; parts are written as they are finished.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from autocompose.bodies import limits, selfhit
-from autocompose.bodies.appearance import Look, draw_backdrop, draw_outfit, draw_phenotype, draw_shot
+from autocompose.bodies.appearance import Look, Phenotype, draw_backdrop, draw_outfit, draw_phenotype, draw_shot
 from autocompose.bodies.body import shared_body
 from autocompose.bodies.kinematics import forward
 from autocompose.bodies.limits import ARM, INDEX, LEG, LIMITS, SIDES
@@ -28,11 +29,13 @@ from autocompose.core.records import Split
 from autocompose.core.store import Manifest, write_npz
 from autocompose.corpus.format import Corpus
 from autocompose.prepare.bases import MOCAP_SHARE, UNSEEN_FAMILIES, clip_frames, turned
-from autocompose.prepare.bodycpr import FRONTAL_SHARE, FRONTAL_YAW, Preset, Shard, shard_of
+from autocompose.prepare.bodycpr import FRONTAL_SHARE, FRONTAL_YAW, YAW_JITTER, Preset, Shard, shard_of
 from autocompose.prepare.edits import LEG_WAYS, TORSO_WAYS
 
 PART = 200  # pictures of a part; they share a body shape, which is slow to build
 BODIES = 4  # shapes in a part
+ALIKE = 4  # poses made of one by drawing limbs anew
+BASES = 5  # poses drawn together, of one family or of motion clips
 FREE_ARM, FREE_LEG, FREE_TORSO = 0.5, 0.3, 0.3  # share of poses whose arm, leg, torso is drawn anew
 WILD = 0.25  # share of limbs held in any way that joints allow, as no family would: the test has families of its own
 _J = {name: i for i, name in enumerate(SMPL22)}
@@ -75,8 +78,10 @@ def prepare_singles(out: Path, count: int, size: int, seed: int = 0, workers: in
     for _ in track(each(work, todo, workers), "single bodies", len(todo)):
         pass
     loaded = [np.load(_path(out, n)) for n in range(parts)]
-    arrays = [np.concatenate([part[key] for part in loaded])[:count] for key in ("pixels", "joints", "yaw", "points")]
-    return Singles(arrays[0], arrays[1], arrays[2], arrays[3], np.arange(count))
+    keys = ("pixels", "joints", "yaw", "points")
+    pixels, joints, angles, points = (np.concatenate([part[key] for part in loaded])[:count] for key in keys)
+    group = np.concatenate([n * PART + part["group"] for n, part in enumerate(loaded)])[:count]
+    return Singles(pixels, joints, angles, points, group)
 
 
 def cube_pictures(corpus: Corpus, pixels: np.ndarray, preset: Preset, seed: int, points: Path) -> Singles:
@@ -114,15 +119,16 @@ def _path(out: Path, number: int) -> Path:
 
 def _make_part(number: int, out: Path, size: int, seed: int) -> None:
     rng = np.random.default_rng([seed, 7, number])
-    rotations = _draw_poses(PART, seed, rng)
-    yaw = _draw_yaw(PART, rng)
+    rotations, group = _draw_poses(PART, seed, rng)
+    yaw = _draw_yaw(group, rng)
     rotations = turned(rotations, yaw)
+    looks = [Look(Phenotype(), draw_outfit(rng), draw_backdrop(rng)) for _ in range(group[-1] + 1)]
     pixels, joints, points = [], [], []
-    for rows in np.array_split(np.arange(PART), BODIES):
-        phenotype = draw_phenotype(rng)
+    for groups in np.array_split(np.arange(len(looks)), BODIES):
+        rows, phenotype = np.flatnonzero(np.isin(group, groups)), draw_phenotype(rng)
         posed = shared_body().pose(rotations[rows], phenotype).on_floor()
-        for vertices, skeleton in zip(posed.vertices, posed.smpl22, strict=True):
-            look = Look(phenotype, draw_outfit(rng), draw_backdrop(rng))
+        for row, vertices, skeleton in zip(rows, posed.vertices, posed.smpl22, strict=True):
+            look = replace(looks[group[row]], phenotype=phenotype)
             shot = replace(draw_shot(rng), camera_yaw=0.0)  # the camera's direction is already in the pose's yaw
             pixels.append(render(shared_body(), vertices, look, shot, size))
             points.append(project(skeleton, vertices, shot, 2) - 1)
@@ -132,31 +138,41 @@ def _make_part(number: int, out: Path, size: int, seed: int) -> None:
         "joints": np.concatenate(joints),
         "yaw": yaw,
         "points": np.stack(points).astype(np.float32),
+        "group": group,
     }
     write_npz(_path(out, number), arrays)
 
 
-def _draw_yaw(count: int, rng: np.random.Generator) -> np.ndarray:
+def _draw_yaw(group: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """One direction for a group, a little different for each picture."""
+    count = group[-1] + 1
     widest = np.where(rng.random(count) < FRONTAL_SHARE, FRONTAL_YAW + 15.0, 180.0)
-    return (widest * rng.uniform(-1, 1, count)).astype(np.float32)
+    yaw = (widest * rng.uniform(-1, 1, count))[group] + rng.uniform(-YAW_JITTER, YAW_JITTER, len(group))
+    return ((yaw + 180) % 360 - 180).astype(np.float32)
 
 
-def _draw_poses(count: int, seed: int, rng: np.random.Generator) -> np.ndarray:
-    """``(count, 22, 3)`` rotations facing +z; nothing passes through itself."""
+def _draw_poses(count: int, seed: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """``(count, 22, 3)`` rotations facing +z; nothing passes through itself. And the number of each one's group."""
     families = [family for family in FAMILIES if family not in UNSEEN_FAMILIES]
     frames = clip_frames(Split.TRAIN, seed)
-    found: list[np.ndarray] = []
+    found, group, bases = list[np.ndarray](), list[np.ndarray](), 0
     while sum(map(len, found)) < count:
         if frames and rng.random() < MOCAP_SHARE:
-            drawn = _mix_frames(frames, 16, rng)
+            drawn = _mix_frames(frames, rng)
         else:
-            drawn = _vary(families[rng.integers(len(families))], 16, rng)
-        found.append(drawn[selfhit.depth(forward(drawn)[0]) <= DEEPEST])
-    return np.concatenate(found)[:count]
+            drawn = _vary(families[rng.integers(len(families))], rng)
+        sound = selfhit.depth(forward(drawn)[0]) <= DEEPEST
+        found.append(drawn[sound])
+        group.append((bases + np.arange(BASES)).repeat(ALIKE)[sound])
+        bases += BASES
+    numbers = np.unique(np.concatenate(group)[:count], return_inverse=True)[1]
+    return np.concatenate(found)[:count], numbers
 
 
-def _vary(family: str, count: int, rng: np.random.Generator) -> np.ndarray:
-    angles = sample(family, count, rng)
+def _vary(family: str, rng: np.random.Generator) -> np.ndarray:
+    """Poses of a family, each ``ALIKE`` times, limbs and torso drawn anew here and there."""
+    angles = sample(family, BASES, rng).repeat(ALIKE, 0)
+    count = len(angles)
     arms = [way for way in ARMS if way != "propped"]
     for side in SIDES:
         for limb, ways, share in (("arm", arms, FREE_ARM), ("leg", LEG_WAYS.get(family, ()), FREE_LEG)):
@@ -176,9 +192,10 @@ def _vary(family: str, count: int, rng: np.random.Generator) -> np.ndarray:
     return limits.to_rotations(limits.clip(angles))
 
 
-def _mix_frames(frames: tuple[tuple[str, np.ndarray], ...], count: int, rng: np.random.Generator) -> np.ndarray:
-    """Frames of motion capture, half of the arms and some legs taken from other frames."""
-    rotations = np.stack([frames[i][1] for i in rng.integers(len(frames), size=count)])
+def _mix_frames(frames: tuple[tuple[str, np.ndarray], ...], rng: np.random.Generator) -> np.ndarray:
+    """Frames of motion capture, each ``ALIKE`` times, half of the arms and some legs taken from other frames."""
+    rotations = np.stack([frames[i][1] for i in rng.integers(len(frames), size=BASES)]).repeat(ALIKE, 0)
+    count = len(rotations)
     for side in SIDES:
         for joints, share in ((_ARM_JOINTS, FREE_ARM), (_LEG_JOINTS, FREE_LEG)):
             rows = np.flatnonzero(rng.random(count) < share)
