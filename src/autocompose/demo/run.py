@@ -148,9 +148,9 @@ class Demo:
         data, settings, encoder = self._data(corpus), self.settings.combiner, model.encoder
         with self._stage("train the baselines"):
             table = data.table(settings.text, settings.loop.batch_size)
+            paths = [corpus.image_path(n) for n in table.images]
+            images = image_features(encoder, paths, data.cache, settings.text.mirror, all_processes=True)
             with first_process_first():
-                paths = [corpus.image_path(n) for n in table.images]
-                images = image_features(encoder, paths, data.cache, settings.text.mirror)
                 questions = ask(encoder, corpus, data.val, data.key, cache=data.cache)
             texts = text_features(encoder, table.texts, data.cache, all_processes=True)
             found = {}

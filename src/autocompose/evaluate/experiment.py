@@ -154,8 +154,7 @@ def _val_gallery(data: Data, encoder: Encoder, part: str) -> Callable[[], np.nda
     if part not in ("text", "head"):
         return lambda: None
     paths = [data.corpus.image_path(n) for n in data.corpus.galleries[data.val]]
-    with first_process_first():
-        fixed = image_features(encoder, paths, data.cache, trunk=part == "head").plain
+    fixed = image_features(encoder, paths, data.cache, trunk=part == "head", all_processes=True).plain
     if part == "text":
         return fixed.numpy
     return lambda: encoder.encode_head(fixed.to(encoder.device)).detach().cpu().numpy()
@@ -164,11 +163,11 @@ def _val_gallery(data: Data, encoder: Encoder, part: str) -> Callable[[], np.nda
 def _finetune_stage(data: Data, table: TripletTable, model: Model, settings: FinetuneSettings) -> Stage:
     encoder, paths = model.encoder, [data.corpus.image_path(n) for n in table.images]
     size = settings.loop.batch_size
+    if settings.part in ("text", "head"):
+        head = settings.part == "head"
+        images = image_features(encoder, paths, data.cache, settings.text.mirror, trunk=head, all_processes=True)
+        return (HeadStage if head else TextStage)(table, images, encoder, model.composer, settings.compose, size)
     with first_process_first():
-        if settings.part in ("text", "head"):
-            head = settings.part == "head"
-            images = image_features(encoder, paths, data.cache, settings.text.mirror, trunk=head)
-            return (HeadStage if head else TextStage)(table, images, encoder, model.composer, settings.compose, size)
         config = encoder.config
         folder = data.cache or Path(data.corpus.root) / ".cache"
         pixels = decoded(paths, config.transform, encoder.image_size, config.target_ratio, folder)
@@ -200,9 +199,9 @@ def train_combiner(
     encoder.train_only("none")
     composer = start or new_combiner(encoder.dim, settings)
     model = Model(encoder, composer.to(encoder.device))
+    paths = [data.corpus.image_path(n) for n in table.images]
+    images = image_features(encoder, paths, data.cache, settings.text.mirror, encode_size, all_processes=True)
     with first_process_first():
-        paths = [data.corpus.image_path(n) for n in table.images]
-        images = image_features(encoder, paths, data.cache, settings.text.mirror, encode_size)
         questions = ask(encoder, data.corpus, data.val, data.key, data.flatten, data.cache)
     texts = text_features(encoder, table.texts, data.cache, all_processes=True)
     stage = CombinerStage(table, images, texts, composer, settings.compose, settings.loop.batch_size)

@@ -2,7 +2,8 @@
 
 The transformer is causal and a text's feature is the state of its end token. So nothing behind that token matters, and
 in the last block no other token asks anything: there attention has one query per text. All layers but attention work on
-single tokens; they get those of all texts one after the other, ``(T, C)``. The features are those of texts padded to 77
+single tokens; they get those of all texts one after the other, ``(T, C)``, and a few spare rows: for every new shape
+a CPU builds kernels anew, so numbers of tokens and places are rounded up. The features are those of texts padded to 77
 tokens, up to rounding.
 """
 
@@ -19,6 +20,8 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.checkpoint import checkpoint
 
+TOKENS, PLACES = 128, 8  # numbers of tokens and of places are multiples of these
+
 
 def packs(clip: nn.Module) -> bool:
     """Whether the text side is one that ``end_states`` knows: OpenAI's."""
@@ -32,23 +35,36 @@ def packs(clip: nn.Module) -> bool:
 
 @dataclass(frozen=True)
 class Packing:
-    """Where T tokens stand in a table of B texts and L places.
+    """Where tokens stand in a table of B texts and L places.
 
-    :param slots: ``(T,)`` row * L + place of each token, in order. :param ends: ``(B,)`` the tokens that end a text.
+    :param slots: row * L + place of each token, in order. :param ends: ``(B,)`` the tokens that end a text.
+    :param spare: rows behind the tokens that stand for nothing; with them there are T.
     """
 
     texts: int
     places: int
     slots: Tensor
     ends: Tensor
+    spare: int
 
     @classmethod
     def of(cls, tokens: Tensor) -> Packing:
         """Of token ids ``(B, L)``; the end token is the highest number of a row."""
-        texts, places = tokens.shape
+        texts, places = len(tokens), tokens.shape[1] + -tokens.shape[1] % PLACES
         lengths = tokens.argmax(-1) + 1
         there = torch.arange(places, device=tokens.device) < lengths[:, None]
-        return cls(texts, places, there.flatten().nonzero()[:, 0], lengths.cumsum(0) - 1)
+        slots = there.flatten().nonzero()[:, 0]
+        return cls(texts, places, slots, lengths.cumsum(0) - 1, -len(slots) % TOKENS)
+
+    def spread(self, values: Tensor) -> Tensor:
+        """``(T, C)`` -> the table ``(B * L, C)``, zero where no token is."""
+        return values.new_zeros(self.texts * self.places, values.shape[1]).index_copy(
+            0, self.slots, values[: len(self.slots)]
+        )
+
+    def gathered(self, table: Tensor) -> Tensor:
+        """The table ``(B * L, C)`` -> ``(T, C)``, zero in the spare rows."""
+        return F.pad(table[self.slots], (0, 0, 0, self.spare))
 
 
 def end_states(clip: open_clip.CLIP, tokens: Tensor, rows: Tensor) -> Tensor:
@@ -60,7 +76,9 @@ def end_states(clip: open_clip.CLIP, tokens: Tensor, rows: Tensor) -> Tensor:
     slots, blocks = packing.slots, clip.transformer.resblocks
     # F.embedding, not [...]: the gradient of indexing adds up in an order that depends on the threads
     places = F.embedding(slots % packing.places, clip.positional_embedding)
-    states = clip.token_embedding(rows.flatten()[slots]) + places
+    missing = packing.places - rows.shape[1]
+    states = clip.token_embedding(F.pad(rows, (0, missing)).flatten()[slots]) + places
+    states = F.pad(states, (0, 0, 0, packing.spare))
     for number, block in enumerate(blocks, 1):
         kept = packing.ends if number == len(blocks) else None
         if clip.transformer.grad_checkpointing and torch.is_grad_enabled():
@@ -86,7 +104,7 @@ def _attention(attention: nn.MultiheadAttention, states: Tensor, packing: Packin
     q, k, v = _heads(attention, F.linear(states, attention.in_proj_weight, attention.in_proj_bias), packing)
     with _kernel(q):
         found = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-    return found.transpose(1, 2).flatten(0, 1).flatten(1)[packing.slots]
+    return packing.gathered(found.transpose(1, 2).flatten(0, 1).flatten(1))
 
 
 def _end_attention(attention: nn.MultiheadAttention, states: Tensor, packing: Packing) -> Tensor:
@@ -104,8 +122,7 @@ def _end_attention(attention: nn.MultiheadAttention, states: Tensor, packing: Pa
 
 def _heads(attention: nn.MultiheadAttention, projected: Tensor, packing: Packing) -> Tensor:
     """Projections of tokens side by side, ``(T, n * C)`` -> ``(n, B, heads, L, C / heads)``, zero where no token is."""
-    table = projected.new_zeros(packing.texts * packing.places, projected.shape[1])
-    table = table.index_copy(0, packing.slots, projected)
+    table = packing.spread(projected)
     parts = projected.shape[1] // attention.embed_dim
     split = (packing.texts, packing.places, parts, attention.num_heads, attention.head_dim)
     return table.view(split).permute(2, 0, 3, 1, 4)

@@ -46,28 +46,40 @@ def image_features(
     flips: bool = False,
     batch_size: int | None = None,
     trunk: bool = False,
+    all_processes: bool = False,
 ) -> ImageFeatures:
     """Encode pictures, or read what was encoded before with the same weights, pictures and transform.
 
     :param folder: where the cache lies; None keeps nothing.
     :param flips: also encode the flipped pictures.
     :param trunk: stop before the head, which then can train on what is cached.
+    :param all_processes: all processes that train together ask for these pictures, and share the work.
     :raises ImageError: a picture cannot be opened.
     """
     if not trunk and isinstance(encoder.visual, JointPoolNet):  # the head costs nothing: a new one needs no pictures
-        cut = image_features(encoder, paths, folder, flips, batch_size, trunk=True)
+        cut = image_features(encoder, paths, folder, flips, batch_size, True, all_processes)
         with torch.no_grad():
             parts = [encoder.encode_head(p.to(encoder.device)).cpu() for p in (cut.plain, cut.flipped) if p is not None]
         return ImageFeatures(*parts)
     stamp = [(str(p), p.stat().st_size, p.stat().st_mtime_ns) if p.exists() else str(p) for p in paths]
     weights = encoder.fingerprint("trunk" if trunk else "image")
     cached = folder and folder / f"images-{value_hash([weights, stamp, flips, trunk])[:16]}.safetensors"
-    if cached and cached.exists():
+    if cached and _there(cached, all_processes):
         return ImageFeatures(**load_file(cached))
-    features = dict(zip(("plain", "flipped"), embed_images(encoder, paths, flips, batch_size, trunk), strict=False))
-    if cached:
+
+    def embed(part: Sequence[Path]) -> Tensor:
+        return torch.cat(embed_images(encoder, part, flips, batch_size, trunk), 1)
+
+    both = (in_shares(paths, embed) if all_processes else embed(paths)).chunk(1 + flips, 1)
+    features = {key: part.contiguous() for key, part in zip(("plain", "flipped"), both, strict=False)}
+    if cached and not (all_processes and rank() > 0):
         write_bytes(cached, save(features))
     return ImageFeatures(**features)
+
+
+def _there(cached: Path, all_processes: bool) -> bool:
+    """Whether a file of the cache can be read; all processes get the first one's answer."""
+    return share_value(cached.exists()) if all_processes else cached.exists()
 
 
 def text_features(
@@ -83,8 +95,7 @@ def text_features(
     :param all_processes: all processes that train together ask for these texts, and share the work.
     """
     cached = folder and folder / f"texts-{value_hash([encoder.fingerprint('text'), list(texts)])[:16]}.safetensors"
-    there = bool(cached and cached.exists())
-    if cached and (share_value(there) if all_processes else there):
+    if cached and _there(cached, all_processes):
         return load_file(cached)["texts"]
     if all_processes:
         features = in_shares(texts, lambda part: embed_texts(encoder, part, batch_size))

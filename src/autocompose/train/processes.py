@@ -113,7 +113,7 @@ def in_shares(items: Sequence[S], work: Callable[[Sequence[S]], Tensor]) -> Tens
     mine = work(items[rank() * size : (rank() + 1) * size])
     parts: list[Tensor | None] = [None] * world()
     dist.all_gather_object(parts, mine)
-    return torch.cat([part for part in parts if part is not None])
+    return torch.cat([part for part in parts if part is not None and len(part)])
 
 
 def require_shares(batch_size: int) -> None:
