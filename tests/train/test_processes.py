@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from autocompose.core.errors import ConfigError
+from autocompose.core.errors import ConfigError, ImageError, InputError
 from autocompose.model.losses import gather, rank, world
 from autocompose.train import processes, stages
 from autocompose.train.processes import average_gradients, first_process_first, in_shares, share_value, together
@@ -43,6 +43,10 @@ def fails_beside(folder: Path) -> None:
     raise SystemExit(3)
 
 
+def finds_a_fault(folder: Path) -> None:
+    raise ImageError(f"{folder}/a.png: truncated")
+
+
 def test_helpers_of_this_machine_train_along_and_are_gone_afterwards(tmp_path):
     threads = torch.get_num_threads()
     with together(2, train_with, tmp_path):
@@ -66,6 +70,12 @@ def test_a_helper_that_dies_ends_the_training(tmp_path):
     with pytest.raises(RuntimeError), together(2, fails_beside, tmp_path):
         train_with(tmp_path)
     assert world() == 1
+
+
+@pytest.mark.slow
+def test_what_a_helper_finds_wrong_is_said_by_the_first_process(tmp_path):
+    with pytest.raises(InputError, match=r"a\.png: truncated"), together(2, finds_a_fault, tmp_path):
+        train_with(tmp_path)
 
 
 def test_one_process_needs_no_helper(tmp_path):

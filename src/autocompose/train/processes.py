@@ -19,7 +19,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from autocompose.core.errors import ConfigError, DependencyError
+from autocompose.core.errors import AutocomposeError, ConfigError, DependencyError, InputError
 from autocompose.core.log import console
 from autocompose.core.pool import end_with_parent
 from autocompose.model.losses import rank, world
@@ -55,25 +55,30 @@ def together(count: int, work: Callable[..., Any], *args: Any) -> Iterator[None]
     at every operation. Results depend on ``count``, not on the number of cores.
 
     :param work: can be pickled, and trains what the block trains.
+    :raises InputError: a helper met an error of ours (a picture of its share is broken, say); its line.
     """
     if count == 1:
         yield
         return
     threads = torch.get_num_threads()
     share = max(1, threads // count)
-    with tempfile.TemporaryDirectory() as folder:
-        meeting = f"file://{Path(folder) / 'meeting'}"
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
         helpers = [
-            get_context("spawn").Process(target=_help, args=(n, count, share, meeting, work, args), daemon=True)
+            get_context("spawn").Process(target=_help, args=(n, count, share, folder, work, args), daemon=True)
             for n in range(1, count)
         ]
         try:
             for helper in helpers:
                 helper.start()
             torch.set_num_threads(share)
-            dist.init_process_group("gloo", meeting, PATIENCE, rank=0, world_size=count)
+            _meet(folder, 0, count)
             yield
             dist.barrier()
+        except RuntimeError:  # a helper is gone; if it said why, that is the error
+            for reason in sorted(folder.glob("*.error")):
+                raise InputError(reason.read_text("utf-8")) from None
+            raise
         finally:
             for helper in helpers:
                 helper.terminate()
@@ -82,14 +87,22 @@ def together(count: int, work: Callable[..., Any], *args: Any) -> Iterator[None]
             torch.set_num_threads(threads)
 
 
-def _help(number: int, count: int, threads: int, meeting: str, work: Callable[..., Any], args: tuple[Any, ...]) -> None:
+def _meet(folder: Path, number: int, count: int) -> None:
+    dist.init_process_group("gloo", f"file://{folder / 'meeting'}", PATIENCE, rank=number, world_size=count)
+
+
+def _help(number: int, count: int, threads: int, folder: Path, work: Callable[..., Any], args: tuple[Any, ...]) -> None:
     """A helper's life: it says nothing, and ends with the process that started it."""
     end_with_parent()
     console.quiet = True
     torch.set_num_threads(threads)
-    dist.init_process_group("gloo", meeting, PATIENCE, rank=number, world_size=count)
-    work(*args)
-    dist.barrier()
+    _meet(folder, number, count)
+    try:
+        work(*args)
+        dist.barrier()
+    except AutocomposeError as error:
+        (folder / f"{number}.error").write_text(str(error), "utf-8")
+        raise SystemExit(1) from None
 
 
 @contextmanager
