@@ -1,18 +1,26 @@
 """Muon: views of the weights, orthogonal steps, and a state from which it continues."""
 
 import copy
+from pathlib import Path
 
 import pytest
 import torch
 from torch import nn
 
+from autocompose.model.losses import rank
 from autocompose.train.optimizer import Muon, matrices
+from autocompose.train.processes import together
 
 
 def network(channels_last: bool = False) -> nn.Sequential:
     torch.manual_seed(0)
     layers = nn.Sequential(
-        nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Flatten(), nn.Linear(8 * 36, 6), nn.Linear(6, 2)
+        nn.Conv2d(3, 8, 3, bias=False),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.Flatten(),
+        nn.Linear(8 * 36, 6),
+        nn.Linear(6, 2),
     )
     return layers.to(memory_format=torch.channels_last) if channels_last else layers
 
@@ -89,6 +97,44 @@ def test_it_continues_from_its_state_bit_by_bit():
     train(second, again, 3)
     for name, weight in whole.state_dict().items():
         assert torch.equal(second.state_dict()[name], weight), name
+
+
+def train_and_stop(folder: Path) -> None:
+    """Three steps of both processes, all with the same gradients, then three more from the state that was kept."""
+    model = network()
+    optimizer = Muon(model, 0.01, 0.1, 1e-8)
+    train(model, optimizer, 3)
+    state, again = optimizer.state_dict(), network()
+    again.load_state_dict(model.state_dict())
+    second = Muon(again, 0.01, 0.1, 1e-8)
+    second.load_state_dict(state)
+    train(again, second, 3)
+    torch.save({"weights": again.state_dict(), "owners": optimizer.owner}, folder / f"{rank()}.pt")
+
+
+def test_processes_share_the_matrices_and_move_them_as_one_does(tmp_path):
+    whole = network()
+    optimizer = Muon(whole, 0.01, 0.1, 1e-8)
+    train(whole, optimizer, 3)
+    train(whole, optimizer, 3)
+    with together(2, train_and_stop, tmp_path):
+        train_and_stop(tmp_path)
+    told = [torch.load(tmp_path / f"{number}.pt") for number in (0, 1)]
+    assert set(told[0]["owners"]) == {0, 1}
+    for name, weight in whole.state_dict().items():
+        assert torch.equal(told[0]["weights"][name], told[1]["weights"][name]), name
+        torch.testing.assert_close(told[0]["weights"][name], weight, atol=1e-3, rtol=0, msg=name)
+
+
+def test_a_state_holds_the_momentum_of_every_matrix(tmp_path):
+    """Momentum is kept by matrix, not by process."""
+    model = network()
+    optimizer = Muon(model, 0.01, 0.1, 1e-8)
+    train(model, optimizer, 2)
+    state = optimizer.state_dict()
+    assert sorted(state["momentum"]) == [0, 1, 2]
+    torch.save(state, tmp_path / "state.pt")
+    torch.load(tmp_path / "state.pt", weights_only=True)
 
 
 def test_the_rate_is_that_of_its_one_group():

@@ -128,7 +128,8 @@ class _Run:
             task = progress.add_task(self.name, total=self.total, completed=self.epoch * self.stage.steps())
             while self.epoch < self.settings.epochs:
                 self._train_epoch(lambda: progress.advance(task))
-                if self.epoch == self.settings.epochs or time.monotonic() - saved > self.settings.save_seconds:
+                due = time.monotonic() - saved > self.settings.save_seconds
+                if self.epoch == self.settings.epochs or share_value(due):
                     self._save()
                     saved = time.monotonic()
         if self.best:
@@ -233,12 +234,13 @@ class _Run:
         return self.settings.model_dump(exclude={"save_seconds", "tracker"})
 
     def _save(self) -> None:
+        optimizer = self.optimizer.state_dict()  # of which every process may hold a part
         if rank() > 0:
             return
         state = {
             "settings": self._identity(),
             "stage": self._trained(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizer": optimizer,
             "epoch": self.epoch,
             "lines": self.lines,
             "best": self.best,
