@@ -109,7 +109,8 @@ def train_and_stop(folder: Path) -> None:
     second = Muon(again, 0.01, 0.1, 1e-8)
     second.load_state_dict(state)
     train(again, second, 3)
-    torch.save({"weights": again.state_dict(), "owners": optimizer.owner}, folder / f"{rank()}.pt")
+    told = {"weights": again.state_dict(), "owners": optimizer.owner, "momentum": sorted(state["momentum"])}
+    torch.save(told, folder / f"{rank()}.pt")
 
 
 def test_processes_share_the_matrices_and_move_them_as_one_does(tmp_path):
@@ -121,6 +122,7 @@ def test_processes_share_the_matrices_and_move_them_as_one_does(tmp_path):
         train_and_stop(tmp_path)
     told = [torch.load(tmp_path / f"{number}.pt") for number in (0, 1)]
     assert set(told[0]["owners"]) == {0, 1}
+    assert told[0]["momentum"] == told[1]["momentum"] == [0, 1, 2]  # whoever saves has that of all
     for name, weight in whole.state_dict().items():
         assert torch.equal(told[0]["weights"][name], told[1]["weights"][name]), name
         torch.testing.assert_close(told[0]["weights"][name], weight, atol=1e-3, rtol=0, msg=name)

@@ -47,9 +47,9 @@ class Demo:
         self.out, self.settings, self.seed = Path(out), settings, seed
         identity = Manifest(self.out, "demo")
         record = {"seed": seed, **settings.model_dump(mode="json")}
-        if identity.read() is not None and not identity.matches(record):
-            raise InputError(f"{out}: holds a demo made with other settings; choose another folder or delete it")
         if not identity.matches(record):
+            if identity.read() is not None:
+                raise InputError(f"{out}: holds a demo made with other settings; choose another folder or delete it")
             identity.write(record)
         self.seconds: dict[str, float] = {}
         self._clock = self.out / "seconds.json"

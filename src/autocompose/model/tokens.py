@@ -13,7 +13,7 @@ _PLAIN = re.compile("[ -%'-~]*")
 
 
 def token_ids(text: str) -> list[int]:
-    """Without start and end token; equal to open_clip's, some fifty times as fast for plain English."""
+    """Without start and end token; equal to open_clip's, some nine times as fast for plain English."""
     if _PLAIN.fullmatch(text):
         return [token for word in text.split() for token in _of_word(word)]
     return list(_tokenizer().encode(text))

@@ -69,9 +69,9 @@ def prepare_singles(out: Path, count: int, size: int, seed: int = 0, workers: in
     parts = -(-count // PART)
     settings = {"size": size, "seed": seed, "part": PART}
     manifest = Manifest(out, "singles")
-    if manifest.read() is not None and not manifest.matches(settings):
-        raise PoseError(f"{out}: holds pictures made with other settings; choose another folder or delete it")
     if not manifest.matches(settings):
+        if manifest.read() is not None:
+            raise PoseError(f"{out}: holds pictures made with other settings; choose another folder or delete it")
         manifest.write(settings)
     todo = [n for n in range(parts) if not _path(out, n).exists()]
     work = partial(_make_part, out=out, size=size, seed=seed)

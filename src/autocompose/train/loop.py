@@ -41,7 +41,7 @@ class LoopSettings(Config):
     :param save_seconds: at least this many seconds between two saved states.
     :param select: validation metric whose best epoch is kept, with a leading "-" if smaller is better; None keeps the
         last epoch (the paper's protocol).
-    :param optimizer: ``muon`` learns small networks from scratch in about a third of the steps (docs/training.md);
+    :param optimizer: ``muon`` learns small networks from scratch in about half of the epochs (docs/training.md);
         matrices get Muon, all else AdamW. The paper's protocol is ``adamw``.
     :param precision: of the forward pass; bf16 and fp16 pay on GPUs that have them.
     :param tracker: where each epoch's line goes besides ``metrics.jsonl``.

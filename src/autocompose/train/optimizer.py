@@ -6,6 +6,7 @@ that all its directions learn equally fast. A convolution is a matrix too: outpu
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from autocompose.model.losses import rank, world
+from autocompose.train.processes import as_one
 
 
 def matrices(module: nn.Module) -> list[Tensor]:
@@ -65,16 +67,12 @@ class Muon:
         if world() > 1:
             self._exchange()
 
-    @torch.no_grad()
     def _exchange(self) -> None:
         """Every process gets the matrices that another one has moved."""
         for process in range(world()):
             views = [view for view, owner in zip(self.views, self.owner, strict=True) if owner == process]
             if views:
-                joined = torch.cat([view.flatten() for view in views])
-                dist.broadcast(joined, src=process)
-                for view, moved in zip(views, joined.split([view.numel() for view in views]), strict=True):
-                    view.copy_(moved.view(view.shape))
+                as_one(views, partial(dist.broadcast, src=process))
 
     def state_dict(self) -> dict[str, Any]:
         """States of both; where several processes train, all must ask for it."""

@@ -138,6 +138,18 @@ def require_shares(batch_size: int) -> None:
         raise ConfigError(f"batch_size {batch_size}: not a multiple of the {world()} processes")
 
 
+@torch.no_grad()
+def as_one(tensors: Sequence[Tensor], send: Callable[[Tensor], Any]) -> None:
+    """Send tensors in one message instead of hundreds.
+
+    :param send: changes their joined values in place, as the functions of ``torch.distributed`` do.
+    """
+    joined = torch.cat([tensor.flatten() for tensor in tensors])
+    send(joined)
+    for tensor, values in zip(tensors, joined.split([t.numel() for t in tensors]), strict=True):
+        tensor.copy_(values.view(tensor.shape))
+
+
 def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
     """Replace each gradient by its mean over the processes."""
     if world() == 1:
@@ -146,11 +158,12 @@ def average_gradients(parameters: Sequence[nn.Parameter]) -> None:
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
     gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
-    joined = torch.cat([gradient.flatten() for gradient in gradients])  # one message instead of hundreds
-    dist.all_reduce(joined)
-    joined /= world()
-    for gradient, mean in zip(gradients, joined.split([g.numel() for g in gradients]), strict=True):
-        gradient.copy_(mean.view(gradient.shape))
+    as_one(gradients, _mean)
+
+
+def _mean(values: Tensor) -> None:
+    dist.all_reduce(values)
+    values /= world()
 
 
 def mean_over_processes(value: Tensor) -> Tensor:
