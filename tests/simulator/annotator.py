@@ -39,7 +39,8 @@ OTHER = {"left": "right", "right": "left", "": ""}
 class Errors:
     """Rates 0..1. ``swap`` exchanges left and right in all that is said of a part (hands, say).
 
-    ``refuse`` holds for a pair for ever; the others are drawn anew for each request.
+    ``refuse`` holds for a pair for ever; the others are drawn anew each time a request is repeated, whatever the
+    order in which requests arrive.
     """
 
     swap: float = 0.0
@@ -53,12 +54,13 @@ class Annotator:
     def __init__(self, poses: PoseTable, errors: Errors, seed: int = 0) -> None:
         self.poses, self.errors, self.seed = poses, errors, seed
         self.counts: Counter[str] = Counter()
-        self._arrivals = 0
+        self._asked: Counter[str] = Counter()
 
     def answer(self, body: dict[str, Any]) -> dict[str, Any]:
         """The message and finish reason for a request body."""
-        self._arrivals += 1
-        rng = random.Random(f"{self.seed}/{self._arrivals}")
+        request = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+        self._asked[request] += 1
+        rng = random.Random(f"{self.seed}/{request}/{self._asked[request]}")
         system, user = body["messages"][0]["content"], body["messages"][1]["content"]
         schema = body.get("response_format", {}).get("json_schema", {}).get("schema", {})
         if "word" in schema.get("properties", {}):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from autocompose.describe.mllm.witness import agreement
 from tests.describe.mllm.fakes import Fake, job
 from tests.describe.mllm.test_run import rows
 from tests.simulator.annotator import Errors
+from tests.simulator.figures import figure_corpus
 
 
 def row(edit: str, *parts: str, state: str = "done") -> dict[str, str]:
@@ -39,13 +41,14 @@ def test_twins_agree_when_they_move_the_same_parts() -> None:
     assert agreement([row("plain", "left arm"), row("mirror", "left arm", state="failed")]) == {}
 
 
-def test_disagreeing_mirrors_can_be_left_out(corpus: Corpus) -> None:
+def test_disagreeing_mirrors_can_be_left_out(tmp_path: Path) -> None:
+    corpus = figure_corpus(tmp_path, 16)
     annotate(job(corpus, frame="words"), Fake(corpus, Errors(swap=0.4)))
     every = Rules(min_agreement=0)
     loose, strict = (export(corpus.root, rules)["mllm"] for rules in (every, replace(every, mirrors_agree=True)))
-    assert loose.kept == 4 and strict.dropped == {"its mirror says something else": 4 - strict.kept}
+    assert loose.kept == 16 and strict.dropped == {"its mirror says something else": 16 - strict.kept}
     share = report(corpus.root)["forward and mirror disagree"]
-    assert 0 < share < 1 and strict.kept < 4
+    assert 0 < share < 1 and strict.kept < 16
 
 
 def test_derived_mirrors_are_no_witness(corpus: Corpus) -> None:
