@@ -92,17 +92,19 @@ def _other_side(name: str) -> str:
     return {"left": f"right_{rest}", "right": f"left_{rest}"}.get(side, name)
 
 
-def to_rotations(angles: np.ndarray) -> np.ndarray:
+def to_rotations(angles: np.ndarray, legs_only: bool = False) -> np.ndarray:
     """Angles -> local rotations.
 
     :param angles: ``(N, 29)`` degrees in the order of ``ANGLES``.
+    :param legs_only: trunk, neck and arms stay in the T-pose, for whoever looks at the legs only: a third of the time.
     :return: ``(N, 22, 3)`` float64 axis-angle radians in SMPL-22 order, zero = T-pose, scene frame, yaw 0.
     """
     value = {name: angles[:, i] for name, i in INDEX.items()}
     result = np.zeros((len(angles), len(SMPL22), 3))
     hinge = _turn("x", [value["hinge"]])
     result[:, 0] = (_turn("x", [value["pitch"]]) * _turn("z", [-value["roll"]]) * hinge).as_rotvec()
-    for joints, rotations in (_trunk(value), *_arms(value), _thighs(value), *_hinges(value)):
+    upper = () if legs_only else (_trunk(value), *_arms(value), *_hands(value))
+    for joints, rotations in (_thighs(value), _shins(value), *upper):
         vectors = rotations.as_rotvec().reshape(len(joints), len(angles), 3)  # all poses of the first joint first
         result[:, [_J[joint] for joint in joints]] = vectors.transpose(1, 0, 2)
     return result
@@ -161,9 +163,13 @@ def _thighs(value: dict[str, np.ndarray]) -> tuple[list[str], Rotation]:
     return [f"{side}_hip" for side in SIDES], hinge.inv() * thigh
 
 
-def _hinges(value: dict[str, np.ndarray]) -> Iterator[tuple[list[str], Rotation]]:
-    """Joints that bend about one axis."""
-    legs = [value[f"{side}_leg_knee"] for side in SIDES] + [-value[f"{side}_leg_ankle"] for side in SIDES]
-    yield [f"{side}_{joint}" for joint in ("knee", "ankle") for side in SIDES], _turn("x", legs)
+def _shins(value: dict[str, np.ndarray]) -> tuple[list[str], Rotation]:
+    """Knees and ankles."""
+    bent = [value[f"{side}_leg_knee"] for side in SIDES] + [-value[f"{side}_leg_ankle"] for side in SIDES]
+    return [f"{side}_{joint}" for joint in ("knee", "ankle") for side in SIDES], _turn("x", bent)
+
+
+def _hands(value: dict[str, np.ndarray]) -> Iterator[tuple[list[str], Rotation]]:
+    """Elbows and wrists."""
     yield [f"{side}_elbow" for side in SIDES], _turn("y", [-sign * value[f"{side}_arm_elbow"] for side, sign in _SIGNS])
     yield [f"{side}_wrist" for side in SIDES], _turn("z", [sign * value[f"{side}_arm_wrist"] for side, sign in _SIGNS])

@@ -231,7 +231,8 @@ def _level_ends(angles: np.ndarray, column: int, ends: tuple[tuple[str, str], tu
     points = [[selfhit.POINTS.index(f"{side}_{p}") for p in PARTS.get(part, (part,))] for side, part in ends]
 
     def error(trial: np.ndarray) -> np.ndarray:
-        low = selfhit.extended(forward(limits.to_rotations(trial))[0])[..., 1] - selfhit.SKIN
+        joints = forward(limits.to_rotations(trial, legs_only=True))[0]
+        low = joints[..., 1] - selfhit.SKIN[: joints.shape[1]]
         first, second = (low[:, end].min(1) for end in points)
         return first - second
 
