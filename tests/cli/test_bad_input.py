@@ -112,3 +112,11 @@ def test_debug_shows_the_traceback(corpus, model):
     (corpus.root / "captions" / "test.json").write_text("[")
     with pytest.raises(Exception, match="not valid JSON"):
         run(["evaluate", str(model), str(corpus.root), "--debug"])
+
+
+def test_a_package_of_an_extra_that_is_missing_is_named_with_its_extra(tmp_path):
+    program = "import sys; sys.modules['numba'] = None; from autocompose.cli import main; main()"
+    argv = ["demo", "--quick", "--out", str(tmp_path / "demo")]
+    done = subprocess.run([sys.executable, "-c", program, *argv], capture_output=True, text=True)
+    expected = "autocompose: this command needs the package numba; install it with: pip install 'autocompose[demo]'\n"
+    assert (done.returncode, done.stderr) == (2, expected)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numba import njit
 
 if TYPE_CHECKING:
     from autocompose.bodies.appearance import Outfit
@@ -94,14 +95,25 @@ def _melted(canonical: np.ndarray) -> np.ndarray:
 
 def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """Unit normals ``(V, 3)``, outward, weighted by the triangles' areas."""
-    # columns throughout: numpy is slow along axes of length 3
-    a, b, c = (np.ascontiguousarray(vertices.T)[:, corner] for corner in faces.T)
-    (ux, uy, uz), (vx, vy, vz) = b - a, c - a
-    normals = (uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx)
-    corners = faces.ravel()
-    x, y, z = (np.bincount(corners, np.repeat(values, 3), len(vertices)) for values in normals)
-    total = np.stack([x, y, z]) / np.maximum(np.sqrt(x * x + y * y + z * z), 1e-12)
-    return np.ascontiguousarray(total.T, vertices.dtype)
+    total = np.zeros((len(vertices), 3))
+    _add_normals(vertices, faces, total)
+    x, y, z = total.T
+    return (total / np.maximum(np.sqrt(x * x + y * y + z * z), 1e-12)[:, None]).astype(vertices.dtype)
+
+
+@njit(cache=True)
+def _add_normals(vertices: np.ndarray, faces: np.ndarray, total: np.ndarray) -> None:
+    """Add each triangle's normal, twice its area long, to its corners."""
+    for face in range(len(faces)):
+        a, b, c = faces[face]
+        ax, ay, az = vertices[a, 0], vertices[a, 1], vertices[a, 2]
+        ux, uy, uz = vertices[b, 0] - ax, vertices[b, 1] - ay, vertices[b, 2] - az
+        vx, vy, vz = vertices[c, 0] - ax, vertices[c, 1] - ay, vertices[c, 2] - az
+        x, y, z = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
+        for corner in (a, b, c):
+            total[corner, 0] += x
+            total[corner, 1] += y
+            total[corner, 2] += z
 
 
 def paint(places: np.ndarray, outfit: Outfit) -> np.ndarray:

@@ -7,6 +7,7 @@ and on the floor at the cost of a table look-up. All colours are linear light.
 from __future__ import annotations
 
 import numpy as np
+from numba import njit
 
 from autocompose.bodies.appearance import Shot
 
@@ -86,32 +87,45 @@ def visibility(body: np.ndarray, spots: np.ndarray, points: np.ndarray, directio
     bases = np.zeros((len(directions), 3, 4))  # to the map's axes, in cells from its corner, and the height in cells
     bases[:, :, :3] = np.stack([sides, np.cross(directions, sides), directions], 1) / CELL
     bases[:, :2, 3] = reach / CELL
-    blockers, others = _homogeneous(body), _homogeneous(points)
     result = np.empty((len(directions), len(spots) + len(points)), np.float32)
-    for basis, share in zip(bases.astype(np.float32), result, strict=True):
-        flat, height = _in_map(basis, blockers, cells)
-        nearest = np.full(cells * cells, -np.inf, np.float32)
-        np.maximum.at(nearest, flat, height)
-        np.subtract(height[spots], nearest[flat[spots]], out=share[: len(spots)])
-        flat, height = _in_map(basis, others, cells)
-        np.subtract(height, nearest[flat], out=share[len(spots) :])
-    result += np.float32(1.8)
-    return np.clip(result, 0, 1, out=result)
+    _look_up(bases.astype(np.float32), body.astype(np.float32), spots, points.astype(np.float32), cells, result)
+    return result
 
 
-def _homogeneous(points: np.ndarray) -> np.ndarray:
-    """``(N, 3)`` -> ``(4, N)`` float32, the last row 1."""
-    columns = np.ones((4, len(points)), np.float32)
-    columns[:3] = points.T
-    return columns
+@njit(cache=True)
+def _look_up(
+    bases: np.ndarray, body: np.ndarray, spots: np.ndarray, points: np.ndarray, cells: int, result: np.ndarray
+) -> None:
+    """Fill ``result`` of ``visibility``, one direction's map after the other."""
+    cell, height = np.empty(len(body), np.int32), np.empty(len(body), np.float32)
+    nearest = np.empty(cells * cells, np.float32)
+    for direction in range(len(bases)):
+        basis, share = bases[direction], result[direction]
+        nearest[:] = -np.inf
+        for n in range(len(body)):
+            cell[n], height[n] = _in_map(basis, body[n], cells)
+            nearest[cell[n]] = max(nearest[cell[n]], height[n])
+        for n, spot in enumerate(spots):
+            share[n] = _lit(height[spot] - nearest[cell[spot]])
+        for n in range(len(points)):
+            place, high = _in_map(basis, points[n], cells)
+            share[len(spots) + n] = _lit(high - nearest[place])
 
 
-def _in_map(basis: np.ndarray, columns: np.ndarray, cells: int) -> tuple[np.ndarray, np.ndarray]:
-    """Flat cell and height of points ``(4, N)``; those outside the map belong to its border."""
-    placed = basis @ columns
-    cell = placed[:2].astype(np.int32)
-    np.clip(cell, 0, cells - 1, out=cell)
-    return (cell[0] * cells + cell[1]).astype(np.intp), placed[2]
+@njit(cache=True)
+def _in_map(basis: np.ndarray, point: np.ndarray, cells: int) -> tuple[int, np.float32]:
+    """Flat cell and height of a point; one outside the map belongs to its border."""
+    x, y, z = point
+    across = basis[0, 0] * x + basis[0, 1] * y + basis[0, 2] * z + basis[0, 3]
+    along = basis[1, 0] * x + basis[1, 1] * y + basis[1, 2] * z + basis[1, 3]
+    row, column = min(max(int(across), 0), cells - 1), min(max(int(along), 0), cells - 1)
+    return row * cells + column, basis[2, 0] * x + basis[2, 1] * y + basis[2, 2] * z
+
+
+@njit(cache=True)
+def _lit(above: np.float32) -> np.float32:
+    """The share of light, from how many cells a point lies above the nearest surface, minus if below."""
+    return min(max(above + np.float32(1.8), np.float32(0)), np.float32(1))
 
 
 def _blur(grid: np.ndarray) -> np.ndarray:

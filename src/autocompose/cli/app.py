@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from importlib.metadata import requires
 
 import typer
 
-from autocompose.core.errors import AutocomposeError, CorpusError
+from autocompose.core.errors import AutocomposeError, CorpusError, DependencyError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -43,7 +45,24 @@ def run(argv: list[str]) -> int:
         for entry in error.entries[:MAX_ENTRIES] if isinstance(error, CorpusError) and len(error.entries) > 1 else ():
             print(f"  {entry}", file=sys.stderr)  # noqa: T201
         return 2
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        extra = _extra_of(package)
+        if debug or extra is None:
+            raise
+        print(f"autocompose: {DependencyError(package, extra, 'this command')}", file=sys.stderr)  # noqa: T201
+        return 2
     except KeyboardInterrupt:
         print("autocompose: interrupted; the same command continues where it stopped", file=sys.stderr)  # noqa: T201
         return 130
     return 0
+
+
+def _extra_of(package: str) -> str | None:
+    """The extra that brings an optional package; None for all other packages."""
+    for line in requires("autocompose") or ():
+        name, _, condition = line.partition(";")
+        extra = re.search(r"extra == ['\"]([^'\"]+)", condition)
+        if extra and re.split(r"[^\w-]", name)[0].replace("-", "_") == package:
+            return extra[1]
+    return None

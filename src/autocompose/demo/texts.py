@@ -59,8 +59,10 @@ def write_texts(corpus: Corpus, settings: DemoSettings, seed: int) -> Corpus:
         describe_corpus(
             corpus.root, options=options, n_texts=settings.wordings, seed=seed, splits=told, processes=processes
         )
-        write_json(corpus.root / "text_statistics.json", statistics(load_corpus(corpus.root)))
+        corpus = load_corpus(corpus.root)
+        write_json(corpus.root / "text_statistics.json", statistics(corpus))
         manifest.write(identity)
+        return corpus
     return load_corpus(corpus.root)
 
 
