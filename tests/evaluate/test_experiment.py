@@ -14,17 +14,17 @@ from autocompose.corpus.format import Corpus
 from autocompose.evaluate.experiment import (
     CombinerSettings,
     Data,
+    Encoded,
     FinetuneSettings,
-    claim,
-    difference,
     finetune,
-    history,
     train_combiner,
 )
+from autocompose.evaluate.folder import history
 from autocompose.evaluate.run import evaluate
 from autocompose.model.checkpoint import load_model
 from autocompose.model.encoder import Encoder
 from autocompose.model.small import SmallSizes, small_config
+from autocompose.train.features import text_features
 from autocompose.train.loop import LoopSettings
 from autocompose.train.sampling import TextMode
 from tests.fixtures.corpora import make_corpus
@@ -180,18 +180,6 @@ def test_a_batch_that_processes_cannot_share_leaves_no_folder(data, tmp_path, mo
     assert not list(tmp_path.iterdir())
 
 
-def test_differences_are_told_by_key():
-    assert difference({"a": {"b": 1, "c": 2}}, {"a": {"b": 1, "c": 3}, "d": 4}) == [
-        "a.c = 2 instead of 3",
-        "d = None instead of 4",
-    ]
-
-
-def test_claiming_twice_with_tuples_is_the_same_run(tmp_path):
-    assert claim(tmp_path, {"layers": (1, 2)}) is False
-    assert claim(tmp_path, {"layers": (1, 2)}) is False
-
-
 def uncached_losses(data, text, epochs, batch_size):
     """Stage 2 the slow way: every picture and padded text is encoded anew in every step."""
     from autocompose.evaluate.experiment import new_combiner
@@ -307,3 +295,17 @@ def test_the_head_of_the_small_backbone_trains_on_cached_trunks(data, tmp_path):
     assert any(k.startswith("visual.head.") for k in changed)
     assert not any(k.startswith("visual.") and not k.startswith("visual.head.") for k in changed)
     assert evaluate(load_model(tmp_path / "run"), data.corpus).ranks.metrics() == model.card["validation"]
+
+
+def test_a_composer_is_trained_on_what_its_epochs_draw_and_nothing_else_is_encoded(data):
+    mode = TextMode(mirror=True, reverse=True, texts=2)
+    settings = CombinerSettings(text=mode, loop=loop(epochs=1, batch_size=25))
+    table = data.table(mode, 25)
+    few = Encoded.of(data, table, encoder(), settings)
+    drawn = table.drawn(settings.compose.seed, 1, 25)
+    whole = text_features(encoder(), table.texts)
+    assert 0 < len(drawn) < len(table.texts)
+    assert torch.isnan(few.texts).all(1).sum() == len(table.texts) - len(drawn)
+    torch.testing.assert_close(few.texts[drawn], whole[drawn])
+    many = Encoded.of(data, table, encoder(), settings.model_copy(update={"loop": loop(epochs=40, batch_size=25)}))
+    torch.testing.assert_close(many.texts, whole)

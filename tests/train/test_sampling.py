@@ -112,3 +112,12 @@ def test_all_wordings_and_edits_are_drawn_about_equally():
 def test_a_batch_larger_than_the_data_is_refused():
     with pytest.raises(ConfigError, match="only 3 training pairs"):
         next(TripletTable(pairs(3), TextMode.from_name("mllm_1")).epoch(0, 0, 4))
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 99), st.integers(0, 6), st.sampled_from([0, 2]), st.booleans())
+def test_drawn_texts_are_those_of_all_batches(seed, epochs, per_group, cycle):
+    table = TripletTable(pairs(17), TextMode.from_name("mllm-mirror-reverse_3", cycle=cycle))
+    batches = [b for epoch in range(epochs) for b in table.epoch(seed, epoch, 5, per_group)]
+    expected = {int(t) for b in batches for t in (*b.text, *b.back)} - {-1}
+    assert table.drawn(seed, epochs, 5, per_group).tolist() == sorted(expected)

@@ -330,7 +330,7 @@ def _refuse(folder: Path, args: argparse.Namespace) -> None:
     :raises ConfigError: the run has finished, or it has other hyperparameters.
     """
     from autocompose.core.store import read_json
-    from autocompose.evaluate.experiment import difference
+    from autocompose.evaluate.folder import difference
 
     path = folder / "training_hyperparameters.json"
     if not path.exists():
@@ -356,7 +356,7 @@ def _claim(folder: Path, args: argparse.Namespace) -> None:
 
 def _write_tables(folder: Path) -> None:
     """``train_metrics.csv`` and, last of all files, ``validation_metrics.csv``; epochs count from 0 as in the paper."""
-    from autocompose.evaluate.experiment import history
+    from autocompose.evaluate.folder import history
     from autocompose.evaluate.results import write_csv
     from autocompose.train.processes import rank
 

@@ -20,15 +20,13 @@ from autocompose.demo.measure import measure
 from autocompose.demo.settings import DemoSettings
 from autocompose.demo.texts import described, write_texts
 from autocompose.evaluate.baselines import train_one_input
-from autocompose.evaluate.experiment import Data, finetune, new_combiner, train_combiner
-from autocompose.evaluate.run import ask
+from autocompose.evaluate.experiment import Data, Encoded, finetune, new_combiner, train_combiner
 from autocompose.model.checkpoint import Model
 from autocompose.model.encoder import Encoder
 from autocompose.model.losses import rank
 from autocompose.model.small import small_config, small_encoder
 from autocompose.prepare.bodycpr import PRESETS, prepare_bodycpr
 from autocompose.prepare.singles import Singles, cube_pictures, joined, prepare_singles
-from autocompose.train.features import image_features, text_features
 from autocompose.train.loop import Metrics, run
 from autocompose.train.pretrain import Pretrain
 from autocompose.train.processes import first_process_first, together
@@ -148,18 +146,11 @@ class Demo:
         data, settings, encoder = self._data(corpus), self.settings.combiner, model.encoder
         with self._stage("train the baselines"):
             table = data.table(settings.text, settings.loop.batch_size)
-            paths = [corpus.image_path(n) for n in table.images]
-            images = image_features(encoder, paths, data.cache, settings.text.mirror, all_processes=True)
-            with first_process_first():
-                questions = ask(encoder, corpus, data.val, data.key, cache=data.cache)
-            texts = text_features(encoder, table.texts, data.cache, all_processes=True)
-            found = {}
-            for kept in ("image", "text"):
-                fresh, folder = new_combiner(encoder.dim, settings), self.out / "baselines"
-                found[f"{kept}_only"] = train_one_input(
-                    kept, table, images, texts, fresh, settings.compose, settings.loop, questions, model, folder
-                )
-        return found
+            encoded, folder = Encoded.of(data, table, encoder, settings), self.out / "baselines"
+            return {
+                f"{kept}_only": train_one_input(kept, encoded, new_combiner(encoder.dim, settings), model, folder)
+                for kept in ("image", "text")
+            }
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:

@@ -10,13 +10,10 @@ import numpy as np
 from torch import Tensor, nn
 
 from autocompose.core.records import Query
+from autocompose.evaluate.experiment import Encoded
 from autocompose.evaluate.metrics import GROUP_RECALL_AT, RECALL_AT, QueryRows, Ranks
-from autocompose.evaluate.run import Questions
 from autocompose.model.checkpoint import Model
-from autocompose.train.features import ImageFeatures
-from autocompose.train.loop import LoopSettings, run
-from autocompose.train.sampling import TripletTable
-from autocompose.train.stages import CombinerStage, ComposeSettings
+from autocompose.train.loop import Metrics, run
 
 
 class OneInput(nn.Module):
@@ -43,30 +40,23 @@ class OneInput(nn.Module):
         return self.composer(images, texts)
 
 
-def train_one_input(
-    kept: str,
-    table: TripletTable,
-    images: ImageFeatures,
-    texts: Tensor,
-    composer: nn.Module,
-    compose: ComposeSettings,
-    loop: LoopSettings,
-    questions: Questions,
-    model: Model,
-    folder: Path,
-) -> Model:
+def train_one_input(kept: str, encoded: Encoded, composer: nn.Module, model: Model, folder: Path) -> Model:
     """Train a composer on one input, with the budget of the full one.
 
     :param kept: ``image`` or ``text``: the input that it is shown.
-    :param questions: validation questions, encoded by ``model``'s encoder.
+    :param model: whose encoder ``encoded`` comes from.
     :return: that encoder with the trained composer.
     """
-    mean = texts.mean(0) if kept == "image" else images.plain.mean(0)
-    alone = OneInput(composer, text=mean) if kept == "image" else OneInput(composer, image=mean)
-    stage = CombinerStage(table, images, texts, alone, compose, loop.batch_size)
-
+    if kept == "image":
+        alone = OneInput(composer, text=encoded.texts.nanmean(0))
+    else:
+        alone = OneInput(composer, image=encoded.images.plain.mean(0))
     found = Model(model.encoder, alone)  # type: ignore[arg-type]
-    run(stage, loop, folder / kept, lambda: questions.answers(found).ranks.metrics(), "baseline")
+
+    def validate() -> Metrics:
+        return encoded.questions.answers(found).ranks.metrics()
+
+    run(encoded.stage(alone), encoded.settings.loop, folder / kept, validate, "baseline")
     alone.eval()
     return found
 

@@ -3,36 +3,36 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from pydantic import Field
+from torch import Tensor, nn
 
 from autocompose.core.config import Config
-from autocompose.core.errors import ConfigError
 from autocompose.core.log import say
 from autocompose.core.records import TEXT_FIELDS, Edit, Split
-from autocompose.core.store import read_json, value_hash, write_json
+from autocompose.core.store import value_hash
 from autocompose.corpus.format import Corpus, pair_to_json
 from autocompose.corpus.pixels import decoded
 from autocompose.corpus.split import carve_val
-from autocompose.evaluate.run import ask, questions_of
+from autocompose.evaluate.folder import claim
+from autocompose.evaluate.run import Questions, ask, questions_of
 from autocompose.model.checkpoint import Model, load_model, save_model
 from autocompose.model.combiner import Combiner, ElementwiseSum
 from autocompose.model.encoder import Encoder
 from autocompose.model.losses import rank
-from autocompose.train.features import image_features, text_features
-from autocompose.train.loop import LOG, LoopSettings, Metrics, Stage, run
+from autocompose.train.features import ImageFeatures, image_features, text_features
+from autocompose.train.loop import LoopSettings, Metrics, Stage, run
 from autocompose.train.pictures import PictureStage
 from autocompose.train.processes import first_process_first, require_shares
 from autocompose.train.sampling import TextMode, TripletTable
 from autocompose.train.stages import CombinerStage, ComposeSettings, HeadStage, TextStage
 
-SETTINGS = "settings.json"
 NAME = "training"
 
 
@@ -199,22 +199,53 @@ def train_combiner(
     encoder.train_only("none")
     composer = start or new_combiner(encoder.dim, settings)
     model = Model(encoder, composer.to(encoder.device))
-    paths = [data.corpus.image_path(n) for n in table.images]
-    images = image_features(encoder, paths, data.cache, settings.text.mirror, encode_size, all_processes=True)
-    with first_process_first():
-        questions = ask(encoder, data.corpus, data.val, data.key, data.flatten, data.cache)
-    texts = text_features(encoder, table.texts, data.cache, all_processes=True)
-    stage = CombinerStage(table, images, texts, composer, settings.compose, settings.loop.batch_size)
+    encoded = Encoded.of(data, table, encoder, settings, encode_size)
 
     def validate() -> Metrics:
-        return questions.answers(model).ranks.metrics()
+        return encoded.questions.answers(model).ranks.metrics()
 
-    return _train(stage, settings.loop, folder, validate, model, _card(data, table, origin))
+    return _train(encoded.stage(composer), settings.loop, folder, validate, model, _card(data, table, origin))
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What a frozen encoder says of a corpus: all that a composer needs to be trained and validated.
+
+    :param images: of ``table.images``. :param texts: ``(T, D)`` of ``table.texts``, not normalised; NaN for those that
+        the settings' epochs never draw.
+    """
+
+    table: TripletTable
+    images: ImageFeatures
+    texts: Tensor
+    questions: Questions
+    settings: CombinerSettings
+
+    @classmethod
+    def of(
+        cls, data: Data, table: TripletTable, encoder: Encoder, settings: CombinerSettings, size: int | None = None
+    ) -> Encoded:
+        """Encode, or read what was encoded before.
+
+        :param size: pictures that the encoder takes at a time; None: what suits the device.
+        """
+        paths = [data.corpus.image_path(n) for n in table.images]
+        images = image_features(encoder, paths, data.cache, settings.text.mirror, size, all_processes=True)
+        with first_process_first():
+            questions = ask(encoder, data.corpus, data.val, data.key, data.flatten, data.cache)
+        compose, loop = settings.compose, settings.loop
+        drawn = table.drawn(compose.seed, loop.epochs, loop.batch_size, compose.per_group)
+        texts = torch.full((len(table.texts), encoder.dim), torch.nan)
+        texts[drawn] = text_features(encoder, [table.texts[t] for t in drawn], data.cache, all_processes=True)
+        return cls(table, images, texts, questions, settings)
+
+    def stage(self, composer: nn.Module) -> CombinerStage:
+        """The training of a composer: (image features, text features) -> normalised prediction."""
+        loop, compose = self.settings.loop, self.settings.compose
+        return CombinerStage(self.table, self.images, self.texts, composer, compose, loop.batch_size)
 
 
 def new_combiner(dim: int, settings: CombinerSettings) -> Combiner:
-    import torch
-
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.loop.seed)
         combiner = Combiner(dim, settings.projection_dim, settings.hidden_dim, settings.dropout)
@@ -242,35 +273,3 @@ def _card(data: Data, table: TripletTable, origin: dict[str, Any]) -> dict[str, 
         "validated_on": {"split": data.val.value, "text": data.key},
         "settings": origin,
     }
-
-
-def claim(folder: Path, settings: dict[str, Any]) -> bool:
-    """Take a folder for a run with these settings.
-
-    :return: the run has finished already.
-    :raises ConfigError: the folder holds a run with other settings; names them.
-    """
-    path = folder / SETTINGS
-    if not path.exists():
-        if rank() == 0:
-            write_json(path, settings)
-        return False
-    differences = difference(read_json(path), json.loads(json.dumps(settings)))
-    if differences:
-        raise ConfigError(f"{folder}: holds a run with {'; '.join(differences)}; choose another folder or delete it")
-    return (folder / "model.json").exists()
-
-
-def difference(old: Any, new: Any, key: str = "") -> list[str]:
-    """What differs between two settings, as lines ``key = old instead of new``."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        keys = [*old, *(k for k in new if k not in old)]
-        return [line for k in keys for line in difference(old.get(k), new.get(k), f"{key}.{k}".lstrip("."))]
-    short = [str(v)[:12] + "…" if isinstance(v, str) and len(v) == 64 else repr(v) for v in (old, new)]
-    return [] if old == new else [f"{key} = {short[0]} instead of {short[1]}"]
-
-
-def history(folder: Path) -> list[dict[str, Any]]:
-    """The epochs of a run: loss, seconds and, where it was validated, metrics."""
-    text = (Path(folder) / LOG).read_text("utf-8")
-    return [json.loads(line) for line in text.splitlines()]

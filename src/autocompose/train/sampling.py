@@ -157,6 +157,17 @@ class TripletTable:
             rows = order[start : start + batch_size]
             yield self._batch(rows, edits[rows], draw[rows], draw_back[rows])
 
+    def drawn(self, seed: int, epochs: int, batch_size: int, per_group: int = 0) -> np.ndarray:
+        """Rows of ``texts`` that the epochs 0 to ``epochs - 1`` draw, in order; few epochs leave most texts alone.
+
+        :raises ConfigError: fewer pairs than one batch.
+        """
+        used = np.zeros(len(self.texts) + 1, bool)  # the last: -1, no text of the way back
+        for epoch in range(epochs):
+            for batch in self.epoch(seed, epoch, batch_size, per_group):
+                used[batch.text] = used[batch.back] = True
+        return np.flatnonzero(used[:-1])
+
     def _grouped_order(self, rng: np.random.Generator, per_group: int) -> np.ndarray:
         shuffled = rng.permutation(len(self))
         by_group = shuffled[np.argsort(self.group[shuffled], kind="stable")]
