@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from autocompose.core.pool import each
+from autocompose.core.pool import each, kept_processes
 
 
 def double(value):
@@ -54,6 +54,21 @@ def test_processes_are_others_and_have_one_thread_each():
 def test_an_error_reaches_the_caller():
     with pytest.raises(ValueError, match="three"):
         list(each(fail, range(5), 2))
+
+
+def test_processes_are_shared_in_a_block_and_ended_behind_it():
+    def pids():
+        return {pid for _, pid in each(threads, range(8), 2)}
+
+    with kept_processes(2) as outer:
+        first = pids()
+        with pytest.raises(ValueError, match="three"):
+            list(each(fail, range(5), 2))
+        with kept_processes(2) as inner:
+            second = pids()
+        assert inner is outer and len(first | second) <= 2
+        assert list(each(double, range(3), 3)) == [0, 2, 4]  # another number of processes: its own
+    assert not pids() & (first | second)
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at Linux's list of processes")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from threading import Thread
@@ -14,6 +14,8 @@ A = TypeVar("A")
 B = TypeVar("B")
 # Libraries that would start threads of their own in every process, which then fight for the cores.
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+
+_KEPT: dict[int, Executor] = {}
 
 
 def each(work: Callable[[A], B], items: Iterable[A], workers: int | None = None) -> Iterator[B]:
@@ -28,9 +30,27 @@ def each(work: Callable[[A], B], items: Iterable[A], workers: int | None = None)
         yield from map(work, items)
         return
     size = max(1, min(8, len(items) // (workers * 4)))
-    # spawn: forked copies of a process that has torch's threads can hang
-    with _one_thread_each(), ProcessPoolExecutor(workers, get_context("spawn"), end_with_parent) as pool:
+    with _one_thread_each(), kept_processes(workers) as pool:
         yield from pool.map(work, items, chunksize=size)
+
+
+@contextmanager
+def kept_processes(workers: int | None = None) -> Iterator[Executor]:
+    """All ``each`` in this block share their processes: a start takes seconds, for torch and the body model.
+
+    Blocks inside another one with as many processes share them as well. They start when they are first needed.
+    """
+    workers = workers or os.cpu_count() or 1
+    if workers in _KEPT:
+        yield _KEPT[workers]
+        return
+    # spawn: forked copies of a process that has torch's threads can hang
+    with ProcessPoolExecutor(workers, get_context("spawn"), end_with_parent) as pool:
+        _KEPT[workers] = pool
+        try:
+            yield pool
+        finally:
+            del _KEPT[workers]
 
 
 def end_with_parent() -> None:

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save
 
 from autocompose.core.errors import InputError
 from autocompose.core.log import say
+from autocompose.core.pool import kept_processes
 from autocompose.core.records import Split
 from autocompose.core.store import Manifest, read_json, write_bytes, write_json
 from autocompose.corpus.format import Corpus, load_corpus
@@ -58,10 +59,11 @@ class Demo:
         """All stages, in order; returns the path of the report."""
         from autocompose.evaluate.report import write_report
 
-        corpus = self.corpus()
-        if not (self.out / IMAGE_SIDE).exists():
-            with self._stage("render single bodies"):
-                self.bodies(corpus)
+        with kept_processes():
+            corpus = self.corpus()
+            if not (self.out / IMAGE_SIDE).exists():
+                with self._stage("render single bodies"):
+                    self.bodies(corpus)
         with together(self.settings.processes, _help, self.out, self.settings, self.seed):
             models = self.trained(corpus)
         with self._stage("evaluate"):

@@ -24,7 +24,7 @@ from autocompose.bodies.sampler import FAMILIES
 from autocompose.core.config import Config
 from autocompose.core.errors import InputError
 from autocompose.core.log import Tally, say, track
-from autocompose.core.pool import each
+from autocompose.core.pool import each, kept_processes
 from autocompose.core.records import Pair, Split
 from autocompose.core.store import Manifest, atomic_file, clear_parts
 from autocompose.corpus.about import About
@@ -108,8 +108,9 @@ def prepare_bodycpr(out: Path, preset: str = "demo", seed: int = 0, workers: int
         manifest = Manifest(out, stage)
         if manifest.read() is not None and not manifest.matches(settings):
             raise InputError(f"{out}: holds a benchmark made with other settings; choose another folder or delete it")
-    table = _stage_poses(out, size, seed, workers, settings)
-    _stage_pictures(out, table, size, seed, workers)
+    with kept_processes(workers):
+        table = _stage_poses(out, size, seed, workers, settings)
+        _stage_pictures(out, table, size, seed, workers)
     return _stage_pairs(out, table, settings)
 
 
