@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from autocompose.core.errors import ConfigError, ImageError, InputError
 from autocompose.model.losses import gather, rank, world
 from autocompose.train import processes, stages
+from autocompose.train.loop import LoopSettings, Stage, run
 from autocompose.train.processes import average_gradients, first_process_first, in_shares, share_value, together
 from tests.evaluate.test_experiment import four_fields
 from tests.fixtures.corpora import make_corpus
@@ -75,6 +76,50 @@ def test_a_helper_that_dies_ends_the_training(tmp_path):
 def test_what_a_helper_finds_wrong_is_said_by_the_first_process(tmp_path):
     with pytest.raises(InputError, match=r"a\.png: truncated"), together(2, finds_a_fault, tmp_path):
         train_with(tmp_path)
+
+
+class Fit(Stage):
+    """Two matrices learn a product; every process draws batches of its own. Ends before epoch ``stop``."""
+
+    def __init__(self, stop: int) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers, self.stop = torch.nn.Sequential(torch.nn.Linear(6, 6), torch.nn.Linear(6, 4)), stop
+
+    def steps(self) -> int:
+        return 5
+
+    def batches(self, epoch: int):
+        if epoch == self.stop:
+            raise ConfigError("interrupted")
+        draws = torch.Generator().manual_seed(10 * epoch + rank())
+        return (torch.randn(8, 6, generator=draws) for _ in range(5))
+
+    def forward(self, batch: torch.Tensor) -> torch.Tensor:
+        return (self.layers(batch) - batch[:, :4].flip(1)).square().mean()
+
+
+def fit(folder: Path, stop: int) -> None:
+    stage = Fit(stop)
+    settings = LoopSettings(epochs=4, batch_size=8, optimizer="muon", select=None, save_seconds=0)
+    run(stage, settings, folder, lambda: {"none": 0.0}, "fit")
+    if rank() == 0:
+        torch.save(stage.state_dict(), folder / "weights.pt")
+
+
+@pytest.mark.slow
+def test_an_interrupted_stage_continues_in_two_processes_bit_identically(tmp_path):
+    """Each process knows the momentum of half of the matrices only; what is saved has all of it."""
+    with together(2, fit, tmp_path / "whole", -1):
+        fit(tmp_path / "whole", -1)
+    with pytest.raises(ConfigError, match="interrupted"), together(2, fit, tmp_path / "cut", 2):
+        fit(tmp_path / "cut", 2)
+    assert torch.load(tmp_path / "cut" / "fit.pt")["epoch"] == 2
+    with together(2, fit, tmp_path / "cut", -1):
+        fit(tmp_path / "cut", -1)
+    whole, cut = (torch.load(tmp_path / name / "weights.pt") for name in ("whole", "cut"))
+    for name in whole:
+        assert torch.equal(whole[name], cut[name]), name
 
 
 def test_one_process_needs_no_helper(tmp_path):
