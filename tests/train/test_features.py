@@ -9,7 +9,8 @@ from autocompose.model.embed import embed_images
 from autocompose.model.encoder import Encoder
 from autocompose.model.small import SmallSizes, small_config
 from autocompose.model.visual import JointPool
-from autocompose.train.features import image_features
+from autocompose.train.features import image_features, text_features
+from autocompose.train.loop import LoopSettings
 
 POOL = JointPool(width=8, blocks=(1, 1, 1), tokens=16, hidden=16, joints=5, values=3)
 
@@ -58,3 +59,17 @@ def test_another_trunk_is_encoded_anew(paths, tmp_path):
     after = image_features(network, paths, tmp_path)
     torch.testing.assert_close(after.plain, embed_images(network, paths)[0], atol=1e-5, rtol=1e-5)
     assert not torch.allclose(after.plain, before.plain)
+
+
+@pytest.mark.parametrize("pool", [None, POOL])
+def test_every_precision_has_its_own_file(pool, paths, tmp_path):
+    network, texts = encoder(pool), ["raise your arm", "lower it a little"]
+    with LoopSettings(precision="bf16").autocast(network.device):
+        rough, rough_texts = image_features(network, paths, tmp_path).plain, text_features(network, texts, tmp_path)
+    with LoopSettings(precision="fp32").autocast(network.device):
+        exact, exact_texts = image_features(network, paths, tmp_path).plain, text_features(network, texts, tmp_path)
+    for one, other in ((rough, exact), (rough_texts, exact_texts)):
+        assert one.dtype == other.dtype == torch.float32
+        assert not torch.equal(one, other)
+        assert (one - other).norm() < 0.03 * other.norm()
+    assert len(list(tmp_path.iterdir())) == 4

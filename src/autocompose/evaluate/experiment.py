@@ -165,14 +165,16 @@ def _finetune_stage(data: Data, table: TripletTable, model: Model, settings: Fin
     size = settings.loop.batch_size
     if settings.part in ("text", "head"):
         head = settings.part == "head"
-        images = image_features(encoder, paths, data.cache, settings.text.mirror, trunk=head, all_processes=True)
+        with settings.loop.autocast(encoder.device):
+            images = image_features(encoder, paths, data.cache, settings.text.mirror, trunk=head, all_processes=True)
         return (HeadStage if head else TextStage)(table, images, encoder, model.composer, settings.compose, size)
     with first_process_first():
         config = encoder.config
         folder = data.cache or Path(data.corpus.root) / ".cache"
         pixels = decoded(paths, config.transform, encoder.image_size, config.target_ratio, folder)
     frozen = settings.part == "image"
-    texts = text_features(encoder, table.texts, data.cache, all_processes=True) if frozen else None
+    with settings.loop.autocast(encoder.device):
+        texts = text_features(encoder, table.texts, data.cache, all_processes=True) if frozen else None
     return PictureStage(table, pixels, texts, encoder, model.composer, settings.compose, size)
 
 
@@ -230,13 +232,14 @@ class Encoded:
         :param size: pictures that the encoder takes at a time; None: what suits the device.
         """
         paths = [data.corpus.image_path(n) for n in table.images]
-        images = image_features(encoder, paths, data.cache, settings.text.mirror, size, all_processes=True)
-        with first_process_first():
-            questions = ask(encoder, data.corpus, data.val, data.key, data.flatten, data.cache)
         compose, loop = settings.compose, settings.loop
         drawn = table.drawn(compose.seed, loop.epochs, loop.batch_size, compose.per_group)
         texts = torch.full((len(table.texts), encoder.dim), torch.nan)
-        texts[drawn] = text_features(encoder, [table.texts[t] for t in drawn], data.cache, all_processes=True)
+        with loop.autocast(encoder.device):
+            images = image_features(encoder, paths, data.cache, settings.text.mirror, size, all_processes=True)
+            texts[drawn] = text_features(encoder, [table.texts[t] for t in drawn], data.cache, all_processes=True)
+        with first_process_first():
+            questions = ask(encoder, data.corpus, data.val, data.key, data.flatten, data.cache)
         return cls(table, images, texts, questions, settings)
 
     def stage(self, composer: nn.Module) -> CombinerStage:

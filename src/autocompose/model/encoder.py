@@ -9,8 +9,10 @@ import copy
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
+from itertools import chain
 from typing import Any, Literal
 
+import numpy as np
 import open_clip
 import torch
 from PIL import Image
@@ -151,14 +153,17 @@ class Encoder(nn.Module):
 
         Texts beyond ``context_length`` are cut (the end token stays), and counted aloud.
         """
+        longest = self.context_length
         rows = [[SOT, *token_ids(text), EOT] for text in texts]
-        cut = sum(len(row) > self.context_length for row in rows)
+        cut = [i for i, row in enumerate(rows) if len(row) > longest]
+        for i in cut:
+            rows[i] = [*rows[i][: longest - 1], EOT]
         if cut:
-            say(f"{cut:,} of {len(rows):,} texts have more than {self.context_length} tokens and are cut")
-        tokens = torch.zeros(len(rows), min(max(map(len, rows), default=1), self.context_length), dtype=torch.int64)
-        for i, row in enumerate(rows):
-            short = row if len(row) <= self.context_length else [*row[: self.context_length - 1], EOT]
-            tokens[i, : len(short)] = torch.tensor(short)
+            say(f"{len(cut):,} of {len(rows):,} texts have more than {longest} tokens and are cut")
+        lengths = torch.tensor([len(row) for row in rows], dtype=torch.int64)
+        tokens = torch.zeros(len(rows), int(lengths.max()) if rows else 1, dtype=torch.int64)
+        filled = torch.arange(tokens.shape[1]) < lengths[:, None]
+        tokens[filled] = torch.from_numpy(np.fromiter(chain.from_iterable(rows), np.int64, int(lengths.sum())))
         return tokens
 
     def encode_image(self, pixels: Tensor) -> Tensor:

@@ -48,7 +48,9 @@ def image_features(
     trunk: bool = False,
     all_processes: bool = False,
 ) -> ImageFeatures:
-    """Encode pictures, or read what was encoded before with the same weights, pictures and transform.
+    """Encode pictures, or read what was encoded before with the same weights, pictures, transform and precision.
+
+    Encodes in the precision of the autocast block it is called in, if there is one.
 
     :param folder: where the cache lies; None keeps nothing.
     :param flips: also encode the flipped pictures.
@@ -62,8 +64,8 @@ def image_features(
             parts = [encoder.encode_head(p.to(encoder.device)).cpu() for p in (cut.plain, cut.flipped) if p is not None]
         return ImageFeatures(*parts)
     stamp = [(str(p), p.stat().st_size, p.stat().st_mtime_ns) if p.exists() else str(p) for p in paths]
-    weights = encoder.fingerprint("trunk" if trunk else "image")
-    cached = folder and folder / f"images-{value_hash([weights, stamp, flips, trunk])[:16]}.safetensors"
+    made = [encoder.fingerprint("trunk" if trunk else "image"), stamp, flips, trunk, *_precision(encoder)]
+    cached = folder and folder / f"images-{value_hash(made)[:16]}.safetensors"
     if cached and _there(cached, all_processes):
         return ImageFeatures(**load_file(cached))
 
@@ -75,6 +77,12 @@ def image_features(
     if cached and not (all_processes and rank() > 0):
         write_bytes(cached, save(features))
     return ImageFeatures(**features)
+
+
+def _precision(encoder: Encoder) -> list[str]:
+    """What names the precision of an autocast block; nothing outside one."""
+    kind = encoder.device.type
+    return [str(torch.get_autocast_dtype(kind))] if torch.is_autocast_enabled(kind) else []
 
 
 def _there(cached: Path, all_processes: bool) -> bool:
@@ -89,12 +97,13 @@ def text_features(
     batch_size: int = 128,
     all_processes: bool = False,
 ) -> Tensor:
-    """Encode texts ``(T, D)`` float32, un-normalised; each batch is trimmed to its longest text.
+    """Encode texts ``(T, D)`` float32, un-normalised; each batch is trimmed to its longest text. Precision as above.
 
     :param folder: where the cache lies; None keeps nothing.
     :param all_processes: all processes that train together ask for these texts, and share the work.
     """
-    cached = folder and folder / f"texts-{value_hash([encoder.fingerprint('text'), list(texts)])[:16]}.safetensors"
+    made = [encoder.fingerprint("text"), list(texts), *_precision(encoder)]
+    cached = folder and folder / f"texts-{value_hash(made)[:16]}.safetensors"
     if cached and _there(cached, all_processes):
         return load_file(cached)["texts"]
     if all_processes:

@@ -43,7 +43,7 @@ class LoopSettings(Config):
         last epoch (the paper's protocol).
     :param optimizer: ``muon`` learns small networks from scratch in about half of the epochs (docs/training.md);
         matrices get Muon, all else AdamW. The paper's protocol is ``adamw``.
-    :param precision: of the forward pass; bf16 and fp16 pay on GPUs that have them.
+    :param precision: of the forward pass, and of encoding what is frozen; bf16 and fp16 pay on GPUs that have them.
     :param tracker: where each epoch's line goes besides ``metrics.jsonl``.
     """
 
@@ -68,6 +68,11 @@ class LoopSettings(Config):
         if self.optimizer == "muon" and self.precision == "fp16":
             raise ValueError("optimizer muon does not scale gradients as fp16 needs: use bf16 or fp32")
         return self
+
+    def autocast(self, device: torch.device) -> torch.autocast:
+        """The block in which ``precision`` holds."""
+        dtype = torch.float16 if self.precision == "fp16" else torch.bfloat16
+        return torch.autocast(device.type, dtype, enabled=self.precision != "fp32")
 
 
 class Stage(nn.Module):
@@ -114,7 +119,7 @@ class _Run:
         self.manifest = Manifest(folder, name)
         self.state_path, self.log_path = folder / f"{name}.pt", folder / LOG
         self.optimizer = _optimizer(stage, settings)
-        self.scaler = torch.amp.GradScaler(self._device(), enabled=settings.precision == "fp16")
+        self.scaler = torch.amp.GradScaler(self._device().type, enabled=settings.precision == "fp16")
         self.tracker = open_tracker(settings.tracker, folder, name) if rank() == 0 else None
         self.total = settings.epochs * stage.steps()
         self.epoch, self.lines = 0, list[dict[str, Any]]()
@@ -159,8 +164,7 @@ class _Run:
 
     def _step(self, batch: Any) -> Tensor:
         parameters = self.optimizer.param_groups[0]["params"]
-        dtype = torch.float16 if self.settings.precision == "fp16" else torch.bfloat16
-        with torch.autocast(self._device(), dtype, enabled=self.settings.precision != "fp32"):
+        with self.settings.autocast(self._device()):
             loss = self.stage(batch)
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
@@ -221,8 +225,8 @@ class _Run:
         share = (step - warmup) / max(1, self.total - warmup)
         return self.settings.learning_rate * 0.5 * (1 + float(np.cos(np.pi * share)))
 
-    def _device(self) -> str:
-        return next(self.stage.parameters()).device.type
+    def _device(self) -> torch.device:
+        return next(self.stage.parameters()).device
 
     def _seed(self) -> None:
         """Dropout depends on (seed, epoch, process) alone, so that a run continues as if it had never stopped."""
