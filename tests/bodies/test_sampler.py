@@ -178,3 +178,13 @@ def test_rotations_of_many_poses_are_those_of_each_joint_alone() -> None:
         np.testing.assert_array_equal(
             limits.to_rotations(row[None])[0], limits.to_rotations(angles)[(angles == row).all(1)][0]
         )
+
+
+def test_legs_alone_are_as_those_of_the_whole_pose() -> None:
+    low, high = np.array(list(LIMITS.values())).T
+    angles = limits.clip(np.random.default_rng(1).uniform(low, high, (12, len(ANGLES))))
+    whole, alone = limits.to_rotations(angles), limits.to_rotations(angles, legs_only=True)
+    legs = [J[name] for name in SMPL22 if name == "pelvis" or name.endswith(("hip", "knee", "ankle", "foot"))]
+    np.testing.assert_array_equal(alone[:, legs], whole[:, legs])
+    np.testing.assert_array_equal(forward(alone)[0][:, legs], forward(whole)[0][:, legs])
+    assert not np.delete(alone, legs, axis=1).any()

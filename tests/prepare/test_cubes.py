@@ -174,6 +174,23 @@ def test_the_same_generator_gives_the_same_cluster(seed: int) -> None:
     assert len(one) == len(two) and all(np.array_equal(a.rotations, b.rotations) for a, b in zip(one, two, strict=True))
 
 
+@pytest.mark.parametrize(("family", "twins"), [("dancing", False), ("sitting", False), ("standing", True)])
+def test_looking_at_many_cubes_together_finds_those_that_one_at_a_time_finds(
+    family: str, twins: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found, after = [], []
+    for ahead in ((1, 1), cubes.AHEAD):
+        monkeypatch.setattr(cubes, "AHEAD", ahead)
+        rng = np.random.default_rng(5)
+        found.append(cubes.cluster(base_of(family, 3), rng, 4, twins))
+        after.append(rng.random())
+    assert found[0] and len(found[0]) == len(found[1])
+    for one, many in zip(*found, strict=True):
+        assert one.parts == many.parts
+        np.testing.assert_array_equal(one.rotations, many.rotations)
+    assert after[0] == after[1]  # nothing more has been drawn
+
+
 def test_states_start_with_the_own_one_and_differ_clearly() -> None:
     base = base_of("sitting", 4)
     states = draw_states(base, "left leg", Plausible(base), np.random.default_rng(0))

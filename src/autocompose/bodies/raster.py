@@ -1,6 +1,6 @@
 """Which triangle is seen through which sample: a z-buffer.
 
-A body has 27,000 triangles, most of them smaller than a sample. Compiled, a loop over them takes less than a
+A body has 27,000 triangles, most of them smaller than a sample. Compiled, a loop over them takes about a
 millisecond, a fraction of what building a ray tracer's tree takes, which would be thrown away after one picture.
 """
 

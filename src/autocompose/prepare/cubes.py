@@ -22,7 +22,7 @@ from autocompose.prepare.cube_codes import MASKS, blind, edits_are_clear
 from autocompose.prepare.edits import Base, Plausible, States, compose, draw_states
 
 PER_CLUSTER = 4
-AHEAD = (4, 32)  # cubes looked at together, more the longer none works; eight take little longer than one
+AHEAD = (4, 32)  # cubes looked at together, more the longer none works; eight take twice as long as one
 BLIND = 0.40  # share of a cube's targets that may be found without the reference
 OWN_STATE = 2.5  # how much likelier the base's own state is than another
 JITTER = np.radians(1.5)  # of every joint, the same for the poses of a cube; twins are then some 25 mm apart
@@ -110,7 +110,7 @@ def _held(base: Base, states: list[States], trials: list[_Trial], plausible: Pla
         turns = np.repeat(np.stack([t.turns for t in trials if t.turns is not None]), 8, 0)
         joints = forward(compose(base.rotations, states, choices) + turns)[0]
         sound = [bool(poses.all()) for poses in plausible(joints).reshape(-1, 8)]
-        for n, good, eight in zip(rows, sound, joints.reshape(-1, 8, *joints.shape[1:]), strict=True):
+        for n, good, eight in zip(rows, sound, np.split(joints, len(rows)), strict=True):
             result[n] = eight if good else None
     return result
 
