@@ -23,23 +23,23 @@ from pathlib import Path
 import numpy as np
 from safetensors.torch import load_file
 
+from autocompose.core.files import read_json, write_json, write_text
 from autocompose.core.log import say
 from autocompose.core.records import Edit, Split
-from autocompose.core.store import read_json, write_json, write_text
 from autocompose.corpus.format import Corpus, load_corpus
-from autocompose.demo.run import IMAGE_SIDE
-from autocompose.demo.settings import DemoSettings
+from autocompose.demo.demo import IMAGE_SIDE
+from autocompose.demo.presets import DemoSettings
+from autocompose.describe.mllm.annotate import annotate
+from autocompose.describe.mllm.annotation_report import report
 from autocompose.describe.mllm.export import Rules, export
 from autocompose.describe.mllm.job import EDITS, Job
-from autocompose.describe.mllm.report import report
-from autocompose.describe.mllm.run import annotate
-from autocompose.describe.mllm.settings import Endpoint, Frame, Limits, Recipe
-from autocompose.evaluate.experiment import Data, finetune, train_combiner
+from autocompose.describe.mllm.recipe import Endpoint, Frame, Limits, Recipe
 from autocompose.evaluate.metrics import Ranks, compare
+from autocompose.evaluate.questions import evaluate
 from autocompose.evaluate.results import read_ranks, write_evaluation
-from autocompose.evaluate.run import evaluate
 from autocompose.model.encoder import Encoder
 from autocompose.model.small import small_config
+from autocompose.train.runs import Data, finetune, train_combiner
 from autocompose.train.sampling import TextMode
 
 sys.path.insert(0, str(Path(__file__).parents[1]))

@@ -1,8 +1,8 @@
 """How the frozen files of BodyCPR-v1 in src/autocompose/prepare/data were made. Running it again replaces them.
 
 ``python benchmarks/freeze_bodycpr.py poses FILE`` draws the test part of the preset demo with seed 0, writes it, and
-prints the hash that belongs into ``prepare/frozen.py``. Then ``... texts FILE`` describes its pairs; the hash that this
-prints belongs into ``prepare/frozen_texts.py``.
+prints the hash that belongs into ``prepare/bodycpr/frozen.py``. Then ``... texts FILE`` describes its pairs; the hash that this
+prints belongs into ``prepare/bodycpr/frozen_texts.py``.
 """
 
 import sys
@@ -10,13 +10,14 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from autocompose.bodies.body import Body
+from autocompose.bodies.rendering.body import Body
 from autocompose.core.log import Tally
 from autocompose.core.records import Split
 from autocompose.corpus.format import Corpus
-from autocompose.demo.settings import DemoSettings
-from autocompose.demo.texts import describe_split
-from autocompose.prepare import bodycpr, frozen, frozen_texts
+from autocompose.demo.presets import DemoSettings
+from autocompose.demo.wordings import describe_split
+from autocompose.prepare.bodycpr import clusters as bodycpr
+from autocompose.prepare.bodycpr import frozen, frozen_texts
 
 SEED = 0
 

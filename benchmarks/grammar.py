@@ -17,8 +17,8 @@ import numpy as np
 from harper import Linter
 
 from autocompose.bodies.kinematics import forward
-from autocompose.bodies.limits import to_rotations
-from autocompose.bodies.sampler import FAMILIES, sample
+from autocompose.bodies.sampling.limits import to_rotations
+from autocompose.bodies.sampling.sampler import FAMILIES, sample
 from autocompose.describe.rules import RuleOptions, describe_pairs
 from autocompose.describe.rules.bank import BANKS
 

@@ -16,14 +16,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from autocompose.bodies.body import Body
+from autocompose.bodies.rendering.body import Body
 from autocompose.bodies.skeleton import COCO17, mirror_order
 from autocompose.core.log import Tally
 from autocompose.corpus.poses import PoseTable
-from autocompose.prepare.estimator import Estimator, pose_python
-from autocompose.prepare.folder import LIMBS, pose_table
-from autocompose.prepare.motion import Kind, motion_files, read_clips, sample_poses
-from autocompose.prepare.renders import PoseSet, Style, render_poses
+from autocompose.prepare.motion.clips import Kind, motion_files, read_clips, sample_poses
+from autocompose.prepare.photos.estimator import Estimator, pose_python
+from autocompose.prepare.photos.photographs import LIMBS, pose_table
+from autocompose.prepare.rendering.renders import PoseSet, Style, render_poses
 
 PARTS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 JOINTS = [i for i, name in enumerate(COCO17) if name.rpartition("_")[2] in PARTS]

@@ -14,9 +14,9 @@ from collections.abc import Callable
 
 import numpy as np
 
-from autocompose.bodies import render as renderer
-from autocompose.bodies.appearance import draw_look, draw_shot
-from autocompose.bodies.body import Body
+from autocompose.bodies.rendering import render as renderer
+from autocompose.bodies.rendering.appearance import draw_look, draw_shot
+from autocompose.bodies.rendering.body import Body
 
 PICTURES = 60
 STAGES = {"_smooth_light": "light", "rasterise": "raster", "paint": "clothes", "paint_backdrop": "backdrop"}

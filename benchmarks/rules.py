@@ -20,13 +20,13 @@ from collections.abc import Callable
 import numpy as np
 
 from autocompose.bodies.kinematics import forward
-from autocompose.bodies.limits import to_rotations
 from autocompose.bodies.points import normal_points
-from autocompose.bodies.sampler import FAMILIES, sample
+from autocompose.bodies.sampling.limits import to_rotations
+from autocompose.bodies.sampling.sampler import FAMILIES, sample
 from autocompose.describe.rules import RuleOptions, describe_pairs
-from autocompose.describe.rules.pair_codes import pair_codes
-from autocompose.describe.rules.single_codes import all_codes
-from autocompose.prepare.pairs import mine_pairs
+from autocompose.describe.rules.codes.pair_codes import pair_codes
+from autocompose.describe.rules.codes.single_codes import all_codes
+from autocompose.prepare.pairing.pairs import mine_pairs
 
 PAIRS = 8000
 

@@ -26,18 +26,18 @@ import numpy as np
 import torch
 from PIL import Image
 
+from autocompose.core.files import read_json, write_json
 from autocompose.core.log import say
 from autocompose.core.records import Pair, Split
-from autocompose.core.store import read_json, write_json
 from autocompose.corpus.format import Corpus, load_corpus
 from autocompose.corpus.images import open_image
-from autocompose.evaluate.experiment import CombinerSettings, new_combiner
 from autocompose.model.combiner import ElementwiseSum
 from autocompose.model.encoder import Encoder, EncoderConfig
+from autocompose.model.features import image_features, text_features
 from autocompose.model.losses import composed_loss
-from autocompose.train.features import image_features, text_features
+from autocompose.train.compose_stages import CombinerStage, ComposeSettings, TextStage
+from autocompose.train.runs import CombinerSettings, new_combiner
 from autocompose.train.sampling import TextMode, TripletTable
-from autocompose.train.stages import CombinerStage, ComposeSettings, TextStage
 
 BATCH, EPOCHS, PLAIN_STEPS, CLIP_BATCH = 128, 10, 2, 32
 WORDS = ["raise", "lower", "bend", "your", "left", "right", "arm", "knee", "hand", "torso", "slightly", "until", "the"]

@@ -5,15 +5,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from autocompose.bodies import mocap
-from autocompose.bodies.appearance import Look, Shot
-from autocompose.bodies.body import Body
 from autocompose.bodies.kinematics import forward
-from autocompose.bodies.limits import to_rotations
-from autocompose.bodies.render import render
-from autocompose.bodies.sampler import FAMILIES, sample
+from autocompose.bodies.motion import mocap
+from autocompose.bodies.rendering.appearance import Look, Shot
+from autocompose.bodies.rendering.body import Body
+from autocompose.bodies.rendering.render import render
+from autocompose.bodies.sampling.limits import to_rotations
+from autocompose.bodies.sampling.sampler import FAMILIES, sample
 from autocompose.describe.rules import RuleOptions, describe
-from autocompose.prepare.pairs import mine_pairs, pose_features
+from autocompose.prepare.pairing.pairs import mine_pairs, pose_features
 
 SIZE, PAIRS, COLUMNS = 168, 20, 4
 HERE = Path(__file__).parent

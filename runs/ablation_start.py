@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 from safetensors.torch import load_file
 
+from autocompose.core.files import Manifest
 from autocompose.core.records import Split
-from autocompose.core.store import Manifest
 from autocompose.corpus.format import Corpus, load_corpus
-from autocompose.describe.rules.corpus import describe_corpus
+from autocompose.describe.rules.corpus_texts import describe_corpus
 from autocompose.describe.rules.options import RuleOptions
 from autocompose.model.checkpoint import Model, load_model, save_model
 from autocompose.model.combiner import ElementwiseSum

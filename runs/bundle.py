@@ -8,8 +8,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from autocompose.core.files import read_json
 from autocompose.core.log import say
-from autocompose.core.store import read_json
 from autocompose.model.bundled import FOLDER
 from autocompose.model.checkpoint import load_model, save_model
 

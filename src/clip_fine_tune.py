@@ -2,7 +2,7 @@
 
 import sys
 
-from autocompose.cli.paper import clip_fine_tune
+from autocompose.paper.commands import clip_fine_tune
 
 if __name__ == "__main__":
     sys.exit(clip_fine_tune())

@@ -2,7 +2,7 @@
 
 import sys
 
-from autocompose.cli.paper import clip_test
+from autocompose.paper.commands import clip_test
 
 if __name__ == "__main__":
     sys.exit(clip_test())

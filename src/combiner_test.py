@@ -2,7 +2,7 @@
 
 import sys
 
-from autocompose.cli.paper import combiner_test
+from autocompose.paper.commands import combiner_test
 
 if __name__ == "__main__":
     sys.exit(combiner_test())

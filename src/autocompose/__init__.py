@@ -17,9 +17,9 @@ _PUBLIC = {
     "Query": "core.records",
     "Source": "core.records",
     "Split": "core.records",
-    "load": "model.share",
+    "load": "model.hub",
     "load_corpus": "corpus.format",
-    "push_to_hub": "model.share",
+    "push_to_hub": "model.hub",
 }
 
 __all__ = ["__version__", *sorted(_PUBLIC)]

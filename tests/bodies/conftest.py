@@ -1,6 +1,6 @@
 import pytest
 
-from autocompose.bodies.body import Body
+from autocompose.bodies.rendering.body import Body
 
 
 @pytest.fixture(scope="session")

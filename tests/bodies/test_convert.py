@@ -3,13 +3,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from autocompose.bodies.bvh import read_bvh
-from autocompose.bodies.bvh import to_smpl22 as bvh_to_smpl22
 from autocompose.bodies.convert import SKELETONS, to_smpl22
+from autocompose.bodies.motion.bvh import read_bvh
+from autocompose.bodies.motion.bvh import to_smpl22 as bvh_to_smpl22
 from autocompose.bodies.points import normal_points
 from autocompose.bodies.skeleton import SMPL22, mirror_order
 from autocompose.core.errors import PoseError
-from autocompose.describe.rules.pair_codes import PAIR_CODES, PAIR_NAMES, pair_levels, pair_measures
+from autocompose.describe.rules.codes.pair_codes import PAIR_CODES, PAIR_NAMES, pair_levels, pair_measures
 from tests.fixtures.people import pairs, people
 
 PARTS = {name: i for i, name in enumerate(SMPL22)}

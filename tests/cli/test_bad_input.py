@@ -8,7 +8,7 @@ import pytest
 
 from autocompose.cli import load_verbs
 from autocompose.cli.app import run
-from autocompose.core.store import file_hash
+from autocompose.core.files import file_hash
 from autocompose.model.checkpoint import Model, save_model
 from autocompose.model.combiner import ElementwiseSum
 from autocompose.model.encoder import Encoder

@@ -8,14 +8,14 @@ import torch
 
 from autocompose.cli import load_verbs
 from autocompose.cli.app import run
-from autocompose.cli.runs import merged, text_mode
 from autocompose.core.config import read_toml
 from autocompose.core.errors import ConfigError
-from autocompose.evaluate.experiment import CombinerSettings, FinetuneSettings
 from autocompose.model.checkpoint import save_model
-from autocompose.model.share import load
-from tests.evaluate.test_experiment import four_fields
+from autocompose.model.hub import load
+from autocompose.train.run_options import merged, text_mode
+from autocompose.train.runs import CombinerSettings, FinetuneSettings
 from tests.fixtures.corpora import make_corpus
+from tests.train.test_runs import four_fields
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 CONFIG = """

@@ -12,8 +12,8 @@ import pytest
 from autocompose.cli import data as _verbs  # noqa: F401
 from autocompose.cli.app import run
 from autocompose.core.errors import CorpusError
+from autocompose.core.files import read_json, write_json
 from autocompose.core.records import Split
-from autocompose.core.store import read_json, write_json
 from autocompose.corpus.format import load_corpus
 from autocompose.corpus.names import name_fault
 from autocompose.corpus.validate import Check, share_over_clip, validate

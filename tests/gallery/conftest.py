@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from autocompose.gallery.index import build
+from autocompose.gallery.indexing.index import build
 from autocompose.gallery.search import Gallery
 from tests.gallery.fakes import FakeModel, photos
 

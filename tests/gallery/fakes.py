@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from autocompose.gallery.vectors import normalise
+from autocompose.gallery.storage.vectors import normalise
 from tests.fixtures.corpora import picture
 
 DIM = 48

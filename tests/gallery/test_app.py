@@ -15,13 +15,13 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from autocompose.gallery.index import forget
+from autocompose.gallery.indexing.index import forget
+from autocompose.gallery.indexing.thumbs import thumb_path, write_thumb
 from autocompose.gallery.search import Gallery
 from autocompose.gallery.server import uploads as upload_module
 from autocompose.gallery.server.app import create_app
 from autocompose.gallery.server.guard import HEADERS, SMALL_BODY, RateLimit
 from autocompose.gallery.server.params import SearchParams
-from autocompose.gallery.thumbs import thumb_path, write_thumb
 from tests.fixtures.corpora import picture
 from tests.gallery.fakes import FakeModel
 

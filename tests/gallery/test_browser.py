@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from autocompose.core.store import write_json
-from autocompose.gallery.index import build
-from autocompose.gallery.model import RunFolder
+from autocompose.core.files import write_json
+from autocompose.gallery.embedder import RunFolder
+from autocompose.gallery.indexing.index import build
 from autocompose.gallery.search import Gallery
 from tests.fixtures.corpora import make_corpus, picture
 from tests.gallery.test_serve import served

@@ -11,10 +11,10 @@ import pytest
 
 from autocompose.cli import query as _verbs  # noqa: F401
 from autocompose.cli.app import run
-from autocompose.gallery.model import RunFolder, fingerprint
+from autocompose.gallery.answer_sheet import write_sheet
+from autocompose.gallery.embedder import RunFolder, fingerprint
 from autocompose.gallery.search import Gallery
-from autocompose.gallery.sheet import write_sheet
-from autocompose.gallery.vectors import normalise
+from autocompose.gallery.storage.vectors import normalise
 from autocompose.model.checkpoint import load_model
 from tests.gallery.fakes import photos
 

@@ -14,14 +14,14 @@ import pytest
 from PIL import Image
 
 from autocompose.core.errors import GalleryError, InputError
-from autocompose.core.store import read_json, write_json
-from autocompose.gallery.folder import writer_lock
-from autocompose.gallery.index import BATCH, Report, build, forget
+from autocompose.core.files import read_json, write_json
+from autocompose.gallery.embedder import RunFolder
+from autocompose.gallery.gallery_folder import writer_lock
+from autocompose.gallery.indexing.index import BATCH, Report, build, forget
+from autocompose.gallery.indexing.thumbs import thumb_path
 from autocompose.gallery.item import Item
-from autocompose.gallery.model import RunFolder
 from autocompose.gallery.search import Gallery
-from autocompose.gallery.store import EmbeddedStore
-from autocompose.gallery.thumbs import thumb_path
+from autocompose.gallery.storage.store import EmbeddedStore
 from tests.fixtures.corpora import make_corpus, picture
 from tests.gallery.fakes import DIM, CrashingModel, FakeModel, photos
 

@@ -7,13 +7,13 @@ import pytest
 from PIL import Image
 
 from autocompose.core.errors import InputError
-from autocompose.core.store import read_json, write_json
+from autocompose.core.files import read_json, write_json
 from autocompose.corpus.poses import PoseTable
-from autocompose.gallery.index import build, forget
+from autocompose.gallery.indexing.index import build, forget
+from autocompose.gallery.indexing.people import read_people
 from autocompose.gallery.item import Item
-from autocompose.gallery.people import read_people
 from autocompose.gallery.search import Gallery
-from autocompose.gallery.store import EmbeddedStore
+from autocompose.gallery.storage.store import EmbeddedStore
 from tests.fixtures.corpora import picture
 from tests.gallery.fakes import FakeModel
 

@@ -8,13 +8,13 @@ import pytest
 from PIL import Image, ImageOps
 
 from autocompose.core.errors import GalleryError, InputError
-from autocompose.describe.edits import swap_sides
-from autocompose.gallery.index import build
+from autocompose.describe.side_words import swap_sides
+from autocompose.gallery.indexing.index import build
 from autocompose.gallery.query import Step
 from autocompose.gallery.rank import fuse
 from autocompose.gallery.search import Gallery
+from autocompose.gallery.storage.vectors import normalise
 from autocompose.gallery.understand import SUGGESTIONS, understand
-from autocompose.gallery.vectors import normalise
 from tests.fixtures.corpora import make_corpus, picture
 from tests.gallery.fakes import FakeModel, photos
 

@@ -20,8 +20,8 @@ from typing import Any
 
 import pytest
 
-from autocompose.gallery.index import build
-from autocompose.gallery.model import RunFolder
+from autocompose.gallery.embedder import RunFolder
+from autocompose.gallery.indexing.index import build
 from tests.gallery.fakes import photos
 
 pytestmark = pytest.mark.server
@@ -112,7 +112,7 @@ def test_a_stop_inside_a_destructor_is_not_lost(tmp_path: Path) -> None:
     program = f"""
 import os, signal, time
 from pathlib import Path
-from autocompose.gallery.server.run import _end_with
+from autocompose.gallery.server.launch import _end_with
 class Dropped:
     def __del__(self):
         os.kill(os.getpid(), signal.SIGTERM)

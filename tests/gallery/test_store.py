@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from autocompose.core.errors import GalleryError, InputError
 from autocompose.gallery.item import Item, id_to_key, key_to_id, parse_where
-from autocompose.gallery.store import EmbeddedStore, Store
-from autocompose.gallery.vectors import VectorIndex, normalise
+from autocompose.gallery.storage.store import EmbeddedStore, Store
+from autocompose.gallery.storage.vectors import VectorIndex, normalise
 
 DIM = 16
 pytestmark = pytest.mark.filterwarnings("ignore:Payload indexes have no effect")  # Qdrant's local mode says so
@@ -29,7 +29,7 @@ def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]
         return
     from qdrant_client import QdrantClient
 
-    from autocompose.gallery.qdrant import QdrantStore
+    from autocompose.gallery.storage.qdrant import QdrantStore
 
     client = QdrantClient(":memory:")
     yield lambda: QdrantStore(client, "poses", "model", DIM)
@@ -160,7 +160,7 @@ def test_an_empty_store_answers(open_store: Open) -> None:
 def test_another_models_qdrant_collection_is_refused() -> None:
     from qdrant_client import QdrantClient
 
-    from autocompose.gallery.qdrant import QdrantStore
+    from autocompose.gallery.storage.qdrant import QdrantStore
 
     client = QdrantClient(":memory:")
     QdrantStore(client, "poses", "model", DIM).put(*make(2))
@@ -170,14 +170,14 @@ def test_another_models_qdrant_collection_is_refused() -> None:
 
 @pytest.mark.parametrize("url", ["qdrant://", "qdrant://host", "http://host/c", "qdrant://host:1/a/b"])
 def test_bad_qdrant_addresses(url: str) -> None:
-    from autocompose.gallery.qdrant import QdrantStore
+    from autocompose.gallery.storage.qdrant import QdrantStore
 
     with pytest.raises(GalleryError, match="expected qdrant://host:port/collection"):
         QdrantStore.connect(url, "model", DIM)
 
 
 def test_no_qdrant_server_is_one_clear_line() -> None:
-    from autocompose.gallery.qdrant import QdrantStore
+    from autocompose.gallery.storage.qdrant import QdrantStore
 
     with pytest.raises(GalleryError, match="no Qdrant server answers"):
         QdrantStore.connect("qdrant://127.0.0.1:9/poses", "model", DIM)

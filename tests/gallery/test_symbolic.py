@@ -10,7 +10,7 @@ import pytest
 from autocompose.bodies.skeleton import mirror_joints
 from autocompose.core.errors import GalleryError, InputError
 from autocompose.evaluate.symbolic import rank
-from autocompose.gallery.index import build
+from autocompose.gallery.indexing.index import build
 from autocompose.gallery.rank import fuse
 from autocompose.gallery.search import Gallery
 from tests.fixtures.corpora import make_corpus

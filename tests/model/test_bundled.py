@@ -33,10 +33,10 @@ def test_a_run_folder_of_that_name_goes_first(tmp_path, monkeypatch):
 def test_it_finds_the_target_in_its_group(tmp_path):
     """On the frozen test bodies of the tiny benchmark; by chance it would be 14 %."""
     from autocompose.core.records import Split
-    from autocompose.demo.settings import DemoSettings
-    from autocompose.demo.texts import write_texts
-    from autocompose.evaluate.run import evaluate
-    from autocompose.prepare.bodycpr import prepare_bodycpr
+    from autocompose.demo.presets import DemoSettings
+    from autocompose.demo.wordings import write_texts
+    from autocompose.evaluate.questions import evaluate
+    from autocompose.prepare.bodycpr.clusters import prepare_bodycpr
 
     corpus = write_texts(prepare_bodycpr(tmp_path / "tiny", "tiny"), DemoSettings.preset_file("quick", 0), 0)
     found = evaluate(autocompose.load("small"), corpus, Split.TEST, "auto", cache=tmp_path / "cache")

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from autocompose.prepare import renders
-from autocompose.prepare.renders import PoseSet
+from autocompose.prepare.rendering import renders
+from autocompose.prepare.rendering.renders import PoseSet
 
 
 def stub(poses: PoseSet, images: Path, size: int, style: object, seed: int, smplh: Path | None) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from autocompose.bodies.mocap import clip_files
+from autocompose.bodies.motion.mocap import clip_files
 from autocompose.cli import data as _verbs  # noqa: F401
 from autocompose.cli.app import run
 from tests.fixtures import fake_pose_worker_path
@@ -25,7 +25,7 @@ from tests.fixtures.tree import tree
 
 pytestmark = pytest.mark.slow
 MAIN = f"""
-from autocompose.prepare import pose_worker
+from autocompose.prepare.photos import pose_worker
 pose_worker.__file__ = {str(fake_pose_worker_path())!r}
 from autocompose.cli import main
 main()

@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from autocompose.bodies.kinematics import forward
-from autocompose.bodies.limits import to_rotations
-from autocompose.bodies.sampler import INDEX, sample
+from autocompose.bodies.sampling.limits import to_rotations
+from autocompose.bodies.sampling.sampler import INDEX, sample
 from autocompose.bodies.skeleton import COCO17, SMPL22, SMPL22_PARENTS, turn
 from autocompose.core.records import Pair, Split
 from autocompose.corpus.format import Corpus

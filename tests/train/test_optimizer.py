@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
+from autocompose.core.distributed import together
 from autocompose.model.losses import rank
 from autocompose.train.optimizer import Muon, matrices
-from autocompose.train.processes import together
 
 
 def network(channels_last: bool = False) -> nn.Sequential:

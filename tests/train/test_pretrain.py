@@ -6,7 +6,7 @@ from autocompose.bodies.skeleton import SMPL22, mirror_joints, mirror_order, tur
 from autocompose.model.encoder import Encoder
 from autocompose.model.small import SmallSizes, small_config
 from autocompose.model.visual import JointPool
-from autocompose.prepare.singles import Singles
+from autocompose.prepare.bodycpr.singles import Singles
 from autocompose.train.loop import LoopSettings, run
 from autocompose.train.pretrain import Pretrain, PretrainSettings, own_frame
 

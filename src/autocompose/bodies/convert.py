@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from autocompose.bodies.normalise import check_joints, faults, sides_exchanged, y_up
+from autocompose.bodies.pose_frame import check_joints, faults, sides_exchanged, y_up
 from autocompose.bodies.skeleton import COCO17, SMPL22
 from autocompose.core.errors import PoseError
 

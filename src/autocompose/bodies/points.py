@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from autocompose.bodies.normalise import FINGER_LENGTH, centre, check_joints, remove_yaw, rescale
+from autocompose.bodies.pose_frame import FINGER_LENGTH, centre, check_joints, remove_yaw, rescale
 from autocompose.bodies.skeleton import SMPL22
 
 MIDPOINTS: dict[str, tuple[str, ...]] = {

@@ -66,7 +66,7 @@ def _edits(names: list[str] | None) -> tuple[Edit, ...]:
 
 def _batch(job: Job, out: Path | None, answers: list[Path]) -> None:
     from autocompose.core.log import say
-    from autocompose.describe.mllm.batch import export_batch, import_batch
+    from autocompose.describe.mllm.batch_files import export_batch, import_batch
 
     if answers:
         say(import_batch(job, answers).line())
@@ -119,11 +119,11 @@ def describe_mllm(
     """Let a multimodal LLM write the four MLLM fields. Run it again to continue; then use describe export."""
     from autocompose.core.log import say
     from autocompose.corpus.format import load_corpus
-    from autocompose.describe.mllm.estimate import dry_run as show
+    from autocompose.describe.mllm.annotate import annotate
+    from autocompose.describe.mllm.asking.sent_pictures import has_keypoints
+    from autocompose.describe.mllm.cost_estimate import dry_run as show
     from autocompose.describe.mllm.job import UNFINISHED, Job
-    from autocompose.describe.mllm.pictures import has_keypoints
-    from autocompose.describe.mllm.run import annotate
-    from autocompose.describe.mllm.settings import Endpoint, Limits, Recipe
+    from autocompose.describe.mllm.recipe import Endpoint, Limits, Recipe
 
     loaded = load_corpus(corpus)
     if frame is None:
@@ -154,7 +154,7 @@ def describe_mllm(
         _batch(job, batch_out, batch_in or [])
         return
     if engine == "ray":
-        from autocompose.describe.mllm.ray import annotate_with_ray
+        from autocompose.describe.mllm.ray_engine import annotate_with_ray
 
         summary = annotate_with_ray(job)
     elif engine == "server":
@@ -174,7 +174,7 @@ def describe_status(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show progress, cost, and failures by kind."""
-    from autocompose.describe.mllm.report import lines, status
+    from autocompose.describe.mllm.annotation_report import lines, status
 
     found = status(corpus)
     typer.echo(json.dumps(found, indent=1) if as_json else "\n".join(lines(found)))
@@ -188,8 +188,8 @@ def describe_retry(
     """Make failed pairs open again; the next describe mllm asks them anew."""
     from autocompose.core.errors import AnnotationError
     from autocompose.core.log import say
-    from autocompose.describe.mllm.journal import Journal
-    from autocompose.describe.mllm.settings import journal_path
+    from autocompose.describe.mllm.recipe import journal_path
+    from autocompose.describe.mllm.recording.journal import Journal
 
     if not failed:
         raise typer.BadParameter("say what to retry: --failed", param_hint="--failed")
@@ -238,7 +238,7 @@ def describe_report(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Cost per variant, outcomes, and text statistics beside the rule texts."""
-    from autocompose.describe.mllm.report import lines, report
+    from autocompose.describe.mllm.annotation_report import lines, report
 
     found = report(corpus)
     typer.echo(json.dumps(found, indent=1) if as_json else "\n".join(lines(found)))
@@ -254,7 +254,7 @@ def review(
 ) -> None:
     """Read the machine's texts in the browser: accept, edit or reject them with the keyboard."""
     from autocompose.core.log import say
-    from autocompose.gallery.review.store import Reviews
+    from autocompose.describe.mllm.review.verdicts import Reviews
 
     with Reviews(corpus, reviewer, share) as reviews:
         if kappa:
@@ -262,7 +262,7 @@ def review(
             return
         import uvicorn
 
-        from autocompose.gallery.review.page import make_app
+        from autocompose.describe.mllm.review.page import make_app
 
         say(f"{len(reviews.rows)} variants to review as {reviewer}: http://127.0.0.1:{port}  (Ctrl-C ends)")
         uvicorn.run(make_app(reviews), host="127.0.0.1", port=port, log_level="warning")

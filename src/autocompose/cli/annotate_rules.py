@@ -35,7 +35,7 @@ def describe_rules(
     processes: Annotated[int, typer.Option(min=1, help="Processes; the output is the same for any number.")] = 1,
 ) -> None:
     """Write texts into a corpus by rules, from its 3D poses (fields auto, auto-reverse, auto-mirror ...)."""
-    from autocompose.describe.rules.corpus import describe_corpus
+    from autocompose.describe.rules.corpus_texts import describe_corpus
     from autocompose.describe.rules.options import RuleOptions
 
     options = RuleOptions.parse(
@@ -74,7 +74,7 @@ def pairs(
     replace: Annotated[bool, typer.Option("--replace", help="Drop the pairs (and texts) that the corpus has.")] = False,
 ) -> None:
     """Choose which poses form (reference, target) pairs, within each split."""
-    from autocompose.prepare.pairs import PairOptions, pair_corpus
+    from autocompose.prepare.pairing.pairs import PairOptions, pair_corpus
 
     options = PairOptions.parse({"low": low, "high": high, "gap": gap}, "pairs")
     say(pair_corpus(corpus, seed=seed, options=options, replace_pairs=replace).line())

@@ -78,7 +78,7 @@ def export(
     shard: Annotated[int, typer.Option(min=1, help="Size of a shard in megabytes.")] = 400,
 ) -> None:
     """Write a corpus for other tools, with pictures, all fields and a dataset card."""
-    from autocompose.corpus.exchange import Format, export_corpus
+    from autocompose.corpus.exchange.formats import Format, export_corpus
 
     export_corpus(folder, out, _choice(Format, kind, "--format"), shard)
 
@@ -89,7 +89,7 @@ def import_(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Corpus folder to make.")],
 ) -> None:
     """Make a corpus from an export (parquet or webdataset)."""
-    from autocompose.corpus.exchange import import_corpus
+    from autocompose.corpus.exchange.formats import import_corpus
 
     import_corpus(source, out)
 
@@ -127,7 +127,7 @@ def fixmypose(
     seed: Seed = 0,
 ) -> None:
     """FixMyPose (AAAI 2021): pictures of rooms with a current and a target pose, texts by people."""
-    from autocompose.prepare.fixmypose import Protocol, prepare_fixmypose
+    from autocompose.prepare.releases.fixmypose import Protocol, prepare_fixmypose
 
     prepare_fixmypose(
         raw, out, protocol=_choice(Protocol, protocol, "--protocol"), flatten=flatten, pictures=pictures,
@@ -157,8 +157,8 @@ def posefix(
     processes: Processes = 1,
 ) -> None:
     """PoseFix (ICCV 2023) with AMASS motions: rendered bodies, texts by people and by rules."""
-    from autocompose.prepare.posefix import Training, Where, prepare_posefix
-    from autocompose.prepare.renders import Style
+    from autocompose.prepare.releases.posefix import Training, Where, prepare_posefix
+    from autocompose.prepare.rendering.renders import Style
 
     prepare_posefix(
         raw, amass, out, training=_choice(Training, training, "--training"), where=_choice(Where, where, "--where"),
@@ -194,9 +194,9 @@ def aist(
     processes: Processes = 1,
 ) -> None:
     """AIST++ (ICCV 2021): frames of dance videos, cut around the dancer, split by dancer."""
-    from autocompose.prepare.aist import Choice, prepare_aist
-    from autocompose.prepare.mined import Mining
-    from autocompose.prepare.renders import Style
+    from autocompose.prepare.pairing.mined import Mining
+    from autocompose.prepare.releases.aist import Choice, prepare_aist
+    from autocompose.prepare.rendering.renders import Style
 
     choice = Choice(per_sequence, tuple(views.split(",")), size)
     mining = Mining(gap, low, high, texts, pair_views)
@@ -257,9 +257,9 @@ def _motion(
     kind: str, motions: Path | None, out: Path, up: str, count: int, yaw: float,
     mining: tuple[float, float, float, int], size: int, style: str, seed: int, processes: int,
 ) -> None:  # fmt: skip
-    from autocompose.prepare.mined import Mining
-    from autocompose.prepare.motion import Kind, prepare_motion
-    from autocompose.prepare.renders import Style
+    from autocompose.prepare.motion.clips import Kind, prepare_motion
+    from autocompose.prepare.pairing.mined import Mining
+    from autocompose.prepare.rendering.renders import Style
 
     prepare_motion(
         motions, out, Kind(kind), up=up, count=count, yaw=yaw, mining=Mining(*mining), size=size,
@@ -284,8 +284,8 @@ def folder(
     processes: Processes = 1,
 ) -> None:
     """Any photographs: finds people and their 3D poses on this machine, cuts them out, pairs and describes them."""
-    from autocompose.prepare.folder import Wanted, prepare_folder
-    from autocompose.prepare.mined import Mining
+    from autocompose.prepare.pairing.mined import Mining
+    from autocompose.prepare.photos.photographs import Wanted, prepare_folder
 
     prepare_folder(
         photos, out, wanted=Wanted(height=height, limbs=limbs, side=side),

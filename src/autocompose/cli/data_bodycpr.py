@@ -33,7 +33,7 @@ def bodycpr(
     ] = None,
 ) -> None:
     """Make the embedded benchmark: posed bodies, edit cubes, pictures."""
-    from autocompose.prepare.bodycpr import prepare_bodycpr
+    from autocompose.prepare.bodycpr.clusters import prepare_bodycpr
 
     prepare_bodycpr(out, preset.value, seed, workers)
 
@@ -45,6 +45,6 @@ def bodycpr_keypoints(
 ) -> None:
     """Add the pixel positions of the joints to poses.npz, so that describe mllm can tint limbs by side."""
     from autocompose.core.log import say
-    from autocompose.prepare.keypoints import add_keypoints
+    from autocompose.prepare.bodycpr.keypoints import add_keypoints
 
     say(f"{corpus}: keypoints of {len(add_keypoints(corpus, workers).names):,} pictures")

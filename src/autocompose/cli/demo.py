@@ -17,6 +17,6 @@ def demo(
     seed: Annotated[int, typer.Option(help="Decides everything.")] = 0,
 ) -> None:
     """From nothing to a trained, measured, searchable model on the embedded benchmark."""
-    from autocompose.demo.run import run_demo
+    from autocompose.demo.demo import run_demo
 
     run_demo(out, quick, seed)

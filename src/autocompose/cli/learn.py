@@ -49,7 +49,7 @@ def finetune(
     tracker: Tracker = None,
 ) -> None:
     """Stage 1: fine-tune CLIP so that picture + text finds the target. Model selection uses val, never test."""
-    from autocompose.cli.runs import fields, finetune_run
+    from autocompose.train.run_options import fields, finetune_run
 
     changes = fields(texts, cycle, epochs, batch_size, learning_rate, seed, tracker)
     changes |= {"part": part} if part else {}
@@ -72,7 +72,7 @@ def train(
     tracker: Tracker = None,
 ) -> None:
     """Stage 2: train the Combiner on frozen CLIP. Model selection uses val, never test."""
-    from autocompose.cli.runs import fields, train_run
+    from autocompose.train.run_options import fields, train_run
 
     train_run(corpus, clip, out, config, fields(texts, cycle, epochs, batch_size, learning_rate, seed, tracker), cache)
 
@@ -91,11 +91,11 @@ def evaluate(
     cache: Cache = None,
 ) -> None:
     """Recall over the gallery and within groups, with intervals; prints JSON and leaves per-query files."""
-    from autocompose.cli.runs import split_of
     from autocompose.corpus.format import load_corpus
+    from autocompose.evaluate.questions import evaluate as ask_all
     from autocompose.evaluate.results import write_evaluation
-    from autocompose.evaluate.run import evaluate as ask_all
     from autocompose.model.checkpoint import load_model
+    from autocompose.train.run_options import split_of
 
     found = ask_all(load_model(run), load_corpus(corpus), split_of(split), key, every_text, cache or corpus / ".cache")
     write_evaluation(out or run / split, found, keep, run.name)
@@ -128,8 +128,8 @@ def export_weights(
     epoch: Annotated[int, typer.Option(help="The N in the names.")] = 0,
 ) -> None:
     """Write a model in the format of the paper's own scripts."""
-    from autocompose.model.authors import write_authors_format
     from autocompose.model.checkpoint import load_model
+    from autocompose.model.foreign_weights import write_authors_format
 
     for path in write_authors_format(out, load_model(run), epoch):
         typer.echo(path)
@@ -142,7 +142,7 @@ def push(
     private: Annotated[bool, typer.Option("--private", help="Only for you.")] = False,
 ) -> None:
     """Share a model: upload a run folder to the Hugging Face hub."""
-    from autocompose.model.share import push_to_hub
+    from autocompose.model.hub import push_to_hub
 
     typer.echo(push_to_hub(run, name, private))
 
@@ -154,6 +154,6 @@ def sweep(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the experiments and stop.")] = False,
 ) -> None:
     """Run a table of experiments; continues where it stopped and writes models/results.csv, .md and .html."""
-    from autocompose.cli.sweep import Sweep, run_sweep
+    from autocompose.paper.sweep import Sweep, run_sweep
 
     run_sweep(Sweep.load(config), only, dry_run)

@@ -52,7 +52,7 @@ def index(
     from autocompose.core.log import say
 
     if forget:
-        from autocompose.gallery.index import forget as delete
+        from autocompose.gallery.indexing.index import forget as delete
 
         paths = delete(out, forget)
         say(f"{out}: deleted {len(paths)} pictures: {', '.join(paths[:5])}{' ...' if paths[5:] else ''}")
@@ -66,9 +66,9 @@ def index(
 def _build(pictures: Path, out: Path, model: Path | None, **options: Any) -> None:
     """Index. What is not named (None) is as the gallery was made with."""
     from autocompose.core.log import say
-    from autocompose.gallery.folder import read_config
-    from autocompose.gallery.index import build
-    from autocompose.gallery.model import RunFolder
+    from autocompose.gallery.embedder import RunFolder
+    from autocompose.gallery.gallery_folder import read_config
+    from autocompose.gallery.indexing.index import build
 
     config = read_config(out)
     folder = model or (Path(config.model) if config and config.model else None)
@@ -131,7 +131,7 @@ def search(
     else:
         _print(answer)
     if open_sheet:
-        from autocompose.gallery.sheet import write_sheet
+        from autocompose.gallery.answer_sheet import write_sheet
 
         sheet = write_sheet(opened, answer)
         typer.echo(f"{sheet}", err=True)
@@ -178,7 +178,7 @@ def serve(
     ] = "",
 ) -> None:
     """Open the gallery's web page and REST interface; stop with Ctrl-C."""
-    from autocompose.gallery.server.run import ServerConfig, run_server
+    from autocompose.gallery.server.launch import ServerConfig, run_server
 
     if pictures:
         _build(pictures, gallery, model)

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from autocompose.core.config import Config
-from autocompose.core.store import read_json, write_json
+from autocompose.core.files import read_json, write_json
 
 FILE = "about.json"
 

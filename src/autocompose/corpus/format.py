@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from autocompose.core.errors import CorpusError, missing_file
+from autocompose.core.files import read_json, write_json
 from autocompose.core.records import TEXT_FIELDS, Pair, Query, Split
-from autocompose.core.store import read_json, write_json
 from autocompose.corpus.poses import PoseTable
 
 TEXT_KEYS = frozenset(TEXT_FIELDS.values())

@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from autocompose.core.files import write_text
 from autocompose.core.log import track
 from autocompose.core.records import Pair, Split
-from autocompose.core.store import write_text
 from autocompose.corpus.about import About
 from autocompose.corpus.format import TEXT_KEYS, Corpus, load_corpus
 from autocompose.corpus.images import open_image

@@ -11,8 +11,8 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image
 
+from autocompose.core.files import atomic_file, value_hash
 from autocompose.core.log import track
-from autocompose.core.store import atomic_file, value_hash
 from autocompose.corpus.images import Transform, open_image, square_crop
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from zipfile import BadZipFile
 import numpy as np
 
 from autocompose.core.errors import PoseError
-from autocompose.core.store import write_npz
+from autocompose.core.files import write_npz
 
 
 @dataclass(frozen=True)

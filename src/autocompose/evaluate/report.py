@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from autocompose.core.store import write_text
+from autocompose.core.files import write_text
 from autocompose.corpus.format import Corpus
 from autocompose.corpus.images import open_image
-from autocompose.evaluate.run import Evaluation
+from autocompose.evaluate.questions import Evaluation
 
 METHODS = {
     "combiner": "Combiner, cyclic training",

@@ -11,9 +11,9 @@ from urllib.parse import quote
 import numpy as np
 
 from autocompose.core.errors import InputError, missing_file
-from autocompose.core.store import write_json, write_text
+from autocompose.core.files import write_json, write_text
 from autocompose.evaluate.metrics import Ranks
-from autocompose.evaluate.run import Evaluation
+from autocompose.evaluate.questions import Evaluation
 
 RANKS = "ranks.csv"
 COLUMNS = ("reference", "target", "text", "cluster", "rank", "group_rank")

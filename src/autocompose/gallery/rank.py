@@ -9,11 +9,11 @@ import numpy as np
 from PIL import ImageOps
 
 from autocompose.core.errors import GalleryError, InputError, PoseError
+from autocompose.gallery.embedder import Embedder
 from autocompose.gallery.item import key_to_id
-from autocompose.gallery.model import Embedder
 from autocompose.gallery.query import Engine, Hit, Reference, Sides
+from autocompose.gallery.storage.vectors import normalise
 from autocompose.gallery.understand import understand
-from autocompose.gallery.vectors import normalise
 
 if TYPE_CHECKING:
     from autocompose.gallery.search import Gallery
@@ -196,6 +196,6 @@ def own_sides(text: str, sides: Sides, origin: Reference | None, mirror: bool, n
         swap ^= faces
     if not swap or not text:
         return text
-    from autocompose.describe.edits import swap_sides
+    from autocompose.describe.side_words import swap_sides
 
     return swap_sides(text)

@@ -9,15 +9,15 @@ from pathlib import Path
 from PIL import Image
 
 from autocompose.core.errors import GalleryError, InputError
-from autocompose.core.store import file_hash
+from autocompose.core.files import file_hash
 from autocompose.corpus.images import open_image
-from autocompose.gallery.folder import GalleryConfig, open_store, read_config
-from autocompose.gallery.index import shrink
+from autocompose.gallery.embedder import Embedder, RunFolder
+from autocompose.gallery.gallery_folder import GalleryConfig, open_store, read_config
+from autocompose.gallery.indexing.index import shrink
 from autocompose.gallery.item import Item, NotThereError, key_to_id
-from autocompose.gallery.model import Embedder, RunFolder
 from autocompose.gallery.query import Answer, Engine, Hit, Reference, Sides, Step
 from autocompose.gallery.rank import Ranking, own_sides
-from autocompose.gallery.store import Store
+from autocompose.gallery.storage.store import Store
 from autocompose.gallery.understand import understand
 
 MAX_K = 500

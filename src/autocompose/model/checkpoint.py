@@ -18,12 +18,12 @@ from torch import Tensor, nn
 
 import autocompose
 from autocompose.core.errors import CheckpointError, missing_file
-from autocompose.core.store import file_hash, read_json, write_bytes, write_json
-from autocompose.model.archive import read_safetensors
+from autocompose.core.files import file_hash, read_json, write_bytes, write_json
 from autocompose.model.bundled import model_folder
 from autocompose.model.combiner import Combiner, ElementwiseSum
 from autocompose.model.embed import Picture, embed_images, embed_texts
 from autocompose.model.encoder import Encoder, EncoderConfig
+from autocompose.model.weight_files import read_safetensors
 
 FORMAT = 1
 Composer = Combiner | ElementwiseSum

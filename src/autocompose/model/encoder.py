@@ -24,7 +24,7 @@ from autocompose.core.errors import ConfigError
 from autocompose.core.log import say
 from autocompose.corpus.images import Transform, preprocess
 from autocompose.model.packed import end_states, packs
-from autocompose.model.tokens import token_ids
+from autocompose.model.token_ids import token_ids
 from autocompose.model.visual import JointPool, JointPoolNet
 
 # OpenAI trained these with QuickGELU; open_clip calls those variants NAME-quickgelu.

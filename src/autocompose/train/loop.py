@@ -20,12 +20,12 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from autocompose.core.config import Config
+from autocompose.core.distributed import average_gradients, mean_over_processes, share_value, share_weights
 from autocompose.core.errors import ConfigError
+from autocompose.core.files import Manifest, atomic_file, write_text
 from autocompose.core.log import bar, say
-from autocompose.core.store import Manifest, atomic_file, write_text
 from autocompose.model.losses import rank
 from autocompose.train.optimizer import Muon
-from autocompose.train.processes import average_gradients, mean_over_processes, share_value, share_weights
 from autocompose.train.tracker import open_tracker
 
 Metrics = dict[str, float]

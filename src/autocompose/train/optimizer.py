@@ -13,8 +13,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from autocompose.core.distributed import as_one
 from autocompose.model.losses import rank, world
-from autocompose.train.processes import as_one
 
 
 def matrices(module: nn.Module) -> list[Tensor]:

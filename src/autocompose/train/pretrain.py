@@ -19,13 +19,13 @@ from torch import Tensor, nn
 
 from autocompose.bodies.skeleton import SMPL22, mirror_joints, mirror_order, turn
 from autocompose.core.config import Config
+from autocompose.core.distributed import require_shares
 from autocompose.model.encoder import Encoder
 from autocompose.model.losses import contrastive_loss, rank, world
 from autocompose.model.visual import JointPoolNet
-from autocompose.prepare.singles import Singles
+from autocompose.prepare.bodycpr.singles import Singles
 from autocompose.train.loop import Metrics, Stage
-from autocompose.train.pictures import normalise
-from autocompose.train.processes import require_shares
+from autocompose.train.picture_stage import normalise
 
 JOINTS = len(SMPL22)
 

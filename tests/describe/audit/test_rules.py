@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from autocompose.describe.audit import Poses, Verdict, judge_pair, parse
-from autocompose.describe.edits import swap_sides
 from autocompose.describe.rules.options import RuleOptions
 from autocompose.describe.rules.texts import describe_pairs
+from autocompose.describe.side_words import swap_sides
 from tests.describe.audit.poses import random_joints
 
 N = 80

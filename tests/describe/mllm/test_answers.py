@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autocompose.describe.mllm.answers import Slip, read_parts, read_texts
+from autocompose.describe.mllm.asking.prompts import load_prompts
 from autocompose.describe.mllm.asks import Answer
-from autocompose.describe.mllm.prompts import load_prompts
-from autocompose.describe.mllm.settings import Frame
+from autocompose.describe.mllm.judging.answers import Slip, read_parts, read_texts
+from autocompose.describe.mllm.recipe import Frame
 
 PARTS = load_prompts("v1").parts(Frame.COLOUR)
 GOOD = json.dumps({"movements": [{"part": "blue_arm", "change": "raise it to shoulder height"}]})

@@ -16,12 +16,12 @@ from autocompose.cli.app import run
 from autocompose.core.errors import AnnotationError
 from autocompose.core.records import Edit, Split
 from autocompose.corpus.format import Corpus, load_corpus
-from autocompose.describe.mllm.costs import load_costs
-from autocompose.describe.mllm.journal import Journal
-from autocompose.describe.mllm.prompts import BUILT_IN, load_prompts
-from autocompose.describe.mllm.report import report, status
-from autocompose.describe.mllm.run import annotate
-from autocompose.describe.mllm.settings import Endpoint, Recipe
+from autocompose.describe.mllm.annotate import annotate
+from autocompose.describe.mllm.annotation_report import report, status
+from autocompose.describe.mllm.asking.prompts import BUILT_IN, load_prompts
+from autocompose.describe.mllm.recipe import Endpoint, Recipe
+from autocompose.describe.mllm.recording.journal import Journal
+from autocompose.describe.mllm.sending.costs import load_costs
 from tests.describe.mllm.fakes import LOCAL, Fake, job
 from tests.describe.mllm.raw_server import RawServer, error
 from tests.simulator.annotator import Errors

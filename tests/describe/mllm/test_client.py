@@ -10,8 +10,8 @@ from email.utils import formatdate
 import pytest
 
 from autocompose.describe.mllm.asks import Answer, Ask, Dialect, Fault, FaultKind, Picture, SchemaMode
-from autocompose.describe.mllm.client import Client, retry_after
-from autocompose.describe.mllm.settings import Endpoint
+from autocompose.describe.mllm.recipe import Endpoint
+from autocompose.describe.mllm.sending.client import Client, retry_after
 from tests.describe.mllm.raw_server import RawServer, Reply, completion, drip, error, hang, reply, reset
 
 KEY = "sk-secret-0123456789"

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from autocompose.describe.mllm.asks import Answer, Ask, Dialect, Fault, FaultKind
-from autocompose.describe.mllm.costs import Costs, Price
-from autocompose.describe.mllm.flow import Bucket, Flow, Slots, Stopped, Unanswered
-from autocompose.describe.mllm.journal import Journal
-from autocompose.describe.mllm.settings import Limits
-from autocompose.describe.mllm.writer import Writer
+from autocompose.describe.mllm.recipe import Limits
+from autocompose.describe.mllm.recording.journal import Journal
+from autocompose.describe.mllm.recording.writer import Writer
+from autocompose.describe.mllm.sending.costs import Costs, Price
+from autocompose.describe.mllm.sending.flow import Bucket, Flow, Slots, Stopped, Unanswered
 
 OK = Answer("fine", prompt_tokens=10, completion_tokens=5, model="m")
 RETRY = Fault(FaultKind.RETRY, "transport", "500: oops")

@@ -8,7 +8,7 @@ import pytest
 
 from autocompose.core.errors import AnnotationError
 from autocompose.describe.mllm.asks import Answer, Ask, Dialect, Fault, FaultKind, SchemaMode
-from autocompose.describe.mllm.probe import probe
+from autocompose.describe.mllm.sending.probe import probe
 
 
 def found(server: Any) -> Dialect:

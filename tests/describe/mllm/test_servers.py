@@ -21,14 +21,14 @@ import pytest
 
 from autocompose.core.records import Split
 from autocompose.corpus.format import Corpus, load_corpus
+from autocompose.describe.mllm.annotate import annotate
+from autocompose.describe.mllm.asking.prompts import BUILT_IN
+from autocompose.describe.mllm.asking.sent_pictures import Pictures
 from autocompose.describe.mllm.asks import Answer, Ask, Dialect, Fault, FaultKind, Picture, SchemaMode
-from autocompose.describe.mllm.client import Client
 from autocompose.describe.mllm.export import Rules, export
-from autocompose.describe.mllm.pictures import Pictures
-from autocompose.describe.mllm.probe import probe
-from autocompose.describe.mllm.prompts import BUILT_IN
-from autocompose.describe.mllm.run import annotate
-from autocompose.describe.mllm.settings import Endpoint, Limits, Recipe
+from autocompose.describe.mllm.recipe import Endpoint, Limits, Recipe
+from autocompose.describe.mllm.sending.client import Client
+from autocompose.describe.mllm.sending.probe import probe
 from tests.describe.mllm.fakes import job
 from tests.describe.mllm.llama_server import llama_server
 

@@ -28,11 +28,11 @@ from autocompose.bodies.skeleton import mirror_joints
 from autocompose.core.records import Edit, Split
 from autocompose.corpus.format import Corpus, load_corpus
 from autocompose.corpus.poses import PoseTable
-from autocompose.describe.mllm.report import report
-from autocompose.describe.mllm.run import annotate
-from autocompose.describe.mllm.settings import Endpoint, Limits
-from autocompose.prepare.bodycpr import PRESETS, Preset, prepare_bodycpr
-from autocompose.prepare.keypoints import add_keypoints
+from autocompose.describe.mllm.annotate import annotate
+from autocompose.describe.mllm.annotation_report import report
+from autocompose.describe.mllm.recipe import Endpoint, Limits
+from autocompose.prepare.bodycpr.clusters import PRESETS, Preset, prepare_bodycpr
+from autocompose.prepare.bodycpr.keypoints import add_keypoints
 from tests.describe.mllm.fakes import job
 from tests.simulator.annotator import Annotator, Errors
 from tests.simulator.process import Simulator, simulator

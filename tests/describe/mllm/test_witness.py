@@ -13,13 +13,13 @@ from autocompose.bodies.skeleton import COCO17, SMPL22, mirror_joints, turn
 from autocompose.core.errors import AnnotationError
 from autocompose.core.records import Edit, Split
 from autocompose.corpus.format import Corpus
+from autocompose.describe.mllm.annotate import annotate
+from autocompose.describe.mllm.annotation_report import report
+from autocompose.describe.mllm.asking.sent_pictures import limbs_cross
 from autocompose.describe.mllm.export import Rules, export
-from autocompose.describe.mllm.pictures import limbs_cross
-from autocompose.describe.mllm.report import report
-from autocompose.describe.mllm.run import annotate
-from autocompose.describe.mllm.witness import agreement
+from autocompose.describe.mllm.judging.witness import agreement
 from tests.describe.mllm.fakes import Fake, job
-from tests.describe.mllm.test_run import rows
+from tests.describe.mllm.test_annotate import rows
 from tests.simulator.annotator import Errors
 from tests.simulator.figures import figure_corpus
 

@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autocompose.describe.edits import swap_sides
-from autocompose.describe.mllm.wording import (
+from autocompose.describe.mllm.judging.wording import (
     alike,
     contradiction,
     echoes,
@@ -14,6 +13,7 @@ from autocompose.describe.mllm.wording import (
     mentions,
     unfaithful,
 )
+from autocompose.describe.side_words import swap_sides
 
 L_ARM, R_ARM, L_LEG, R_LEG = ("left", "arm"), ("right", "arm"), ("left", "leg"), ("right", "leg")
 

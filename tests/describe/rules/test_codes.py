@@ -13,10 +13,10 @@ from autocompose.bodies.kinematics import forward
 from autocompose.bodies.points import POINTS35, normal_points
 from autocompose.bodies.skeleton import SMPL22, mirror_joints, turn
 from autocompose.core.errors import PoseError
-from autocompose.describe.rules import Figures, RuleOptions, absolute
+from autocompose.describe.rules import Figures, RuleOptions
 from autocompose.describe.rules.changes import ROW_NAMES, SUPER_NAMES, find_changes, measure_poses, super_codes
-from autocompose.describe.rules.measure import bins, jitter, levels
-from autocompose.describe.rules.pair_codes import (
+from autocompose.describe.rules.codes import absolute
+from autocompose.describe.rules.codes.pair_codes import (
     PAIR_CODES,
     PAIR_NAMES,
     THRESHOLDS,
@@ -24,7 +24,8 @@ from autocompose.describe.rules.pair_codes import (
     pair_levels,
     pair_measures,
 )
-from autocompose.describe.rules.single_codes import (
+from autocompose.describe.rules.codes.point_measures import bins, jitter, levels
+from autocompose.describe.rules.codes.single_codes import (
     ALIGNMENTS,
     KINDS,
     NAMES,
@@ -33,7 +34,7 @@ from autocompose.describe.rules.single_codes import (
     all_codes,
     single_values,
 )
-from autocompose.describe.rules.single_codes import SUPER_NAMES as SINGLE_SUPERS
+from autocompose.describe.rules.codes.single_codes import SUPER_NAMES as SINGLE_SUPERS
 from tests.describe.rules import slow
 from tests.fixtures.people import pairs, people
 

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from autocompose.core.errors import ConfigError, PoseError
 from autocompose.describe.rules import Figures, RuleOptions, describe, describe_pairs
-from autocompose.describe.rules.absolute import STATEMENTS, on_moving_limbs
 from autocompose.describe.rules.bank import BANKS, agree, entries, gerund, load_bank, load_plan
 from autocompose.describe.rules.changes import _PROTOTYPES
+from autocompose.describe.rules.codes.absolute import STATEMENTS, on_moving_limbs
 from autocompose.describe.rules.order import GRAPH, ordered, walk
 from autocompose.describe.rules.plan import coach
 from autocompose.describe.rules.speak import Clause, Speaker, noun, series
@@ -27,7 +27,7 @@ from autocompose.describe.rules.statement import (
     reverse_sides,
     symmetry,
 )
-from autocompose.describe.rules.tokens import count_tokens
+from autocompose.describe.rules.token_limit import count_tokens
 from tests.fixtures.people import pairs, people, rotations
 
 PARTS = (

@@ -13,9 +13,9 @@ import numpy as np
 
 from autocompose.bodies.skeleton import COCO17, mirror_joints
 from autocompose.core.errors import CorpusError, InputError
+from autocompose.core.files import atomic_file
 from autocompose.core.log import Tally, track
 from autocompose.core.records import TEXT_FIELDS, Edit, Pair, Split
-from autocompose.core.store import atomic_file
 from autocompose.corpus.format import Corpus
 from autocompose.corpus.poses import PoseTable
 from autocompose.describe.audit.changes import UNITS, large_changes, mentioned

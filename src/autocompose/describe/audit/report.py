@@ -7,8 +7,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from autocompose.core.files import write_text
 from autocompose.core.log import Tally
-from autocompose.core.store import write_text
 from autocompose.describe.audit.claims import Claim
 from autocompose.describe.audit.corpus import Summary
 from autocompose.describe.audit.judge import Verdict

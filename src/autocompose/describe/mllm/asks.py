@@ -10,8 +10,8 @@ from enum import Enum
 from functools import cached_property
 from typing import Any
 
+from autocompose.core.files import value_hash
 from autocompose.core.records import Edit, Split
-from autocompose.core.store import value_hash
 
 
 @dataclass(frozen=True)

@@ -10,18 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from autocompose.core.errors import AnnotationError
+from autocompose.core.files import write_json
 from autocompose.core.log import Tally
 from autocompose.core.records import TEXT_FIELDS, Edit, Pair, Source, Split
-from autocompose.core.store import write_json
 from autocompose.corpus.format import Corpus, load_corpus, pair_to_json
-from autocompose.describe.edits import swap_sides
+from autocompose.describe.mllm.asking.sent_pictures import Pictures
 from autocompose.describe.mllm.asks import Item
-from autocompose.describe.mllm.geometry import Audit
-from autocompose.describe.mllm.journal import Journal
-from autocompose.describe.mllm.pictures import Pictures
-from autocompose.describe.mllm.settings import Recipe, journal_path
-from autocompose.describe.mllm.witness import TWIN, Variant, agreement
-from autocompose.describe.mllm.wording import sides_named
+from autocompose.describe.mllm.judging.pose_checks import Audit
+from autocompose.describe.mllm.judging.witness import TWIN, Variant, agreement
+from autocompose.describe.mllm.judging.wording import sides_named
+from autocompose.describe.mllm.recipe import Recipe, journal_path
+from autocompose.describe.mllm.recording.journal import Journal
+from autocompose.describe.side_words import swap_sides
 
 REJECTED = "rejected in review"
 CARD = "annotation.json"

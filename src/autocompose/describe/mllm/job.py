@@ -12,15 +12,15 @@ from typing import Any
 from autocompose.core.errors import ConfigError, ImageError
 from autocompose.core.records import Edit, Split
 from autocompose.corpus.format import Corpus
-from autocompose.describe.mllm import geometry
+from autocompose.describe.mllm.asking.dialogue import Outcome, Stages
+from autocompose.describe.mllm.asking.prompts import Prompts, load_prompts
+from autocompose.describe.mllm.asking.sent_pictures import Pictures
 from autocompose.describe.mllm.asks import Ask, Dialect, Item, SchemaMode
-from autocompose.describe.mllm.costs import Costs, load_costs, money
-from autocompose.describe.mllm.flow import Unanswered
-from autocompose.describe.mllm.journal import Journal
-from autocompose.describe.mllm.pictures import Pictures
-from autocompose.describe.mllm.prompts import Prompts, load_prompts
-from autocompose.describe.mllm.settings import Endpoint, Frame, Limits, Recipe, jsonable
-from autocompose.describe.mllm.stages import Outcome, Stages
+from autocompose.describe.mllm.judging import pose_checks as geometry
+from autocompose.describe.mllm.recipe import Endpoint, Frame, Limits, Recipe, jsonable
+from autocompose.describe.mllm.recording.journal import Journal
+from autocompose.describe.mllm.sending.costs import Costs, load_costs, money
+from autocompose.describe.mllm.sending.flow import Unanswered
 
 EDITS = (Edit.PLAIN, Edit.REVERSE, Edit.MIRROR, Edit.MIRROR_REVERSE)
 UNFINISHED = ("budget", "rate-limit", "unreachable", "interrupted")

@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator
 
 from autocompose.core.log import track
 from autocompose.describe.mllm.asks import Answer, Ask, Dialect, Item
-from autocompose.describe.mllm.flow import Unanswered
 from autocompose.describe.mllm.job import Job, Summary, enter, known_dialect, stored
-from autocompose.describe.mllm.journal import Attempt, Journal
-from autocompose.describe.mllm.settings import journal_path
+from autocompose.describe.mllm.recipe import journal_path
+from autocompose.describe.mllm.recording.journal import Attempt, Journal
+from autocompose.describe.mllm.sending.flow import Unanswered
 
 
 class _Open(Exception):  # noqa: N818

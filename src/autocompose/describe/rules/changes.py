@@ -8,15 +8,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from autocompose.bodies.normalise import yaw_of
 from autocompose.bodies.points import normal_points
+from autocompose.bodies.pose_frame import yaw_of
 from autocompose.bodies.skeleton import SMPL22, mirror_joints, mirror_order, mirror_rotations
-from autocompose.describe.rules import absolute, measure
+from autocompose.describe.rules.codes import absolute
+from autocompose.describe.rules.codes import point_measures as measure
+from autocompose.describe.rules.codes.pair_codes import NOISE, PAIR_CODES, PAIR_NAMES, ROWS, pair_levels, pair_measures
+from autocompose.describe.rules.codes.single_codes import single_values
+from autocompose.describe.rules.codes.upper_body import UPPER_NOISE, UPPER_THRESHOLDS, upper_measures
 from autocompose.describe.rules.options import RuleOptions
-from autocompose.describe.rules.pair_codes import NOISE, PAIR_CODES, PAIR_NAMES, ROWS, pair_levels, pair_measures
-from autocompose.describe.rules.single_codes import single_values
 from autocompose.describe.rules.statement import CATEGORIES, Statement
-from autocompose.describe.rules.upper_body import UPPER_NOISE, UPPER_THRESHOLDS, upper_measures
 
 CLOSE = 0.20  # metres: "close" of the single-pose distance codes
 FOLDED = 45.0  # degrees: "folded" of the single-pose angle codes

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field
 
 from autocompose.core.config import Config
-from autocompose.describe.rules.tokens import CLIP_TOKENS
+from autocompose.describe.rules.token_limit import CLIP_TOKENS
 
 
 class RuleOptions(Config):

@@ -12,14 +12,14 @@ import numpy as np
 
 from autocompose.core.errors import PoseError
 from autocompose.describe.rules import plan as plans
-from autocompose.describe.rules.absolute import on_moving_limbs
 from autocompose.describe.rules.bank import load_plan
 from autocompose.describe.rules.changes import Figures, find_changes, measure_poses
+from autocompose.describe.rules.codes.absolute import on_moving_limbs
 from autocompose.describe.rules.options import RuleOptions
 from autocompose.describe.rules.order import ordered
 from autocompose.describe.rules.speak import Speaker
 from autocompose.describe.rules.statement import Group, Statement, entity, groups, reverse_sides, symmetry
-from autocompose.describe.rules.tokens import count_tokens
+from autocompose.describe.rules.token_limit import count_tokens
 
 BATCH = 2048
 ATTEMPTS = 6  # draws per text before a near-duplicate is given up

@@ -17,16 +17,16 @@ from pydantic import BaseModel
 import autocompose
 from autocompose.core.errors import AutocomposeError, GalleryError, ImageError, InputError
 from autocompose.corpus.images import open_image
+from autocompose.gallery.indexing.thumbs import jpeg_bytes, read_thumb, thumb_bytes
 from autocompose.gallery.item import Item, NotThereError, parse_where
 from autocompose.gallery.query import Answer
 from autocompose.gallery.search import Gallery
 from autocompose.gallery.server.batch import BatchedEmbedder
 from autocompose.gallery.server.guard import LOOPBACK, Guard
-from autocompose.gallery.server.metrics import Metrics
 from autocompose.gallery.server.pages import Page, render
 from autocompose.gallery.server.params import SearchParams
+from autocompose.gallery.server.telemetry import Metrics
 from autocompose.gallery.server.uploads import RefusedUploadError, Uploads
-from autocompose.gallery.thumbs import jpeg_bytes, read_thumb, thumb_bytes
 from autocompose.gallery.understand import understand
 
 log = logging.getLogger("autocompose.server")

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 from PIL import Image
 
-from autocompose.gallery.model import Embedder
+from autocompose.gallery.embedder import Embedder
 
 Kind = Literal["images", "texts", "compositions"]
 Job = tuple[Kind, Any, Future[np.ndarray]]

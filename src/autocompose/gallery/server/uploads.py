@@ -16,11 +16,11 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from autocompose.core.errors import InputError
-from autocompose.core.store import write_bytes, write_npz
+from autocompose.core.files import write_bytes, write_npz
 from autocompose.corpus.images import bare
-from autocompose.gallery.index import shrink
+from autocompose.gallery.embedder import Embedder
+from autocompose.gallery.indexing.index import shrink
 from autocompose.gallery.item import NotThereError
-from autocompose.gallery.model import Embedder
 from autocompose.gallery.query import Reference
 
 FORMATS = ("JPEG", "PNG", "WEBP")  # JPEG opens the MPO files of phones too

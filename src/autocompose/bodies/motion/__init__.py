@@ -1,0 +1,1 @@
+"""Motion files and clips, and the way from their skeletons to ours."""

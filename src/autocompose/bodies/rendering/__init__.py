@@ -1,0 +1,1 @@
+"""The body model and pictures of it, rendered on the CPU."""

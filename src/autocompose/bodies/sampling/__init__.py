@@ -1,0 +1,1 @@
+"""Drawing poses: joint limits, families of everyday poses, self-contact and balance."""

@@ -1,0 +1,1 @@
+"""Corpora in other tools' formats: parquet and WebDataset."""

@@ -1,0 +1,183 @@
+"""The stages of the demo. Each leaves files; a killed demo continues and ends with the same numbers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+from safetensors.torch import load_file, save
+
+from autocompose.core.distributed import first_process_first, together
+from autocompose.core.errors import InputError
+from autocompose.core.files import Manifest, read_json, write_bytes, write_json
+from autocompose.core.log import say
+from autocompose.core.records import Split
+from autocompose.core.workers import kept_processes
+from autocompose.corpus.format import Corpus, load_corpus
+from autocompose.corpus.pixels import decoded
+from autocompose.demo.figures import measure
+from autocompose.demo.presets import DemoSettings
+from autocompose.demo.wordings import described, write_texts
+from autocompose.model.checkpoint import Model
+from autocompose.model.encoder import Encoder
+from autocompose.model.losses import rank
+from autocompose.model.small import small_config, small_encoder
+from autocompose.prepare.bodycpr.clusters import PRESETS, prepare_bodycpr
+from autocompose.prepare.bodycpr.singles import Singles, cube_pictures, joined, prepare_singles
+from autocompose.train.baselines import train_one_input
+from autocompose.train.loop import Metrics, run
+from autocompose.train.pretrain import Pretrain
+from autocompose.train.runs import Data, Encoded, finetune, new_combiner, train_combiner
+
+IMAGE_SIDE = "pretrain/visual.safetensors"
+
+
+class Demo:
+    """One demo in one folder.
+
+    :param out: the folder; an unfinished demo in it is finished.
+    :raises InputError: the folder holds a demo made with other settings.
+    """
+
+    def __init__(self, out: Path, settings: DemoSettings, seed: int) -> None:
+        self.out, self.settings, self.seed = Path(out), settings, seed
+        identity = Manifest(self.out, "demo")
+        record = {"seed": seed, **settings.model_dump(mode="json")}
+        if not identity.matches(record):
+            if identity.read() is not None:
+                raise InputError(f"{out}: holds a demo made with other settings; choose another folder or delete it")
+            identity.write(record)
+        self.seconds: dict[str, float] = {}
+        self._clock = self.out / "seconds.json"
+        if self._clock.exists():
+            self.seconds = read_json(self._clock)
+
+    def run(self) -> Path:
+        """All stages, in order; returns the path of the report."""
+        from autocompose.evaluate.report import write_report
+
+        with kept_processes():
+            corpus = self.corpus()
+            if not (self.out / IMAGE_SIDE).exists():
+                with self._stage("render single bodies"):
+                    self.bodies(corpus)
+        with together(self.settings.processes, _help, self.out, self.settings, self.seed):
+            models = self.trained(corpus)
+        with self._stage("evaluate"):
+            metrics, answers = measure(corpus, models, self.settings, self.out)
+        metrics["seed"], metrics["seconds"] = self.seed, self.seconds
+        write_json(self.out / "metrics.json", metrics)
+        return write_report(self.out, corpus, answers, metrics)
+
+    def corpus(self) -> Corpus:
+        """BodyCPR with its texts."""
+        root = self.out / "corpus"
+        if described(root):
+            return load_corpus(root)
+        with self._stage("render the benchmark"):
+            corpus = prepare_bodycpr(root, self.settings.preset, self.seed)
+        with self._stage("write the texts"):
+            return write_texts(corpus, self.settings, self.seed)
+
+    def bodies(self, corpus: Corpus) -> Singles:
+        """What the image encoder is pretrained on: single bodies, and those of the training cubes."""
+        folder = self.out / "singles"
+        singles = prepare_singles(folder, self.settings.singles, self.settings.sizes.image_size, self.seed)
+        preset, pixels = PRESETS[self.settings.preset], self._pixels(corpus, Split.TRAIN)
+        return joined(singles, cube_pictures(corpus, pixels, preset, self.seed, folder / "cubes.npz"))
+
+    def trained(self, corpus: Corpus) -> dict[str, Model]:
+        """The models of the two stages, with the sum and with the Combiner, and the single-input baselines."""
+        summed = self.finetuned(corpus, self.pretrained(corpus))
+        combined = self.combined(corpus, summed.encoder)
+        return {"combiner": combined, "sum": summed, **self.baselines(corpus, combined)}
+
+    def pretrained(self, corpus: Corpus) -> Encoder:
+        """The small encoder, its image side pretrained on single bodies."""
+        texts = [t for p in corpus.split(Split.TRAIN) for t in p.texts.get("auto", ())]
+        encoder = small_encoder(self.settings.sizes, texts, self.seed)
+        file, loop = self.out / IMAGE_SIDE, self.settings.pretrain_loop
+        if file.exists():
+            encoder.visual.load_state_dict(load_file(file))
+            return encoder.eval()
+        with self._stage("pretrain the image encoder"):
+            stage = Pretrain(encoder, self.bodies(corpus), self.settings.pretrain, loop.batch_size, self.seed)
+            run(stage, loop, file.parent, self._validator(stage, corpus), "pretrain")
+            if rank() == 0:
+                write_bytes(file, save({k: v.contiguous() for k, v in encoder.visual.state_dict().items()}))
+        return encoder.eval()
+
+    def _pixels(self, corpus: Corpus, split: Split) -> np.ndarray:
+        """The gallery of a split, squared to the encoder's input size."""
+        paths = [corpus.image_path(n) for n in corpus.galleries[split]]
+        config, size = small_config(self.settings.sizes), self.settings.sizes.image_size
+        with first_process_first():
+            return decoded(paths, config.transform, size, config.target_ratio, self.out / "cache")
+
+    def _validator(self, stage: Pretrain, corpus: Corpus) -> Callable[[], Metrics]:
+        poses, pixels = corpus.poses, self._pixels(corpus, Split.VAL)
+        assert poses is not None, "BodyCPR always has poses"
+        rows = poses.rows(corpus.galleries[Split.VAL])
+        group = poses.columns["cube"][rows]
+        return lambda: stage.validate(pixels, poses.joints[rows], poses.yaw[rows], group)
+
+    def _data(self, corpus: Corpus) -> Data:
+        return Data(corpus, key="auto", cache=self.out / "cache")
+
+    def finetuned(self, corpus: Corpus, encoder: Encoder) -> Model:
+        """Stage 1, with the element-wise sum: the text encoder, then together with the head of the image side.
+
+        The head only joins in the end: trained from the start, it learns the training cubes by heart.
+        """
+        data, settings = self._data(corpus), self.settings
+        with self._stage("train the text encoder"):
+            told = finetune(data, encoder, settings.finetune, self.out / "text")
+        with self._stage("train text encoder and head"):
+            return finetune(data, told.encoder, settings.head, self.out / "sum")
+
+    def combined(self, corpus: Corpus, encoder: Encoder) -> Model:
+        """Stage 2: the Combiner on the frozen encoders, with the cyclic loss."""
+        with self._stage("train the Combiner"):
+            return train_combiner(self._data(corpus), encoder, self.settings.combiner, self.out / "model")
+
+    def baselines(self, corpus: Corpus, model: Model) -> dict[str, Model]:
+        """``image_only`` and ``text_only``, trained like the Combiner."""
+        data, settings, encoder = self._data(corpus), self.settings.combiner, model.encoder
+        with self._stage("train the baselines"):
+            table = data.table(settings.text, settings.loop.batch_size)
+            encoded, folder = Encoded.of(data, table, encoder, settings), self.out / "baselines"
+            return {
+                f"{kept}_only": train_one_input(kept, encoded, new_combiner(encoder.dim, settings), model, folder)
+                for kept in ("image", "text")
+            }
+
+    @contextmanager
+    def _stage(self, name: str) -> Iterator[None]:
+        """Time a stage; the seconds of an interrupted one count from its last start."""
+        say(f"{name} ...")
+        start = time.monotonic()
+        yield
+        if rank() > 0:
+            return
+        self.seconds[name] = max(self.seconds.get(name, 0.0), round(time.monotonic() - start, 1))
+        write_json(self._clock, self.seconds)
+        say(f"{name}: {self.seconds[name]:.0f} s")
+
+
+def _help(out: Path, settings: DemoSettings, seed: int) -> None:
+    """What a second process does: train the same models with its share of each batch."""
+    Demo(out, settings, seed).trained(load_corpus(out / "corpus"))
+
+
+def run_demo(out: Path, quick: bool = False, seed: int = 0) -> Path:
+    """Run or finish the demo in ``out``; prints where report, metrics and model are, and how to search."""
+    report = Demo(out, DemoSettings.preset_file("quick" if quick else "demo", seed), seed).run()
+    say(f"report:  {report}")
+    say(f"metrics: {report.with_name('metrics.json')}")
+    say(f"model:   {report.parent / 'model'}")
+    serve = f"autocompose serve {out}/gallery --index {out}/corpus --model {out}/model"
+    say(f"search the demo's pictures in a browser:  {serve}")
+    return report

@@ -1,0 +1,183 @@
+"""One pair under one edit: Stage I (body parts, from pictures), then Stage II (wordings, from the parts' text only).
+
+Both stages ask, check, and ask again with one more line when the answer is wrong; the conversation never grows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from autocompose.describe.mllm.asking.prompts import Prompts
+from autocompose.describe.mllm.asks import Answer, Ask, Picture
+from autocompose.describe.mllm.judging.answers import Parts, Slip, Texts, read_parts, read_texts
+from autocompose.describe.mllm.recipe import Recipe
+
+AskFunction = Callable[[Ask], Awaitable[Answer]]
+MOST_SAMPLES = 3
+ONCE = {"refused", "filtered", "length", "empty", "language", "profile", "self_check"}
+"""Kinds that are asked again only once."""
+
+
+@dataclass
+class Outcome:
+    """What came of a pair.
+
+    :param state: ``done`` or ``failed``.
+    :param stage: where it ended: ``parts`` or ``texts``.
+    :param kind: why it failed, or for a finished one what is not perfect about it (``short``, ``long``), else ''.
+    :param texts: wordings; those in ``long`` have more than 77 CLIP tokens.
+    """
+
+    state: str
+    stage: str
+    kind: str = ""
+    detail: str = ""
+    parts: list[tuple[str, str]] = field(default_factory=list)
+    texts: list[str] = field(default_factory=list)
+    long: list[str] = field(default_factory=list)
+    repaired: int = 0
+
+
+@dataclass(frozen=True)
+class Stages:
+    """Builds the questions of a recipe and leads a pair through them."""
+
+    recipe: Recipe
+    prompts: Prompts
+
+    async def describe(
+        self,
+        pictures: tuple[Picture, ...],
+        edit: str,
+        ask: AskFunction,
+        hints: tuple[str, ...] = (),
+        left_hand: str | None = None,
+    ) -> Outcome:
+        """Lead one pair through both stages.
+
+        :param pictures: reference and target as they are sent (or one with both).
+        :param hints: measured changes for the grounded mode.
+        :param left_hand: where the person's left hand really is (``image_left``/``image_right``), None when unknown.
+        :raises Stopped, Unanswered: from ``ask``.
+        """
+        try:
+            parts = await self._parts(pictures, edit, ask, hints, left_hand)
+        except Slip as slip:
+            return Outcome("failed", "parts", slip.kind, slip.detail)
+        texts = await self._texts(parts.movements, edit, ask)
+        repaired = int(parts.repaired) + int(texts.repaired)
+        wanted = self.recipe.texts
+        kept = texts.good[:wanted]
+        long = texts.long[: wanted - len(kept)]
+        if not kept and not long:
+            last = texts.slip or Slip("empty")
+            return Outcome("failed", "texts", last.kind, last.detail, parts.movements, repaired=repaired)
+        kind = "" if len(kept) == wanted else ("long" if len(kept) + len(long) == wanted else "short")
+        detail = texts.slip.detail or texts.slip.kind if kind and texts.slip else ""
+        return Outcome("done", "texts", kind, detail, parts.movements, kept + long, long, repaired)
+
+    async def _parts(
+        self, pictures: tuple[Picture, ...], edit: str, ask: AskFunction, hints: tuple[str, ...], left_hand: str | None
+    ) -> Parts:
+        recipe = self.recipe
+        allowed = self.prompts.parts(recipe.frame)
+        slip: Slip | None = None
+        for sample in range(MOST_SAMPLES):
+            answer = await ask(self.parts_ask(pictures, edit, hints, sample, slip))
+            try:
+                parts = read_parts(answer, recipe.frame, allowed, recipe.language)
+                if recipe.self_check and left_hand and parts.left_hand_is != left_hand:
+                    raise Slip(
+                        "self_check", f"the left hand is at {left_hand}, not at {parts.left_hand_is or 'nothing'}"
+                    )
+                return parts
+            except Slip as error:
+                if slip is not None and error.kind == slip.kind and error.kind in ONCE:
+                    raise
+                slip = error
+        assert slip is not None
+        raise slip
+
+    async def _texts(self, movements: list[tuple[str, str]], edit: str, ask: AskFunction) -> Texts:
+        """Collect wordings until three answers in a row bring none; what is good stays, only missing ones are asked."""
+        so_far = Texts()
+        sample = barren = 0
+        while len(so_far.good) < self.recipe.texts and barren < MOST_SAMPLES:
+            question = self.texts_ask(movements, edit, so_far, sample)
+            answer = await ask(question)
+            last, had = so_far.slip, len(so_far.good)
+            so_far.slip = None
+            sample += 1
+            try:
+                new = read_texts(answer, movements, question.system, so_far.good, self.recipe.language)
+                so_far.good += new.good
+                so_far.long += new.long
+                so_far.slip, so_far.repaired = new.slip, so_far.repaired or new.repaired
+            except Slip as error:
+                so_far.slip = error
+            barren = barren + 1 if len(so_far.good) == had else 0
+            if last and so_far.slip and so_far.slip.kind == last.kind and last.kind in ONCE:
+                break
+        return so_far
+
+    def parts_ask(
+        self,
+        pictures: tuple[Picture, ...],
+        edit: str,
+        hints: tuple[str, ...] = (),
+        sample: int = 0,
+        slip: Slip | None = None,
+    ) -> Ask:
+        """The Stage I question.
+
+        :param slip: what was wrong with the last answer.
+        """
+        recipe, line = self.recipe, self.prompts.line
+        content: list[str | Picture]
+        if len(pictures) == 2:
+            content = [line("parts", "reference"), pictures[0], line("parts", "target"), pictures[1]]
+        else:
+            content = [line("parts", "beside"), *pictures]
+        aids = [line("parts", "joints")] if recipe.joints else []
+        aids += [line("parts", "hints"), *(f"- {hint}" for hint in hints)] if hints else []
+        aids += [line("parts", "self_check")] if recipe.self_check else []
+        content.append("\n".join([*aids, line("parts", "task"), *self._again(slip)]))
+        name = f"parts.{recipe.frame}"
+        schema = self.prompts.schema(name)
+        if recipe.self_check:
+            asked = {"left_hand_is": {"type": "string", "enum": ["image_left", "image_right"]}}
+            schema = {**schema, "properties": asked | schema["properties"], "required": [*asked, *schema["required"]]}
+        system = self.prompts.system(name, recipe.language, self.prompts.parts(recipe.frame))
+        return self._ask("parts", system, tuple(content), schema, edit, sample, slip)
+
+    def texts_ask(
+        self, movements: list[tuple[str, str]], edit: str, so_far: Texts | None = None, sample: int = 0
+    ) -> Ask:
+        """The Stage II question: the parts in words, and how many wordings are still wanted."""
+        so_far = so_far or Texts()
+        line = self.prompts.line
+        count = self.recipe.texts - len(so_far.good)
+        lines = [line("texts", "movements"), *(f"- {part}: {phrase}" for part, phrase in movements), ""]
+        if so_far.good:
+            lines += [line("texts", "others"), *(f"- {text}" for text in so_far.good), ""]
+        lines += [line("texts", "task", count=count), *self._again(so_far.slip)]
+        system = self.prompts.system("texts", self.recipe.language)
+        return self._ask("texts", system, ("\n".join(lines),), self.prompts.schema("texts"), edit, sample, so_far.slip)
+
+    def _ask(
+        self, stage: str, system: str, content: tuple[str | Picture, ...], schema: dict, edit: str, sample: int,
+        slip: Slip | None,
+    ) -> Ask:  # fmt: skip
+        doubled = 2 if slip is not None and slip.kind == "length" else 1
+        recipe = self.recipe
+        return Ask(
+            stage, system, content, schema, recipe.model, recipe.max_tokens * doubled, recipe.temperature,
+            recipe.detail, edit, sample,
+        )  # fmt: skip
+
+    def _again(self, slip: Slip | None) -> list[str]:
+        if slip is None:
+            return []
+        kind = "sides" if slip.kind == "profile" else slip.kind
+        return [self.prompts.line("again", kind, detail=slip.detail, language=self.recipe.language)]

@@ -1,0 +1,99 @@
+"""Prompt sets: a folder of readable files, versioned by the hash of their contents."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from autocompose.core.errors import ConfigError
+from autocompose.core.files import read_json
+from autocompose.describe.mllm.recipe import Frame
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # pragma: no cover
+    import tomli as tomllib
+
+BUILT_IN = Path(__file__).parent / "prompts"
+FILES = (
+    *(f"parts.{frame}{end}" for frame in Frame for end in (".md", ".schema.json")),
+    *("texts.md", "texts.schema.json", "user.toml"),
+)
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """One prompt set.
+
+    :param folder: where its files lie; all of ``FILES`` must exist.
+    """
+
+    folder: Path
+
+    def __post_init__(self) -> None:
+        missing = [name for name in FILES if not (self.folder / name).is_file()]
+        if missing:
+            raise ConfigError(
+                f"{self.folder}: not a prompt set, {missing[0]} is missing; copy {BUILT_IN / 'v1'} and edit the copy"
+            )
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 over names and contents of the files, 16 digits."""
+        digest = hashlib.sha256()
+        for name in FILES:
+            digest.update(name.encode() + b"\0" + (self.folder / name).read_bytes() + b"\0")
+        return digest.hexdigest()[:16]
+
+    @cached_property
+    def lines(self) -> dict[str, dict[str, str]]:
+        """The texts around the pictures (``user.toml``)."""
+        try:
+            return tomllib.loads((self.folder / "user.toml").read_text("utf-8"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{self.folder / 'user.toml'}: not valid TOML ({error})") from None
+
+    def line(self, section: str, name: str, **values: object) -> str:
+        """One line of ``user.toml`` with its ``$`` places filled.
+
+        :raises ConfigError: the prompt set lacks it.
+        """
+        try:
+            return Template(self.lines[section][name]).safe_substitute({k: str(v) for k, v in values.items()})
+        except KeyError:
+            raise ConfigError(f"{self.folder / 'user.toml'}: [{section}] {name} is missing") from None
+
+    def schema(self, name: str) -> dict[str, Any]:
+        """The JSON schema that belongs to ``name``."""
+        return read_json(self.folder / f"{name}.schema.json")
+
+    def parts(self, frame: Frame) -> tuple[str, ...]:
+        """The closed list of body parts of a frame."""
+        path = f"parts.{frame}"
+        try:
+            return tuple(self.schema(path)["properties"]["movements"]["items"]["properties"]["part"]["enum"])
+        except (KeyError, TypeError):
+            raise ConfigError(f"{self.folder / path}.schema.json: movements[].part needs an enum of parts") from None
+
+    def system(self, name: str, language: str, parts: tuple[str, ...] = ()) -> str:
+        """The system prompt ``name`` (``parts.colour`` ... or ``texts``)."""
+        text = (self.folder / f"{name}.md").read_text("utf-8").strip()
+        return Template(text).safe_substitute(language=language, parts=", ".join(parts))
+
+
+def load_prompts(name: str) -> Prompts:
+    """A built-in prompt set by name, or one from a folder.
+
+    :raises ConfigError: neither exists.
+    """
+    if (BUILT_IN / name).is_dir():
+        return Prompts(BUILT_IN / name)
+    if Path(name).is_dir():
+        return Prompts(Path(name))
+    built_in = ", ".join(sorted(p.name for p in BUILT_IN.iterdir() if p.is_dir()))
+    raise ConfigError(f"--prompts {name}: no such folder; built-in prompt sets: {built_in}")

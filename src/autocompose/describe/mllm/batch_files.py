@@ -1,0 +1,111 @@
+"""The OpenAI batch file format: open questions out, answers in, at half the price and within a day.
+
+A file holds at most 50,000 lines and 200 MB; with pictures inside, the bytes are what counts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from autocompose.core.errors import AnnotationError, InputError
+from autocompose.core.files import write_bytes
+from autocompose.core.log import Tally
+from autocompose.describe.mllm.asks import Answer, Ask, Dialect
+from autocompose.describe.mllm.job import Job
+from autocompose.describe.mllm.rounds import Rounds
+
+MOST_LINES, MOST_BYTES = 50_000, 200_000_000
+DISCOUNT = 0.5
+HOST = "batch"
+
+
+def export_batch(job: Job, folder: Path, most_bytes: int = MOST_BYTES, most_lines: int = MOST_LINES) -> list[Path]:
+    """Write the open questions of a job as batch files ``requests-001.jsonl`` ...
+
+    :return: the files; none when everything is answered.
+    :raises AnnotationError: the folder holds request files already (their answers should be imported first).
+    """
+    old = sorted(folder.glob("requests-*.jsonl"))
+    if old:
+        raise AnnotationError(f"{old[0]}: import the answers to these requests, then remove them or use another folder")
+    files: list[Path] = []
+    with Rounds(job) as rounds:
+        dialect = rounds.dialect()
+        lines = (_line(ask, dialect) for ask in rounds.open_questions())
+        for block in _blocks(lines, most_bytes, most_lines):
+            files.append(folder / f"requests-{len(files) + 1:03d}.jsonl")
+            write_bytes(files[-1], block)
+    return files
+
+
+def _blocks(lines: Iterator[bytes], most_bytes: int, most_lines: int) -> Iterator[bytes]:
+    block: list[bytes] = []
+    size = 0
+    for line in lines:
+        if block and (size + len(line) > most_bytes or len(block) == most_lines):
+            yield b"".join(block)
+            block, size = [], 0
+        block.append(line)
+        size += len(line)
+    if block:
+        yield b"".join(block)
+
+
+def _line(ask: Ask, dialect: Dialect) -> bytes:
+    request = {"custom_id": ask.key, "method": "POST", "url": "/v1/chat/completions", "body": ask.body(dialect)}
+    return json.dumps(request, separators=(",", ":")).encode() + b"\n"
+
+
+def import_batch(job: Job, files: list[Path]) -> Tally:
+    """Store the answers of batch output and error files; order and repetition do not matter.
+
+    :raises InputError: a line is not JSON or has no ``custom_id``; nothing after it is stored.
+    """
+    tally = Tally("answers")
+    with Rounds(job) as rounds:
+        for path in files:
+            for number, line in enumerate(_lines(path), 1):
+                try:
+                    record = json.loads(line)
+                    key, answer, words = record["custom_id"], *_answer(record)
+                except (ValueError, KeyError, TypeError, IndexError):
+                    raise InputError(
+                        f"{path}:{number}: not a line of a batch output file; expected custom_id and response"
+                    ) from None
+                if not rounds.record(key, answer, HOST, words, DISCOUNT):
+                    tally.drop("unknown or answered before", key)
+                elif answer is None:
+                    tally.drop("rejected by the server", words)
+                else:
+                    tally.keep()
+        for _ in rounds.open_questions():
+            pass  # finishes the pairs whose last answer has come
+    return tally
+
+
+def _lines(path: Path) -> Iterator[str]:
+    try:
+        with open(path, encoding="utf-8") as file:
+            yield from filter(str.strip, file)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
+
+
+def _answer(record: dict[str, Any]) -> tuple[Answer | None, str]:
+    response = record.get("response") or {}
+    if record.get("error") or response.get("status_code") != 200:
+        return None, json.dumps(record.get("error") or response.get("body") or "no response")[:300]
+    body = response["body"]
+    choice, usage = body["choices"][0], body.get("usage") or {}
+    message = choice["message"]
+    return (
+        Answer(
+            message.get("content") or "", choice.get("finish_reason") or "stop", message.get("refusal") or "",
+            usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0), not usage, body.get("model", ""),
+            body.get("system_fingerprint") or "",
+        ),
+        "",
+    )  # fmt: skip

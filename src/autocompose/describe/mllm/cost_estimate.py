@@ -1,0 +1,88 @@
+"""What a run will ask and cost, before anything is sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+from autocompose.core.errors import ImageError
+from autocompose.describe.mllm.asks import Ask, Picture
+from autocompose.describe.mllm.recipe import Recipe
+from autocompose.describe.mllm.sending.costs import UNKNOWN, money
+
+if TYPE_CHECKING:
+    from autocompose.describe.mllm.job import Job
+
+TYPICAL = {"parts": 120, "texts": 60}
+"""Completion tokens of a Stage I answer, and of each wording of a Stage II answer."""
+EXAMPLE = [("left arm", "raise it sideways to shoulder height"), ("right knee", "bend it a little more")]
+SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Requests, tokens and money of a run; ``dollars`` is None when the price is unknown.
+
+    :param seconds: with every slot busy and 3 s for an answer.
+    :param state: how old the price is.
+    """
+
+    items: int
+    requests: int
+    prompt_tokens: int
+    completion_tokens: int
+    dollars: float | None
+    seconds: float
+    state: str = ""
+
+    def line(self) -> str:
+        """One line for the console."""
+        cost = UNKNOWN if self.dollars is None else f"about {money(self.dollars, self.state)}"
+        tokens = f"{self.prompt_tokens + self.completion_tokens:,} tokens"
+        minutes = self.seconds / 60
+        return f"{self.requests:,} requests, {tokens}, {cost}, {minutes:.0f} min at {SECONDS:g} s per answer"
+
+
+def estimate(job: Job) -> Estimate:
+    """Estimate a job from its first pair (repeated questions are not included)."""
+    total = sum(1 for _ in job.items())
+    prompt = completion = 0
+    if total:
+        for ask in example_asks(job):
+            prompt += job.costs.tokens(ask)[0]
+            completion += TYPICAL[ask.stage] * (job.recipe.texts if ask.stage == "texts" else 1)
+    prompt, completion = prompt * total, completion * total
+    dollars = job.costs.of(prompt, completion) if job.costs.price else None
+    seconds = 2 * total * SECONDS / job.limits.slots
+    return Estimate(total, 2 * total, prompt, completion, dollars, seconds, job.costs.state)
+
+
+def example_asks(job: Job) -> tuple[Ask, Ask]:
+    """A Stage I and a Stage II question of the job, with stand-ins for pictures and parts."""
+    pictures = tuple(Picture(b"", "image/jpeg") for _ in range(picture_count(job.recipe)))
+    return job.stages.parts_ask(pictures, "mllm"), job.stages.texts_ask(EXAMPLE, "mllm")
+
+
+def picture_count(recipe: Recipe) -> int:
+    """Pictures per Stage I question."""
+    return 2 if recipe.pictures == "separate" else 1
+
+
+def dry_run(job: Job, prompts: int = 3) -> str:
+    """Full prompts of the first pairs and what the run would cost, as text."""
+    blocks = []
+    for item in islice(job.items(), prompts):
+        try:
+            ask = job.stages.parts_ask(**{k: v for k, v in job.prepared(item).items() if k != "left_hand"})
+        except ImageError as error:
+            blocks.append(f"--- {item}\n{error}")
+            continue
+        sizes = ", ".join(f"{p.mime} {len(p.data):,} bytes" for p in ask.pictures)
+        blocks.append(f"--- Stage I, {item}\n[system]\n{ask.system}\n[user; {sizes}]\n{ask.text}")
+    second = job.stages.texts_ask(EXAMPLE, "mllm")
+    blocks.append(f"--- Stage II, with made-up movements\n[system]\n{second.system}\n[user]\n{second.text}")
+    found = estimate(job)
+    unknown = {name for item in job.items() for name in (item.reference, item.target)}
+    blocks.append(f"{found.items:,} units of {len(unknown):,} pictures: {found.line()}; nothing was sent")
+    return "\n\n".join(blocks)

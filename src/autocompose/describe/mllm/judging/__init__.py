@@ -1,0 +1,1 @@
+"""What an answer is worth: form, sides, wording, poses, the mirrored pair."""

@@ -1,0 +1,120 @@
+"""What the known 3D poses say: hints for the grounded mode, and the audit of finished texts."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from autocompose.bodies.skeleton import mirror_joints
+from autocompose.corpus.poses import PoseTable
+from autocompose.describe.audit import Poses, Verdict, judge_pair, parse
+from autocompose.describe.audit.corpus import poses_of
+from autocompose.describe.mllm.asks import Item
+from autocompose.describe.mllm.judging.own_sides import COLOUR_WORDS
+from autocompose.describe.mllm.recipe import Frame
+
+CHANGES = {
+    "bend": ("more bent", "straighter"),
+    "gap": ("closer to", "farther from"),
+    "side": ("more to the right", "more to the left"),
+    "height": ("lower", "higher"),
+    "depth": ("farther back", "farther forward"),
+}
+"""Words for (negative, positive) levels of the pair codes."""
+MOST_HINTS = 10
+FAMILY_OF_POINT = {"elbow": "arm", "hand": "arm", "knee": "leg", "foot": "leg"}
+
+
+class Audit(NamedTuple):
+    """The audit of one text, as counts of claims.
+
+    :param checked: claims that the joints can tell about.
+    :param supported: of these, claims that hold.
+    :param contradicted: the joints do the opposite.
+    :param swapped: not supported, but true with left and right exchanged.
+    :param wrong: contradicted or swapped.
+    """
+
+    checked: int = 0
+    supported: int = 0
+    contradicted: int = 0
+    swapped: int = 0
+    wrong: int = 0
+
+    @property
+    def agreement(self) -> float:
+        """Share of the checked claims that are not wrong, 0..1; 1 when nothing could be checked."""
+        return 1 - self.wrong / self.checked if self.checked else 1.0
+
+
+def joints_of(poses: PoseTable, item: Item, rows: dict[str, int]) -> tuple[Poses, Poses] | None:
+    """Start and goal pose of an item under its edit; None when a pose is unknown.
+
+    Turns of the whole body cannot be checked: the yaw of a pose is relative to its own picture's camera.
+    """
+    names = (item.target, item.reference) if item.edit.reverses else (item.reference, item.target)
+    found = [rows[name] for name in names if name in rows]
+    if len(found) < 2 or not np.isfinite(poses.joints[found]).all():
+        return None
+    start, goal = (poses_of(poses, np.array([row]), item.edit, turns=False) for row in found)
+    return start, goal
+
+
+def audit(text: str, poses: tuple[Poses, Poses]) -> Audit:
+    """Read the claims of a text and judge them on a pair of poses."""
+    judged = judge_pair(parse(text), *poses)
+    checked = [j for j in judged if j.verdict is not Verdict.UNCHECKABLE]
+    against = [j.verdict is Verdict.CONTRADICTED for j in checked]
+    return Audit(
+        checked=len(checked),
+        supported=sum(j.verdict is Verdict.SUPPORTED for j in checked),
+        contradicted=sum(against),
+        swapped=sum(j.swap for j in checked),
+        wrong=sum(no or j.swap for no, j in zip(against, checked, strict=True)),
+    )
+
+
+def moved_limbs(poses: tuple[Poses, Poses]) -> frozenset[tuple[str, str]]:
+    """(side, arm or leg) of the limbs that a pair code says have moved."""
+    from autocompose.describe.rules.codes.pair_codes import PAIR_CODES, pair_codes
+
+    levels = pair_codes(poses[0].joints.astype(np.float32), poses[1].joints.astype(np.float32))[0]
+    moved = set()
+    for code, level in zip(PAIR_CODES, levels, strict=True):
+        side, _, point = code.subject.partition("_")
+        if level and code.kind != "gap" and point in FAMILY_OF_POINT:
+            moved.add((side, FAMILY_OF_POINT[point]))
+    return frozenset(moved)
+
+
+def hints(poses: PoseTable, item: Item, rows: dict[str, int], frame: Frame) -> tuple[str, ...]:
+    """The largest measured changes of a pair in the words of a frame, at most ``MOST_HINTS``; () when unknown.
+
+    Directions that are sides are left out in the colour frame, where left and right have no meaning for the model.
+    """
+    from autocompose.describe.rules.codes.pair_codes import PAIR_CODES, pair_codes
+
+    names = (item.target, item.reference) if item.edit.reverses else (item.reference, item.target)
+    found = [rows[name] for name in names if name in rows]
+    if len(found) < 2 or not np.isfinite(poses.joints[found]).all():
+        return ()
+    joints = mirror_joints(poses.joints[found]) if item.edit.mirrors else poses.joints[found]
+    levels = pair_codes(joints[:1], joints[1:])[0]
+    lines: list[str] = []
+    for row in np.argsort(-np.abs(levels), kind="stable"):
+        code, level = PAIR_CODES[row], int(levels[row])
+        if level == 0 or len(lines) == MOST_HINTS:
+            break
+        if code.kind == "side" and frame is Frame.COLOUR:
+            continue
+        where = ""
+        if code.kind == "gap":
+            where = " the body" if code.points[-1] == "torso" else " the other"
+        subject = code.subject.replace("_", " ")
+        if frame is Frame.COLOUR:
+            for colour, side in COLOUR_WORDS.items():
+                subject = subject.replace(side, colour)
+        much = "much " if abs(level) >= 2 else ""
+        lines.append(f"{subject}: {much}{CHANGES[code.kind][level > 0]}{where}")
+    return tuple(lines)

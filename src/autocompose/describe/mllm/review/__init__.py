@@ -1,0 +1,1 @@
+"""The review page: people accept, edit or reject texts."""

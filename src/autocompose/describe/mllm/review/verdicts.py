@@ -1,0 +1,168 @@
+"""Verdicts of reviewers in the annotation journal, apart from the machine's texts."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+import time
+from collections import Counter
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from autocompose.core.errors import AnnotationError, InputError
+from autocompose.core.records import Edit
+from autocompose.corpus.format import load_corpus
+from autocompose.describe.audit import judge_pair, parse
+from autocompose.describe.mllm.asks import Item
+from autocompose.describe.mllm.judging.pose_checks import joints_of
+from autocompose.describe.mllm.recipe import journal_path
+from autocompose.describe.mllm.recording.journal import Journal
+
+VERDICTS = ("accept", "edit", "reject")
+LONGEST = 1000
+
+
+class Reviews:
+    """The described variants of a corpus, and one reviewer's verdicts.
+
+    :param share: show only this share of the pairs, the same for every reviewer.
+    :raises InputError: there is no journal; AnnotationError: it holds no described pair.
+    """
+
+    def __init__(self, root: Path, reviewer: str, share: float = 1.0) -> None:
+        self.corpus, self.reviewer = load_corpus(root), reviewer.strip() or "reviewer"
+        self.journal = Journal(journal_path(root), must_exist=True)
+        self.version = self.journal.version()
+        rows = self.journal.db.execute("SELECT * FROM items WHERE version = ? AND state = 'done'", (self.version,))
+        order = {edit.value: i for i, edit in enumerate(Edit)}
+        self.rows = sorted(
+            (row for row in rows if drawn(row["reference"], row["target"], share)),
+            key=lambda row: (row["reference"], row["target"], order[row["edit"]]),
+        )
+        if not self.rows:
+            raise AnnotationError(f"{root}: no described pair to review; run 'autocompose describe mllm' first")
+        self.names = {name for row in self.rows for name in (row["reference"], row["target"])}
+        self._poses = self.corpus.poses.index() if self.corpus.poses else {}
+
+    def __enter__(self) -> Reviews:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.journal.close()
+
+    def variant(self, number: int) -> dict[str, Any]:
+        """One variant for the page: pictures as shown, parts, texts with claims and this reviewer's verdicts.
+
+        :raises InputError: no such variant.
+        """
+        row = self._row(number)
+        edit = Edit(row["edit"])
+        shown = (row["target"], row["reference"]) if edit.reverses else (row["reference"], row["target"])
+        mine = {r["number"]: r for r in self._mine(row)}
+        texts = []
+        for i, text in enumerate(json.loads(row["texts"])):
+            verdict = mine.get(i)
+            texts.append({
+                "text": text["text"], "flags": text["flags"], "claims": self._claims(row, text["text"]),
+                "verdict": verdict["verdict"] if verdict else "", "edited": verdict["text"] if verdict else "",
+            })  # fmt: skip
+        return {
+            "number": number, "edit": edit.value, "reference": shown[0], "target": shown[1], "mirrored": edit.mirrors,
+            "parts": json.loads(row["parts"]), "texts": texts,
+        }  # fmt: skip
+
+    def first_open(self) -> int:
+        """The first variant with a text that this reviewer has not judged; the first of all when there is none."""
+        counts = Counter(
+            (r["reference"], r["target"], r["edit"])
+            for r in self.journal.db.execute(
+                "SELECT * FROM reviews WHERE version = ? AND reviewer = ?", (self.version, self.reviewer)
+            )
+        )
+        for i, row in enumerate(self.rows):
+            if counts[row["reference"], row["target"], row["edit"]] < len(json.loads(row["texts"])):
+                return i
+        return 0
+
+    def judge(self, number: int, text: int, verdict: str, edited: str = "") -> None:
+        """Store a verdict; a later one replaces the reviewer's earlier one.
+
+        :param edited: the better text, for ``edit``.
+        :raises InputError: no such variant or text, unknown verdict, or an edit without a usable text.
+        """
+        row = self._row(number)
+        if not 0 <= text < len(json.loads(row["texts"])):
+            raise InputError(f"variant {number} has no text {text}")
+        edited = " ".join(edited.split()) if verdict == "edit" else ""
+        if verdict not in VERDICTS:
+            raise InputError(f"verdict {verdict!r}; expected one of {', '.join(VERDICTS)}")
+        if verdict == "edit" and not 0 < len(edited) <= LONGEST:
+            raise InputError(f"an edited text needs 1 to {LONGEST} characters, got {len(edited)}")
+        values = (row["reference"], row["target"], row["edit"], self.version, text, self.reviewer, verdict, edited)
+        with self.journal.transaction():
+            self.journal.db.execute("INSERT OR REPLACE INTO reviews VALUES (?,?,?,?,?,?,?,?,?)", (*values, time.time()))
+
+    def judged(self) -> int:
+        """How many texts this reviewer has judged."""
+        mine = (self.version, self.reviewer)
+        found = self.journal.db.execute("SELECT COUNT(*) FROM reviews WHERE version = ? AND reviewer = ?", mine)
+        return int(found.fetchone()[0])
+
+    def agreement(self) -> dict[str, Any]:
+        """Verdicts per reviewer, and Cohen's kappa of every two reviewers over the texts that both have judged."""
+        rows = self.journal.db.execute("SELECT * FROM reviews WHERE version = ?", (self.version,)).fetchall()
+        given: dict[str, dict[tuple[Any, ...], str]] = {}
+        for r in rows:
+            given.setdefault(r["reviewer"], {})[r["reference"], r["target"], r["edit"], r["number"]] = r["verdict"]
+        pairs = {}
+        for a, b in combinations(sorted(given), 2):
+            both = sorted(given[a].keys() & given[b].keys())
+            pairs[f"{a}, {b}"] = {
+                "texts": len(both), "kappa": cohens_kappa([given[a][k] for k in both], [given[b][k] for k in both]),
+            }  # fmt: skip
+        return {"verdicts": {name: dict(Counter(v.values())) for name, v in sorted(given.items())}, "pairs": pairs}
+
+    def _row(self, number: int) -> sqlite3.Row:
+        if not 0 <= number < len(self.rows):
+            raise InputError(f"no variant {number}; there are {len(self.rows)}")
+        return self.rows[number]
+
+    def _mine(self, row: sqlite3.Row) -> list[sqlite3.Row]:
+        return self.journal.db.execute(
+            "SELECT * FROM reviews WHERE reference = ? AND target = ? AND edit = ? AND version = ? AND reviewer = ?",
+            (row["reference"], row["target"], row["edit"], self.version, self.reviewer),
+        ).fetchall()
+
+    def _claims(self, row: sqlite3.Row, text: str) -> list[dict[str, str]]:
+        """What the text claims and what the poses say to it; the verdict is '' without poses."""
+        item = Item(row["reference"], row["target"], Edit(row["edit"]))
+        poses = joints_of(self.corpus.poses, item, self._poses) if self.corpus.poses else None
+        claims = parse(text)
+        if poses is None:
+            return [{"claim": str(claim), "verdict": ""} for claim in claims]
+        return [
+            {"claim": str(j.claim), "verdict": "sides exchanged?" if j.swap else str(j.verdict)}
+            for j in judge_pair(claims, *poses)
+        ]
+
+
+def drawn(reference: str, target: str, share: float) -> bool:
+    """Whether a pair belongs to the share, the same in every process."""
+    digest = hashlib.sha256(f"{reference}\0{target}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") < share * 2**32
+
+
+def cohens_kappa(one: list[str], other: list[str]) -> float | None:
+    """Agreement beyond chance of two lists of verdicts, -1..1; None for empty lists.
+
+    When both always say the same single thing, chance explains everything and the value is 1 by convention.
+    """
+    if not one:
+        return None
+    n = len(one)
+    same = sum(a == b for a, b in zip(one, other, strict=True)) / n
+    counts = Counter(one), Counter(other)
+    chance = sum(counts[0][v] * counts[1][v] for v in counts[0]) / n**2
+    return 1.0 if chance == 1 else (same - chance) / (1 - chance)

@@ -1,0 +1,1 @@
+"""Talking to an endpoint: client, flow of requests, prices."""

@@ -1,0 +1,96 @@
+"""Prices per model, and what a question will cost before it is asked."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from autocompose.core.config import Config
+from autocompose.core.errors import ConfigError
+from autocompose.describe.mllm.asks import Answer, Ask
+from autocompose.describe.mllm.sending.client import estimate_tokens
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # pragma: no cover
+    import tomli as tomllib
+
+BUILT_IN = Path(__file__).parent / "costs.toml"
+PICTURE = 800
+"""Tokens assumed for a picture of an unknown model."""
+UNKNOWN = "price unknown"
+
+
+class Price(Config):
+    """Dollars per million tokens, and tokens per picture."""
+
+    input: float
+    output: float
+    picture: int = PICTURE
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What one model costs.
+
+    :param price: None when the model stands in no table; then no cost is stated, and no cost limit can be kept.
+    :param as_of: the date that the table says it is from.
+    """
+
+    price: Price | None
+    as_of: str = ""
+
+    @property
+    def date(self) -> str:
+        """How old the price is: the date of its table, or ``unknown`` without a price; '' where nothing is paid."""
+        if self.price is None:
+            return "unknown"
+        return "" if self.price.input == self.price.output == 0 else self.as_of or "an undated table"
+
+    @property
+    def state(self) -> str:
+        """The same in words that follow a sum."""
+        return UNKNOWN if self.price is None else f"at prices of {self.date}" if self.date else ""
+
+    def tokens(self, ask: Ask) -> tuple[int, int]:
+        """Estimated (prompt, most completion) tokens of a question."""
+        each = self.price.picture if self.price else PICTURE
+        return estimate_tokens(ask.system + ask.text) + each * len(ask.pictures), ask.max_tokens
+
+    def of(self, prompt_tokens: int, completion_tokens: int) -> float:
+        """Dollars for token counts; 0 when the price is unknown."""
+        if self.price is None:
+            return 0.0
+        return (prompt_tokens * self.price.input + completion_tokens * self.price.output) / 1e6
+
+    def of_answer(self, answer: Answer) -> float:
+        """Dollars for an answer."""
+        return self.of(answer.prompt_tokens, answer.completion_tokens)
+
+
+def money(dollars: float, state: str) -> str:
+    """A sum that says how old its prices are (``Costs.state``); no sum where none is known."""
+    return UNKNOWN if state == UNKNOWN and not dollars else f"${dollars:.2f} {state}".rstrip()
+
+
+def load_costs(model: str, loopback: bool, path: Path | None = None) -> Costs:
+    """Find the price of a model.
+
+    :param path: a table of the form of ``costs.toml`` that is used instead of the built-in one.
+    :raises ConfigError: the table cannot be read.
+    """
+    path = path or BUILT_IN
+    try:
+        table = tomllib.loads(path.read_text("utf-8"))
+        as_of = str(table.pop("as_of", ""))
+        prices = {name: Price.model_validate(row) for name, row in table.items()}
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
+        raise ConfigError(f"{path}: not a price table ({error}); see {BUILT_IN} for the form") from None
+    if loopback:
+        return Costs(prices.get("local", Price(input=0, output=0)), as_of)
+    name = model.rpartition("/")[2]
+    fitting = [known for known in prices if known != "local" and name.startswith(known)]
+    return Costs(prices[max(fitting, key=len)] if fitting else None, as_of)

@@ -1,0 +1,1 @@
+"""Measurements of poses and of pairs of poses, binned into codes."""

@@ -1,0 +1,137 @@
+"""Ask a model every question of a split, and rank the gallery for each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from autocompose.core.records import Query, Split
+from autocompose.corpus.format import Corpus
+from autocompose.evaluate.metrics import QueryRows, Ranks, rank_rows
+from autocompose.evaluate.ranking import exact_scores, normalise, top_rows
+from autocompose.model.checkpoint import Model
+from autocompose.model.encoder import Encoder
+from autocompose.model.features import image_features, text_features
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model's answers to the questions of a split.
+
+    :param names: N gallery pictures, in gallery order (which decides ties).
+    :param gallery: ``(N, D)`` their features; ``predictions``: ``(Q, D)``; neither needs to be normalised.
+    :param clusters: ``(Q,)`` labels of queries that are not independent of each other; intervals resample these.
+    """
+
+    queries: Sequence[Query]
+    names: Sequence[str]
+    gallery: np.ndarray
+    predictions: np.ndarray
+    clusters: np.ndarray
+
+    @cached_property
+    def rows(self) -> QueryRows:
+        """The queries as gallery rows."""
+        return QueryRows.of(self.queries, self.names)
+
+    @cached_property
+    def ranks(self) -> Ranks:
+        """Where each target stands."""
+        return rank_rows(self.predictions, self.gallery, self.rows)
+
+    def top(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """The first k gallery rows of each query without its reference, and their scores: two ``(Q, k)`` arrays."""
+        predictions, gallery = normalise(self.predictions, "prediction"), normalise(self.gallery, "gallery")
+        rows = top_rows(predictions, gallery, k, self.rows.reference)
+        scores = exact_scores(np.repeat(predictions, rows.shape[1], 0), gallery[rows.ravel()])
+        return rows, scores.reshape(rows.shape)
+
+    def summary(self) -> dict[str, Any]:
+        """Metrics in percent, their 95 % intervals, and sizes; JSON-able."""
+        sizes = {"n_queries": len(self.queries), "n_gallery": len(self.names)}
+        return {**self.ranks.metrics(), "ci95": self.ranks.ci95(self.clusters), **sizes}
+
+
+@dataclass(frozen=True)
+class Questions:
+    """The questions of a split, encoded: what the answers of any composer need.
+
+    :param gallery: ``(N, D)`` and ``texts``: ``(Q, D)`` un-normalised features.
+    """
+
+    queries: Sequence[Query]
+    names: Sequence[str]
+    gallery: np.ndarray
+    texts: np.ndarray
+    rows: QueryRows
+    clusters: np.ndarray
+
+    def answers(self, model: Model) -> Evaluation:
+        """What the model's composer makes of them."""
+        predictions = model.compose(self.gallery[self.rows.reference], self.texts)
+        return Evaluation(self.queries, self.names, self.gallery, predictions, self.clusters)
+
+
+def questions_of(corpus: Corpus, split: Split, key: str, flatten: bool) -> tuple[list[Query], QueryRows]:
+    """The questions of a split; the parameters are those of ``evaluate``.
+
+    :raises CorpusError: a query has no text, or names a picture that is not in the gallery.
+    """
+    queries = corpus.queries(split, key, flatten)
+    return queries, QueryRows.of(queries, corpus.galleries[split], f"{corpus.root}, {split}: ")
+
+
+def ask(
+    encoder: Encoder,
+    corpus: Corpus,
+    split: Split = Split.TEST,
+    key: str = "sents",
+    flatten: bool = False,
+    cache: Path | None = None,
+    gallery: np.ndarray | None = None,
+) -> Questions:
+    """Encode the questions of a split; the parameters are those of ``evaluate``.
+
+    :param gallery: features that are known already.
+    """
+    queries, rows = questions_of(corpus, split, key, flatten)  # finds faults before hours of encoding
+    names = corpus.galleries[split]
+    if gallery is None:
+        gallery = image_features(encoder, [corpus.image_path(n) for n in names], cache).plain.numpy()
+    texts = text_features(encoder, [q.text for q in queries]).numpy()
+    return Questions(queries, names, gallery, texts, rows, clusters_of(corpus, queries))
+
+
+def evaluate(
+    model: Model,
+    corpus: Corpus,
+    split: Split = Split.TEST,
+    key: str = "sents",
+    flatten: bool = False,
+    cache: Path | None = None,
+) -> Evaluation:
+    """Evaluate a model on a split of a corpus.
+
+    :param key: corpus key of the texts to ask with.
+    :param flatten: one query per text (the paper's rule for AIST) instead of the first text only.
+    :param cache: folder for the encoded gallery; None keeps nothing.
+    :raises CorpusError: a query has no text, or names a picture that is not in the gallery.
+    """
+    return ask(model.encoder, corpus, split, key, flatten, cache).answers(model)
+
+
+def clusters_of(corpus: Corpus, queries: Sequence[Query]) -> np.ndarray:
+    """What is drawn together in intervals: queries of a cluster of cubes where poses tell it, else of a reference."""
+    references = np.array([q.reference for q in queries], dtype=object)
+    if corpus.poses is None or "cube" not in corpus.poses.columns:
+        return references
+    index = corpus.poses.index()
+    if not all(name in index for name in references):
+        return references
+    kind = "body" if "body" in corpus.poses.columns else "cube"  # cubes of one body are twins in the test part
+    return corpus.poses.columns[kind][corpus.poses.rows(references.tolist())]

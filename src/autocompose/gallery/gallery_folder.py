@@ -1,0 +1,99 @@
+"""The folder of a gallery: what it was made from, who writes, which store holds it, and which pictures stay out.
+
+GALLERY/gallery.json       format, picture folder, model, store
+GALLERY/items.sqlite, vectors-N.faiss     the embedded store; absent with a Qdrant server
+GALLERY/thumbs/            thumbnails by content
+GALLERY/forgotten.json     content hashes of pictures that were deleted on request and stay out
+"""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from autocompose.core.config import Config
+from autocompose.core.errors import GalleryError
+from autocompose.core.files import read_json, write_json
+from autocompose.gallery.storage.store import EmbeddedStore, Store
+
+
+class GalleryConfig(Config):
+    """What a gallery was made from.
+
+    :param pictures: folder that item paths are relative to (absolute).
+    :param source: what was named when indexing: the same folder, or the corpus around it.
+    :param model: run folder; "" when it is not one.
+    :param fingerprint: of the model; only that model may search here.
+    :param dim: feature size D.
+    :param store: ``embedded`` or ``qdrant://host:port/collection``.
+    :param index: exact or approximate search.
+    :param people: corpus that tells where people are in the pictures; "" = none was named.
+    """
+
+    format: Literal[1] = 1
+    pictures: str
+    source: str
+    model: str
+    fingerprint: str
+    dim: int
+    store: str = "embedded"
+    index: Literal["exact", "approximate"] = "exact"
+    people: str = ""
+
+    def save(self, folder: Path) -> None:
+        """Write ``gallery.json``."""
+        write_json(folder / "gallery.json", self.model_dump())
+
+
+def read_config(folder: Path) -> GalleryConfig | None:
+    """The configuration of a gallery folder, None when it is not one.
+
+    :raises ConfigError: the file is there but wrong.
+    """
+    path = Path(folder) / "gallery.json"
+    return GalleryConfig.parse(read_json(path), str(path)) if path.exists() else None
+
+
+def open_store(folder: Path, config: GalleryConfig, *, write: bool = False) -> Store:
+    """The store that a gallery uses.
+
+    :raises GalleryError: cannot be opened; DependencyError: no client for it.
+    """
+    if config.store == "embedded":
+        return EmbeddedStore(folder, config.fingerprint, config.index, write=write)
+    from autocompose.gallery.storage.qdrant import QdrantStore
+
+    return QdrantStore.connect(config.store, config.fingerprint, config.dim)
+
+
+@contextmanager
+def writer_lock(folder: Path) -> Iterator[None]:
+    """Only one process writes; the lock goes with the process, also when it is killed.
+
+    :raises GalleryError: another process holds it, or the folder cannot be written.
+    """
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        lock = (Path(folder) / ".lock").open("a+")
+    except OSError as error:
+        raise GalleryError(f"{folder}: is no folder to write to ({error.strerror}); name another one") from None
+    with lock as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise GalleryError(f"{folder}: another process is indexing this gallery; wait until it has ended") from None
+        yield
+
+
+def forgotten(folder: Path) -> set[str]:
+    """Content hashes of pictures that stay out."""
+    path = Path(folder) / "forgotten.json"
+    return set(read_json(path)) if path.exists() else set()
+
+
+def remember_forgotten(folder: Path, digests: set[str]) -> None:
+    """Add to the pictures that stay out."""
+    write_json(Path(folder) / "forgotten.json", sorted(forgotten(folder) | digests))

@@ -1,0 +1,1 @@
+"""Building a gallery from a folder of pictures."""

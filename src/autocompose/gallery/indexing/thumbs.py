@@ -1,0 +1,63 @@
+"""Thumbnails: one small picture for each different file, named after its content."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+from PIL import Image
+
+from autocompose.core.files import atomic_file
+from autocompose.corpus.images import bare
+
+SIDE = 384
+LARGE_SIDE = 1600
+
+
+def thumb_path(gallery: Path, digest: str) -> Path:
+    """Where the thumbnail of a file with this SHA-256 lies."""
+    return gallery / "thumbs" / digest[:2] / f"{digest}.webp"
+
+
+def read_thumb(gallery: Path, digest: str) -> bytes | None:
+    """The thumbnail of a file with this SHA-256; None when it is not there, or not whole (after a power cut)."""
+    try:
+        data = thumb_path(gallery, digest).read_bytes()
+    except FileNotFoundError:
+        return None
+    return data if len(data) == 8 + int.from_bytes(data[4:8], "little") else None  # RIFF: its length is in its head
+
+
+def write_thumb(gallery: Path, digest: str, picture: Image.Image) -> None:
+    """Write the thumbnail (longer side at most 384 px, WebP, no metadata) unless it is there.
+
+    It does not wait for the disk, which for many small pictures would take longer than all the rest.
+    """
+    if read_thumb(gallery, digest) is None:
+        with atomic_file(thumb_path(gallery, digest), durable=False) as file:
+            file.write(thumb_bytes(picture))
+
+
+def thumb_bytes(picture: Image.Image) -> bytes:
+    """WebP bytes of a picture, its longer side at most 384 px."""
+    small = bare(picture)
+    small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    small.save(buffer, "WEBP", quality=82, method=2)
+    return buffer.getvalue()
+
+
+def jpeg_bytes(picture: Image.Image) -> bytes:
+    """JPEG bytes of a picture without its metadata, its longer side at most 1,600 px."""
+    large = bare(picture)
+    large.thumbnail((LARGE_SIDE, LARGE_SIDE), Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    large.save(buffer, "JPEG", quality=88)
+    return buffer.getvalue()
+
+
+def sweep_thumbs(gallery: Path, digests: set[str]) -> None:
+    """Remove every thumbnail of other content, and what killed runs have left half-written."""
+    for path in (gallery / "thumbs").glob("*/*"):
+        if path.suffix != ".webp" or path.stem not in digests:
+            path.unlink(missing_ok=True)

@@ -1,1 +1,0 @@
-"""The review page: people accept, edit or reject the texts of the annotation engine."""

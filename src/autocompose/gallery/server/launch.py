@@ -1,0 +1,130 @@
+"""Starting the server: one process or several, stopped cleanly by Ctrl-C or SIGTERM."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import shutil
+import signal
+import socket
+import tempfile
+from pathlib import Path
+
+from pydantic import Field
+
+from autocompose.core.config import Config
+from autocompose.core.errors import DependencyError, GalleryError, InputError
+from autocompose.core.log import say
+from autocompose.gallery.search import Gallery
+
+VARIABLE = "AUTOCOMPOSE_SERVER"  # carries the settings to the workers
+LOOPBACK_ADDRESSES = ("127.0.0.1", "::1", "localhost")
+
+
+class ServerConfig(Config):
+    """Settings of a server; see ``autocompose serve --help``.
+
+    :param uploads: folder for uploaded pictures; "" = a temporary one.
+    """
+
+    gallery: str
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=0, le=65535)
+    model: str = ""
+    workers: int = Field(1, ge=1, le=64)
+    rate: float = Field(20.0, ge=0)
+    token: str = ""
+    uploads: str = ""
+
+
+def run_server(config: ServerConfig) -> None:
+    """Serve until the process is told to stop.
+
+    :raises GalleryError: the gallery cannot be opened, or belongs to another model.
+    """
+    try:
+        import uvicorn
+    except ImportError:
+        raise DependencyError("fastapi", "serve", "The server") from None
+    gallery = Gallery.open(config.gallery, config.model or None)  # what is wrong is said here, not by a worker
+    if gallery.model is None:
+        raise GalleryError(
+            f"{config.gallery}: its model {gallery.config.model or ''} is not there; name it with --model"
+        )
+    count = gallery.store.count()
+    gallery.close()
+    if config.host not in LOOPBACK_ADDRESSES and not config.token:
+        say(
+            f"warning: {config.host} is open to the network and no --token is set: everybody there can see the pictures"
+        )
+    config = config.model_copy(update={"port": _listening_port(config)})
+    with tempfile.TemporaryDirectory(prefix="autocompose-") as scratch:
+        for name in ("uploads", "metrics"):
+            Path(scratch, name).mkdir()
+        os.environ[VARIABLE] = config.model_copy(update={"uploads": f"{scratch}/uploads"}).model_dump_json()
+        if config.workers > 1:
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = f"{scratch}/metrics"
+        _end_with(Path(scratch))
+        say(f"{count:,} items; open http://{config.host}:{config.port}/ (interface: /docs); stop with Ctrl-C")
+        uvicorn.run(
+            "autocompose.gallery.server.launch:application",
+            factory=True,
+            host=config.host,
+            port=config.port,
+            workers=config.workers,
+            access_log=False,
+            log_level="warning",
+            server_header=False,
+            timeout_graceful_shutdown=10,
+            proxy_headers=False,
+        )
+
+
+def _end_with(scratch: Path) -> None:
+    """Let SIGTERM delete ``scratch`` and end the process.
+
+    It is for the time before uvicorn takes signals, and for when it has shut down and passes them on. An exception
+    would not do: raised inside a destructor or a weak reference's callback, Python prints and drops it.
+    """
+
+    def end(*_: object) -> None:
+        shutil.rmtree(scratch, ignore_errors=True)
+        os._exit(0)
+
+    signal.signal(signal.SIGTERM, end)
+
+
+def _listening_port(config: ServerConfig) -> int:
+    """The port, a free one for 0.
+
+    :raises InputError: nothing can listen there.
+    """
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    with socket.socket(family) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((config.host, config.port))
+            return listener.getsockname()[1]
+        except OSError as error:
+            raise InputError(
+                f"--host {config.host} --port {config.port}: cannot listen there ({error.strerror or error}); "
+                "stop the other server, or choose another port (0 takes a free one)"
+            ) from None
+
+
+def application() -> object:
+    """The application of a worker process, from the settings that ``run_server`` left in the environment."""
+    import torch
+
+    from autocompose.gallery.server.app import create_app
+
+    config = ServerConfig.parse(json.loads(os.environ[VARIABLE]))
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    # For the few texts of a request, waking torch's other threads costs more than they save, and two runs of the model
+    # go side by side anyway. More cores are used by more workers.
+    torch.set_num_threads(1)
+    gallery = Gallery.open(config.gallery, config.model or None)
+    loopback = config.host in LOOPBACK_ADDRESSES
+    rate = config.rate / config.workers  # each worker sees its share of the requests
+    return create_app(gallery, Path(config.uploads), rate=rate, token=config.token, loopback=loopback)

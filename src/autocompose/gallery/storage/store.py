@@ -1,0 +1,356 @@
+"""Where a gallery lives: the interface of a store, and the embedded one (SQLite and a FAISS file).
+
+SQLite is the truth and holds the un-normalised vectors too; the FAISS file is derived from it and named after the
+version of the truth it was made from. A reader that finds no file of the current version builds the index from the
+rows, so both always agree, whenever a writer was killed.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from autocompose.core.errors import GalleryError, InputError
+from autocompose.gallery.item import Item, Value
+from autocompose.gallery.storage.vectors import Kind, VectorIndex, normalise
+
+Where = Mapping[str, tuple[str, ...]]
+KEPT_ITEMS = 20_000  # of those that were read last
+MAX_VALUES = 60  # a column with more different values is no filter to choose from
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS items (
+    id INTEGER PRIMARY KEY, path TEXT NOT NULL, digest TEXT NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
+    width INTEGER NOT NULL, height INTEGER NOT NULL, box TEXT, meta TEXT NOT NULL, joints BLOB,
+    fingerprint TEXT NOT NULL, vector BLOB NOT NULL);
+CREATE INDEX IF NOT EXISTS items_path ON items (path);
+CREATE INDEX IF NOT EXISTS items_digest ON items (digest);
+CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value NOT NULL);
+"""
+_COLUMNS = "path, digest, size, mtime_ns, width, height, box, meta, joints"
+
+
+class Store(Protocol):
+    """Items and their vectors. Vectors go in and come out un-normalised, ``(N, D)`` float32; scores are cosines."""
+
+    def put(self, items: Sequence[Item], vectors: np.ndarray) -> None:
+        """Add or replace items with their vectors, all or nothing."""
+
+    def describe(self, items: Sequence[Item]) -> None:
+        """Replace everything but the vectors of items that are there."""
+
+    def remove(self, ids: Sequence[int]) -> None:
+        """Remove items and their vectors."""
+
+    def publish(self) -> None:
+        """Make all changes searchable; the last call of a writer."""
+
+    def refresh(self) -> int:
+        """Take notice of what others have published; returns a number that changes when they did."""
+
+    def items(self) -> Iterator[Item]:
+        """All items, in the order of their ids."""
+
+    def get(self, ids: Sequence[int]) -> list[Item]:
+        """Items in the order of ``ids``; those that are not there (any more) are left out."""
+
+    def find(self, path: str) -> list[Item]:
+        """The items of one picture."""
+
+    def same_picture(self, digest: str) -> list[int]:
+        """Ids of all items whose file has this content."""
+
+    def vectors(self, ids: Sequence[int]) -> np.ndarray:
+        """Un-normalised vectors of items that are there, in the order of ``ids``."""
+
+    def search(
+        self, query: np.ndarray, k: int, where: Where | None = None, banned: Sequence[int] = ()
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The ``k`` best ids (int64) and cosines for ``query`` (D,) normalised, best first."""
+
+    def poses(self, where: Where | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Ids (N,) and joints (N, 22, 3) of all items with a known pose."""
+
+    def columns(self) -> dict[str, tuple[Value, ...]]:
+        """Metadata columns and their values; () for a column with more values than one can choose from."""
+
+    def sample(self, n: int, seed: int = 0) -> list[Item]:
+        """Up to ``n`` items, spread over the gallery."""
+
+    def count(self) -> int:
+        """Number of items."""
+
+    def recall(self) -> float:
+        """Measured recall@50 of the search; 1 when it is exact."""
+
+    def close(self) -> None:
+        """Release files and connections."""
+
+
+class EmbeddedStore:
+    """SQLite and FAISS in one folder. Threads may share it; other processes may read while one writes.
+
+    :param folder: holds ``items.sqlite`` and ``vectors-VERSION.faiss``.
+    :param kind: how ``publish`` builds the vector file.
+    :param write: open for writing; creates what is missing.
+    :raises GalleryError: missing, not a gallery, or damaged.
+    """
+
+    def __init__(self, folder: Path, fingerprint: str, kind: Kind = "exact", *, write: bool = False) -> None:
+        self.folder, self.fingerprint, self.kind = Path(folder), fingerprint, kind
+        self._lock = threading.RLock()
+        self._index: VectorIndex | None = None
+        self._loaded = -1
+        self._db = self._connect(write)
+        self._items: dict[int, Item] | None = None if write else {}  # what a reader has read; of one version
+        self._cached = lru_cache(64)(self._compute)
+
+    def _connect(self, write: bool) -> sqlite3.Connection:
+        path = self.folder / "items.sqlite"
+        if not write and not path.exists():
+            raise GalleryError(f"{path}: not found; make the gallery with: autocompose index PICTURES --model RUN OUT")
+        modes = ("rwc",) if write else ("ro", "ro&immutable=1")  # the last for a read-only folder
+        for mode in modes:
+            try:
+                db = sqlite3.connect(f"{path.resolve().as_uri()}?mode={mode}", uri=True, check_same_thread=False)
+                db.execute("PRAGMA busy_timeout = 30000")
+                if write:
+                    db.execute("PRAGMA journal_mode = WAL")
+                    db.execute("PRAGMA secure_delete = ON")  # forgotten people leave no bytes behind
+                    db.executescript(_SCHEMA)
+                db.execute("SELECT count(*) FROM state").fetchone()
+                return db
+            except sqlite3.DatabaseError as error:
+                fault = error
+        raise GalleryError(f"{path}: cannot be opened as a gallery ({fault}); index the pictures into another folder")
+
+    def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        with self._lock:
+            try:
+                return self._db.execute(sql, values).fetchall()
+            except sqlite3.DatabaseError as error:
+                raise GalleryError(f"{self.folder / 'items.sqlite'}: damaged or locked ({error})") from None
+
+    def _state(self, key: str, default: float = 0) -> float:
+        rows = self._rows("SELECT value FROM state WHERE key = ?", (key,))
+        return rows[0][0] if rows else default
+
+    # -- writing
+
+    def _write(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        if not rows:
+            return
+        with self._lock, self._db:
+            self._db.executemany(sql, rows)
+            self._db.execute(
+                "INSERT INTO state VALUES ('version', 1) ON CONFLICT (key) DO UPDATE SET value = value + 1"
+            )
+
+    def put(self, items: Sequence[Item], vectors: np.ndarray) -> None:
+        """See ``Store.put``."""
+        blobs = [np.ascontiguousarray(v, np.float32).tobytes() for v in vectors]
+        rows = [(i.id, *_row(i), self.fingerprint, blob) for i, blob in zip(items, blobs, strict=True)]
+        self._write(f"INSERT OR REPLACE INTO items VALUES ({', '.join('?' * 12)})", rows)
+
+    def describe(self, items: Sequence[Item]) -> None:
+        """See ``Store.describe``."""
+        columns = ", ".join(f"{c} = ?" for c in _COLUMNS.split(", "))
+        self._write(f"UPDATE items SET {columns} WHERE id = ?", [(*_row(i), i.id) for i in items])
+
+    def remove(self, ids: Sequence[int]) -> None:
+        """See ``Store.remove``."""
+        self._write("DELETE FROM items WHERE id = ?", [(int(i),) for i in ids])
+
+    def publish(self) -> None:
+        """Write the vector file of the current version, declare it, delete the older ones."""
+        with self._lock:
+            version = int(self._state("version"))
+            target = self.folder / f"vectors-{version}.faiss"
+            approximate = int(self.kind == "approximate")
+            done = self._state("published", -1) == version and self._state("approximate") == approximate
+            if not done or not target.exists():
+                index = self._build()
+                if index:
+                    index.save(target)
+                with self._db:
+                    recall = index.recall if index else 1.0
+                    state = [("published", version), ("approximate", approximate), ("recall", recall)]
+                    self._db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", state)
+            for old in self.folder.glob("vectors-*.faiss"):
+                if old != target:
+                    old.unlink()
+            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _build(self) -> VectorIndex | None:
+        rows = self._rows("SELECT id, vector FROM items ORDER BY id")
+        if not rows:
+            return None
+        vectors = np.frombuffer(b"".join(v for _, v in rows), np.float32).reshape(len(rows), -1)
+        return VectorIndex.build(np.array([i for i, _ in rows], np.int64), normalise(vectors), self.kind)
+
+    # -- reading
+
+    def refresh(self) -> int:
+        """See ``Store.refresh``."""
+        with self._lock:
+            published = int(self._state("published", -1))
+            if self._loaded != published or (self._index is None and self.count()):
+                self._index = self._load()
+                self._loaded = published
+                self._cached.cache_clear()
+                if self._items:
+                    self._items = {}
+            return self._loaded
+
+    def _load(self) -> VectorIndex | None:
+        for _ in range(3):  # a writer may publish, and delete the older file, between our two reads
+            published = int(self._state("published", -1))
+            if published < 0 or published != self._state("version"):
+                break
+            with suppress(GalleryError):  # lost or damaged: the rows below are the truth
+                index = VectorIndex.load(self.folder / f"vectors-{published}.faiss", self._state("recall", 1.0))
+                if index.index.ntotal == self.count():
+                    return index
+        return self._build()
+
+    def items(self) -> Iterator[Item]:
+        """See ``Store.items``."""
+        for row in self._rows(f"SELECT {_COLUMNS} FROM items ORDER BY id"):
+            yield _item(row)
+
+    def get(self, ids: Sequence[int]) -> list[Item]:
+        """See ``Store.get``."""
+        with self._lock:
+            if self._items is None:
+                known: dict[int, Item] = {}
+            else:
+                self.refresh()
+                if len(self._items) > KEPT_ITEMS:
+                    self._items = {}
+                known = self._items
+            new = [i for i in ids if int(i) not in known]
+            if new:
+                known.update((item.id, item) for item in map(_item, self._among(_COLUMNS, new)))
+        return [known[int(i)] for i in ids if int(i) in known]
+
+    def _among(self, columns: str, ids: Sequence[int]) -> list[tuple[Any, ...]]:
+        values = json.dumps([int(i) for i in ids])
+        return self._rows(f"SELECT {columns} FROM items WHERE id IN (SELECT value FROM json_each(?))", (values,))
+
+    def find(self, path: str) -> list[Item]:
+        """See ``Store.find``."""
+        return [_item(row) for row in self._rows(f"SELECT {_COLUMNS} FROM items WHERE path = ? ORDER BY id", (path,))]
+
+    def same_picture(self, digest: str) -> list[int]:
+        """See ``Store.same_picture``."""
+        return [i for (i,) in self._rows("SELECT id FROM items WHERE digest = ? ORDER BY id", (digest,))]
+
+    def vectors(self, ids: Sequence[int]) -> np.ndarray:
+        """See ``Store.vectors``."""
+        found = dict(self._among("id, vector", ids))
+        return np.stack([np.frombuffer(found[int(i)], np.float32) for i in ids if int(i) in found])
+
+    def search(
+        self, query: np.ndarray, k: int, where: Where | None = None, banned: Sequence[int] = ()
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """See ``Store.search``."""
+        self.refresh()
+        index = self._index
+        if index is None:
+            return np.empty(0, np.int64), np.empty(0, np.float32)
+        allowed = self._cached("select", _key(where)) if where else None
+        return index.search(query, k, allowed, np.asarray(banned, np.int64))
+
+    def poses(self, where: Where | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """See ``Store.poses``."""
+        self.refresh()
+        ids, joints = self._cached("poses", ())
+        if not where:
+            return ids, joints
+        chosen = np.isin(ids, self._cached("select", _key(where)))
+        return ids[chosen], joints[chosen]
+
+    def columns(self) -> dict[str, tuple[Value, ...]]:
+        """See ``Store.columns``."""
+        self.refresh()
+        return self._cached("columns", ())
+
+    def _compute(self, what: str, key: tuple[tuple[str, tuple[str, ...]], ...]) -> Any:
+        if what == "select":
+            return self._select(dict(key))
+        if what == "poses":
+            rows = self._rows("SELECT id, joints FROM items WHERE joints IS NOT NULL ORDER BY id")
+            joints = np.frombuffer(b"".join(j for _, j in rows), np.float32).reshape(-1, 22, 3)
+            return np.array([i for i, _ in rows], np.int64), joints
+        values: dict[str, list[Value]] = {}
+        for name, value in self._rows(
+            "SELECT DISTINCT e.key, e.value FROM items, json_each(items.meta) e ORDER BY 1, 2"
+        ):
+            values.setdefault(name, []).append(value)
+        return {name: tuple(found) if len(found) <= MAX_VALUES else () for name, found in values.items()}
+
+    def _select(self, where: Where) -> np.ndarray:
+        check_columns(where, self.columns())
+        sql, values = "SELECT id FROM items WHERE 1", list[str]()
+        for column, allowed in where.items():
+            sql += f" AND CAST(json_extract(meta, ?) AS TEXT) IN ({', '.join('?' * len(allowed))})"
+            values += [f'$."{column}"', *allowed]
+        return np.array([i for (i,) in self._rows(sql, values)], np.int64)
+
+    def sample(self, n: int, seed: int = 0) -> list[Item]:
+        """See ``Store.sample``. Ids are hashes, so neighbours in their order have nothing in common."""
+        start = int(np.random.default_rng(seed).integers(1 << 60))
+        ordered = f"SELECT {_COLUMNS} FROM items WHERE id {{}} ? ORDER BY id LIMIT ?"
+        rows = self._rows(ordered.format(">="), (start, n))
+        return [_item(row) for row in rows + self._rows(ordered.format("<"), (start, n - len(rows)))]
+
+    def count(self) -> int:
+        """See ``Store.count``."""
+        return self._rows("SELECT count(*) FROM items")[0][0]
+
+    def recall(self) -> float:
+        """See ``Store.recall``."""
+        self.refresh()
+        return self._index.recall if self._index else 1.0
+
+    def close(self) -> None:
+        """See ``Store.close``."""
+        with self._lock:
+            self._index = None
+            self._db.close()
+
+
+def check_columns(where: Where, columns: Mapping[str, object]) -> None:
+    """Refuse a filter on a column that no item has.
+
+    :raises InputError: names the column and those that exist.
+    """
+    for column in where:
+        if column not in columns or '"' in column:
+            known = ", ".join(columns) or "none"
+            raise InputError(f"filter {column!r}: the gallery has no such column; it has: {known}")
+
+
+def _key(where: Where) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    return tuple(sorted((column, tuple(values)) for column, values in where.items()))
+
+
+def _row(item: Item) -> tuple[Any, ...]:
+    joints = None if item.joints is None else np.ascontiguousarray(item.joints, np.float32).tobytes()
+    box = json.dumps(item.box) if item.box else None
+    meta = json.dumps(dict(item.meta), ensure_ascii=False)
+    return item.path, item.digest, item.size, item.mtime_ns, item.width, item.height, box, meta, joints
+
+
+def _item(row: Sequence[Any]) -> Item:
+    *plain, box, meta, joints = row
+    pose = None if joints is None else np.frombuffer(joints, np.float32).reshape(22, 3)
+    return Item(*[*plain, tuple(json.loads(box)) if box else None, json.loads(meta), pose])

@@ -1,0 +1,138 @@
+"""Vector indices: exact by default, inverted lists when asked for, with the recall they really reach."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from autocompose.core.errors import DependencyError, GalleryError
+from autocompose.core.files import atomic_file
+
+Kind = Literal["exact", "approximate"]
+RECALL_DEPTH = 50
+RECALL_GOAL = 0.97  # measured on a sample, so a little above the 0.95 that is promised
+SAMPLE = 256
+MIN_APPROXIMATE = 5_000  # below, inverted lists save nothing
+
+
+def load_faiss() -> Any:
+    """The faiss module.
+
+    :raises DependencyError: not installed.
+    """
+    try:
+        import faiss
+    except ImportError:
+        raise DependencyError("faiss-cpu", "search", "A gallery") from None
+    return faiss
+
+
+def normalise(vectors: np.ndarray) -> np.ndarray:
+    """``(..., D)`` float32 of length 1; zero vectors stay zero."""
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return (vectors / np.maximum(length, 1e-12)).astype(np.float32)
+
+
+@dataclass
+class VectorIndex:
+    """Ids and normalised vectors, searched by inner product (= cosine).
+
+    :param recall: share of the exact top 50 that the index finds, measured when it was built; 1 for an exact one.
+    """
+
+    index: Any
+    recall: float = 1.0
+
+    @classmethod
+    def build(cls, ids: np.ndarray, vectors: np.ndarray, kind: Kind = "exact") -> VectorIndex:
+        """Index ``vectors`` (N, D) float32 normalised under ``ids`` (N,) int64.
+
+        Fewer than 5,000 vectors are always searched exactly.
+        """
+        faiss = load_faiss()
+        faiss.omp_set_num_threads(os.cpu_count() or 1)
+        dim = vectors.shape[1]
+        exact = faiss.IndexIDMap(faiss.IndexFlatIP(dim))
+        exact.add_with_ids(np.ascontiguousarray(vectors, np.float32), ids)
+        if kind == "exact" or len(ids) < MIN_APPROXIMATE:
+            return cls(exact)
+        lists = int(2 * np.sqrt(len(ids)))
+        index = faiss.IndexIVFFlat(faiss.IndexFlatIP(dim), dim, lists, faiss.METRIC_INNER_PRODUCT)
+        index.cp.seed, index.cp.niter = 0, 10
+        index.cp.max_points_per_centroid = 64
+        index.train(vectors)
+        index.add_with_ids(vectors, ids)
+        return cls(index, _tune(index, exact, vectors))
+
+    def search(
+        self, query: np.ndarray, k: int, allowed: np.ndarray | None = None, banned: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The ``k`` best ids (int64) and cosines (float32), best first; fewer when there are no more.
+
+        :param query: ``(D,)`` normalised.
+        :param allowed: only these ids; ``banned``: all but these.
+        """
+        faiss = load_faiss()
+        k = min(k, self.index.ntotal)
+        if k <= 0 or (allowed is not None and not len(allowed)):
+            return np.empty(0, np.int64), np.empty(0, np.float32)
+        chosen = None if allowed is None else faiss.IDSelectorBatch(allowed)
+        if banned is not None and len(banned):
+            refused = faiss.IDSelectorNot(faiss.IDSelectorBatch(banned))
+            chosen = refused if chosen is None else faiss.IDSelectorAnd(chosen, refused)
+        faiss.omp_set_num_threads(1)  # of this thread: for one query, waking and waiting costs more than it saves
+        scores, ids = self.index.search(query[None], k, params=self._parameters(chosen))
+        found = ids[0] >= 0
+        return ids[0][found], scores[0][found]
+
+    def _parameters(self, selector: Any) -> Any:
+        faiss = load_faiss()
+        if isinstance(self.index, faiss.IndexIVF):
+            return faiss.SearchParametersIVF(sel=selector, nprobe=self.index.nprobe)
+        return faiss.SearchParameters(sel=selector) if selector is not None else None
+
+    def save(self, path: Path) -> None:
+        """Write atomically."""
+        faiss = load_faiss()
+        with atomic_file(path) as file:
+            faiss.write_index(self.index, faiss.PyCallbackIOWriter(file.write))
+
+    @classmethod
+    def load(cls, path: Path, recall: float = 1.0) -> VectorIndex:
+        """Map a file into memory, so that several processes share it.
+
+        :raises GalleryError: missing or damaged.
+        """
+        faiss = load_faiss()
+        try:
+            return cls(faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC), recall)
+        except RuntimeError as error:
+            raise GalleryError(f"{path}: not a readable vector file ({str(error)[:80]})") from None
+
+
+def _tune(index: Any, exact: Any, vectors: np.ndarray) -> float:
+    """Double the number of probed lists until the goal is met; returns the recall that was reached.
+
+    It is the worse of two samples: queries that lie where pictures are, and queries halfway between two pictures.
+    """
+    rows = np.random.default_rng(0).integers(len(vectors), size=(2, SAMPLE))
+    samples = [vectors[rows[0]], normalise(vectors[rows[0]] + vectors[rows[1]])]
+    truths = [exact.search(queries, RECALL_DEPTH)[1] for queries in samples]
+    index.nprobe = 8
+    while True:
+        recall = min(
+            _overlap(index.search(queries, RECALL_DEPTH)[1], truth)
+            for queries, truth in zip(samples, truths, strict=True)
+        )
+        if recall >= RECALL_GOAL or index.nprobe >= index.nlist:
+            return recall
+        index.nprobe = min(index.nprobe * 2, index.nlist)
+
+
+def _overlap(found: np.ndarray, truth: np.ndarray) -> float:
+    """Mean share of each row of ``truth`` (Q, K) that is in the same row of ``found``."""
+    return float(np.mean([len(np.intersect1d(a, b)) / len(b) for a, b in zip(found, truth, strict=True)]))

@@ -1,0 +1,256 @@
+"""Weights of others: the paper's ``tuned_clip_N.pt`` and ``combiner_N.pt``, OpenAI's CLIP files, plain state dicts.
+
+Such files hold tensors only. The architecture follows from their shapes; what shapes cannot tell is a convention:
+QuickGELU, and one attention head for each 64 channels.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from autocompose.core.errors import CheckpointError
+from autocompose.core.files import atomic_file
+from autocompose.model.bundled import model_folder
+from autocompose.model.checkpoint import Model, fit, load_model
+from autocompose.model.combiner import Combiner
+from autocompose.model.encoder import OPENAI_NAMES, VOCABULARY, Encoder, EncoderConfig
+from autocompose.model.weight_files import read_archive
+
+HEAD = 64
+NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size", "attn_mask")
+
+
+def load_encoder(path: Path, wanted: EncoderConfig | None = None, weights_fp16: bool = False) -> Encoder:
+    """An encoder from a run folder or a weight file.
+
+    :param wanted: what the flags say. A folder or file that contradicts it is an error. A file does not know its
+        transform, so that ``wanted`` decides; without ``wanted`` it is that of ``EncoderConfig``.
+    :param weights_fp16: round as ``round_to_fp16`` does.
+    :raises CheckpointError: unreadable, not CLIP weights, or different from ``wanted``; says in what.
+    """
+    path = model_folder(path)
+    if path.is_dir():
+        encoder = load_model(path).encoder
+        if wanted is not None:
+            check_same(encoder.config, wanted, str(path))
+    else:
+        encoder = _encoder_from_file(path, wanted)
+    return round_to_fp16(encoder) if weights_fp16 else encoder
+
+
+def _encoder_from_file(path: Path, wanted: EncoderConfig | None) -> Encoder:
+    content = read_archive(path)
+    state = _state(content, "CLIP", path)
+    state = {k: v for k, v in state.items() if k.rsplit(".", 1)[-1] not in NOT_WEIGHTS}
+    found = config_of(state, str(path))
+    if wanted is not None:
+        marked = "CLIP" in content  # the paper's files: QuickGELU; of other weights only the flags know the activation
+        update = {"transform": wanted.transform, "target_ratio": wanted.target_ratio}
+        found = found.model_copy(update=update)
+        check_same(found, wanted if marked else _with_activation(wanted, True), str(path))
+        found = found if marked else wanted
+    return fit_clip(Encoder(found), state, str(path))
+
+
+def fit_clip(encoder: Encoder, state: dict[str, Tensor], origin: str) -> Encoder:
+    """Load weights into an encoder and put it into eval mode."""
+    fit(encoder.clip, state, origin)
+    return encoder.eval()
+
+
+def _with_activation(config: EncoderConfig, quick_gelu: bool) -> EncoderConfig:
+    return config.model_copy(update={"quick_gelu": quick_gelu})
+
+
+def load_combiner(path: Path, dim: int | None = None, sizes: tuple[int, int] | None = None) -> Combiner:
+    """A Combiner from a run folder or a ``combiner_N.pt``.
+
+    :param dim: feature size of the encoder that it must fit.
+    :param sizes: (projection, hidden) that the flags say.
+    :raises CheckpointError: unreadable, no Combiner, or of other sizes; says which.
+    """
+    path = model_folder(path)
+    if path.is_dir():
+        composer = load_model(path).composer
+        if not isinstance(composer, Combiner):
+            raise CheckpointError(f"{path}: holds an element-wise sum, not a Combiner; name the folder of stage 2")
+        combiner = composer
+    else:
+        state = _state(read_archive(path), "Combiner", path)
+        for name in ("text_projection_layer.weight", "combiner_layer.weight"):
+            if name not in state:
+                raise CheckpointError(f"{path}: no Combiner weights ({name} is missing)")
+        projection, width = state["text_projection_layer.weight"].shape
+        combiner = Combiner(width, projection, state["combiner_layer.weight"].shape[0])
+        fit(combiner, state, str(path))
+    own = (combiner.projection_dim, combiner.hidden_dim)
+    if sizes is not None and own != tuple(sizes):
+        raise CheckpointError(f"{path}: projection and hidden size are {own}, the flags say {tuple(sizes)}")
+    if dim is not None and combiner.dim != dim:
+        raise CheckpointError(f"{path}: made for features of {combiner.dim} numbers, the encoder gives {dim}")
+    return combiner.eval()
+
+
+def config_of(state: dict[str, Tensor], origin: str) -> EncoderConfig:
+    """The architecture that tensors of these shapes belong to, by name where it is one of OpenAI's.
+
+    :raises CheckpointError: not the tensors of a CLIP.
+    """
+    try:
+        values = _model_of(state)
+    except (KeyError, IndexError) as error:
+        raise CheckpointError(f"{origin}: not the weights of a CLIP ({error} is missing)") from None
+    for name in OPENAI_NAMES:
+        known = EncoderConfig(arch=name)
+        if _essence(known.open_clip_config()) == _essence(values):
+            return known
+    return EncoderConfig(model=values)
+
+
+def _model_of(state: dict[str, Tensor]) -> dict[str, Any]:
+    """The open_clip configuration behind tensor shapes."""
+    if "visual.proj" in state:
+        width, _, patch, _ = state["visual.conv1.weight"].shape
+        grid = round((len(state["visual.positional_embedding"]) - 1) ** 0.5)
+        vision = {"image_size": patch * grid, "layers": _count(state, r"visual\.transformer\.resblocks\.(\d+)\.")}
+        vision |= {"width": width, "patch_size": patch}
+    else:
+        grid = round((len(state["visual.attnpool.positional_embedding"]) - 1) ** 0.5)
+        layers = [_count(state, rf"visual\.layer{i}\.(\d+)\.") for i in (1, 2, 3, 4)]
+        vision = {"image_size": 32 * grid, "layers": layers, "width": len(state["visual.layer1.0.conv1.weight"])}
+    text_width = len(state["ln_final.weight"])
+    text = {
+        "context_length": len(state["positional_embedding"]),
+        "vocab_size": len(state["token_embedding.weight"]),
+        "width": text_width,
+        "heads": max(1, text_width // HEAD),
+        "layers": _count(state, r"transformer\.resblocks\.(\d+)\."),
+    }
+    return {"embed_dim": state["text_projection"].shape[1], "quick_gelu": True, "vision_cfg": vision, "text_cfg": text}
+
+
+def _count(state: dict[str, Tensor], pattern: str) -> int:
+    return len({found[1] for name in state if (found := re.match(pattern, name))})
+
+
+def _essence(model: dict[str, Any]) -> dict[str, Any]:
+    """What weights and activation depend on, flat and comparable."""
+    vision, text = model["vision_cfg"], model["text_cfg"]
+    return {
+        "feature size": model["embed_dim"],
+        "activation": "QuickGELU" if model.get("quick_gelu") else "GELU",
+        "image size": vision.get("image_size", 224),
+        "vision layers": tuple(vision["layers"])
+        if isinstance(vision.get("layers"), (list, tuple))
+        else vision.get("layers"),
+        "vision width": vision.get("width"),
+        "patch size": vision.get("patch_size"),
+        "vision head width": vision.get("head_width", HEAD),
+        "joint pool": vision.get("joint_pool"),
+        "text width": text["width"],
+        "text layers": text["layers"],
+        "text heads": text["heads"],
+        "vocabulary": text.get("vocab_size", VOCABULARY),
+        "context length": text.get("context_length", 77),
+    }
+
+
+def check_same(found: EncoderConfig, wanted: EncoderConfig, origin: str) -> None:
+    """Compare what a checkpoint is with what the flags say.
+
+    :raises CheckpointError: lists every difference as (checkpoint, flags).
+    """
+    has, asked = _described(found), _described(wanted)
+    if found.vocabulary is not None:  # a compact vocabulary is the same tokenizer
+        has["vocabulary"] = asked["vocabulary"]
+    faults = [f"{key} is {has[key]}, the flags say {asked[key]}" for key in has if has[key] != asked.get(key)]
+    if faults:
+        names = f" ({found.arch or 'own architecture'}, the flags say {wanted.arch or 'own architecture'})"
+        raise CheckpointError(f"{origin}{names if found.arch != wanted.arch else ''}: {'; '.join(faults)}")
+
+
+def _described(config: EncoderConfig) -> dict[str, Any]:
+    values = _essence(config.open_clip_config()) | {"transform": config.transform.value}
+    if config.transform.value == "targetpad":
+        values["target ratio"] = config.target_ratio
+    return values
+
+
+def round_to_fp16(encoder: Encoder) -> Encoder:
+    """Round, in place, the weights that the reference holds in half precision on GPUs: convolutions, linear layers,
+    attention and projections. Published numbers rest on weights rounded so.
+    """
+    with torch.no_grad():
+        for module in encoder.clip.modules():
+            chosen = []
+            if isinstance(module, (nn.Conv1d, nn.Conv2d, nn.Linear)):
+                chosen = [module.weight, module.bias]
+            elif isinstance(module, nn.MultiheadAttention):
+                chosen = [module.in_proj_weight, module.in_proj_bias]
+            chosen += [p for n, p in module.named_parameters(recurse=False) if n in ("text_projection", "proj")]
+            for parameter in chosen:
+                if parameter is not None:
+                    parameter.copy_(parameter.half().float())
+    return encoder
+
+
+def write_authors_format(folder: Path, model: Model, epoch: int) -> list[Path]:
+    """Write ``tuned_clip_{epoch}.pt`` and, with a Combiner, ``combiner_{epoch}.pt`` as the paper's scripts read them.
+
+    A compact vocabulary is spread to all 49,408 rows.
+
+    :raises CheckpointError: the format cannot say what this encoder is (activation, heads).
+    """
+    state = export_state(model.encoder)
+    written = [Path(folder) / f"tuned_clip_{epoch}.pt"]
+    _save({"epoch": epoch, "CLIP": state}, written[0])
+    if isinstance(model.composer, Combiner):
+        written.append(Path(folder) / f"combiner_{epoch}.pt")
+        _save({"epoch": epoch, "Combiner": _on_cpu(model.composer.state_dict())}, written[1])
+    return written
+
+
+def export_state(encoder: Encoder) -> dict[str, Tensor]:
+    """OpenAI's parameter names -> tensors on the CPU, with all 49,408 token rows.
+
+    :raises CheckpointError: a reader would rebuild another network from these tensors.
+    """
+    state = _on_cpu(encoder.clip.state_dict())
+    state["token_embedding.weight"] = state["token_embedding.weight"][encoder.rows(torch.arange(VOCABULARY)).cpu()]
+    full = encoder.config.model_copy(update={"vocabulary": None})
+    if "joint_pool" in full.open_clip_config()["vision_cfg"]:
+        raise CheckpointError("the paper's format cannot hold this encoder: its image side is our own, not CLIP's")
+    has, read = _essence(full.open_clip_config()), _essence(_model_of(state))
+    faults = [f"{key} would be read as {read[key]} instead of {has[key]}" for key in has if has[key] != read[key]]
+    if faults:
+        raise CheckpointError(f"the paper's format cannot hold this encoder: {'; '.join(faults)}")
+    return state
+
+
+def _on_cpu(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {n: t.detach().cpu().clone(memory_format=torch.contiguous_format) for n, t in state.items()}
+
+
+def _save(content: dict[str, Any], path: Path) -> None:
+    with atomic_file(path) as file:
+        torch.save(content, file)
+
+
+def _state(content: Any, key: str, path: Path) -> dict[str, Tensor]:
+    """The state dict inside a file: bare, or under ``CLIP``, ``Combiner``, ``state_dict``; without ``module.``."""
+    inner = content
+    for wrapper in (key, "state_dict"):
+        if isinstance(inner, dict) and isinstance(inner.get(wrapper), dict):
+            inner = inner[wrapper]
+    if not isinstance(inner, dict) or not inner or not all(isinstance(v, Tensor) for v in inner.values()):
+        kind = f"keys {', '.join(map(str, list(inner)[:5]))}" if isinstance(inner, dict) else type(inner).__name__
+        raise CheckpointError(f"{path}: no weights under {key!r} and no state dict ({kind})")
+    return {
+        name.removeprefix("module."): tensor.float() if tensor.is_floating_point() else tensor
+        for name, tensor in inner.items()
+    }

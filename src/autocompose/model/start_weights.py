@@ -1,0 +1,53 @@
+"""Where an encoder's first weights come from. Nothing is downloaded unless the user names a pretrained tag."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import open_clip
+
+from autocompose.core.errors import CheckpointError
+from autocompose.core.log import say
+from autocompose.model.encoder import OPENAI_NAMES, Encoder, EncoderConfig, open_clip_name
+from autocompose.model.foreign_weights import fit_clip, load_encoder
+
+RANDOM = "random"
+TAG = "pretrained:"
+OPENAI_CACHE = Path("~/.cache/clip")
+
+
+def start_encoder(config: EncoderConfig, weights: str | None = None, seed: int = 0, fp16: bool = False) -> Encoder:
+    """An encoder with its first weights.
+
+    :param weights: a weight file or run folder; ``random``; ``pretrained:TAG`` for one of open_clip's tags, which may
+        download it; None: OpenAI's file where OpenAI's own package keeps it (``~/.cache/clip``).
+    :param fp16: round the weights as the reference does on GPUs.
+    :raises CheckpointError: there is no such file, or it does not fit ``config``.
+    """
+    if weights == RANDOM:
+        say("the encoder starts from random weights")
+        return Encoder(config, seed)
+    if weights and weights.startswith(TAG):
+        return _pretrained(config, weights.removeprefix(TAG))
+    return load_encoder(Path(weights) if weights else _openai_file(config), config, fp16)
+
+
+def _openai_file(config: EncoderConfig) -> Path:
+    name = f"{(config.arch or '').replace('/', '-')}.pt"
+    path = OPENAI_CACHE.expanduser() / name
+    if config.arch not in OPENAI_NAMES or not path.exists():
+        raise CheckpointError(
+            f"no weights for {config.arch or 'this architecture'}: name a file, or {TAG}TAG to let open_clip "
+            f"download one (such as {TAG}openai), or {RANDOM}; OpenAI's file would be found at {OPENAI_CACHE / name}"
+        )
+    return path
+
+
+def _pretrained(config: EncoderConfig, tag: str) -> Encoder:
+    name = open_clip_name(config.arch or "")
+    tags = open_clip.list_pretrained_tags_by_model(name)
+    if tag not in tags:
+        raise CheckpointError(f"{config.arch}: no pretrained tag {tag!r}; open_clip has {', '.join(tags) or 'none'}")
+    encoder = Encoder(config)
+    loaded = open_clip.create_model(name, pretrained=tag)
+    return fit_clip(encoder, loaded.state_dict(), f"{name}:{tag}")

@@ -1,0 +1,1 @@
+"""Which poses make good pairs and groups."""

@@ -1,0 +1,231 @@
+"""Any folder of photographs -> corpus: one cropped picture per person, estimated 3D poses, pairs and rule texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from queue import SimpleQueue
+
+import numpy as np
+from PIL import Image
+
+from autocompose.bodies.convert import SKELETONS, to_smpl22
+from autocompose.bodies.motion.retarget import rotations_from_joints
+from autocompose.bodies.pose_frame import centre, yaw_of
+from autocompose.bodies.skeleton import COCO17
+from autocompose.core.errors import ImageError, InputError, PoseError
+from autocompose.core.files import atomic_file, read_json, value_hash, write_json
+from autocompose.core.log import Tally, track
+from autocompose.core.records import Split
+from autocompose.corpus.about import About
+from autocompose.corpus.format import Corpus
+from autocompose.corpus.images import open_image
+from autocompose.corpus.names import name_fault
+from autocompose.corpus.poses import PoseTable
+from autocompose.prepare.adapter import Stage, fingerprint
+from autocompose.prepare.motion.clips import split_motions
+from autocompose.prepare.pairing.groups import nearest_groups
+from autocompose.prepare.pairing.mined import Mining, mined_pairs
+from autocompose.prepare.photos.estimator import Estimator, Person, pose_python
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+FOUND = "people"  # folder of what was found in each photo, so that an interrupted run continues
+MARKS = SKELETONS["mediapipe33"]
+LIMBS = [
+    MARKS.index(f"{s}_{n}") for s in ("left", "right") for n in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+]
+QUALITY = 92  # of JPEG files
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which people are kept.
+
+    :param height: least height of a person in pixels.
+    :param limbs: least number of the twelve joints shoulder to wrist and hip to ankle that are seen (visibility > 0.5).
+    :param margin: added around a person on each side, share of the longer side.
+    :param side: longest side of a crop in pixels.
+    """
+
+    height: int = 80
+    limbs: int = 10
+    margin: float = 0.08
+    side: int = 512
+
+
+def prepare_folder(
+    photos: Path,
+    out: Path,
+    *,
+    wanted: Wanted | None = None,
+    mining: Mining | None = None,
+    by_folder: bool = False,
+    seed: int = 0,
+    processes: int = 1,
+) -> Corpus:
+    """Make a corpus from a folder of pictures; nothing is sent anywhere.
+
+    :param by_folder: all pictures of one folder go to the same split (for bursts and video frames).
+    :param processes: MediaPipe processes; the result is the same for any number.
+    :raises InputError: no pictures, or MediaPipe cannot be set up; CorpusError: no pair is left.
+    """
+    wanted, mining = wanted or Wanted(), mining or Mining()
+    files = photo_files(photos, out)
+    settings = {"verb": "folder", **asdict(wanted), **asdict(mining), "by_folder": by_folder, "seed": seed}
+    stage = Stage(out, {**settings, "raw": fingerprint(files.values())})
+    if stage.finished:
+        return stage.result()
+    pictures, people = Tally("pictures"), Tally("people")
+    kept: list[tuple[str, str, Person]] = []
+    for name, found in find_people(files, stage.out, processes, pictures):
+        kept += [(crop_name(name, k), name, p) for k, p in enumerate(found, 1) if _is_wanted(p, wanted, people, name)]
+    cut(kept, files, stage.out / "images", wanted)
+    table = pose_table(kept)
+    split_of = split_motions([_group(photo, by_folder) for _, photo, _ in kept], seed)
+    splits = [split_of[_group(photo, by_folder)] for _, photo, _ in kept]
+    rows = {split: [i for i, s in enumerate(splits) if s is split] for split in Split}
+    goals = Tally("poses")
+    pairs = mined_pairs(table, rows, mining, seed, goals)
+    galleries = {split: tuple(table.names[i] for i in found) for split, found in rows.items()}
+    corpus = Corpus(stage.out, pairs, galleries, table)
+    tallies = [pictures, people, goals]
+    return stage.finish(corpus, _about(photos), tallies, 0, seed, lambda found: nearest_groups(found, table))
+
+
+def _about(photos: Path) -> About:
+    return About(
+        name=f"photos of {photos.resolve().name}",
+        protocol="people and poses by MediaPipe, one crop per person; splits of whole photos; pairs mined by pose",
+        sources=(str(photos.resolve().name),),
+        licence="that of the photos",
+        redistribution="as their owners, and the people in them, allow",
+    )
+
+
+def photo_files(photos: Path, out: Path) -> dict[str, Path]:
+    """Name (path relative to ``photos``) -> picture file, nested, in order of name; files in ``out`` are left alone.
+
+    :raises InputError: no folder, or no picture in it.
+    """
+    photos = Path(photos)
+    if not photos.is_dir():
+        raise InputError(f"{photos}: folder not found")
+    inside = Path(out).resolve()
+    files = sorted(p for p in photos.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    found = {p.relative_to(photos).as_posix(): p for p in files if inside not in p.resolve().parents}
+    if not found:
+        raise InputError(f"{photos}: no pictures ({', '.join(SUFFIXES)}) in it or below")
+    return found
+
+
+def crop_name(photo: str, person: int) -> str:
+    """Name of a person's picture; a photo name that is no picture name is replaced by a hash."""
+    return f"{photo if not name_fault(photo) else value_hash(photo)[:16]}-{person}.jpg"
+
+
+def find_people(files: dict[str, Path], out: Path, processes: int, tally: Tally) -> Iterator[tuple[str, list[Person]]]:
+    """People of each photo, in order; what was found before an interruption is read back."""
+
+    def journal(name: str) -> Path:
+        stat = files[name].stat()
+        return out / FOUND / f"{value_hash([name, stat.st_size, stat.st_mtime_ns])[:24]}.json"
+
+    todo = [name for name in files if not journal(name).exists()]
+    if todo:
+        _search({name: files[name] for name in todo}, {name: journal(name) for name in todo}, processes)
+    for name in files:
+        record = read_json(journal(name))
+        if record["fault"] or not record["people"]:
+            tally.drop(record["fault"] or "no person found", name)
+            continue
+        tally.keep()
+        yield name, [Person(np.array(p["image"]), np.array(p["world"]), tuple(p["box"])) for p in record["people"]]
+
+
+def _search(files: dict[str, Path], journals: dict[str, Path], processes: int) -> None:
+    python = pose_python()
+    idle: SimpleQueue[Estimator] = SimpleQueue()
+
+    def look(name: str) -> None:
+        estimator = idle.get()
+        try:
+            write_json(journals[name], _looked_at(files[name], estimator), indent=None)
+        finally:
+            idle.put(estimator)
+
+    with ExitStack() as stack:
+        for _ in range(max(1, min(processes, len(files)))):
+            idle.put(stack.enter_context(Estimator(python)))
+        pool = stack.enter_context(ThreadPoolExecutor(idle.qsize()))
+        for _ in track(pool.map(look, files), "looking for people", len(files)):
+            pass
+
+
+def _looked_at(path: Path, estimator: Estimator) -> dict[str, object]:
+    try:
+        people = estimator.people(open_image(path))
+    except ImageError:
+        return {"fault": "not a readable picture", "people": []}
+    except PoseError:
+        return {"fault": "MediaPipe failed on it", "people": []}
+    found = [{"image": p.image.round(2).tolist(), "world": p.world.tolist(), "box": p.box} for p in people]
+    return {"fault": None, "people": found}
+
+
+def _is_wanted(person: Person, wanted: Wanted, tally: Tally, photo: str) -> bool:
+    seen = int((person.image[LIMBS, 2] > 0.5).sum())
+    if person.box[3] - person.box[1] < wanted.height:
+        tally.drop(f"smaller than {wanted.height} pixels", photo)
+    elif seen < wanted.limbs:
+        tally.drop(f"fewer than {wanted.limbs} of 12 joints in sight", photo)
+    else:
+        tally.keep()
+        return True
+    return False
+
+
+def cut(kept: list[tuple[str, str, Person]], files: dict[str, Path], images: Path, wanted: Wanted) -> None:
+    """Write one crop per person; those that exist are left."""
+    photo: tuple[str, Image.Image] | None = None
+    for name, source, person in track(kept, "cutting people out"):
+        if (images / name).exists():
+            continue
+        if photo is None or photo[0] != source:
+            photo = (source, open_image(files[source]))
+        left, top, right, bottom = person.box
+        more = wanted.margin * max(right - left, bottom - top)
+        box = (
+            max(0, left - more),
+            max(0, top - more),
+            min(photo[1].width, right + more),
+            min(photo[1].height, bottom + more),
+        )
+        crop = photo[1].crop(tuple(round(v) for v in box))  # type: ignore[arg-type]
+        crop.thumbnail((wanted.side, wanted.side), Image.Resampling.LANCZOS)
+        with atomic_file(images / name) as file:
+            crop.save(file, "JPEG", quality=QUALITY)
+
+
+def pose_table(kept: list[tuple[str, str, Person]]) -> PoseTable:
+    """Estimated poses in the scene frame, with scores."""
+    world = np.array([p.world for _, _, p in kept], float).reshape(-1, 33, 3)
+    converted = to_smpl22(world, "mediapipe33", "-y", check_sides=False)
+    joints = centre(converted.joints[:, :22])
+    coco = world[:, [MARKS.index(n) for n in COCO17]] * np.array([1, -1, -1])
+    columns = {
+        "rotations": rotations_from_joints(joints, converted.known).astype(np.float32),
+        "coco": coco.astype(np.float32),
+        "score": np.array([p.image[LIMBS, 2].mean() for _, _, p in kept], np.float32),
+        "box": np.array([p.box for _, _, p in kept], int).reshape(-1, 4),
+        "sequence": np.array([photo for _, photo, _ in kept], str),
+    }
+    return PoseTable(
+        tuple(name for name, _, _ in kept), joints.astype(np.float32), yaw_of(joints).astype(np.float32), columns
+    )
+
+
+def _group(photo: str, by_folder: bool) -> str:
+    return photo.rpartition("/")[0] if by_folder else photo

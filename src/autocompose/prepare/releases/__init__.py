@@ -1,0 +1,1 @@
+"""The paper's three datasets, from their published files."""

@@ -1,0 +1,111 @@
+"""What a composed model must beat: one input alone, no learning at all, chance; and the ceiling of perfect eyes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+from autocompose.core.records import Query
+from autocompose.evaluate.metrics import GROUP_RECALL_AT, RECALL_AT, QueryRows, Ranks
+from autocompose.model.checkpoint import Model
+from autocompose.train.loop import Metrics, run
+from autocompose.train.runs import Encoded
+
+
+class OneInput(nn.Module):
+    """A composer that is shown only one of its inputs; the other is its training mean.
+
+    :param composer: (image features, text features) -> normalised prediction.
+    :param image, text: ``(D,)`` mean that stands in for that input; give exactly one.
+    """
+
+    image: Tensor | None
+    text: Tensor | None
+
+    def __init__(self, composer: nn.Module, image: Tensor | None = None, text: Tensor | None = None) -> None:
+        super().__init__()
+        assert (image is None) != (text is None), "replace exactly one input"
+        self.composer = composer
+        self.register_buffer("image", image)
+        self.register_buffer("text", text)
+
+    def forward(self, image_features: Tensor, text_features: Tensor) -> Tensor:
+        """Normalised prediction ``(B, D)``."""
+        images = image_features if self.image is None else self.image.expand_as(image_features)
+        texts = text_features if self.text is None else self.text.expand_as(text_features)
+        return self.composer(images, texts)
+
+
+def train_one_input(kept: str, encoded: Encoded, composer: nn.Module, model: Model, folder: Path) -> Model:
+    """Train a composer on one input, with the budget of the full one.
+
+    :param kept: ``image`` or ``text``: the input that it is shown.
+    :param model: whose encoder ``encoded`` comes from.
+    :return: that encoder with the trained composer.
+    """
+    if kept == "image":
+        alone = OneInput(composer, text=encoded.texts.nanmean(0))
+    else:
+        alone = OneInput(composer, image=encoded.images.plain.mean(0))
+    found = Model(model.encoder, alone)  # type: ignore[arg-type]
+
+    def validate() -> Metrics:
+        return encoded.questions.answers(found).ranks.metrics()
+
+    run(encoded.stage(alone), encoded.settings.loop, folder / kept, validate, "baseline")
+    alone.eval()
+    return found
+
+
+def rank_scores(scores: np.ndarray, rows: QueryRows) -> Ranks:
+    """Ranks from a score of every gallery picture for every query; equal scores stand in gallery order.
+
+    :param scores: ``(Q, N)``, higher is better.
+    """
+    gallery, group = np.empty(len(scores), np.int64), np.empty(len(scores), np.int64)
+    order = np.arange(scores.shape[1])
+    for q, row in enumerate(scores):
+        target = rows.target[q]
+        ahead = (row > row[target]) | ((row == row[target]) & (order < target))
+        ahead[rows.reference[q]] = False
+        gallery[q] = ahead.sum()
+        if rows.groups is not None:
+            group[q] = ahead[rows.groups[q]].sum()
+    return Ranks(gallery, group if rows.groups is not None else None)
+
+
+def chance(queries: Sequence[Query], n_gallery: int) -> dict[str, float]:
+    """Expected recalls, in percent, of a random ranking (the reference removed)."""
+    found = {f"recall_at{k}": 100 * min(1.0, k / (n_gallery - 1)) for k in RECALL_AT}
+    sizes = np.array([len(set(q.group) - {q.reference}) for q in queries])
+    found |= {f"group_recall_at{k}": 100 * float(np.minimum(1, k / sizes).mean()) for k in GROUP_RECALL_AT}
+    return {**found, "median_rank": n_gallery / 2}
+
+
+def symbolic_ranks(queries: Sequence[Query], joints: np.ndarray, rows: QueryRows) -> Ranks:
+    """Parse each text and look for the claimed change in the true poses ``joints`` (N, 22, 3) of the gallery."""
+    from autocompose.describe.audit.measure import Poses
+    from autocompose.evaluate.symbolic import rank_all
+
+    return rank_scores(rank_all([q.text for q in queries], rows.reference.tolist(), Poses(joints)), rows)
+
+
+def ceiling_ranks(joints: np.ndarray, rows: QueryRows) -> Ranks:
+    """Compare the pair codes of reference and candidate with those of reference and target, on true poses."""
+    from autocompose.bodies.points import normal_points
+    from autocompose.describe.rules.codes.pair_codes import pair_levels, pair_measures, pair_values
+    from autocompose.evaluate.symbolic import ceiling
+
+    measures = pair_measures(normal_points(joints))
+    codes = {int(r): pair_levels(pair_values(measures[:, [r]], measures)).T for r in np.unique(rows.reference)}
+    found = [ceiling(codes[int(r)], codes[int(r)][t]) for r, t in zip(rows.reference, rows.target, strict=True)]
+    return rank_scores(np.stack(found), rows)
+
+
+def summary(ranks: Ranks, clusters: np.ndarray) -> dict[str, Any]:
+    """Metrics with intervals; JSON-able."""
+    return {**ranks.metrics(), "ci95": ranks.ci95(clusters), "n_queries": len(ranks.gallery)}

@@ -1,0 +1,231 @@
+"""The two stages of the paper: fine-tuning CLIP with the element-wise sum, and training the Combiner on frozen CLIP.
+
+Both are the same question, asked of rows of a ``TripletTable``: does reference + text find the target, and does the
+prediction + the text of the way back find the reference? They differ in what is trained, thus in what is cached.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from autocompose.core.config import Config
+from autocompose.core.distributed import require_shares
+from autocompose.model.encoder import Encoder
+from autocompose.model.features import ImageFeatures
+from autocompose.model.losses import LOGIT_SCALE, composed_loss, rank, world
+from autocompose.train.loop import Stage
+from autocompose.train.prefetch import ahead, sent
+from autocompose.train.sampling import Batch, TripletTable
+
+
+class ComposeSettings(Config):
+    """Settings that both stages share.
+
+    :param cycle_weight: w of loss = (1 - w) * forward + w * way back; used when the text mode has a cycle.
+    :param mask_duplicates: a target that shows the picture or pose of one's own target is no negative.
+    :param logit_scale: factor on the cosines in the loss. The method's 100 suits CLIP's features.
+    :param per_group: pairs of one candidate group kept together in a batch; 0 = free shuffle.
+    :param chunk: pictures or texts that a training encoder holds in memory at a time; the rest of a large batch is
+        computed again in the backward pass, with exact gradients. 0 = all at once.
+    """
+
+    cycle_weight: float = Field(0.5, ge=0, le=1)
+    mask_duplicates: bool = True
+    logit_scale: float = Field(LOGIT_SCALE, gt=0)
+    per_group: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0)
+    chunk: int = Field(0, ge=0)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """A batch of B triplets, looked up and on its way to the device.
+
+    :param pictures: of the B references, then of the B targets, as ``load_images`` gives them; ``ids``: what they show.
+    :param texts: the different texts, as ``load_texts`` gives them.
+    :param places: where among them each triplet's text is, then, with a cycle, each text of the way back.
+    """
+
+    size: int
+    pictures: Any
+    ids: Tensor
+    texts: Any
+    places: Tensor
+
+
+class ComposeStage(Stage):
+    """Loss of composed retrieval over a batch of rows.
+
+    :param table: the training items.
+    :param images: cached features of ``table.images``.
+    :param composer: (image features, text features) -> normalised prediction.
+    """
+
+    def __init__(
+        self,
+        table: TripletTable,
+        images: ImageFeatures,
+        composer: nn.Module,
+        settings: ComposeSettings,
+        batch_size: int,
+    ):
+        super().__init__()
+        self.table, self.images, self.composer = table, images, composer
+        self.settings, self.batch_size = settings, batch_size
+
+    def steps(self) -> int:
+        """Batches in an epoch."""
+        return len(self.table) // self.batch_size
+
+    def batches(self, epoch: int) -> Iterator[Inputs]:
+        """Batches, drawn by (seed, epoch); of several processes each gets its share of every batch.
+
+        For a GPU they are made ahead in another thread.
+
+        :raises ConfigError: the processes cannot share a batch equally.
+        """
+        require_shares(self.batch_size)
+        whole = self.table.epoch(self.settings.seed, epoch, self.batch_size, self.settings.per_group)
+        inputs = (self.load(batch.share(rank(), world())) for batch in whole)
+        return ahead(inputs) if self.device.type == "cuda" else inputs
+
+    def load(self, batch: Batch) -> Inputs:
+        """Look up what the rows of a batch stand for; a text that occurs twice in it is looked up once."""
+        pictures = torch.from_numpy(np.concatenate([batch.reference, batch.target]))
+        flip = torch.from_numpy(np.concatenate([batch.flip, batch.flip]))
+        cycle = bool((batch.back >= 0).all())
+        texts, places = np.unique(
+            np.concatenate([batch.text, batch.back]) if cycle else batch.text, return_inverse=True
+        )
+        return Inputs(
+            size=len(batch),
+            pictures=self.load_images(pictures, flip),
+            ids=sent(picture_ids(torch.from_numpy(self.table.shows)[pictures], flip), self.device),
+            texts=self.load_texts(torch.from_numpy(texts)),
+            places=sent(torch.from_numpy(places), self.device),
+        )
+
+    def load_images(self, rows: Tensor, flip: Tensor) -> Any:
+        """What ``encode_images`` takes for these pictures, flipped where ``flip``: here their cached features."""
+        return sent(self.images.rows(rows, flip), self.device)
+
+    def encode_images(self, loaded: Any) -> Tensor:
+        """Un-normalised features ``(B, D)``."""
+        return loaded
+
+    def load_texts(self, rows: Tensor) -> Any:
+        """What ``encode_texts`` takes for these texts."""
+        raise NotImplementedError
+
+    def encode_texts(self, loaded: Any) -> Tensor:
+        """Un-normalised features ``(B, D)``."""
+        return loaded
+
+    def forward(self, batch: Inputs) -> Tensor:
+        """The forward term, and the cyclic term when the batch has texts of the way back."""
+        n, texts = batch.size, F.embedding(batch.places, self.encode_texts(batch.texts))
+        pictures = self.encode_images(batch.pictures)
+        masked = self.settings.mask_duplicates
+        return composed_loss(
+            self.composer,
+            reference=pictures[:n],
+            target=pictures[n:],
+            text=texts[:n],
+            back_text=texts[n:] if len(texts) > n else None,
+            reference_ids=batch.ids[:n] if masked else None,
+            target_ids=batch.ids[n:] if masked else None,
+            cycle_weight=self.settings.cycle_weight,
+            logit_scale=self.settings.logit_scale,
+        )
+
+    @property
+    def device(self) -> torch.device:
+        """Where the loss is computed."""
+        return next(self.parameters()).device
+
+
+def picture_ids(shown: Tensor, flip: Tensor) -> Tensor:
+    """One number per (what is shown, flipped or not)."""
+    return shown * 2 + flip
+
+
+def in_chunks(encode: Callable[[Tensor], Tensor], values: Tensor, size: int) -> Tensor:
+    """``encode(values)``, ``size`` rows at a time; activations are not kept but computed again for the gradient."""
+    if size == 0 or len(values) <= size:
+        return encode(values)
+    return torch.cat([checkpoint(encode, part, use_reentrant=False) for part in values.split(size)])
+
+
+class CombinerStage(ComposeStage):
+    """Stage 2: frozen encoders, everything cached; only the composer trains."""
+
+    def __init__(
+        self,
+        table: TripletTable,
+        images: ImageFeatures,
+        texts: Tensor,
+        composer: nn.Module,
+        settings: ComposeSettings,
+        batch_size: int,
+    ):
+        super().__init__(table, images, composer, settings, batch_size)
+        self.texts = texts
+
+    def load_texts(self, rows: Tensor) -> Tensor:
+        """From the cache."""
+        return sent(self.texts[rows], self.device)
+
+
+class TextStage(ComposeStage):
+    """Stage 1 with ``--encoder text``: the image side is cached, the text encoder trains.
+
+    The encoder stays in eval mode, as the paper's does: no dropout.
+    """
+
+    def __init__(
+        self,
+        table: TripletTable,
+        images: ImageFeatures,
+        encoder: Encoder,
+        composer: nn.Module,
+        settings: ComposeSettings,
+        batch_size: int,
+    ):
+        super().__init__(table, images, composer, settings, batch_size)
+        self.encoder = encoder
+        self.tokens = encoder.tokenize(table.texts)
+        self.lengths = self.tokens.argmax(1) + 1  # the end token has the highest number
+
+    def load_texts(self, rows: Tensor) -> Tensor:
+        """Tokens, trimmed to the longest text."""
+        return sent(self.tokens[rows, : int(self.lengths[rows].max())], self.device)
+
+    def encode_texts(self, loaded: Tensor) -> Tensor:
+        """Encoded now."""
+        return in_chunks(self.encoder.encode_text, loaded, self.settings.chunk)
+
+    def train(self, mode: bool = True) -> TextStage:
+        """Train the composer only in name; the encoder keeps its eval mode."""
+        super().train(mode)
+        self.encoder.eval()
+        return self
+
+
+class HeadStage(TextStage):
+    """Stage 1 of the small backbone: the text encoder trains, and the head of the image side on cached trunk vectors.
+
+    :param images: trunk vectors (``image_features(..., trunk=True)``) of ``table.images``.
+    """
+
+    def encode_images(self, loaded: Tensor) -> Tensor:
+        """The head's features of pictures."""
+        return self.encoder.encode_head(loaded)

@@ -1,0 +1,278 @@
+"""Training runs that are validated while they train: a corpus and settings in, a run folder (= a model) out."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from autocompose.core.config import Config
+from autocompose.core.distributed import first_process_first, require_shares
+from autocompose.core.files import value_hash
+from autocompose.core.log import say
+from autocompose.core.records import TEXT_FIELDS, Edit, Split
+from autocompose.corpus.format import Corpus, pair_to_json
+from autocompose.corpus.pixels import decoded
+from autocompose.corpus.split import carve_val
+from autocompose.evaluate.questions import Questions, ask, questions_of
+from autocompose.model.checkpoint import Model, load_model, save_model
+from autocompose.model.combiner import Combiner, ElementwiseSum
+from autocompose.model.encoder import Encoder
+from autocompose.model.features import ImageFeatures, image_features, text_features
+from autocompose.model.losses import rank
+from autocompose.train.compose_stages import CombinerStage, ComposeSettings, HeadStage, TextStage
+from autocompose.train.history import claim
+from autocompose.train.loop import LoopSettings, Metrics, Stage, run
+from autocompose.train.picture_stage import PictureStage
+from autocompose.train.sampling import TextMode, TripletTable
+
+NAME = "training"
+
+
+class FinetuneSettings(Config):
+    """Stage 1: CLIP learns, prediction = normalised sum.
+
+    :param part: which encoder trains; features of a frozen one are computed once. ``head``: the text encoder and the
+        head of the small backbone's image side, whose trunk is frozen.
+    :param gradient_checkpointing: transformers keep one activation per block and compute the rest again.
+    """
+
+    text: TextMode = TextMode()
+    part: Literal["both", "text", "image", "head"] = "text"
+    gradient_checkpointing: bool = False
+    compose: ComposeSettings = ComposeSettings()
+    loop: LoopSettings = LoopSettings(
+        epochs=30, batch_size=128, learning_rate=1e-5, eps=1e-7, select="recall_at10", validate_every=2
+    )
+
+
+class CombinerSettings(Config):
+    """Stage 2: CLIP is frozen, the Combiner learns.
+
+    :param projection_dim, hidden_dim: its sizes (the paper's defaults).
+    :param from_sum: the Combiner starts as (nearly) the sum of stage 1 instead of at random.
+    """
+
+    text: TextMode = TextMode()
+    projection_dim: int = Field(2560, ge=1)
+    hidden_dim: int = Field(5120, ge=1)
+    dropout: float = Field(0.5, ge=0, lt=1)
+    from_sum: bool = False
+    compose: ComposeSettings = ComposeSettings()
+    loop: LoopSettings = LoopSettings(
+        epochs=50, batch_size=512, learning_rate=1e-4, weight_decay=0.0, select="recall_at10", validate_every=5
+    )
+
+
+@dataclass(frozen=True)
+class Data:
+    """A corpus and how it is used.
+
+    :param train, val: splits that train and that are validated on.
+    :param key: corpus key of the validation questions; ``flatten``: one question per text.
+    :param cache: folder for encoded and decoded pictures.
+    """
+
+    corpus: Corpus
+    train: Split = Split.TRAIN
+    val: Split = Split.VAL
+    key: str = "sents"
+    flatten: bool = False
+    cache: Path | None = None
+
+    @classmethod
+    def of(cls, corpus: Corpus, text: TextMode, cache: Path | None = None, seed: int = 0) -> Data:
+        """The usual use: a ``val`` split, carved from train where the corpus has none, asked with human texts where
+        all its pairs have them, else with the first text of the training source.
+        """
+        if Split.VAL not in corpus.pairs:
+            corpus = _sound_groups(carve_val(corpus, seed=seed))
+            say(f"{corpus.root}: no val split; {len(corpus.split(Split.VAL)):,} pairs of train are set apart")
+        human = all(p.texts.get("sents") for p in corpus.split(Split.VAL))
+        return cls(corpus, key="sents" if human else TEXT_FIELDS[text.source, Edit.PLAIN], cache=cache)
+
+    def table(self, text: TextMode, batch_size: int) -> TripletTable:
+        """The training items, and nothing that would only stop the run later.
+
+        :raises CorpusError: no pair has the texts, or a validation question is faulty.
+        :raises ConfigError: fewer pairs than one batch, or the processes cannot share a batch.
+        """
+        require_shares(batch_size)
+        table = TripletTable(self.corpus.split(self.train), text, self.corpus.poses)
+        table.require_batch(batch_size)
+        questions_of(self.corpus, self.val, self.key, self.flatten)
+        return table
+
+    def hash(self) -> str:
+        """SHA-256 of the pairs and galleries in use."""
+        splits = {self.train, self.val}
+        pairs = {s.value: [pair_to_json(p) for p in self.corpus.split(s)] for s in splits}
+        return value_hash([pairs, {s.value: list(self.corpus.galleries[s]) for s in splits}])
+
+
+def _sound_groups(corpus: Corpus) -> Corpus:
+    """The groups of train pairs are free in the paper's format; val keeps them only where they can be used."""
+    val, gallery = corpus.split(Split.VAL), set(corpus.galleries[Split.VAL])
+    if all(p.target in p.img_set and gallery.issuperset(p.img_set) for p in val):
+        return corpus
+    bare = tuple(dataclasses.replace(p, img_set=()) for p in val)
+    return dataclasses.replace(corpus, pairs={**corpus.pairs, Split.VAL: bare})
+
+
+def finetune(data: Data, encoder: Encoder, settings: FinetuneSettings, folder: Path) -> Model:
+    """Stage 1. Continues where it stopped; a finished folder is only read.
+
+    :param encoder: changed in place.
+    :raises ConfigError: the folder belongs to another run; says what differs.
+    """
+    folder = Path(folder)
+    table = data.table(settings.text, settings.loop.batch_size)
+    origin = {"encoder": encoder.fingerprint(), "data": data.hash(), **settings.model_dump(mode="json")}
+    if claim(folder, origin):
+        return load_model(folder)
+    encoder.train_only(settings.part).clip.set_grad_checkpointing(settings.gradient_checkpointing)
+    model = Model(encoder, ElementwiseSum())
+    stage = _finetune_stage(data, table, model, settings)
+    gallery = _val_gallery(data, encoder, settings.part)
+
+    def validate() -> Metrics:
+        questions = ask(encoder, data.corpus, data.val, data.key, data.flatten, gallery=gallery())
+        return questions.answers(model).ranks.metrics()
+
+    return _train(stage, settings.loop, folder, validate, model, _card(data, table, origin))
+
+
+def _val_gallery(data: Data, encoder: Encoder, part: str) -> Callable[[], np.ndarray | None]:
+    """Features of the validation gallery with the present weights; None: they must be computed from the pictures."""
+    if part not in ("text", "head"):
+        return lambda: None
+    paths = [data.corpus.image_path(n) for n in data.corpus.galleries[data.val]]
+    fixed = image_features(encoder, paths, data.cache, trunk=part == "head", all_processes=True).plain
+    if part == "text":
+        return fixed.numpy
+    return lambda: encoder.encode_head(fixed.to(encoder.device)).detach().cpu().numpy()
+
+
+def _finetune_stage(data: Data, table: TripletTable, model: Model, settings: FinetuneSettings) -> Stage:
+    encoder, paths = model.encoder, [data.corpus.image_path(n) for n in table.images]
+    size = settings.loop.batch_size
+    if settings.part in ("text", "head"):
+        head = settings.part == "head"
+        with settings.loop.autocast(encoder.device):
+            images = image_features(encoder, paths, data.cache, settings.text.mirror, trunk=head, all_processes=True)
+        return (HeadStage if head else TextStage)(table, images, encoder, model.composer, settings.compose, size)
+    with first_process_first():
+        config = encoder.config
+        folder = data.cache or Path(data.corpus.root) / ".cache"
+        pixels = decoded(paths, config.transform, encoder.image_size, config.target_ratio, folder)
+    frozen = settings.part == "image"
+    with settings.loop.autocast(encoder.device):
+        texts = text_features(encoder, table.texts, data.cache, all_processes=True) if frozen else None
+    return PictureStage(table, pixels, texts, encoder, model.composer, settings.compose, size)
+
+
+def train_combiner(
+    data: Data,
+    encoder: Encoder,
+    settings: CombinerSettings,
+    folder: Path,
+    start: Combiner | None = None,
+    encode_size: int | None = None,
+) -> Model:
+    """Stage 2. Continues where it stopped; a finished folder is only read.
+
+    :param encoder: frozen; every picture and text is encoded once.
+    :param start: weights to start from.
+    :param encode_size: pictures that the encoder takes at a time; None: what suits the device.
+    :raises ConfigError: the folder belongs to another run; says what differs.
+    """
+    folder = Path(folder)
+    table = data.table(settings.text, settings.loop.batch_size)
+    origin = {"encoder": encoder.fingerprint(), "data": data.hash(), **settings.model_dump(mode="json")}
+    if claim(folder, origin):
+        return load_model(folder)
+    encoder.train_only("none")
+    composer = start or new_combiner(encoder.dim, settings)
+    model = Model(encoder, composer.to(encoder.device))
+    encoded = Encoded.of(data, table, encoder, settings, encode_size)
+
+    def validate() -> Metrics:
+        return encoded.questions.answers(model).ranks.metrics()
+
+    return _train(encoded.stage(composer), settings.loop, folder, validate, model, _card(data, table, origin))
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What a frozen encoder says of a corpus: all that a composer needs to be trained and validated.
+
+    :param images: of ``table.images``. :param texts: ``(T, D)`` of ``table.texts``, not normalised; NaN for those that
+        the settings' epochs never draw.
+    """
+
+    table: TripletTable
+    images: ImageFeatures
+    texts: Tensor
+    questions: Questions
+    settings: CombinerSettings
+
+    @classmethod
+    def of(
+        cls, data: Data, table: TripletTable, encoder: Encoder, settings: CombinerSettings, size: int | None = None
+    ) -> Encoded:
+        """Encode, or read what was encoded before.
+
+        :param size: pictures that the encoder takes at a time; None: what suits the device.
+        """
+        paths = [data.corpus.image_path(n) for n in table.images]
+        compose, loop = settings.compose, settings.loop
+        drawn = table.drawn(compose.seed, loop.epochs, loop.batch_size, compose.per_group)
+        texts = torch.full((len(table.texts), encoder.dim), torch.nan)
+        with loop.autocast(encoder.device):
+            images = image_features(encoder, paths, data.cache, settings.text.mirror, size, all_processes=True)
+            texts[drawn] = text_features(encoder, [table.texts[t] for t in drawn], data.cache, all_processes=True)
+        with first_process_first():
+            questions = ask(encoder, data.corpus, data.val, data.key, data.flatten, data.cache)
+        return cls(table, images, texts, questions, settings)
+
+    def stage(self, composer: nn.Module) -> CombinerStage:
+        """The training of a composer: (image features, text features) -> normalised prediction."""
+        loop, compose = self.settings.loop, self.settings.compose
+        return CombinerStage(self.table, self.images, self.texts, composer, compose, loop.batch_size)
+
+
+def new_combiner(dim: int, settings: CombinerSettings) -> Combiner:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.loop.seed)
+        combiner = Combiner(dim, settings.projection_dim, settings.hidden_dim, settings.dropout)
+    return combiner.start_as_sum() if settings.from_sum else combiner
+
+
+def _train(
+    stage: Stage, loop: LoopSettings, folder: Path, validate: Callable[[], Metrics], model: Model, card: dict[str, Any]
+) -> Model:
+    metrics = run(stage, loop, folder, validate, NAME)
+    model.encoder.eval()
+    model.composer.eval()
+    model.card = {**card, "validation": metrics}
+    if rank() == 0:
+        save_model(folder, model)
+        (folder / f"{NAME}.pt").unlink(missing_ok=True)  # only an unfinished run needs its state
+    return model
+
+
+def _card(data: Data, table: TripletTable, origin: dict[str, Any]) -> dict[str, Any]:
+    say(table.tally.line())
+    return {
+        "corpus": data.corpus.root.name,
+        "train": {"split": data.train.value, **table.tally.record()},
+        "validated_on": {"split": data.val.value, "text": data.key},
+        "settings": origin,
+    }

@@ -1,0 +1,130 @@
+"""Batch files, and the rounds that they and Ray share."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from autocompose.core.errors import AnnotationError, InputError
+from autocompose.corpus.format import Corpus
+from autocompose.describe.mllm.annotate import annotate
+from autocompose.describe.mllm.asks import Answer, Ask
+from autocompose.describe.mllm.batch_files import export_batch, import_batch
+from autocompose.describe.mllm.export import export
+from autocompose.describe.mllm.rounds import answer_in_rounds
+from tests.describe.mllm.fakes import Fake, job
+from tests.simulator.annotator import Annotator
+
+
+def answered(files: list[Path], annotator: Annotator, out: Path) -> Path:
+    """What a batch service returns: the lines in another order."""
+    lines = []
+    for request in (json.loads(line) for path in files for line in path.read_text("utf-8").splitlines()):
+        assert (request["method"], request["url"]) == ("POST", "/v1/chat/completions")
+        body = {
+            "model": "sim-1",
+            "choices": [{"index": 0, "finish_reason": "stop", "message": annotator.answer(request["body"])}],
+            "usage": {"prompt_tokens": 300, "completion_tokens": 60},
+        }
+        response = {"status_code": 200, "body": body}
+        lines.append(json.dumps({"custom_id": request["custom_id"], "response": response, "error": None}))
+    random.Random(0).shuffle(lines)
+    out.write_text("\n".join(lines) + "\n", "utf-8")
+    return out
+
+
+def test_two_batches_describe_a_corpus(corpus: Corpus, tmp_path: Path) -> None:
+    assert corpus.poses is not None
+    annotator = Annotator(corpus.poses, Fake(corpus).annotator.errors)
+    rounds = 0
+    while files := export_batch(job(corpus), tmp_path / f"round{rounds}"):
+        tally = import_batch(job(corpus), [answered(files, annotator, tmp_path / "answers.jsonl")])
+        assert tally.kept and not tally.dropped
+        rounds += 1
+    assert 2 <= rounds <= 4
+    assert export(corpus.root)["mirror"].kept == 4
+    assert annotate(job(corpus), fake := Fake(corpus)).skipped == 16 and [a.stage for a in fake.asks] == ["probe"]
+
+
+def test_files_are_cut_by_bytes_and_lines(corpus: Corpus, tmp_path: Path) -> None:
+    (whole,) = export_batch(job(corpus), tmp_path / "a")
+    longest = max(len(line) for line in whole.read_bytes().splitlines(keepends=True))
+    by_bytes = export_batch(job(corpus), tmp_path / "b", most_bytes=3 * longest)
+    assert len(by_bytes) > 1 and all(path.stat().st_size <= 3 * longest for path in by_bytes)
+    by_lines = export_batch(job(corpus), tmp_path / "c", most_lines=5)
+    assert [len(p.read_bytes().splitlines()) for p in by_lines] == [5, 5, 5, 1]
+    for files in (by_bytes, by_lines):
+        assert b"".join(p.read_bytes() for p in files) == whole.read_bytes()
+
+
+def test_requests_still_out_are_not_exported_over(corpus: Corpus, tmp_path: Path) -> None:
+    export_batch(job(corpus), tmp_path / "a")
+    with pytest.raises(AnnotationError, match="import the answers"):
+        export_batch(job(corpus), tmp_path / "a")
+
+
+def test_importing_twice_stores_once_and_costs_once(corpus: Corpus, tmp_path: Path) -> None:
+    files = export_batch(job(corpus), tmp_path / "a")
+    answers = answered(files, Fake(corpus).annotator, tmp_path / "answers.jsonl")
+    first, second = (import_batch(job(corpus), [answers]) for _ in range(2))
+    assert first.kept == 16 and second.kept == 0 and second.dropped == {"unknown or answered before": 16}
+
+
+def test_error_lines_fail_their_pairs(corpus: Corpus, tmp_path: Path) -> None:
+    (path,) = export_batch(job(corpus), tmp_path / "a")
+    keys = [json.loads(line)["custom_id"] for line in path.read_text("utf-8").splitlines()]
+    errors = tmp_path / "errors.jsonl"
+    errors.write_text(
+        json.dumps({"custom_id": keys[0], "response": {"status_code": 400, "body": {"error": "bad"}}, "error": None})
+        + "\n"
+        + json.dumps({"custom_id": keys[1], "response": None, "error": {"code": "batch_expired"}}),
+        "utf-8",
+    )
+    assert import_batch(job(corpus), [errors]).dropped == {"rejected by the server": 2}
+    assert len(export_batch(job(corpus), tmp_path / "b")[0].read_bytes().splitlines()) == 14
+
+
+@pytest.mark.parametrize(
+    "line", ["not json", "[]", '{"response": {}}', '{"custom_id": "x", "response": {"status_code": 200}}']
+)
+def test_a_file_of_another_kind_is_named_with_its_line(corpus: Corpus, tmp_path: Path, line: str) -> None:
+    path = tmp_path / "x.jsonl"
+    path.write_text(f"\n{line}\n", "utf-8")
+    with pytest.raises(InputError, match=r"x\.jsonl:1: not a line of a batch output file"):
+        import_batch(job(corpus), [path])
+
+
+def test_rounds_end_when_the_engine_gives_no_answers(corpus: Corpus) -> None:
+    def dead(asks: list[Ask]) -> Any:
+        yield []
+
+    assert answer_in_rounds(job(corpus), dead, "x").stopped == "unreachable"
+
+
+def test_an_engine_that_dies_loses_at_most_its_block(corpus: Corpus) -> None:
+    fake = Fake(corpus)
+
+    def dying(asks: list[Ask]) -> Any:
+        yield [(ask.key, answer(ask), "") for ask in asks[:5]]
+        raise RuntimeError("engine died")
+
+    def answer(ask: Ask) -> Answer:
+        fake.asks.append(ask)
+        return Answer(fake.annotator.answer(ask.body(_dialect()))["content"], "stop", "", 1, 1)
+
+    def _dialect() -> Any:
+        from autocompose.describe.mllm.asks import Dialect
+
+        return Dialect()
+
+    with pytest.raises(RuntimeError):
+        answer_in_rounds(job(corpus), dying, "x")
+    first = len(fake.asks)
+    summary = answer_in_rounds(job(corpus), lambda asks: iter([[(a.key, answer(a), "") for a in asks]]), "x")
+    assert first == 5 and summary.done == 16
+    keys = [ask.key for ask in fake.asks]
+    assert len(keys) == len(set(keys))

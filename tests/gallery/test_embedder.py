@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from autocompose.core.errors import CheckpointError
+from autocompose.gallery.embedder import RunFolder, TextCache
+from tests.gallery.fakes import FakeModel
+
+
+def test_texts_are_computed_once_but_not_kept_without_end() -> None:
+    model = FakeModel()
+    cache = TextCache(model.embed_texts, most=3)
+    for text in ["a", "b", "a", "c", "a", "d", "a", "e", "a", "b"]:
+        cache([text])
+    assert model.texts == 6  # a stays, because it is used; the second b was dropped in between
+    np.testing.assert_array_equal(cache(["e", "x", "e"]), FakeModel().embed_texts(["e", "x", "e"]))
+
+
+def test_a_run_folder_composes_as_its_model_and_travels_without_it(run_folder: Path) -> None:
+    run = RunFolder(run_folder)
+    texts = ["raise the left arm", "sit", "sit"]
+    images = np.random.default_rng(0).normal(size=(3, run.embed_texts(texts).shape[1])).astype(np.float32)
+    expected = run.model.compose(images, run.model.embed_texts(texts))
+    np.testing.assert_allclose(run.compose(images, texts), expected, atol=1e-6)
+    other = pickle.loads(pickle.dumps(run))
+    assert "model" not in vars(other) and other.fingerprint == run.fingerprint
+    np.testing.assert_allclose(other.compose(images, texts), expected, atol=1e-6)
+    with pytest.raises(CheckpointError, match="model file not found"):
+        RunFolder(run_folder / "none")
