@@ -39,7 +39,8 @@ from autocompose.evaluate.questions import evaluate
 from autocompose.evaluate.results import read_ranks, write_evaluation
 from autocompose.model.encoder import Encoder
 from autocompose.model.small import small_config
-from autocompose.train.runs import Data, finetune, train_combiner
+from autocompose.train.run_data import Data
+from autocompose.train.runs import finetune, train_combiner
 from autocompose.train.sampling import TextMode
 
 sys.path.insert(0, str(Path(__file__).parents[1]))

@@ -1,8 +1,8 @@
-"""How the frozen files of BodyCPR-v1 in src/autocompose/prepare/data were made. Running it again replaces them.
+"""How the frozen files of BodyCPR-v1 in src/autocompose/prepare/bodycpr/data were made. Running it again replaces them.
 
 ``python benchmarks/freeze_bodycpr.py poses FILE`` draws the test part of the preset demo with seed 0, writes it, and
-prints the hash that belongs into ``prepare/bodycpr/frozen.py``. Then ``... texts FILE`` describes its pairs; the hash that this
-prints belongs into ``prepare/bodycpr/frozen_texts.py``.
+prints the hash that belongs into ``prepare/bodycpr/frozen.py``. Then ``... texts FILE`` describes its pairs; the hash
+that this prints belongs into ``prepare/bodycpr/frozen_texts.py``.
 """
 
 import sys

@@ -10,9 +10,17 @@ import torch
 from safetensors.torch import load_file
 
 from autocompose.core import distributed as processes
-from autocompose.core.distributed import average_gradients, first_process_first, in_shares, share_value, together
+from autocompose.core.distributed import (
+    average_gradients,
+    first_process_first,
+    gather,
+    in_shares,
+    rank,
+    share_value,
+    together,
+    world,
+)
 from autocompose.core.errors import ConfigError, ImageError, InputError
-from autocompose.model.losses import gather, rank, world
 from autocompose.train import compose_stages as stages
 from autocompose.train.loop import LoopSettings, Stage, run
 from tests.fixtures.corpora import make_corpus

@@ -11,7 +11,8 @@ from autocompose.corpus.format import load_corpus
 from autocompose.model.encoder import Encoder
 from autocompose.model.small import SmallSizes, small_config
 from autocompose.train.loop import LoopSettings
-from autocompose.train.runs import CombinerSettings, Data, FinetuneSettings, finetune, train_combiner
+from autocompose.train.run_data import Data
+from autocompose.train.runs import CombinerSettings, FinetuneSettings, finetune, train_combiner
 from autocompose.train.sampling import TextMode
 
 TINY = SmallSizes(image_size=32, width=8, layers=(1, 1, 1, 1), dim=16, text_width=32, text_layers=1, text_heads=4)

@@ -7,8 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from autocompose.core.distributed import together
-from autocompose.model.losses import rank
+from autocompose.core.distributed import rank, together
 from autocompose.train.optimizer import Muon, matrices
 
 

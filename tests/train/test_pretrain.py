@@ -2,13 +2,14 @@ import numpy as np
 import pytest
 import torch
 
+from autocompose.bodies.pose_frame import own_frame
 from autocompose.bodies.skeleton import SMPL22, mirror_joints, mirror_order, turn
 from autocompose.model.encoder import Encoder
 from autocompose.model.small import SmallSizes, small_config
 from autocompose.model.visual import JointPool
 from autocompose.prepare.bodycpr.singles import Singles
 from autocompose.train.loop import LoopSettings, run
-from autocompose.train.pretrain import Pretrain, PretrainSettings, own_frame
+from autocompose.train.pretrain import Pretrain, PretrainSettings
 
 POOL = JointPool(width=8, blocks=(1, 1, 1), strides=(1, 2, 1), tokens=32, hidden=64, values=2)
 SIZES = SmallSizes(image_size=32, pool=POOL, dim=32, text_width=16, text_layers=1, text_heads=2)

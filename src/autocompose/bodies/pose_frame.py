@@ -123,3 +123,8 @@ def y_up(joints: np.ndarray, up: str) -> np.ndarray:
     if up == "-y":
         return np.stack([x, -y, -z], -1)
     raise PoseError(f"up axis {up!r}: expected y, -y or z")
+
+
+def own_frame(joints: np.ndarray, yaw: np.ndarray) -> np.ndarray:
+    """Joints ``(N, 22, 3)`` in metres with the yaw ``(N,)`` removed and the pelvis at the origin, float32."""
+    return turn(joints - joints[:, :1], -yaw).astype(np.float32)

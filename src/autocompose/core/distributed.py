@@ -22,11 +22,20 @@ from torch import Tensor, nn
 from autocompose.core.errors import AutocomposeError, ConfigError, DependencyError, InputError
 from autocompose.core.log import console
 from autocompose.core.workers import end_with_parent
-from autocompose.model.losses import rank, world
 
 S = TypeVar("S")
 T = TypeVar("T")
 PATIENCE = timedelta(minutes=30)  # the first process may encode or validate for long while the others wait
+
+
+def world() -> int:
+    """Number of processes that train together."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """Number of this process, 0 for the first."""
+    return dist.get_rank() if world() > 1 else 0
 
 
 def join() -> torch.device:
@@ -189,3 +198,27 @@ def share_value(value: T) -> T:
     box = [value]
     dist.broadcast_object_list(box, src=0)
     return box[0]
+
+
+def gather(values: Tensor) -> Tensor:
+    """Rows of all processes in rank order, with gradient; the identity in one process.
+
+    Each process contributes equally many rows.
+    """
+    return values if world() == 1 else _Gather.apply(values)
+
+
+class _Gather(torch.autograd.Function):
+    """What a row of one process does to the losses of all of them comes back to it as one sum."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:
+        rows = [torch.empty_like(values) for _ in range(world())]
+        dist.all_gather(rows, values.contiguous())
+        return torch.cat(rows)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        total = gradient.contiguous()
+        dist.all_reduce(total)
+        return total.chunk(world())[rank()]

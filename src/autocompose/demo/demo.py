@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from safetensors.torch import load_file, save
 
-from autocompose.core.distributed import first_process_first, together
+from autocompose.core.distributed import first_process_first, rank, together
 from autocompose.core.errors import InputError
 from autocompose.core.files import Manifest, read_json, write_bytes, write_json
 from autocompose.core.log import say
@@ -23,14 +23,14 @@ from autocompose.demo.presets import DemoSettings
 from autocompose.demo.wordings import described, write_texts
 from autocompose.model.checkpoint import Model
 from autocompose.model.encoder import Encoder
-from autocompose.model.losses import rank
 from autocompose.model.small import small_config, small_encoder
 from autocompose.prepare.bodycpr.clusters import PRESETS, prepare_bodycpr
 from autocompose.prepare.bodycpr.singles import Singles, cube_pictures, joined, prepare_singles
 from autocompose.train.baselines import train_one_input
 from autocompose.train.loop import Metrics, run
 from autocompose.train.pretrain import Pretrain
-from autocompose.train.runs import Data, Encoded, finetune, new_combiner, train_combiner
+from autocompose.train.run_data import Data
+from autocompose.train.runs import Encoded, finetune, new_combiner, train_combiner
 
 IMAGE_SIDE = "pretrain/visual.safetensors"
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from autocompose.bodies.pose_frame import own_frame
 from autocompose.core.files import read_json
 from autocompose.core.records import Query, Split
 from autocompose.corpus.format import Corpus
@@ -21,7 +22,6 @@ from autocompose.model.checkpoint import Model
 from autocompose.prepare.bodycpr.bases import UNSEEN_FAMILIES
 from autocompose.prepare.bodycpr.frozen import benchmark_hash
 from autocompose.train.baselines import ceiling_ranks, chance, summary, symbolic_ranks
-from autocompose.train.pretrain import own_frame
 
 TEXTS = {"same_bank": "auto", "independent": "sents"}  # name in metrics.json -> corpus key
 PACKAGES = ("autocompose", "torch", "open_clip_torch", "numpy", "anny")

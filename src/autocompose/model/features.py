@@ -14,11 +14,10 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from autocompose.core.distributed import in_shares, share_value
+from autocompose.core.distributed import in_shares, rank, share_value
 from autocompose.core.files import value_hash, write_bytes
 from autocompose.model.embed import embed_images, embed_texts
 from autocompose.model.encoder import Encoder
-from autocompose.model.losses import rank
 from autocompose.model.visual import JointPoolNet
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
-import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
+
+from autocompose.core.distributed import gather, rank
 
 LOGIT_SCALE = 100.0  # the method's constant for CLIP's features; never learned
 
@@ -65,37 +65,3 @@ def composed_loss(
         return forward
     back = contrastive_loss(composer(prediction, back_text), reference, reference_ids, logit_scale)
     return (1 - cycle_weight) * forward + cycle_weight * back
-
-
-def gather(values: Tensor) -> Tensor:
-    """Rows of all processes in rank order, with gradient; the identity in one process.
-
-    Each process contributes equally many rows.
-    """
-    return values if world() == 1 else _Gather.apply(values)
-
-
-class _Gather(torch.autograd.Function):
-    """What a row of one process does to the losses of all of them comes back to it as one sum."""
-
-    @staticmethod
-    def forward(ctx: Any, values: Tensor) -> Tensor:
-        rows = [torch.empty_like(values) for _ in range(world())]
-        dist.all_gather(rows, values.contiguous())
-        return torch.cat(rows)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        total = gradient.contiguous()
-        dist.all_reduce(total)
-        return total.chunk(world())[rank()]
-
-
-def world() -> int:
-    """Number of processes that train together."""
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
-
-
-def rank() -> int:
-    """Number of this process, 0 for the first."""
-    return dist.get_rank() if world() > 1 else 0

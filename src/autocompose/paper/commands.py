@@ -258,8 +258,8 @@ def _encoder_config(args: argparse.Namespace) -> Any:
 
 def _data(args: argparse.Namespace) -> Any:
     from autocompose.corpus.format import load_corpus
+    from autocompose.train.run_data import Data
     from autocompose.train.run_options import split_of
-    from autocompose.train.runs import Data
 
     root = Path(f"{args.dataset}_dataset")
     train, val = (split_of(getattr(args, name, "train")) for name in ("train_split", "val_split"))

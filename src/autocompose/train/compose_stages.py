@@ -18,10 +18,10 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from autocompose.core.config import Config
-from autocompose.core.distributed import require_shares
+from autocompose.core.distributed import rank, require_shares, world
 from autocompose.model.encoder import Encoder
 from autocompose.model.features import ImageFeatures
-from autocompose.model.losses import LOGIT_SCALE, composed_loss, rank, world
+from autocompose.model.losses import LOGIT_SCALE, composed_loss
 from autocompose.train.loop import Stage
 from autocompose.train.prefetch import ahead, sent
 from autocompose.train.sampling import Batch, TripletTable

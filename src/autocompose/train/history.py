@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from autocompose.core.distributed import rank
 from autocompose.core.errors import ConfigError
 from autocompose.core.files import read_json, write_json
-from autocompose.model.losses import rank
 from autocompose.train.loop import LOG
 
 SETTINGS = "settings.json"

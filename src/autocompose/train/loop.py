@@ -20,11 +20,10 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from autocompose.core.config import Config
-from autocompose.core.distributed import average_gradients, mean_over_processes, share_value, share_weights
+from autocompose.core.distributed import average_gradients, mean_over_processes, rank, share_value, share_weights
 from autocompose.core.errors import ConfigError
 from autocompose.core.files import Manifest, atomic_file, write_text
 from autocompose.core.log import bar, say
-from autocompose.model.losses import rank
 from autocompose.train.optimizer import Muon
 from autocompose.train.tracker import open_tracker
 

@@ -13,8 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from autocompose.core.distributed import as_one
-from autocompose.model.losses import rank, world
+from autocompose.core.distributed import as_one, rank, world
 
 
 def matrices(module: nn.Module) -> list[Tensor]:

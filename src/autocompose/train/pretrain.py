@@ -17,11 +17,12 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from autocompose.bodies.skeleton import SMPL22, mirror_joints, mirror_order, turn
+from autocompose.bodies.pose_frame import own_frame
+from autocompose.bodies.skeleton import SMPL22, mirror_joints, mirror_order
 from autocompose.core.config import Config
-from autocompose.core.distributed import require_shares
+from autocompose.core.distributed import rank, require_shares, world
 from autocompose.model.encoder import Encoder
-from autocompose.model.losses import contrastive_loss, rank, world
+from autocompose.model.losses import contrastive_loss
 from autocompose.model.visual import JointPoolNet
 from autocompose.prepare.bodycpr.singles import Singles
 from autocompose.train.loop import Metrics, Stage
@@ -56,11 +57,6 @@ class PretrainSettings(Config):
     hidden: int = Field(256, ge=16)
     small: int = Field(64, ge=32, multiple_of=16)
     small_until: int = Field(0, ge=0)
-
-
-def own_frame(joints: np.ndarray, yaw: np.ndarray) -> np.ndarray:
-    """Joints ``(N, 22, 3)`` in metres with the yaw ``(N,)`` removed and the pelvis at the origin, float32."""
-    return turn(joints - joints[:, :1], -yaw).astype(np.float32)
 
 
 class _Targets(nn.Module):

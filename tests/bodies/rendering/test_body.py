@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autocompose.bodies.rendering.body import Body, Phenotype
+from autocompose.bodies.rendering.appearance import Phenotype
+from autocompose.bodies.rendering.body import Body
 from autocompose.bodies.rotations import forward_kinematics, rotation_matrices
 from autocompose.bodies.skeleton import COCO17, SMPL22, SMPL22_PARENTS, mirror_joints, mirror_rotations, turn
 from autocompose.core.errors import PoseError

@@ -13,8 +13,6 @@ from enum import Enum
 
 import numpy as np
 
-from autocompose.bodies.rendering.body import Phenotype
-
 Colour = tuple[float, float, float]
 
 
@@ -27,6 +25,22 @@ class Scenery(str, Enum):
     GYM = "gym"
     MEADOW = "meadow"
     BEACH = "beach"
+
+
+@dataclass(frozen=True)
+class Phenotype:
+    """Shape of a body; every value runs from 0 to 1.
+
+    :param gender: 0 male, 1 female.
+    :param age: 0.67 is a young adult, 1 old; children are below.
+    """
+
+    gender: float = 0.5
+    age: float = 0.7
+    muscle: float = 0.5
+    weight: float = 0.5
+    height: float = 0.5
+    proportions: float = 0.5
 
 
 @dataclass(frozen=True)

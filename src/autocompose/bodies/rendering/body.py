@@ -17,27 +17,12 @@ from functools import lru_cache
 
 import numpy as np
 
+from autocompose.bodies.rendering.appearance import Phenotype
 from autocompose.bodies.rendering.clothing import Cut, cut_out, dress, neighbour_mean
 from autocompose.bodies.rendering.rig import SCENE_FROM_ANNY, coco_regressor, load_anny, skin, tpose_motions
 from autocompose.bodies.rotations import forward_kinematics, rotation_matrices, twist
 from autocompose.bodies.skeleton import COCO17
 from autocompose.core.errors import PoseError
-
-
-@dataclass(frozen=True)
-class Phenotype:
-    """Shape of a body; every value runs from 0 to 1.
-
-    :param gender: 0 male, 1 female.
-    :param age: 0.67 is a young adult, 1 old; children are below.
-    """
-
-    gender: float = 0.5
-    age: float = 0.7
-    muscle: float = 0.5
-    weight: float = 0.5
-    height: float = 0.5
-    proportions: float = 0.5
 
 
 @dataclass(frozen=True)

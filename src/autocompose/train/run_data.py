@@ -1,0 +1,71 @@
+"""The data of a training run: which pairs train, which questions validate."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+from autocompose.core.distributed import require_shares
+from autocompose.core.files import value_hash
+from autocompose.core.log import say
+from autocompose.core.records import TEXT_FIELDS, Edit, Split
+from autocompose.corpus.format import Corpus, pair_to_json
+from autocompose.corpus.split import carve_val
+from autocompose.evaluate.questions import questions_of
+from autocompose.train.sampling import TextMode, TripletTable
+
+
+@dataclass(frozen=True)
+class Data:
+    """A corpus and how it is used.
+
+    :param train, val: splits that train and that are validated on.
+    :param key: corpus key of the validation questions; ``flatten``: one question per text.
+    :param cache: folder for encoded and decoded pictures.
+    """
+
+    corpus: Corpus
+    train: Split = Split.TRAIN
+    val: Split = Split.VAL
+    key: str = "sents"
+    flatten: bool = False
+    cache: Path | None = None
+
+    @classmethod
+    def of(cls, corpus: Corpus, text: TextMode, cache: Path | None = None, seed: int = 0) -> Data:
+        """The usual use: a ``val`` split, carved from train where the corpus has none, asked with human texts where
+        all its pairs have them, else with the first text of the training source.
+        """
+        if Split.VAL not in corpus.pairs:
+            corpus = _sound_groups(carve_val(corpus, seed=seed))
+            say(f"{corpus.root}: no val split; {len(corpus.split(Split.VAL)):,} pairs of train are set apart")
+        human = all(p.texts.get("sents") for p in corpus.split(Split.VAL))
+        return cls(corpus, key="sents" if human else TEXT_FIELDS[text.source, Edit.PLAIN], cache=cache)
+
+    def table(self, text: TextMode, batch_size: int) -> TripletTable:
+        """The training items, and nothing that would only stop the run later.
+
+        :raises CorpusError: no pair has the texts, or a validation question is faulty.
+        :raises ConfigError: fewer pairs than one batch, or the processes cannot share a batch.
+        """
+        require_shares(batch_size)
+        table = TripletTable(self.corpus.split(self.train), text, self.corpus.poses)
+        table.require_batch(batch_size)
+        questions_of(self.corpus, self.val, self.key, self.flatten)
+        return table
+
+    def hash(self) -> str:
+        """SHA-256 of the pairs and galleries in use."""
+        splits = {self.train, self.val}
+        pairs = {s.value: [pair_to_json(p) for p in self.corpus.split(s)] for s in splits}
+        return value_hash([pairs, {s.value: list(self.corpus.galleries[s]) for s in splits}])
+
+
+def _sound_groups(corpus: Corpus) -> Corpus:
+    """The groups of train pairs are free in the paper's format; val keeps them only where they can be used."""
+    val, gallery = corpus.split(Split.VAL), set(corpus.galleries[Split.VAL])
+    if all(p.target in p.img_set and gallery.issuperset(p.img_set) for p in val):
+        return corpus
+    bare = tuple(dataclasses.replace(p, img_set=()) for p in val)
+    return dataclasses.replace(corpus, pairs={**corpus.pairs, Split.VAL: bare})
