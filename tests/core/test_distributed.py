@@ -176,7 +176,6 @@ def test_splitting_a_loss_over_processes_is_the_mean_of_shares(monkeypatch):
     columns, ids = torch.randn(6, 4), torch.tensor([0, 1, 0, 2, 3, 1])
     queries = torch.nn.functional.normalize(torch.randn(6, 4), dim=-1)
     whole = losses.contrastive_loss(queries, columns, ids)
-    monkeypatch.setattr(losses, "world", lambda: 2)
     parts = []
     for number in (0, 1):
         monkeypatch.setattr(losses, "rank", lambda n=number: n)
