@@ -1,10 +1,10 @@
-# make demo · make test · make test-all · make check · make bench
+# make demo · make test · make test-all · make check · make docs · make bench
 # Each creates .venv if it is missing and installs what it needs.
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test test-all check bench format clean
+.PHONY: demo test test-all check docs bench format clean
 .DEFAULT_GOAL := help
 
 help:  ## show the targets
@@ -34,6 +34,9 @@ check: .venv/dev.installed  ## lint, format, types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: .venv/dev.installed  ## the documentation site, into build/site; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 bench: .venv/dev.installed  ## side-by-side timings; see benchmarks/
 	for name in metrics render rules search training; do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done
