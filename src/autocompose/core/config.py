@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from autocompose.core.errors import ConfigError
+from autocompose.core.errors import ConfigError, InputError
+from autocompose.core.reading import decode, read_file
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -16,6 +17,7 @@ else:  # pragma: no cover
     import tomli as tomllib
 
 C = TypeVar("C", bound="Config")
+MAX_TOML = 1 << 20  # bytes
 
 
 class Config(BaseModel):
@@ -45,16 +47,18 @@ class Config(BaseModel):
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The values of a TOML file.
+    """The values of a TOML file, with or without a byte order mark.
 
-    :raises ConfigError: missing, or not TOML.
+    :raises ConfigError: it cannot be read, or is not TOML.
     """
     try:
-        return tomllib.loads(Path(path).read_text("utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: configuration file not found") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return tomllib.loads(decode(read_file(path, MAX_TOML), path).replace("\r\n", "\n"))
+    except InputError as error:
+        raise ConfigError(str(error)) from None
+    except ValueError as error:  # TOMLDecodeError, and what Python's numbers and dates refuse
         raise ConfigError(f"{path}: not valid TOML ({error})") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: not valid TOML (nested too deeply)") from None
 
 
 def _explain(cls: type[BaseModel], error: ValidationError) -> str:
