@@ -8,10 +8,10 @@ from PIL import Image
 
 from autocompose.core.errors import InputError
 from autocompose.core.files import read_json, write_json
-from autocompose.corpus.match import PictureNames
 from autocompose.corpus.poses import PoseTable
 from autocompose.gallery.indexing.index import build, forget
 from autocompose.gallery.indexing.people import read_people
+from autocompose.gallery.indexing.picture_names import PictureNames
 from autocompose.gallery.item import Item
 from autocompose.gallery.search import Gallery
 from autocompose.gallery.storage.store import EmbeddedStore

@@ -4,75 +4,59 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from enum import Enum
-from functools import lru_cache
 from pathlib import Path
 
-from PIL import features
+from autocompose.corpus.formats import picture_format, read_endings, unread_reason
 
-JPEG = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".pjpeg", ".pjp", ".mpo"})
-READ = JPEG | {".png", ".apng", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif"}
-UNREAD = frozenset(
-    ".heic .heif .hif .avif .jxl .jp2 .j2k .jpf .jpx .jxr .wdp .psd .psb .xcf .kra .tga .ppm .pgm .pbm .pnm .pcx .exr .hdr"
-    " .svg .eps .ai .dng .cr2 .cr3 .crw .nef .nrw .arw .srf .sr2 .orf .rw2 .raf .pef .srw .x3f .3fr .fff .iiq .rwl"
-    " .mrw .mef .mos .erf .kdc .dcr .raw .gpr".split()
-)
-"""Pictures, of which nothing is read but that they are there."""
-# what no picture is: not worth opening
-_OTHER = frozenset(
-    ".json .jsonl .csv .tsv .txt .md .html .htm .xml .xmp .toml .yaml .yml .ini .log .py .js .css .pdf .doc .docx .xls"
-    " .xlsx .ods .odt .zip .tar .gz .7z .rar .npz .npy .pt .pth .pkl .safetensors .sqlite .db .faiss .parquet .bvh .fbx"
-    " .mp4 .mov .avi .mkv .webm .m4v .mpg .mpeg .mp3 .wav .m4a .aac .flac .aae .ini .lock .exe .dll".split()
-)
-
-
-class Kind(Enum):
-    """What a file is for us."""
-
-    PICTURE = "picture"
-    UNREAD = "format that is not read (convert it to JPEG)"
-    OTHER = "no picture"
+_JPEG = frozenset({".jif", ".jfi", ".pjpeg", ".pjp"})  # rarer endings of what is read by its content anyway
+_UNREAD = """
+.jpf .jpx .jxr .wdp .psb .xcf .kra .tga .ppm .pgm .pbm .pnm .pcx .exr .hdr .svg .eps .ai .fff .raw .gpr
+"""
+UNREAD = frozenset(_UNREAD.split())  # pictures, of which nothing is read but that they are there
+_OTHER = """
+.json .jsonl .csv .tsv .txt .md .html .htm .xml .xmp .toml .yaml .yml .ini .log .py .js .css .pdf .doc .docx .xls .xlsx
+.ods .odt .zip .tar .gz .7z .rar .npz .npy .pt .pth .pkl .safetensors .sqlite .db .faiss .parquet .bvh .fbx .mp4 .mov
+.avi .mkv .webm .m4v .mpg .mpeg .mp3 .wav .m4a .aac .flac .aae .lock .exe .dll
+"""
+OTHER = frozenset(_OTHER.split())  # what no picture is, and is not worth opening
+FOREIGN = (
+    "a camera's raw",
+    "a JPEG XL",
+    "a Photoshop",
+    "a HEIC",
+    "an AVIF",
+)  # what ``picture_format`` says of pictures
+NOT_READ = "format that is not read (convert it to JPEG)"
 
 
-@lru_cache(1)
-def _reads_avif() -> bool:
-    return bool(features.check("avif"))
+def picture_fault(path: Path) -> str | None:
+    """Why a picture is not read, "" when it is; None for a file that is no picture.
 
-
-def kind_of(path: Path) -> Kind:
-    """By its ending; where that says nothing, by its first bytes.
+    Known endings decide; other files are known by their first bytes.
 
     :raises OSError: the file must be opened to tell, and cannot be.
     """
-    suffix = path.suffix.lower()
-    if suffix in READ or (suffix == ".avif" and _reads_avif()):
-        return Kind.PICTURE
-    if suffix in UNREAD:
-        return Kind.UNREAD
-    if suffix in _OTHER or not path.is_file():
-        return Kind.OTHER
+    ending = path.suffix.lower()
+    if ending in read_endings() or ending in _JPEG:
+        return ""
+    if ending in UNREAD:
+        return NOT_READ
+    if reason := unread_reason(ending):
+        return reason
+    if ending in OTHER or not path.is_file():
+        return None
     with open(path, "rb") as file:
-        return _by_content(file.read(16))
-
-
-def _by_content(start: bytes) -> Kind:
-    if start.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a")):
-        return Kind.PICTURE
-    if start.startswith(b"RIFF") and start[8:12] == b"WEBP":
-        return Kind.PICTURE
-    # TIFF under another name is mostly a camera's raw format; then HEIF and AVIF, JPEG 2000, JPEG XL
-    unread = (b"II*\0", b"MM\0*", b"IIRO", b"IIU\0", b"FUJIFILM", b"\0\0\0\x0cjP  ", b"\0\0\0\x0cJXL ", b"8BPS")
-    pictures = (b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"avif", b"avis", b"crx ")
-    if start.startswith(unread) or (start[4:8] == b"ftyp" and start[8:12] in pictures):
-        return Kind.UNREAD
-    return Kind.OTHER
+        name, reason = picture_format(file.read(64))
+    if not name:
+        return NOT_READ if reason.startswith(FOREIGN) else None
+    # TIFF under another name is mostly a camera's raw format; two letters do not make a BMP
+    return NOT_READ if name == "TIFF" else None if name == "BMP" else ""
 
 
 def walk(
     root: Path, blocked: Callable[[Path, OSError], None], enter: Callable[[Path], bool] = lambda _: True
 ) -> Iterator[Path]:
-    """All that is below a folder but folders, in order, without what begins with a dot; links to folders are not
-    followed but given as they are.
+    """All files below a folder, and links to folders, which are not followed; nothing that begins with a dot.
 
     :param blocked: told of each folder that cannot be read.
     :param enter: which folders to look into.

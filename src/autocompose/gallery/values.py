@@ -28,7 +28,7 @@ def plain(value: Any) -> Value | None:
     kind = getattr(getattr(value, "dtype", None), "kind", "")
     if isinstance(value, bool) or kind == "b":
         return bool(value)
-    if isinstance(value, int) or kind in "iu" and kind:
+    if isinstance(value, int) or kind in ("i", "u"):
         return int(value)
     if isinstance(value, float) or kind == "f":
         number = float(value) if isinstance(value, float) and not kind else float(str(value))

@@ -27,9 +27,9 @@ from autocompose.gallery.gallery_folder import (
     writer_lock,
 )
 from autocompose.gallery.indexing.scan import Found, Scan, picture_root, scan
+from autocompose.gallery.indexing.sidefiles import SideFile
 from autocompose.gallery.indexing.thumbs import sweep_thumbs, write_thumb
 from autocompose.gallery.item import Box, Item
-from autocompose.gallery.sidefiles import SideFile
 from autocompose.gallery.storage.store import Store
 from autocompose.gallery.storage.vectors import Kind
 from autocompose.gallery.values import meant

@@ -20,10 +20,10 @@ from PIL import Image
 from autocompose.core.errors import InputError, missing_file
 from autocompose.core.files import read_json
 from autocompose.core.log import Tally
-from autocompose.corpus.match import PictureNames
 from autocompose.corpus.poses import PoseTable
+from autocompose.gallery.indexing.picture_names import PictureNames
+from autocompose.gallery.indexing.sidefiles import SideFile, shown
 from autocompose.gallery.item import Box
-from autocompose.gallery.sidefiles import SideFile, shown
 
 Person = tuple[Box | None, np.ndarray | None]  # where (None = the whole picture), and the pose (22, 3) if known
 MARGIN = 0.08  # around a found person, share of the box's longer side; as ``prepare folder`` cuts

@@ -18,12 +18,12 @@ import numpy as np
 from autocompose.core.errors import missing_file
 from autocompose.core.log import Tally
 from autocompose.core.reading import cause, unreadable
-from autocompose.corpus.match import PictureNames
 from autocompose.corpus.names import name_fault
-from autocompose.corpus.walk import Kind, kind_of, walk
+from autocompose.corpus.walk import picture_fault, walk
 from autocompose.gallery.indexing.people import Person, read_boxes, read_people
+from autocompose.gallery.indexing.picture_names import PictureNames
+from autocompose.gallery.indexing.sidefiles import Poses, SideFile, read_metadata, read_poses, read_splits, shown
 from autocompose.gallery.item import Box
-from autocompose.gallery.sidefiles import Poses, SideFile, read_metadata, read_poses, read_splits, shown
 from autocompose.gallery.values import Value
 
 
@@ -144,10 +144,10 @@ def _states(root: Path, result: Scan) -> dict[str, os.stat_result]:
     for path in walk(root, blocked, lambda folder: not os.path.exists(folder / "gallery.json")):
         relative = path.relative_to(root).as_posix()
         try:
-            kind = Kind.PICTURE if path.is_symlink() and path.is_dir() else kind_of(path)
-            if kind is Kind.OTHER:
+            unread = "" if path.is_symlink() and path.is_dir() else picture_fault(path)
+            if unread is None:
                 continue
-            fault = _fault(path, relative, root) or (str(kind.value) if kind is Kind.UNREAD else "")
+            fault = _fault(path, relative, root) or unread
             if not fault:
                 states[relative] = path.stat()
                 continue

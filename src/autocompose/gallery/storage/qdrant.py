@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from autocompose.core.errors import DependencyError, GalleryError
-from autocompose.gallery.facts import Facts
 from autocompose.gallery.item import Item
+from autocompose.gallery.storage.facts import Facts
 from autocompose.gallery.storage.store import Where
 from autocompose.gallery.storage.vectors import normalise
 from autocompose.gallery.values import Value, cleaned, text_of

@@ -20,8 +20,8 @@ import numpy as np
 
 from autocompose.core.errors import GalleryError
 from autocompose.core.jsontext import to_json
-from autocompose.gallery.facts import Facts
 from autocompose.gallery.item import Item
+from autocompose.gallery.storage.facts import Facts
 from autocompose.gallery.storage.vectors import Kind, VectorIndex, normalise
 from autocompose.gallery.values import Value, cleaned
 

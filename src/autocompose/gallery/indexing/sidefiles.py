@@ -14,8 +14,8 @@ import numpy as np
 from autocompose.core.log import Tally
 from autocompose.core.table import read_table
 from autocompose.corpus.format import read_gallery
-from autocompose.corpus.match import PictureNames
 from autocompose.corpus.poses import PoseTable
+from autocompose.gallery.indexing.picture_names import PictureNames
 from autocompose.gallery.values import Value, plain, typed
 
 SUGGESTED = 5  # names for which a suggestion is looked for
