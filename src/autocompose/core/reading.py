@@ -69,8 +69,8 @@ def encoding_of(data: bytes) -> str:
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             return encoding
-    start = data[:64]
-    if len(start) >= 4 and b"\0" in start:
+    start = data[:4]
+    if len(start) == 4 and b"\0" in start:
         if all(start[::2]) and not any(start[1::2]):
             return "utf-16-le"
         if all(start[1::2]) and not any(start[::2]):

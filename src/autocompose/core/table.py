@@ -126,7 +126,7 @@ def _records(text: str, key: str, path: Path) -> tuple[str, Iterator[tuple[int, 
     if fault:
         raise fault
     shown = next((line for line in text.splitlines() if line.strip(_BLANK)), "")[:80]
-    raise InputError(f"{path}: no column {key!r} in the first line ({shown!r}); add one with the pictures' paths")
+    raise InputError(f"{path}: no column {key!r}; the first line, {shown!r}, must name the columns")
 
 
 def _parsed(text: str, separator: str, skipped: int, path: Path) -> Iterator[tuple[int, list[str]]]:

@@ -19,13 +19,8 @@ _OTHER = """
 .avi .mkv .webm .m4v .mpg .mpeg .mp3 .wav .m4a .aac .flac .aae .lock .exe .dll
 """
 OTHER = frozenset(_OTHER.split())  # what no picture is, and is not worth opening
-FOREIGN = (
-    "a camera's raw",
-    "a JPEG XL",
-    "a Photoshop",
-    "a HEIC",
-    "an AVIF",
-)  # what ``picture_format`` says of pictures
+# what ``picture_format`` says of pictures that are not read
+FOREIGN = ("a camera's raw", "a JPEG XL", "a Photoshop", "a HEIC", "an AVIF")
 NOT_READ = "format that is not read (convert it to JPEG)"
 
 
