@@ -72,7 +72,7 @@ def test_an_import_with_odd_json_is_one_line(corpus: Corpus, tmp_path: Path, ent
     (tmp_path / "x.json").write_bytes(entry)
     with tarfile.open(shard, "w") as tar:
         tar.add(tmp_path / "x.json", "000000000.json")
-    with pytest.raises(Exception, match="a sample without a sound .json") as raised:
+    with pytest.raises(Exception, match=r"a sample without a sound \.json") as raised:
         import_corpus(tmp_path / "out", tmp_path / "again")
     assert "\n" not in str(raised.value)
 
@@ -99,9 +99,7 @@ def test_settings_that_are_no_toml_are_one_line(tmp_path: Path, content: bytes) 
         read_toml(tmp_path)
 
 
-def test_what_nobody_expected_is_one_line_too(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_unexpected_is_one_line_too(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     def fail(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied", "/some/file")
 

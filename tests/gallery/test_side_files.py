@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from autocompose.core.errors import InputError
+from autocompose.core.errors import GalleryError, InputError
 from autocompose.core.files import write_json
 from autocompose.corpus.poses import PoseTable
 from autocompose.gallery.indexing.index import Report, build, forget
@@ -97,6 +97,35 @@ def test_a_side_file_without_permission_ends_the_run_before_anything_is_lost(roo
     assert items(root)["p0.jpg"].meta == {"a": 1}
 
 
+def test_a_gallery_without_permission_is_not_called_damaged(root: Path) -> None:
+    indexed(root)
+    gallery = root.parent / "g"
+    with (
+        closed(gallery / "items.sqlite"),
+        pytest.raises(GalleryError, match=r"items\.sqlite: no permission to read"),
+    ):
+        Gallery.open(gallery, FakeModel())
+    with closed(gallery / "gallery.json"), pytest.raises(InputError, match=r"gallery\.json: no permission to read it$"):
+        Gallery.open(gallery, FakeModel())
+
+
+def test_links_that_go_round_are_counted(root: Path) -> None:
+    (root / "round.jpg").symlink_to("round.jpg")
+    (root / "a.jpg").symlink_to("b.jpg")
+    (root / "b.jpg").symlink_to("a.jpg")
+    (root / "gone.jpg").symlink_to("nowhere.jpg")
+    assert indexed(root).tally.dropped == {"not a file": 4}
+    with pytest.raises(InputError, match="neither a picture of the gallery nor a file"):
+        Gallery.open(root.parent / "g", FakeModel()).reference(root / "round.jpg")
+
+
+@pytest.mark.parametrize("name", ["n" * 300, "x" * 5000, "\udcff.jpg", "a/b/c", ".", "/"])
+def test_a_reference_of_any_name_is_one_line(root: Path, name: str) -> None:
+    indexed(root)
+    with pytest.raises(InputError, match="neither a picture of the gallery nor a file"):
+        Gallery.open(root.parent / "g", FakeModel()).reference(name)
+
+
 # -- metadata.csv
 
 
@@ -108,12 +137,8 @@ def test_rows_are_matched_by_any_spelling_and_the_others_named(root: Path) -> No
     assert found(root, "person=anna") == ["sub/p0.jpg"] and found(root, "person=bob") == ["p1.jpg"]
     assert found(root, "person=zoe") == [unicodedata.normalize("NFD", "zoë.jpg")]
     lines = report.line().splitlines()
-    assert "metadata.csv rows: 6 in, 3 kept; dropped 1: matches no picture; dropped 1: no path; dropped 1: more" in (
-        "\n".join(lines)
-    )
-    assert (
-        "  matches no picture: p7.jpg in line 5 (did you mean p0.jpg?)" in lines or "p7.jpg in line 5" in report.line()
-    )
+    assert "metadata.csv rows: 6 in, 3 kept; dropped 1: matches no picture" in report.line()
+    assert "  matches no picture: p7.jpg in line 5 (did you mean p1.jpg?)" in lines
     assert "  no path: line 6" in lines and "  more cells than the header has columns: line 7" in lines
 
 
@@ -274,7 +299,7 @@ def test_a_gallery_with_infinite_numbers_of_an_earlier_version_opens(root: Path)
 def test_columns_of_any_name_can_be_filtered_by() -> None:
     facts = Facts.of([(1, {'say "x"': "a", "a.b": 1}), (2, {'say "x"': "b"})])
     assert facts.select({'say "x"': ("a",), "a.b": ("1",)}).tolist() == [1]
-    with pytest.raises(InputError, match="'c': the gallery has no such column; it has: a.b, say"):
+    with pytest.raises(InputError, match=r"'c': the gallery has no such column; it has: a\.b, say"):
         facts.select({"c": ("1",)})
 
 

@@ -18,12 +18,13 @@ else:  # pragma: no cover
 
 C = TypeVar("C", bound="Config")
 MAX_TOML = 1 << 20  # bytes
+SHOWN = 5  # faults of one file that are named
 
 
 class Config(BaseModel):
-    """Base of all settings. Frozen; unknown keys are an error that lists the allowed ones."""
+    """Base of all settings. Frozen; unknown keys are an error that lists the allowed ones; numbers are finite."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @classmethod
     def parse(cls: type[C], values: dict[str, Any], origin: str = "settings") -> C:
@@ -66,11 +67,17 @@ def _explain(cls: type[BaseModel], error: ValidationError) -> str:
     for item in error.errors():
         key = ".".join(str(step) for step in item["loc"])
         if item["type"] == "extra_forbidden":
-            parts.append(f"unknown key {key!r}; allowed: {', '.join(_owner(cls, item['loc']).model_fields)}")
+            parts.append(f"unknown key {_short(key)}; allowed: {', '.join(_owner(cls, item['loc']).model_fields)}")
         else:
             said = item["msg"].removeprefix("Value error, ")
-            parts.append(f"{key} = {item.get('input')!r}: {said}" if key else said)
-    return "; ".join(parts)
+            value = "" if item["type"] == "missing" else f" = {_short(item.get('input'))}"
+            parts.append(f"{key}{value}: {said}" if key else said)
+    return "; ".join(parts[:SHOWN]) + (f"; and {len(parts) - SHOWN} more" if len(parts) > SHOWN else "")
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _owner(cls: type[BaseModel], place: tuple[int | str, ...]) -> type[BaseModel]:

@@ -79,7 +79,7 @@ class Gallery:
         :raises GalleryError: it is gone, or no longer lies inside the picture folder.
         """
         root = Path(self.config.pictures)
-        path = (root / item.path).resolve()
+        path = Path(os.path.realpath(root / item.path))
         if not path.is_relative_to(root.resolve()) or not os.path.isfile(path):
             raise GalleryError(f"{item.path}: the picture is no longer in {root}; run index again")
         return path
@@ -164,5 +164,5 @@ def _of_item(item: Item) -> Reference:
 
 def _below(path: Path, root: Path) -> str:
     """The item path of a file inside the picture folder, else ""."""
-    path = path.resolve()
+    path = Path(os.path.realpath(path))
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else ""

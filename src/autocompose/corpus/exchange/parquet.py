@@ -15,6 +15,7 @@ from autocompose.core.errors import DependencyError, InputError, StorageError
 from autocompose.core.files import atomic_file
 from autocompose.core.jsontext import parse_json, to_json
 from autocompose.core.log import track
+from autocompose.core.reading import unreadable
 from autocompose.core.records import Split
 from autocompose.corpus.exchange.transfer import Arrivals, picture_bytes, split_pictures
 from autocompose.corpus.format import TEXT_KEYS, Corpus
@@ -145,6 +146,8 @@ def _rows(path: Path, needed: tuple[str, ...]) -> Iterator[dict[str, Any]]:
                 raise InputError(f"{path}: no column {missing[0]!r}; expected an export of this program")
             for batch in file.iter_batches(BATCH):
                 yield from batch.to_pylist()
+    except (PermissionError, IsADirectoryError) as error:
+        raise unreadable(path, error) from None
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, StorageError):
             raise

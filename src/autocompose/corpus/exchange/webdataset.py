@@ -18,6 +18,7 @@ from autocompose.core.errors import InputError
 from autocompose.core.files import atomic_file
 from autocompose.core.jsontext import parse_json, to_json
 from autocompose.core.log import track
+from autocompose.core.reading import unreadable
 from autocompose.core.records import Split
 from autocompose.corpus.exchange.transfer import Arrivals, picture_bytes, split_pictures
 from autocompose.corpus.format import Corpus, pair_to_json
@@ -135,5 +136,7 @@ def _samples(path: Path) -> Iterator[dict[str, bytes]]:
                 key, sample[extension] = stem, content.read()
             if sample:
                 yield sample
+    except (PermissionError, IsADirectoryError) as error:
+        raise unreadable(path, error) from None
     except (tarfile.TarError, EOFError, OSError) as error:
         raise InputError(f"{path}: damaged or truncated ({error}); export or download it again") from None

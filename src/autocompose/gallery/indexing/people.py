@@ -51,7 +51,7 @@ def read_boxes(path: Path, names: PictureNames, root: Path) -> tuple[dict[str, t
             side.unmatched(name, names)
             continue
         size = _size(root / picture)
-        found: list[Person] = []
+        found = list(people.get(picture, ()))
         for numbers in boxes:
             box, fault = _box(numbers, size)
             if box is None:
@@ -61,7 +61,7 @@ def read_boxes(path: Path, names: PictureNames, root: Path) -> tuple[dict[str, t
                 found.append((box, None))
             else:
                 side.tally.drop("the same box twice", f"{shown(name)} {list(box)}")
-        people[picture] = (*people.get(picture, ()), *found)
+        people[picture] = tuple(found)
     return people, side
 
 

@@ -169,6 +169,6 @@ def _fault(path: Path, relative: str, root: Path) -> str:
     if path.is_symlink():
         if path.is_dir():
             return "link to a folder"
-        if not path.resolve().is_relative_to(root):
+        if not Path(os.path.realpath(path)).is_relative_to(root):
             return "link out of the folder"
     return "" if path.is_file() else "not a file"

@@ -19,13 +19,15 @@ from autocompose.gallery.indexing.picture_names import PictureNames
 from autocompose.gallery.values import Value, plain, typed
 
 SUGGESTED = 5  # names for which a suggestion is looked for
+MAX_SHOWN = 300  # characters of a name
 NO_PICTURE = "matches no picture"
 Meta = dict[str, dict[str, Value]]  # picture -> column -> value
 
 
 def shown(name: str) -> str:
-    """A name as it can be printed."""
-    return name if name.isprintable() and name == name.strip() else ascii(name)
+    """A name as it can be printed, the middle of a very long one left out."""
+    text = name if name.isprintable() and name == name.strip() else ascii(name)
+    return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN // 2]}...{text[-MAX_SHOWN // 2 :]}"
 
 
 @dataclass

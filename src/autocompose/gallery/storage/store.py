@@ -20,6 +20,7 @@ import numpy as np
 
 from autocompose.core.errors import GalleryError
 from autocompose.core.jsontext import to_json
+from autocompose.core.reading import cause
 from autocompose.gallery.item import Item
 from autocompose.gallery.storage.facts import Facts
 from autocompose.gallery.storage.vectors import Kind, VectorIndex, normalise
@@ -117,8 +118,14 @@ class EmbeddedStore:
 
     def _connect(self, write: bool) -> sqlite3.Connection:
         path = self.folder / "items.sqlite"
-        if not write and not path.exists():
-            raise GalleryError(f"{path}: not found; make the gallery with: autocompose index PICTURES --model RUN OUT")
+        try:
+            open(path, "rb").close()
+        except FileNotFoundError:
+            if not write:
+                make = "autocompose index PICTURES --model RUN OUT"
+                raise GalleryError(f"{path}: not found; make the gallery with: {make}") from None
+        except OSError as error:
+            raise GalleryError(f"{path}: {cause(error)}") from None
         modes = ("rwc",) if write else ("ro", "ro&immutable=1")  # the last for a read-only folder
         for mode in modes:
             try:
@@ -249,7 +256,8 @@ class EmbeddedStore:
 
     def find(self, path: str) -> list[Item]:
         """See ``Store.find``."""
-        return [_item(row) for row in self._rows(f"SELECT {_COLUMNS} FROM items WHERE path = ? ORDER BY id", (path,))]
+        name = path.encode("utf-8", "replace").decode()  # one that is not Unicode is no item's
+        return [_item(row) for row in self._rows(f"SELECT {_COLUMNS} FROM items WHERE path = ? ORDER BY id", (name,))]
 
     def same_picture(self, digest: str) -> list[int]:
         """See ``Store.same_picture``."""
