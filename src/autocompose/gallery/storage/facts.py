@@ -28,28 +28,30 @@ class Facts:
     codes: dict[str, np.ndarray]
 
     @classmethod
-    def of(cls, items: Iterable[tuple[int, Mapping[str, Value]]]) -> Facts:
-        """From (id, metadata) of each item."""
+    def of(cls, items: Iterable[tuple[int, Mapping[str, Value | None]]]) -> Facts:
+        """From (id, metadata) of each item; None is no value."""
         ids: list[int] = []
-        known: dict[str, dict[tuple[type, Value], int]] = {}
-        rows: dict[str, tuple[list[int], list[int]]] = {}
+        cells: dict[str, tuple[list[int], list[Value]]] = {}  # rows that have the column, and what they have
         for row, (number, meta) in enumerate(items):
             ids.append(number)
             for name, value in meta.items():
-                seen = known.setdefault(name, {})
-                code = seen.setdefault((type(value), value), len(seen))
-                places, codes = rows.setdefault(name, ([], []))
-                places.append(row)
-                codes.append(code)
-        values, columns = {}, {}
-        for name in sorted(known):
-            order = sorted(known[name], key=_order)
-            rank = np.empty(len(order), np.int32)
-            rank[[known[name][key] for key in order]] = np.arange(len(order))
-            columns[name] = np.full(len(ids), -1, np.int32)
-            columns[name][rows[name][0]] = rank[rows[name][1]]
+                if value is None:
+                    continue
+                if name not in cells:
+                    cells[name] = [], []
+                rows, found = cells[name]
+                rows.append(row)
+                found.append(value)
+        values, codes = {}, {}
+        for name in sorted(cells):
+            rows, found = cells[name]
+            keys = list(zip(map(type, found), found, strict=True))  # 1, 1.0 and True are different values
+            order = sorted(set(keys), key=_order)
+            position = {key: i for i, key in enumerate(order)}
+            codes[name] = np.full(len(ids), -1, np.int32)
+            codes[name][rows] = [position[key] for key in keys]
             values[name] = [value for _, value in order]
-        return cls(np.array(ids, np.int64), values, columns)
+        return cls(np.array(ids, np.int64), values, codes)
 
     def choices(self) -> dict[str, tuple[Value, ...]]:
         """Column -> values to choose from; () when there are more than ``MAX_VALUES``."""

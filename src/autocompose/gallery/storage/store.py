@@ -303,7 +303,9 @@ class EmbeddedStore:
             rows = self._rows("SELECT id, joints FROM items WHERE joints IS NOT NULL ORDER BY id")
             joints = np.frombuffer(b"".join(j for _, j in rows), np.float32).reshape(-1, 22, 3)
             return np.array([i for i, _ in rows], np.int64), joints
-        return Facts.of((i, _meta(text)) for i, text in self._rows("SELECT id, meta FROM items ORDER BY id"))
+        found = self._rows("SELECT id, meta FROM items ORDER BY id")
+        metas = _decode(f"[{','.join(text for _, text in found)}]")  # in one go: half the time of one by one
+        return Facts.of(zip((i for i, _ in found), metas, strict=True))
 
     def sample(self, n: int, seed: int = 0) -> list[Item]:
         """See ``Store.sample``. Ids are hashes, so neighbours in their order have nothing in common."""
@@ -345,6 +347,10 @@ def _item(row: Sequence[Any]) -> Item:
     return Item(*[*plain, tuple(json.loads(box)) if box else None, _meta(meta), pose])
 
 
+# earlier versions wrote NaN and Infinity, which are no values
+_decode = json.JSONDecoder(parse_constant=lambda _: None).decode
+
+
 def _meta(text: str) -> dict[str, Value]:
-    """Older galleries hold NaN and infinite numbers, which Python's parser takes."""
-    return cleaned(json.loads(text))
+    found = _decode(text)
+    return {name: value for name, value in found.items() if value is not None} if None in found.values() else found
