@@ -116,14 +116,14 @@ def test_export(trained, capsys):
     [
         (["finetune", "CORPUS", "--out", "x", "--texts", "auto_k"], "texts 'auto_k'"),
         (["finetune", "CORPUS", "--out", "x", "--config", "bad.toml"], "unknown key 'lop'"),
-        (["finetune", "CORPUS", "--out", "x", "--config", "none.toml"], "configuration file not found"),
+        (["finetune", "CORPUS", "--out", "x", "--config", "none.toml"], "none.toml: file not found"),
         (["finetune", "CORPUS", "--out", "x", "--arch", "RN51", "--weights", "random"], "RN51"),
         (["finetune", "nowhere", "--out", "x", "--weights", "random"], "nowhere"),
         (["train", "CORPUS", "--clip", "nowhere.pt", "--out", "x"], "nowhere.pt: weight file not found"),
         (["evaluate", "nowhere", "CORPUS"], "model file not found"),
         (["evaluate", "CLIP", "CORPUS", "--split", "tset"], "split 'tset'"),
         (["compare", "nowhere", "CLIP"], "nowhere"),
-        (["sweep", "none.toml"], "configuration file not found"),
+        (["sweep", "none.toml"], "none.toml: file not found"),
     ],
 )
 def test_bad_input_is_one_line(trained, capsys, monkeypatch, command, words):

@@ -34,5 +34,5 @@ def test_errors_name_file_key_and_what_is_allowed(tmp_path: Path, text: str, wor
     (tmp_path / "x.toml").write_text(text)
     with pytest.raises(ConfigError, match=words):
         Settings.load(tmp_path / "x.toml")
-    with pytest.raises(ConfigError, match="configuration file not found"):
+    with pytest.raises(ConfigError, match=r"none\.toml: file not found"):
         Settings.load(tmp_path / "none.toml")

@@ -125,7 +125,7 @@ def test_a_folder_of_seeds_is_read_as_one(tmp_path, evaluation):
     ("text", "words"),
     [
         (None, "ranks not found; run"),
-        ("a,b\n1,2\n", "expected the columns"),
+        ("a,b\n1,2\n", "no column 'reference'"),
         ("reference,target,text,cluster,rank,group_rank\na,b,t,c,x,\n", "not a number"),
     ],
 )

@@ -111,3 +111,12 @@ def test_mistakes_are_one_line_and_exit_2(
         assert run(arguments) == 2, arguments
         error = capfd.readouterr().err
         assert message in error and error.count("\n") == 1
+
+
+def test_a_narrow_terminal_shows_every_picture(
+    gallery: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    assert run(["search", str(gallery), "--text", TEXT, "-k", "3"]) == 0
+    shown = "".join(capfd.readouterr().out.split())
+    assert len(re.findall(r"[ab]/\d{5}\.png", shown)) == 3

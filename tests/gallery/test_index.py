@@ -180,11 +180,12 @@ def test_boxes_make_one_item_for_each_person(tmp_path: Path) -> None:
     np.testing.assert_array_equal(by_box[0, 0, 20, 20], by_box[None])
     write_json(root / "boxes.json", {"group.png": [[0, 0, 20, 20]], "one.png": [[0, 0, 30, 20]]})
     report = build(root, FakeModel(), out)
-    assert report.tally.dropped == {"box outside the picture": 1}
-    assert [i.box for i in content(out)[0]] == [(0, 0, 20, 20)]
-    for wrong in ([], {"group.png": [[0, 0, 20]]}, {"group.png": [[5, 0, 5, 20]]}, {"group.png": 3}):
+    assert report.sides[0].tally.dropped == {"reaches outside the picture": 1}
+    assert "  reaches outside the picture: one.png [0, 0, 30, 20]" in report.line().splitlines()
+    assert {i.path: i.box for i in content(out)[0]} == {"group.png": (0, 0, 20, 20), "one.png": None}
+    for wrong in ([], {"group.png": [[0, 0, 20]]}, {"group.png": [0, 0, 20, 20]}, {"group.png": 3}):
         write_json(root / "boxes.json", wrong)
-        with pytest.raises(InputError, match="expected"):
+        with pytest.raises(InputError, match=r"boxes\.json.*expected"):
             build(root, FakeModel(), out)
 
 

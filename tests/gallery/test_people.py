@@ -11,6 +11,7 @@ from autocompose.core.files import read_json, write_json
 from autocompose.corpus.poses import PoseTable
 from autocompose.gallery.indexing.index import build, forget
 from autocompose.gallery.indexing.people import read_people
+from autocompose.gallery.indexing.picture_names import PictureNames
 from autocompose.gallery.item import Item
 from autocompose.gallery.search import Gallery
 from autocompose.gallery.storage.store import EmbeddedStore
@@ -113,9 +114,9 @@ def test_one_box_in_a_picture_with_a_pose_is_that_person(tmp_path: Path) -> None
 
 def test_people_that_cannot_be_used(photos: Path, corpus: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="pose file not found"):
-        read_people(tmp_path / "none", photos)
+        read_people(tmp_path / "none", PictureNames((), photos), photos)
     with pytest.raises(InputError, match="none of its people is in a picture below"):
-        read_people(corpus, tmp_path)
+        read_people(corpus, PictureNames((), tmp_path), tmp_path)
     PoseTable(("a",), poses(1), np.zeros(1, np.float32)).save(corpus / "poses.npz")
     with pytest.raises(InputError, match="says nothing about where people are"):
         build(photos, FakeModel(), tmp_path / "g", people=corpus)

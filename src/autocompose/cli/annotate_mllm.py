@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from autocompose.cli.app import app, describe
+from autocompose.core.jsontext import to_json
 from autocompose.core.records import Edit, Split
 
 if TYPE_CHECKING:
@@ -177,7 +177,7 @@ def describe_status(
     from autocompose.describe.mllm.annotation_report import lines, status
 
     found = status(corpus)
-    typer.echo(json.dumps(found, indent=1) if as_json else "\n".join(lines(found)))
+    typer.echo(to_json(found, 1) if as_json else "\n".join(lines(found)))
 
 
 @describe.command("retry")
@@ -241,7 +241,7 @@ def describe_report(
     from autocompose.describe.mllm.annotation_report import lines, report
 
     found = report(corpus)
-    typer.echo(json.dumps(found, indent=1) if as_json else "\n".join(lines(found)))
+    typer.echo(to_json(found, 1) if as_json else "\n".join(lines(found)))
 
 
 @app.command()
@@ -258,7 +258,7 @@ def review(
 
     with Reviews(corpus, reviewer, share) as reviews:
         if kappa:
-            typer.echo(json.dumps(reviews.agreement(), indent=1))
+            typer.echo(to_json(reviews.agreement(), 1))
             return
         import uvicorn
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from importlib.metadata import requires
@@ -9,6 +10,7 @@ from importlib.metadata import requires
 import typer
 
 from autocompose.core.errors import AutocomposeError, CorpusError, DependencyError
+from autocompose.core.reading import cause
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -52,10 +54,23 @@ def run(argv: list[str]) -> int:
             raise
         print(f"autocompose: {DependencyError(package, extra, 'this command')}", file=sys.stderr)  # noqa: T201
         return 2
+    except OSError as error:
+        if debug:
+            raise
+        print(f"autocompose: {_refused(error)}", file=sys.stderr)  # noqa: T201
+        return 2
     except KeyboardInterrupt:
         print("autocompose: interrupted; the same command continues where it stopped", file=sys.stderr)  # noqa: T201
         return 130
     return 0
+
+
+def _refused(error: OSError) -> str:
+    """The one line for what the operating system refuses where nobody expected it."""
+    if error.filename is None:
+        return f"the operating system refuses: {error.strerror or error}; see more with --debug"
+    name = os.fsdecode(error.filename) if isinstance(error.filename, bytes) else error.filename
+    return f"{name}: {cause(error)}; see where with --debug"
 
 
 def _extra_of(package: str) -> str | None:

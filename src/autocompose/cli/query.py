@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,11 +9,13 @@ import typer
 
 from autocompose.cli.app import app
 from autocompose.core.errors import InputError
+from autocompose.core.jsontext import to_json
 
 if TYPE_CHECKING:
     from autocompose.gallery.query import Answer
 
 GalleryFolder = Annotated[Path, typer.Argument(metavar="GALLERY", help="Gallery folder that index has written.")]
+NARROW = 60  # columns of a terminal on which a table has no room for the pictures' names
 ModelFolder = Annotated[
     Path | None, typer.Option("--model", metavar="RUN", help="Run folder of the model, or small: the one that ships.")
 ]
@@ -127,7 +128,7 @@ def search(
         engine=engine,
     )
     if as_json:
-        typer.echo(json.dumps(answer.record(), indent=1, ensure_ascii=False))
+        typer.echo(to_json(answer.record(), 1))
     else:
         _print(answer)
     if open_sheet:
@@ -150,13 +151,18 @@ def _print(answer: Answer) -> None:
     for line in (understood and f"understood: {understood}", answer.reading.warning, changed, *answer.notes):
         if line:
             say(line)
+    console = Console()
+    if console.width < NARROW:
+        for hit in answer.hits:
+            console.print(Text(f"{hit.rank} {hit.score:.3f} {hit.item.path} {hit.item.key}"), overflow="fold")
+        return
     rank, score, key = (Column(name, no_wrap=True) for name in ("", "score", "id"))
     table = Table(rank, score, Column("picture", overflow="fold"), key, "about", box=None)
     for hit in answer.hits:
         about = ", ".join(f"{key}={value}" for key, value in hit.item.meta.items())
         short = Text(about, no_wrap=True, overflow="ellipsis")  # one line for each; all of it in --json
         table.add_row(str(hit.rank), f"{hit.score:.3f}", Text(hit.item.path), hit.item.key, short)
-    Console().print(table)
+    console.print(table)
 
 
 @app.command()

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from autocompose.core.errors import ConfigError
+from autocompose.core.errors import ConfigError, InputError
+from autocompose.core.reading import decode, read_file
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -16,12 +17,14 @@ else:  # pragma: no cover
     import tomli as tomllib
 
 C = TypeVar("C", bound="Config")
+MAX_TOML = 1 << 20  # bytes
+SHOWN = 5  # faults of one file that are named
 
 
 class Config(BaseModel):
-    """Base of all settings. Frozen; unknown keys are an error that lists the allowed ones."""
+    """Base of all settings. Frozen; unknown keys are an error that lists the allowed ones; numbers are finite."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @classmethod
     def parse(cls: type[C], values: dict[str, Any], origin: str = "settings") -> C:
@@ -45,16 +48,18 @@ class Config(BaseModel):
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The values of a TOML file.
+    """The values of a TOML file, with or without a byte order mark.
 
-    :raises ConfigError: missing, or not TOML.
+    :raises ConfigError: it cannot be read, or is not TOML.
     """
     try:
-        return tomllib.loads(Path(path).read_text("utf-8"))
-    except FileNotFoundError:
-        raise ConfigError(f"{path}: configuration file not found") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return tomllib.loads(decode(read_file(path, MAX_TOML), path).replace("\r\n", "\n"))
+    except InputError as error:
+        raise ConfigError(str(error)) from None
+    except ValueError as error:  # TOMLDecodeError, and what Python's numbers and dates refuse
         raise ConfigError(f"{path}: not valid TOML ({error})") from None
+    except RecursionError:
+        raise ConfigError(f"{path}: not valid TOML (nested too deeply)") from None
 
 
 def _explain(cls: type[BaseModel], error: ValidationError) -> str:
@@ -62,11 +67,17 @@ def _explain(cls: type[BaseModel], error: ValidationError) -> str:
     for item in error.errors():
         key = ".".join(str(step) for step in item["loc"])
         if item["type"] == "extra_forbidden":
-            parts.append(f"unknown key {key!r}; allowed: {', '.join(_owner(cls, item['loc']).model_fields)}")
+            parts.append(f"unknown key {_short(key)}; allowed: {', '.join(_owner(cls, item['loc']).model_fields)}")
         else:
             said = item["msg"].removeprefix("Value error, ")
-            parts.append(f"{key} = {item.get('input')!r}: {said}" if key else said)
-    return "; ".join(parts)
+            value = "" if item["type"] == "missing" else f" = {_short(item.get('input'))}"
+            parts.append(f"{key}{value}: {said}" if key else said)
+    return "; ".join(parts[:SHOWN]) + (f"; and {len(parts) - SHOWN} more" if len(parts) > SHOWN else "")
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _owner(cls: type[BaseModel], place: tuple[int | str, ...]) -> type[BaseModel]:

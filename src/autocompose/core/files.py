@@ -18,7 +18,9 @@ from typing import IO, Any
 
 import numpy as np
 
-from autocompose.core.errors import InputError, StorageError
+from autocompose.core.errors import StorageError
+from autocompose.core.jsontext import parse_json, to_json
+from autocompose.core.reading import read_file
 
 
 @contextmanager
@@ -78,8 +80,8 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any, *, indent: int | None = 1) -> None:
-    """Write JSON atomically (UTF-8, non-ASCII kept readable)."""
-    write_text(path, json.dumps(value, ensure_ascii=False, indent=indent) + "\n")
+    """Write JSON atomically (UTF-8, non-ASCII kept readable; NaN and infinite numbers become null)."""
+    write_text(path, to_json(value, indent) + "\n")
 
 
 def write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
@@ -89,22 +91,13 @@ def write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     write_bytes(path, buffer.getvalue())
 
 
-def read_json(path: Path) -> Any:
-    """Read JSON.
+def read_json(path: Path, expected: type | None = None) -> Any:
+    """Read JSON; ``core.jsontext.parse_json`` says what becomes of NaN and of keys that occur twice.
 
-    :raises InputError: the file is missing, not UTF-8 or not JSON (with line and column).
+    :param expected: ``dict`` or ``list`` when the value must be one.
+    :raises InputError: the file cannot be read, is not UTF-8, not JSON (with line and column), or of another type.
     """
-    path = Path(path)
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: file not found") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 at byte {error.start}; save the file as UTF-8") from None
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}: not valid JSON at line {error.lineno}, column {error.colno} ({error.msg})") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
+    return parse_json(read_file(path), path, expected)
 
 
 def file_hash(path: Path) -> str:
@@ -137,7 +130,7 @@ class Manifest:
 
     def read(self) -> dict[str, Any] | None:
         """The stored record, or None when the stage has not finished."""
-        return read_json(self.path) if self.path.exists() else None
+        return read_json(self.path, dict) if self.path.exists() else None
 
     def matches(self, settings: Mapping[str, Any]) -> bool:
         """The stage has finished with exactly these settings."""

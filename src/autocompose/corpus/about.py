@@ -40,4 +40,4 @@ class About(Config):
         :raises ConfigError: unknown keys or wrong types.
         """
         path = root / FILE
-        return cls.parse(read_json(path), str(path)) if path.exists() else cls(name=root.resolve().name)
+        return cls.parse(read_json(path, dict), str(path)) if path.exists() else cls(name=root.resolve().name)

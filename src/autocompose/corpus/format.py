@@ -93,7 +93,7 @@ def load_corpus(root: Path, splits: Iterable[Split] | None = None) -> Corpus:
             root / "captions" / "train.json", "captions", "a corpus needs at least one of train, val, test"
         )
     pairs = {s: _read_pairs(root / "captions" / f"{s}.json") for s in wanted}
-    galleries = {s: _read_gallery(root / "image_splits" / f"{s}.json") for s in wanted}
+    galleries = {s: read_gallery(root / "image_splits" / f"{s}.json") for s in wanted}
     poses = PoseTable.load(root / "poses.npz") if (root / "poses.npz").exists() else None
     return Corpus(root, pairs, galleries, poses)
 
@@ -104,7 +104,11 @@ def pair_to_json(pair: Pair) -> dict[str, Any]:
     return {"reference": pair.reference, "target": pair.target, "img_set": list(pair.img_set), **texts, **pair.extra}
 
 
-def _read_gallery(path: Path) -> tuple[str, ...]:
+def read_gallery(path: Path) -> tuple[str, ...]:
+    """The names of an ``image_splits`` file.
+
+    :raises CorpusError: not a list of names; InputError: unreadable.
+    """
     names = read_json(path)
     if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
         raise CorpusError(f"{path}: expected a list of image names")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from autocompose.core.errors import ImageError
+from autocompose.core.reading import cause
 
 if TYPE_CHECKING:
     import torch
@@ -52,6 +53,8 @@ def open_image(path: Path) -> Image.Image:
                 return ImageOps.exif_transpose(image).convert("RGB")
     except FileNotFoundError:
         raise ImageError(f"{path}: picture not found; put it there or remove the entries that name it") from None
+    except (PermissionError, IsADirectoryError) as error:
+        raise ImageError(f"{path}: {cause(error)}") from None
     except UnidentifiedImageError:
         raise ImageError(f"{path}: not a picture in a known format") from None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:

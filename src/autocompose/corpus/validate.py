@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from rich.table import Table
 
 from autocompose.core.errors import ImageError
 from autocompose.core.log import track
+from autocompose.core.reading import cause
 from autocompose.core.records import TEXT_FIELDS, Edit, Pair, Source, Split
 from autocompose.corpus.about import About
 from autocompose.corpus.format import Corpus, load_corpus
@@ -105,13 +107,17 @@ def _pictures(corpus: Corpus, decode: bool) -> Check:
     faults = []
     for name, place in track(used.items(), "pictures", len(used)):
         path = corpus.image_path(name)
-        if not path.is_file():
-            faults.append(f"{place}: images/{name} does not exist")
-        elif decode:
-            try:
+        try:
+            if not stat.S_ISREG(path.stat().st_mode):
+                faults.append(f"{place}: images/{name} is not a file")
+            elif decode:
                 open_image(path)
-            except ImageError as error:
-                faults.append(f"{place}: {error}")
+        except FileNotFoundError:
+            faults.append(f"{place}: images/{name} does not exist")
+        except OSError as error:
+            faults.append(f"{place}: images/{name}: {cause(error)}")
+        except ImageError as error:
+            faults.append(f"{place}: {error}")
     how = "decoded" if decode else "looked for"
     return Check("pictures exist and open", f"{len(used):,} pictures {how}", tuple(faults))
 

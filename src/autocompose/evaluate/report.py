@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,8 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from autocompose.core.files import write_text
+from autocompose.core.jsontext import parse_json
+from autocompose.core.reading import read_file
 from autocompose.corpus.format import Corpus
 from autocompose.corpus.images import open_image
 from autocompose.evaluate.questions import Evaluation
@@ -144,7 +145,7 @@ def curves(out: Path) -> str:
 
     figure = Figure(figsize=(8.6, 2.4))
     for axis, (file, (title, key, unit)) in zip(figure.subplots(1, len(CURVES)), CURVES.items(), strict=True):
-        lines = [json.loads(line) for line in (Path(out) / file).read_text("utf-8").splitlines()]
+        lines = [parse_json(line, file, dict) for line in read_file(Path(out) / file).splitlines()]
         points = [(line["epoch"], line[key]) for line in lines if key in line]
         axis.plot(*zip(*points, strict=True), color="#2f6f4f", marker="o", markersize=3)
         axis.set_title(title, fontsize=9, loc="left")

@@ -12,6 +12,7 @@ import numpy as np
 
 from autocompose.core.errors import InputError, missing_file
 from autocompose.core.files import write_json, write_text
+from autocompose.core.table import read_table
 from autocompose.evaluate.metrics import Ranks
 from autocompose.evaluate.questions import Evaluation
 
@@ -61,13 +62,13 @@ def read_ranks(path: Path) -> tuple[list[tuple[str, str, str]], np.ndarray, Rank
 
 
 def _rank_lines(path: Path) -> list[dict[str, str]]:
-    with open(path, encoding="utf-8", newline="") as file:
-        lines = list(csv.DictReader(file))
-    if not lines or set(COLUMNS) - lines[0].keys():
+    table = read_table(path, "reference")
+    if not table.rows or set(COLUMNS) - set(table.columns):
         raise InputError(f"{path}: expected the columns {', '.join(COLUMNS)}")
-    for number, line in enumerate(lines, 2):
-        if not (line["rank"] or "").isdigit() or not ((line["group_rank"] or "0").isdigit()):
-            raise InputError(f"{path}, line {number}: a rank is not a number")
+    lines = [dict.fromkeys(COLUMNS, "") | row.cells for row in table.rows]
+    for row, line in zip(table.rows, lines, strict=True):
+        if row.fault or not (line["rank"].isdecimal() and (line["group_rank"] or "0").isdecimal()):
+            raise InputError(f"{path}, line {row.line}: {row.fault or 'a rank is not a number'}")
     return lines
 
 

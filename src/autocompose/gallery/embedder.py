@@ -107,5 +107,5 @@ def fingerprint(folder: Path) -> str:
     path = model_folder(folder) / "model.json"
     if not path.exists():
         raise CheckpointError(f"{path}: model file not found; name a folder that training has written")
-    info = read_json(path)
+    info = read_json(path, dict)
     return value_hash([info.get("sha256"), info.get("encoder"), info.get("composer")])[:16]

@@ -54,7 +54,7 @@ def read_config(folder: Path) -> GalleryConfig | None:
     :raises ConfigError: the file is there but wrong.
     """
     path = Path(folder) / "gallery.json"
-    return GalleryConfig.parse(read_json(path), str(path)) if path.exists() else None
+    return GalleryConfig.parse(read_json(path, dict), str(path)) if path.exists() else None
 
 
 def open_store(folder: Path, config: GalleryConfig, *, write: bool = False) -> Store:
@@ -91,7 +91,10 @@ def writer_lock(folder: Path) -> Iterator[None]:
 def forgotten(folder: Path) -> set[str]:
     """Content hashes of pictures that stay out."""
     path = Path(folder) / "forgotten.json"
-    return set(read_json(path)) if path.exists() else set()
+    digests = read_json(path, list) if path.exists() else []
+    if not all(isinstance(digest, str) for digest in digests):
+        raise GalleryError(f"{path}: damaged, expected a list of content hashes; restore it from a copy")
+    return set(digests)
 
 
 def remember_forgotten(folder: Path, digests: set[str]) -> None:

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 
 from autocompose.core.errors import InputError
+from autocompose.gallery.values import Value
 
 Box = tuple[int, int, int, int]
-Value = str | int | float
 ID_BITS = 60
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from PIL import Image
 
 from autocompose.core.errors import GalleryError, InputError
 from autocompose.core.files import file_hash
+from autocompose.core.reading import unreadable
 from autocompose.corpus.images import open_image
 from autocompose.gallery.embedder import Embedder, RunFolder
 from autocompose.gallery.gallery_folder import GalleryConfig, open_store, read_config
@@ -77,8 +79,8 @@ class Gallery:
         :raises GalleryError: it is gone, or no longer lies inside the picture folder.
         """
         root = Path(self.config.pictures)
-        path = (root / item.path).resolve()
-        if not path.is_relative_to(root.resolve()) or not path.is_file():
+        path = Path(os.path.realpath(root / item.path))
+        if not path.is_relative_to(root.resolve()) or not os.path.isfile(path):
             raise GalleryError(f"{item.path}: the picture is no longer in {root}; run index again")
         return path
 
@@ -105,9 +107,13 @@ class Gallery:
             items = self.store.find(candidate) if candidate else []
             if items:
                 return _of_item(items[0])
-        if not Path(source).is_file():
-            raise InputError(f"{source}: neither a picture of the gallery nor a file; name one of them")
-        return Reference(image=shrink(open_image(Path(source))), digest=file_hash(Path(source)))
+        if not os.path.isfile(source):
+            raise InputError(f"{name[:200]}: neither a picture of the gallery nor a file; name one of them")
+        try:
+            digest = file_hash(Path(source))
+        except OSError as error:
+            raise unreadable(Path(source), error) from None
+        return Reference(image=shrink(open_image(Path(source))), digest=digest)
 
     def search(
         self,
@@ -158,5 +164,5 @@ def _of_item(item: Item) -> Reference:
 
 def _below(path: Path, root: Path) -> str:
     """The item path of a file inside the picture folder, else ""."""
-    path = path.resolve()
+    path = Path(os.path.realpath(path))
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else ""

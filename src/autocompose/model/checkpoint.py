@@ -93,8 +93,8 @@ def load_model(folder: str | Path) -> Model:
     for path in (folder / "model.json", weights):
         if not path.exists():
             raise CheckpointError(str(missing_file(path, "model file", "name a folder that training has written")))
-    info = read_json(folder / "model.json")
-    if not isinstance(info, dict) or info.get("format") != FORMAT:
+    info = read_json(folder / "model.json", dict)
+    if info.get("format") != FORMAT:
         raise CheckpointError(
             f"{folder / 'model.json'}: not a model of format {FORMAT}; was it written by another version?"
         )

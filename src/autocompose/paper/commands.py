@@ -335,7 +335,7 @@ def _refuse(folder: Path, args: argparse.Namespace) -> None:
     path = folder / "training_hyperparameters.json"
     if not path.exists():
         return
-    differences = difference(read_json(path), _hyperparameters(args))
+    differences = difference(read_json(path, dict), _hyperparameters(args))
     if differences:
         raise ConfigError(f"{folder}: holds a run with other options: {'; '.join(differences)}")
     if (folder / "validation_metrics.csv").exists():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Callable, Iterable, Sequence
 from itertools import groupby
@@ -12,7 +11,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from pydantic import Field
 
 from autocompose.core.config import Config
+from autocompose.core.errors import InputError
 from autocompose.core.files import write_text
+from autocompose.core.table import read_table
 from autocompose.evaluate.results import write_csv
 
 RECALLS = ("recall_at1", "recall_at5", "recall_at10", "recall_at50")
@@ -43,12 +44,21 @@ def collect(folder: Path, published: Iterable[Published] = ()) -> list[dict[str,
         if not match:
             continue
         key = (match[2], path.parent.parent.name, match[3])
-        with open(path, encoding="utf-8", newline="") as file:
-            measured = next(csv.DictReader(file))
+        measured = _measured(path)
         theirs = known.pop(key, None) if STAGES[match[1]] == "Combiner" else None
         rows.append(_row((*key, STAGES[match[1]]), measured, theirs))
     rows += [_row((*key, "Combiner"), {}, recalls) for key, recalls in known.items()]
     return sorted(rows, key=lambda row: [row[name] for name in HEADER[:4]])
+
+
+def _measured(path: Path) -> dict[str, str]:
+    """The metrics of a test, by name; all are numbers."""
+    rows = read_table(path, "recall_at1").rows
+    try:
+        cells = rows[0].cells
+        return {name: cells[name] for name in (*RECALLS, *GROUP) if name in cells and float(cells[name]) is not None}
+    except (IndexError, ValueError):
+        raise InputError(f"{path}: no line of numbers in it; run the test command again") from None
 
 
 def _row(key: Sequence[str], measured: dict[str, str], published: Sequence[float] | None) -> dict[str, str]:

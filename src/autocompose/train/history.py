@@ -9,6 +9,8 @@ from typing import Any
 from autocompose.core.distributed import rank
 from autocompose.core.errors import ConfigError
 from autocompose.core.files import read_json, write_json
+from autocompose.core.jsontext import parse_json, to_json
+from autocompose.core.reading import read_file
 from autocompose.train.loop import LOG
 
 SETTINGS = "settings.json"
@@ -25,7 +27,7 @@ def claim(folder: Path, settings: dict[str, Any]) -> bool:
         if rank() == 0:
             write_json(path, settings)
         return False
-    differences = difference(read_json(path), json.loads(json.dumps(settings)))
+    differences = difference(read_json(path, dict), json.loads(to_json(settings)))
     if differences:
         raise ConfigError(f"{folder}: holds a run with {'; '.join(differences)}; choose another folder or delete it")
     return (folder / "model.json").exists()
@@ -42,5 +44,5 @@ def difference(old: Any, new: Any, key: str = "") -> list[str]:
 
 def history(folder: Path) -> list[dict[str, Any]]:
     """The epochs of a run: loss, seconds and, where it was validated, metrics."""
-    text = (Path(folder) / LOG).read_text("utf-8")
-    return [json.loads(line) for line in text.splitlines()]
+    path = Path(folder) / LOG
+    return [parse_json(line, f"{path}, line {i}", dict) for i, line in enumerate(read_file(path).splitlines(), 1)]

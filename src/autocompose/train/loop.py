@@ -7,7 +7,6 @@ bit-identically on a CPU.
 
 from __future__ import annotations
 
-import json
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ from autocompose.core.config import Config
 from autocompose.core.distributed import average_gradients, mean_over_processes, rank, share_value, share_weights
 from autocompose.core.errors import ConfigError
 from autocompose.core.files import Manifest, atomic_file, write_text
+from autocompose.core.jsontext import to_json
 from autocompose.core.log import bar, say
 from autocompose.train.optimizer import Muon
 from autocompose.train.tracker import open_tracker
@@ -186,7 +186,7 @@ class _Run:
             return
         line["seconds"] = round(time.monotonic() - start, 2)
         self.lines.append(line)
-        write_text(self.log_path, "".join(json.dumps(entry) + "\n" for entry in self.lines))
+        write_text(self.log_path, "".join(to_json(entry) + "\n" for entry in self.lines))
         if self.tracker:
             self.tracker.log({k: v for k, v in line.items() if isinstance(v, (int, float))}, step=self.epoch)
 

@@ -95,7 +95,7 @@ def finetune_run(
     """
     device = join()
     file = read_toml(config) if config else {}
-    start = {**file.pop("encoder", {}), **{k: v for k, v in encoder.items() if v is not None}}
+    start = {**_encoder_section(file, config), **{k: v for k, v in encoder.items() if v is not None}}
     settings = merged(FinetuneSettings, file, changes, str(config or "options"))
     loaded = load_corpus(corpus)
     network = _start(start, start.pop("weights", None), settings.loop.seed, str(config or "options"))
@@ -104,6 +104,14 @@ def finetune_run(
         network = _with_words(network, data, settings.text)
     model = run_finetune(data, network.to(device), settings, out)
     say(f"{out}: {_line(model.card['validation'])}")
+
+
+def _encoder_section(file: dict[str, Any], config: Path | None) -> dict[str, Any]:
+    """Take the section ``[encoder]`` out of the settings."""
+    section = file.pop("encoder", {})
+    if not isinstance(section, dict) or not isinstance(section.get("weights", ""), str):
+        raise ConfigError(f"{config}: encoder = {section!r:.80}: expected a section with arch, transform, weights")
+    return section
 
 
 def _with_words(network: Encoder, data: Data, mode: TextMode) -> Encoder:

@@ -7,7 +7,6 @@ right; at rest the arms hang. Knee angles are negative, elbow angles positive wh
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,7 +18,9 @@ from autocompose.bodies.kinematics import forward
 from autocompose.bodies.pose_frame import remove_yaw
 from autocompose.bodies.sampling.limits import collar_of
 from autocompose.bodies.skeleton import SMPL22
-from autocompose.core.errors import PoseError
+from autocompose.core.errors import InputError, PoseError
+from autocompose.core.jsontext import parse_json
+from autocompose.core.reading import read_file
 
 NUMBERS = 44
 APART = 0.08  # metres, mean joint distance between kept frames
@@ -58,8 +59,8 @@ def read_clip(path: Path) -> Clip:
     :raises PoseError: not JSON, no frames, a frame without 44 finite numbers, or a quaternion of length zero.
     """
     try:
-        frames = np.array(json.loads(Path(path).read_text("utf-8"))["Frames"], float)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        frames = np.array(parse_json(read_file(path), path, dict)["Frames"], float)
+    except (InputError, ValueError, KeyError, TypeError) as error:
         raise PoseError(f"{path}: not a humanoid3d motion ({error}); expected JSON with 'Frames'") from None
     if frames.ndim != 2 or frames.shape[1] != NUMBERS or not len(frames) or not np.isfinite(frames).all():
         raise PoseError(f"{path}: expected frames of {NUMBERS} finite numbers, got an array {frames.shape}")

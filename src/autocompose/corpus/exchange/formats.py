@@ -9,6 +9,7 @@ from pathlib import Path
 from autocompose.core.errors import CorpusError, InputError
 from autocompose.core.files import Manifest, write_bytes, write_json, write_text
 from autocompose.core.log import say
+from autocompose.core.reading import read_file
 from autocompose.core.records import Split
 from autocompose.corpus.about import About
 from autocompose.corpus.exchange import parquet, webdataset
@@ -79,7 +80,7 @@ def import_corpus(source: Path, out: Path) -> Corpus:
         write_json(out / "image_splits" / f"{split}.json", arrivals.galleries[split])
     for name in ("poses.npz", "about.json"):
         if (source / name).is_file():
-            write_bytes(out / name, (source / name).read_bytes())
+            write_bytes(out / name, read_file(source / name))
     corpus = load_corpus(out)
     faults = [fault for check in validate(corpus) for fault in check.faults]
     if faults:

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from autocompose.core.errors import DependencyError, InputError, StorageError
 from autocompose.core.files import atomic_file
+from autocompose.core.jsontext import parse_json, to_json
 from autocompose.core.log import track
+from autocompose.core.reading import unreadable
 from autocompose.core.records import Split
-from autocompose.corpus.exchange.transfer import Arrivals, split_pictures
+from autocompose.corpus.exchange.transfer import Arrivals, picture_bytes, split_pictures
 from autocompose.corpus.format import TEXT_KEYS, Corpus
 
 if TYPE_CHECKING:
@@ -74,7 +76,7 @@ def _write_pairs(corpus: Corpus, split: Split, out: Path) -> None:
         {
             "reference": pair.reference, "target": pair.target, "img_set": list(pair.img_set),
             **{key: list(values) for key, values in pair.texts.items()},
-            "extra": json.dumps(pair.extra, ensure_ascii=False),
+            "extra": to_json(pair.extra),
         }
         for pair in corpus.pairs[split]
     ]  # fmt: skip
@@ -105,7 +107,7 @@ def _picture_schema(poses: bool) -> pyarrow.Schema:
 def _picture_rows(corpus: Corpus, names: list[tuple[str, bool]]) -> Iterator[dict[str, Any]]:
     index = corpus.poses.index() if corpus.poses is not None else {}
     for name, in_gallery in names:
-        image = {"bytes": corpus.image_path(name).read_bytes(), "path": name.replace("/", "__")}
+        image = {"bytes": picture_bytes(corpus, name), "path": name.replace("/", "__")}
         row: dict[str, Any] = {"name": name, "image": image, "in_gallery": in_gallery}
         if corpus.poses is not None and name in index:
             row["joints"] = corpus.poses.joints[index[name]].tolist()
@@ -129,7 +131,7 @@ def read(source: Path, arrivals: Arrivals) -> None:
         if pairs:
             arrivals.start(split)
         for row in (row for path in pairs for row in _rows(path, ("reference", "target", "img_set", "extra"))):
-            extra = json.loads(row.pop("extra") or "{}")
+            extra = parse_json(row.pop("extra") or "{}", f"{source}: extra keys of a pair", dict)
             arrivals.pairs[split].append({**{k: v for k, v in row.items() if v is not None}, **extra})
         for row in (row for path in pictures for row in _rows(path, ("name", "image", "in_gallery"))):
             arrivals.picture(split, row["name"], row["image"]["bytes"], row["in_gallery"])
@@ -144,6 +146,8 @@ def _rows(path: Path, needed: tuple[str, ...]) -> Iterator[dict[str, Any]]:
                 raise InputError(f"{path}: no column {missing[0]!r}; expected an export of this program")
             for batch in file.iter_batches(BATCH):
                 yield from batch.to_pylist()
+    except (PermissionError, IsADirectoryError) as error:
+        raise unreadable(path, error) from None
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, StorageError):
             raise

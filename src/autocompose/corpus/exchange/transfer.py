@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from autocompose.core.errors import CorpusError
+from autocompose.core.errors import CorpusError, ImageError
 from autocompose.core.files import write_bytes
+from autocompose.core.reading import cause
 from autocompose.core.records import Split
 from autocompose.corpus.format import Corpus
 from autocompose.corpus.names import name_fault
@@ -19,6 +20,18 @@ def split_pictures(corpus: Corpus, split: Split) -> dict[str, bool]:
         for name in (pair.reference, pair.target, *pair.img_set):
             names.setdefault(name, False)
     return names
+
+
+def picture_bytes(corpus: Corpus, name: str) -> bytes:
+    """A picture file as it is.
+
+    :raises ImageError: it cannot be read.
+    """
+    path = corpus.image_path(name)
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ImageError(f"{path}: {cause(error)}; an export needs every picture") from None
 
 
 class Arrivals:

@@ -9,7 +9,6 @@ Pairs carry their pictures, so that training streams one kind of shard; gallerie
 from __future__ import annotations
 
 import io
-import json
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -17,9 +16,11 @@ from typing import Any
 
 from autocompose.core.errors import InputError
 from autocompose.core.files import atomic_file
+from autocompose.core.jsontext import parse_json, to_json
 from autocompose.core.log import track
+from autocompose.core.reading import unreadable
 from autocompose.core.records import Split
-from autocompose.corpus.exchange.transfer import Arrivals, split_pictures
+from autocompose.corpus.exchange.transfer import Arrivals, picture_bytes, split_pictures
 from autocompose.corpus.format import Corpus, pair_to_json
 
 END = 1024  # bytes of zeros that end a tar file; without them it was cut off
@@ -37,18 +38,18 @@ def _pair_samples(corpus: Corpus, split: Split) -> Iterator[Sample]:
     for pair in corpus.pairs[split]:
         sample: Sample = [("json", _json(pair_to_json(pair)))]
         for role, name in (("reference", pair.reference), ("target", pair.target)):
-            sample.append((f"{role}.{_suffix(name)}", corpus.image_path(name).read_bytes()))
+            sample.append((f"{role}.{_suffix(name)}", picture_bytes(corpus, name)))
         yield sample
 
 
 def _pictures(corpus: Corpus, names: dict[str, bool]) -> Iterator[Sample]:
     for name, in_gallery in names.items():
         entry = {"name": name, "in_gallery": in_gallery}
-        yield [("json", _json(entry)), (_suffix(name), corpus.image_path(name).read_bytes())]
+        yield [("json", _json(entry)), (_suffix(name), picture_bytes(corpus, name))]
 
 
 def _json(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False).encode()
+    return to_json(value).encode()
 
 
 def _suffix(name: str) -> str:
@@ -105,10 +106,10 @@ def read(source: Path, arrivals: Arrivals) -> None:
 
 def _entry(sample: dict[str, bytes], path: Path, keys: tuple[str, ...]) -> dict[str, Any]:
     try:
-        entry = json.loads(sample["json"])
-        if not isinstance(entry, dict) or any(key not in entry for key in keys):
-            raise ValueError(f"expected the keys {', '.join(keys)}")
-    except (KeyError, ValueError) as error:
+        entry = parse_json(sample["json"], "the .json", dict)
+        if any(key not in entry for key in keys):
+            raise InputError(f"expected the keys {', '.join(keys)}")
+    except (KeyError, InputError) as error:
         raise InputError(
             f"{path}: a sample without a sound .json ({error}); expected an export of this program"
         ) from None
@@ -135,5 +136,7 @@ def _samples(path: Path) -> Iterator[dict[str, bytes]]:
                 key, sample[extension] = stem, content.read()
             if sample:
                 yield sample
+    except (PermissionError, IsADirectoryError) as error:
+        raise unreadable(path, error) from None
     except (tarfile.TarError, EOFError, OSError) as error:
         raise InputError(f"{path}: damaged or truncated ({error}); export or download it again") from None

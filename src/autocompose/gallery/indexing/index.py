@@ -7,7 +7,7 @@ import os
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,11 +26,13 @@ from autocompose.gallery.gallery_folder import (
     remember_forgotten,
     writer_lock,
 )
-from autocompose.gallery.indexing.scan import Found, picture_root, scan
+from autocompose.gallery.indexing.scan import Found, Scan, picture_root, scan
+from autocompose.gallery.indexing.sidefiles import SideFile
 from autocompose.gallery.indexing.thumbs import sweep_thumbs, write_thumb
 from autocompose.gallery.item import Box, Item
 from autocompose.gallery.storage.store import Store
 from autocompose.gallery.storage.vectors import Kind
+from autocompose.gallery.values import meant
 
 BATCH = 64
 NAMED = 5  # pictures that are named for each reason to leave them out
@@ -39,7 +41,11 @@ MAX_SIDE = 1024
 
 @dataclass
 class Report:
-    """What one run of ``build`` did to items: embedded, copied from duplicates, described anew, removed, left alone."""
+    """What one run of ``build`` did to items: embedded, copied from duplicates, described anew, removed, left alone.
+
+    :param held: items that stay because their picture, or a folder above it, cannot be read now.
+    :param sides: how the side files were used.
+    """
 
     tally: Tally
     embedded: int = 0
@@ -47,18 +53,29 @@ class Report:
     described: int = 0
     removed: int = 0
     unchanged: int = 0
+    held: int = 0
+    sides: list[SideFile] = field(default_factory=list)
 
     def line(self) -> str:
         """For the console: what came in, a line with names for each reason to leave out, what was done to items."""
         counts = f"{self.embedded} embedded, {self.copied} copied from duplicates, {self.described} with new metadata"
         items = f"items: {counts}, {self.removed} removed, {self.unchanged} unchanged"
-        dropped = self.tally.dropped
-        named = {reason: names[:NAMED] for reason, names in self.tally.examples.items() if dropped[reason]}
-        left_out = [
-            f"  {reason}: {', '.join(names)}{' ...' if dropped[reason] > len(names) else ''}"
-            for reason, names in named.items()
-        ]
-        return "\n".join([self.tally.line(), *left_out, items])
+        if self.held:
+            items += f", {self.held} kept though their pictures cannot be read now"
+        lines = [self.tally.line(), *_left_out(self.tally)]
+        for side in self.sides:
+            if side.speaks:
+                lines += [side.tally.line(), *_left_out(side.tally), *(f"  {note}" for note in side.notes)]
+        return "\n".join([*lines, items])
+
+
+def _left_out(tally: Tally) -> list[str]:
+    """A line with names for each reason to leave something out."""
+    named = {reason: names[:NAMED] for reason, names in tally.examples.items() if tally.dropped[reason]}
+    return [
+        f"  {reason}: {', '.join(names)}{' ...' if tally.dropped[reason] > len(names) else ''}"
+        for reason, names in named.items()
+    ]
 
 
 @dataclass(frozen=True)
@@ -94,7 +111,8 @@ def build(
     with writer_lock(out):
         config = _configure(pictures, model, Path(out), kind, store, model_folder, people)
         found = scan(pictures, report.tally, Path(config.people) if config.people else None)
-        if not found:
+        report.sides = found.sides
+        if not found.found:
             raise InputError(f"{pictures}: no pictures found ({report.tally.line()}); the gallery was left as it is")
         config.save(Path(out))
         target = open_store(out, config, write=True)
@@ -133,17 +151,20 @@ def _configure(
 
 
 def _update(
-    store: Store, found: list[Found], model: Embedder, out: Path, root: Path, processes: int, report: Report
+    store: Store, scanned: Scan, model: Embedder, out: Path, root: Path, processes: int, report: Report
 ) -> None:
     known: dict[str, list[Item]] = defaultdict(list)
     for item in store.items():
         known[item.path].append(item)
+    found = scanned.found
     new = [f for f in found if not _settled(f, known.get(f.path, []))]
-    digests = dict(zip([f.path for f in new], _hashes([root / f.path for f in new]), strict=True))
+    digests = _digests(new, root, scanned)
     banned = forgotten(out)
     keep: set[int] = set()
     jobs, described = [], []
     for picture in found:
+        if picture.path in scanned.blocked:
+            continue
         old = known.get(picture.path, [])
         digest = digests.get(picture.path) or old[0].digest
         if digest in banned:
@@ -159,9 +180,10 @@ def _update(
     report.described = len(described)
     report.unchanged = len(keep) - len(described)
     keep |= _embed_all(store, jobs, model, out, root, processes, report)
-    gone = [item for items in known.values() for item in items if item.id not in keep]
+    left = [item for items in known.values() for item in items if item.id not in keep]
+    gone = [item for item in left if not scanned.hides(item.path)]
     _remove(store, out, gone)
-    report.removed = len(gone)
+    report.removed, report.held = len(gone), len(left) - len(gone)
 
 
 def _settled(found: Found, items: list[Item]) -> bool:
@@ -180,9 +202,23 @@ def _same(a: Item, b: Item) -> bool:
     return a == b and np.array_equal(a.joints, b.joints)
 
 
-def _hashes(paths: Sequence[Path]) -> list[str]:
+def _digests(new: Sequence[Found], root: Path, scanned: Scan) -> dict[str, str]:
+    """Path -> SHA-256 of the file; files that cannot be read are counted as blocked."""
+
+    def read(found: Found) -> str | OSError:
+        try:
+            return file_hash(root / found.path)
+        except OSError as error:
+            return error
+
+    digests = {}
     with ThreadPoolExecutor(4) as pool:
-        return list(track(pool.map(file_hash, paths), "reading pictures", len(paths)))
+        for found, digest in zip(new, track(pool.map(read, new), "reading pictures", len(new)), strict=True):
+            if isinstance(digest, OSError):
+                scanned.block(found.path, "", digest)
+            else:
+                digests[found.path] = digest
+    return digests
 
 
 def _embed_all(
@@ -340,4 +376,4 @@ def forget(out: Path, entries: Sequence[str]) -> list[str]:
 
 def _is_named(item: Item, entry: str) -> bool:
     column, sign, value = (part.strip() for part in entry.partition("="))
-    return item.path == entry or (sign == "=" and column in item.meta and str(item.meta[column]) == value)
+    return item.path == entry or (sign == "=" and column in item.meta and meant(value)(item.meta[column]))

@@ -9,6 +9,7 @@ ways:
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
@@ -18,40 +19,69 @@ from PIL import Image
 
 from autocompose.core.errors import InputError, missing_file
 from autocompose.core.files import read_json
+from autocompose.core.log import Tally
 from autocompose.corpus.poses import PoseTable
+from autocompose.gallery.indexing.picture_names import PictureNames
+from autocompose.gallery.indexing.sidefiles import SideFile, shown
 from autocompose.gallery.item import Box
 
 Person = tuple[Box | None, np.ndarray | None]  # where (None = the whole picture), and the pose (22, 3) if known
 MARGIN = 0.08  # around a found person, share of the box's longer side; as ``prepare folder`` cuts
 # keypoints end at wrists, ankles and eyes: share of the longer side from there to fingers, soles and hair
 BEYOND = 0.12
+ROUNDED = 1.0  # pixels that a box may reach beyond the picture; it is cut there
+MAX_COORDINATE = 1e6
 ROTATED = (5, 6, 7, 8)  # values of the EXIF orientation that exchange width and height
 
 
-def read_boxes(path: Path) -> dict[str, tuple[Person, ...]]:
-    """``boxes.json``: picture path -> list of [left, top, right, bottom] in pixels; {} when there is no such file.
+def read_boxes(path: Path, names: PictureNames, root: Path) -> tuple[dict[str, tuple[Person, ...]], SideFile]:
+    """``boxes.json``: picture path -> list of [left, top, right, bottom] in pixels of the upright picture.
+
+    A box that cannot be one is left out and counted; a picture without any other is taken as a whole.
 
     :raises InputError: not of that form.
     """
-    if not path.exists():
-        return {}
-    value = read_json(path)
-    if not isinstance(value, dict):
-        raise InputError(f"{path}: expected an object: picture path -> list of [left, top, right, bottom]")
+    side = SideFile(Tally(f"{path.name} boxes"))
     people: dict[str, tuple[Person, ...]] = {}
-    for name, boxes in value.items():
-        if not isinstance(boxes, list) or not all(_is_box(b) for b in boxes):
-            raise InputError(f"{path}: {name!r}: expected a list of [left, top, right, bottom] in pixels")
-        people[name] = tuple(((int(b[0]), int(b[1]), int(b[2]), int(b[3])), None) for b in boxes)
-    return people
+    for name, boxes in read_json(path, dict).items():
+        if not isinstance(boxes, list) or not all(isinstance(b, list) and len(b) == 4 for b in boxes):
+            raise InputError(f"{path}: {shown(name)}: expected a list of [left, top, right, bottom] in pixels")
+        picture = names.find(name)
+        if picture is None:
+            side.unmatched(name, names)
+            continue
+        size = _size(root / picture)
+        found = list(people.get(picture, ()))
+        for numbers in boxes:
+            box, fault = _box(numbers, size)
+            if box is None:
+                side.tally.drop(fault, f"{shown(name)} {json.dumps(numbers)[:80]}")
+            elif (box, None) not in found:
+                side.tally.keep()
+                found.append((box, None))
+            else:
+                side.tally.drop("the same box twice", f"{shown(name)} {list(box)}")
+        people[picture] = tuple(found)
+    return people, side
 
 
-def _is_box(value: Any) -> bool:
-    numbers = isinstance(value, list) and len(value) == 4 and all(isinstance(v, (int, float)) for v in value)
-    return numbers and 0 <= value[0] < value[2] and 0 <= value[1] < value[3]
+def _box(numbers: list[Any], size: tuple[int, int] | None) -> tuple[Box | None, str]:
+    """A box, or why it is none."""
+    if not all(type(v) in (int, float) and abs(v) < MAX_COORDINATE for v in numbers):
+        return None, "not four finite numbers"
+    left, top, right, bottom = numbers
+    if any(0 < v < 1 for v in numbers) and all(0 <= v <= 1 for v in numbers):
+        return None, "from 0 to 1, expected pixels"
+    if right - left < 1 or bottom - top < 1:
+        return None, "thinner than a pixel (expected left, top, right, bottom)"
+    width, height = size or (right, bottom)
+    if min(left, top) < -ROUNDED or right > width + ROUNDED or bottom > height + ROUNDED:
+        return None, "reaches outside the picture"
+    box = (int(max(left, 0)), int(max(top, 0)), int(min(right, width)), int(min(bottom, height)))
+    return (box, "") if box[0] < box[2] and box[1] < box[3] else (None, "reaches outside the picture")
 
 
-def read_people(corpus: Path, root: Path) -> dict[str, tuple[Person, ...]]:
+def read_people(corpus: Path, names: PictureNames, root: Path) -> tuple[dict[str, tuple[Person, ...]], SideFile]:
     """The people that a corpus' poses tell of, by the path of their picture below ``root``.
 
     :param corpus: a corpus, or its ``poses.npz``.
@@ -61,19 +91,29 @@ def read_people(corpus: Path, root: Path) -> dict[str, tuple[Person, ...]]:
     if not path.exists():
         raise missing_file(path, "pose file", "name a corpus that prepare folder has made of these pictures")
     table = PoseTable.load(path)
-    names, rectangles = _rectangles(path, table)
+    said, rectangles = _rectangles(path, table)
+    side = SideFile(Tally("people"))
     found: dict[str, list[Person]] = defaultdict(list)
     sizes: dict[str, tuple[int, int] | None] = {}
-    for name, rectangle, joints in zip(names, rectangles, table.joints, strict=True):
-        if name not in sizes:
-            sizes[name] = _size(root / name)
-        size = sizes[name]
-        box = _within(rectangle, size) if size else None
-        if box and box not in [known for known, _ in found[name]]:
-            found[name].append((box, joints))
+    for name, rectangle, joints in zip(said, rectangles, table.joints, strict=True):
+        picture = names.find(name)
+        if picture is None:
+            side.unmatched(name, names)
+            continue
+        if picture not in sizes:
+            sizes[picture] = _size(root / picture)
+        size = sizes[picture]
+        box = _within(rectangle, size) if size and np.isfinite(rectangle).all() else None
+        if not size or box is None:
+            side.tally.drop("box outside the picture" if size else "unreadable picture", shown(name))
+        elif box in [known for known, _ in found[picture]]:
+            side.tally.drop("the same box twice", shown(name))
+        else:
+            side.tally.keep()
+            found[picture].append((box, joints if np.isfinite(joints).all() else None))
     if not any(found.values()):
         raise InputError(f"{path}: none of its people is in a picture below {root}; was it made of other pictures?")
-    return {name: tuple(people) for name, people in found.items() if people}
+    return {name: tuple(people) for name, people in found.items() if people}, side
 
 
 def _rectangles(path: Path, table: PoseTable) -> tuple[list[str], np.ndarray]:

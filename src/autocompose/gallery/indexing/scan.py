@@ -9,23 +9,22 @@ PICTURES/image_splits/*.json  in a corpus: the column ``split``
 
 from __future__ import annotations
 
-import csv
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from autocompose.core.errors import InputError, missing_file
-from autocompose.core.files import read_json
+from autocompose.core.errors import missing_file
 from autocompose.core.log import Tally
+from autocompose.core.reading import cause, unreadable
 from autocompose.corpus.names import name_fault
-from autocompose.corpus.poses import PoseTable
+from autocompose.corpus.walk import picture_fault, walk
 from autocompose.gallery.indexing.people import Person, read_boxes, read_people
-from autocompose.gallery.item import Box, Value
-
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
-UNREAD = frozenset({".heic", ".heif", ".avif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".psd"})  # but pictures
+from autocompose.gallery.indexing.picture_names import PictureNames
+from autocompose.gallery.indexing.sidefiles import Poses, SideFile, read_metadata, read_poses, read_splits, shown
+from autocompose.gallery.item import Box
+from autocompose.gallery.values import Value
 
 
 @dataclass(frozen=True)
@@ -51,71 +50,112 @@ class Found:
         return dict(self.people)[box]
 
 
+@dataclass
+class Scan:
+    """What lies in a folder of pictures.
+
+    :param found: the pictures, sorted by path.
+    :param tally: counts every file that is left out, with its reason.
+    :param sides: how the side files were used.
+    :param blocked: paths of folders and files that are there and cannot be read.
+    """
+
+    tally: Tally
+    found: list[Found] = field(default_factory=list)
+    sides: list[SideFile] = field(default_factory=list)
+    blocked: list[str] = field(default_factory=list)
+
+    def block(self, path: str, kind: str, error: OSError) -> None:
+        """Count what cannot be read."""
+        self.tally.drop(f"{kind}{cause(error)}", shown(path))
+        self.blocked.append(path)
+
+    def hides(self, path: str) -> bool:
+        """The picture may be there: it, or a folder above it, cannot be read."""
+        return any(path == b or path.startswith(f"{b}/") for b in self.blocked)
+
+
 def picture_root(pictures: Path) -> Path:
     """The folder that item paths are relative to: ``images/`` of a corpus, else the folder itself.
 
-    :raises InputError: not a folder.
+    :raises InputError: not a folder, or not to be read.
     """
     pictures = Path(pictures)
-    if not pictures.is_dir():
-        raise missing_file(pictures, "picture folder", "name a folder of pictures or a corpus")
-    corpus = (pictures / "captions").is_dir() and (pictures / "images").is_dir()
+    try:
+        if not pictures.is_dir():
+            raise missing_file(pictures, "picture folder", "name a folder of pictures or a corpus")
+        corpus = (pictures / "captions").is_dir() and (pictures / "images").is_dir()
+    except OSError as error:
+        raise unreadable(pictures, error) from None
     return (pictures / "images" if corpus else pictures).resolve()
 
 
-def scan(pictures: Path, tally: Tally, people: Path | None = None) -> list[Found]:
-    """All pictures below a folder, sorted by path, but those of galleries that lie in it.
+def scan(pictures: Path, tally: Tally, people: Path | None = None) -> Scan:
+    """All pictures below a folder, but those of galleries that lie in it, and what side files say about them.
 
     Links that lead out of the folder are not followed, and no links to folders.
 
     :param people: corpus whose poses tell where people are in these pictures; see ``gallery.people``.
-    :param tally: gets the reason for every file that is left out.
-    :raises InputError: metadata, boxes or poses are unreadable.
+    :raises InputError: the folder, metadata, boxes or poses are unreadable.
     """
     pictures, root = Path(pictures), picture_root(pictures)
-    meta = _metadata(pictures)
-    known = {**read_boxes(pictures / "boxes.json"), **(read_people(people, root) if people else {})}
-    poses = PoseTable.load(pictures / "poses.npz") if (pictures / "poses.npz").exists() else None
-    rows = poses.index() if poses else {}
-    columns = _scalar_columns(poses)
-    found = []
-    for path in _files(root, tally):
-        name = path.relative_to(root).as_posix()
-        state = path.stat()
-        row = rows.get(name)
-        measured = (
-            {c: v[row].item() for c, v in columns.items() if v[row] == v[row]} if row is not None else {}
-        )  # no NaN
-        values = {**measured, **meta.get(name, {})}
-        joints = poses.joints[row] if poses is not None and row is not None else None
-        inside = known.get(name) or ((None, joints),)
-        if len(inside) == 1 and inside[0][1] is None:  # a picture with one person: its pose is that person's
-            inside = ((inside[0][0], joints),)
-        found.append(Found(name, state.st_size, state.st_mtime_ns, inside, values))
-    return found
+    result = Scan(tally)
+    states = _states(root, result)
+    names = PictureNames(states, root)
+    meta, result.sides = read_splits(pictures / "image_splits", names)
+    poses = Poses({}, {})
+    if (pictures / "poses.npz").exists():
+        poses, side = read_poses(pictures / "poses.npz", names)
+        result.sides.append(side)
+    table: dict[str, dict[str, Value]] = {}
+    if (pictures / "metadata.csv").exists():
+        table, side = read_metadata(pictures / "metadata.csv", names)
+        result.sides.append(side)
+    known: dict[str, tuple[Person, ...]] = {}
+    if (pictures / "boxes.json").exists():
+        known, side = read_boxes(pictures / "boxes.json", names, root)
+        result.sides.append(side)
+    if people:
+        told, side = read_people(people, names, root)
+        known |= told
+        result.sides.append(side)
+    for name, state in states.items():
+        values = {**poses.meta.get(name, {}), **meta.get(name, {}), **table.get(name, {})}
+        inside = _inside(known.get(name), poses.joints.get(name))
+        result.found.append(Found(name, state.st_size, state.st_mtime_ns, inside, values))
+    return result
 
 
-def _files(root: Path, tally: Tally) -> list[Path]:
-    files = []
-    for folder, folders, names in os.walk(root):
-        here = Path(folder)
-        folders[:] = sorted(f for f in folders if not f.startswith(".") and not (here / f / "gallery.json").exists())
-        for name in [f for f in folders if (here / f).is_symlink()]:
-            tally.drop("link to a folder", _shown((here / name).relative_to(root).as_posix()))
-        for path in [here / name for name in sorted(names) if not name.startswith(".")]:
-            if path.suffix.lower() not in SUFFIXES | UNREAD:
+def _inside(known: tuple[Person, ...] | None, joints: np.ndarray | None) -> tuple[Person, ...]:
+    """A picture with one person: its pose is that person's."""
+    inside = known or ((None, joints),)
+    return ((inside[0][0], joints),) if len(inside) == 1 and inside[0][1] is None else inside
+
+
+def _states(root: Path, result: Scan) -> dict[str, os.stat_result]:
+    """Path -> state of each picture file, sorted by path; counts the others."""
+
+    def blocked(path: Path, error: OSError) -> None:
+        if path == root:
+            raise unreadable(root, error)
+        result.block(path.relative_to(root).as_posix(), "folder: ", error)
+
+    states = {}
+    for path in walk(root, blocked, lambda folder: not os.path.exists(folder / "gallery.json")):
+        relative = path.relative_to(root).as_posix()
+        try:
+            unread = "" if path.is_symlink() and path.is_dir() else picture_fault(path)
+            if unread is None:
                 continue
-            relative = path.relative_to(root).as_posix()
-            fault = _fault(path, relative, root)
-            if fault:
-                tally.drop(fault, _shown(relative))
-            else:
-                files.append(path)
-    return sorted(files)
-
-
-def _shown(relative: str) -> str:
-    return relative if relative.isprintable() and relative == relative.strip() else ascii(relative)
+            fault = _fault(path, relative, root) or unread
+            if not fault:
+                states[relative] = path.stat()
+                continue
+        except OSError as error:
+            result.block(relative, "", error)
+            continue
+        result.tally.drop(fault, shown(relative))
+    return dict(sorted(states.items()))
 
 
 def _fault(path: Path, relative: str, root: Path) -> str:
@@ -126,32 +166,9 @@ def _fault(path: Path, relative: str, root: Path) -> str:
         return "unusable name"
     if name_fault(relative):
         return "unusable name"
-    if path.is_symlink() and not path.resolve().is_relative_to(root):
-        return "link out of the folder"
-    if not path.is_file():
-        return "not a file"
-    return "format that is not read (convert it to JPEG)" if path.suffix.lower() in UNREAD else ""
-
-
-def _metadata(pictures: Path) -> dict[str, dict[str, Value]]:
-    meta: dict[str, dict[str, Value]] = {}
-    for split in sorted((pictures / "image_splits").glob("*.json")):
-        for name in read_json(split):
-            meta.setdefault(str(name), {})["split"] = split.stem
-    table = pictures / "metadata.csv"
-    if table.exists():
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            if "path" not in (reader.fieldnames or ()):
-                raise InputError(f"{table}: no column 'path' in the first line; add one with the pictures' paths")
-            for row in reader:
-                values = {key: value for key, value in row.items() if key and key != "path" and value}
-                meta.setdefault(row["path"], {}).update(values)
-    return meta
-
-
-def _scalar_columns(poses: PoseTable | None) -> dict[str, np.ndarray]:
-    """The columns with one value for each picture: numbers or texts."""
-    if poses is None:
-        return {}
-    return {name: column for name, column in poses.columns.items() if column.ndim == 1 and column.dtype.kind in "iufbU"}
+    if path.is_symlink():
+        if path.is_dir():
+            return "link to a folder"
+        if not Path(os.path.realpath(path)).is_relative_to(root):
+            return "link out of the folder"
+    return "" if path.is_file() else "not a file"

@@ -23,7 +23,7 @@ def read_thumb(gallery: Path, digest: str) -> bytes | None:
     """The thumbnail of a file with this SHA-256; None when it is not there, or not whole (after a power cut)."""
     try:
         data = thumb_path(gallery, digest).read_bytes()
-    except FileNotFoundError:
+    except OSError:  # not there, or somebody else's
         return None
     return data if len(data) == 8 + int.from_bytes(data[4:8], "little") else None  # RIFF: its length is in its head
 

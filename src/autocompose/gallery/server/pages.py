@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from autocompose.gallery.item import Item, Value, key_to_id
+from autocompose.gallery.item import Item, key_to_id
 from autocompose.gallery.query import Answer, Engine, Hit, Sides
 from autocompose.gallery.understand import SUGGESTIONS, Reading, understand
+from autocompose.gallery.values import Value
 
 if TYPE_CHECKING:
     from autocompose.gallery.search import Gallery

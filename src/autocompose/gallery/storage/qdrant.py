@@ -9,9 +9,11 @@ from urllib.parse import urlsplit
 import numpy as np
 
 from autocompose.core.errors import DependencyError, GalleryError
-from autocompose.gallery.item import Item, Value
-from autocompose.gallery.storage.store import MAX_VALUES, Where, check_columns
+from autocompose.gallery.item import Item
+from autocompose.gallery.storage.facts import Facts
+from autocompose.gallery.storage.store import Where
 from autocompose.gallery.storage.vectors import normalise
+from autocompose.gallery.values import Value, cleaned, text_of
 
 if TYPE_CHECKING:
     from qdrant_client import QdrantClient
@@ -39,7 +41,7 @@ class QdrantStore:
             client.create_collection(collection, vectors_config=cosine)
             for name in ("path", "digest"):
                 client.create_payload_index(collection, name, models.PayloadSchemaType.KEYWORD)
-        self._columns: tuple[int, dict[str, tuple[Value, ...]]] | None = None
+        self._known: tuple[int, Facts] | None = None
         for point in client.scroll(collection, limit=1, with_payload=["fingerprint"])[0]:
             if (point.payload or {}).get("fingerprint") != fingerprint:
                 raise GalleryError(f"collection {collection}: made with another model; choose another collection name")
@@ -79,11 +81,12 @@ class QdrantStore:
     def _payload(self, item: Item) -> dict[str, Any]:
         joints = None if item.joints is None else np.asarray(item.joints, np.float32).ravel().tolist()
         plain = {name: getattr(item, name) for name in _FIELDS}
-        texts = {column: str(value) for column, value in item.meta.items()}
+        meta = cleaned(item.meta)
+        texts = {column: text_of(value) for column, value in meta.items()}
         return {
             **plain,
             "box": list(item.box) if item.box else None,
-            "meta": dict(item.meta),
+            "meta": meta,
             "filter": texts,
             "joints": joints,
             "has_pose": joints is not None,
@@ -92,7 +95,7 @@ class QdrantStore:
 
     def describe(self, items: Sequence[Item]) -> None:
         """See ``Store.describe``."""
-        self._columns = None
+        self._known = None
         for item in items:
             self.client.set_payload(self.collection, self._payload(item), points=[item.id], wait=True)
 
@@ -165,16 +168,17 @@ class QdrantStore:
         return np.array([int(p.id) for p in points], np.int64), scores
 
     def _filter(self, where: Where | None, banned: Sequence[int] = (), posed: bool = False) -> Any:
-        if where:
-            check_columns(where, self.columns())
-        must = [
-            self.models.FieldCondition(key=f"filter.{column}", match=self.models.MatchAny(any=list(values)))
-            for column, values in (where or {}).items()
-        ]
+        must = [self._one_of(column, asked) for column, asked in (where or {}).items()]
         if posed:
             must.append(self.models.FieldCondition(key="has_pose", match=self.models.MatchValue(value=True)))
         refused = [self.models.HasIdCondition(has_id=[int(i) for i in banned])] if len(banned) else None
         return self.models.Filter(must=must or None, must_not=refused)
+
+    def _one_of(self, column: str, asked: Sequence[str]) -> Any:
+        """Texts can be matched whatever the type; what older versions wrote is matched too (True, 1.0)."""
+        found = self._facts().values_meant(column, asked)
+        texts = sorted({text for value in found for text in (text_of(value), str(value))})
+        return self.models.FieldCondition(key=f'filter."{column}"', match=self.models.MatchAny(any=texts))
 
     def poses(self, where: Where | None = None) -> tuple[np.ndarray, np.ndarray]:
         """See ``Store.poses``."""
@@ -184,16 +188,14 @@ class QdrantStore:
 
     def columns(self) -> dict[str, tuple[Value, ...]]:
         """See ``Store.columns``."""
+        return self._facts().choices()
+
+    def _facts(self) -> Facts:
         version = self.refresh()
-        if self._columns and self._columns[0] == version:
-            return self._columns[1]
-        values: dict[str, set[Value]] = {}
-        for point in self._scroll():
-            for name, value in (point.payload or {})["meta"].items():
-                values.setdefault(name, set()).add(value)
-        ordered = {name: tuple(sorted(found, key=str)) for name, found in sorted(values.items())}
-        self._columns = version, {name: v if len(v) <= MAX_VALUES else () for name, v in ordered.items()}
-        return self._columns[1]
+        if not self._known or self._known[0] != version:
+            items = ((int(p.id), cleaned((p.payload or {})["meta"])) for p in self._scroll())
+            self._known = version, Facts.of(items)
+        return self._known[1]
 
     def sample(self, n: int, seed: int = 0) -> list[Item]:
         """See ``Store.sample``: a start among the ids, which are hashes."""
@@ -222,4 +224,4 @@ def _item(point: Any) -> Item:
     joints, box = payload.get("joints"), payload.get("box")
     pose = None if joints is None else np.array(joints, np.float32).reshape(22, 3)
     box = tuple(box) if box else None
-    return Item(*[*(payload[name] for name in _FIELDS), box, payload["meta"], pose])
+    return Item(*[*(payload[name] for name in _FIELDS), box, cleaned(payload["meta"]), pose])

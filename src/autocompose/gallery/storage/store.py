@@ -18,13 +18,16 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from autocompose.core.errors import GalleryError, InputError
-from autocompose.gallery.item import Item, Value
+from autocompose.core.errors import GalleryError
+from autocompose.core.jsontext import to_json
+from autocompose.core.reading import cause
+from autocompose.gallery.item import Item
+from autocompose.gallery.storage.facts import Facts
 from autocompose.gallery.storage.vectors import Kind, VectorIndex, normalise
+from autocompose.gallery.values import Value, cleaned
 
 Where = Mapping[str, tuple[str, ...]]
 KEPT_ITEMS = 20_000  # of those that were read last
-MAX_VALUES = 60  # a column with more different values is no filter to choose from
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS items (
@@ -115,8 +118,14 @@ class EmbeddedStore:
 
     def _connect(self, write: bool) -> sqlite3.Connection:
         path = self.folder / "items.sqlite"
-        if not write and not path.exists():
-            raise GalleryError(f"{path}: not found; make the gallery with: autocompose index PICTURES --model RUN OUT")
+        try:
+            open(path, "rb").close()
+        except FileNotFoundError:
+            if not write:
+                make = "autocompose index PICTURES --model RUN OUT"
+                raise GalleryError(f"{path}: not found; make the gallery with: {make}") from None
+        except OSError as error:
+            raise GalleryError(f"{path}: {cause(error)}") from None
         modes = ("rwc",) if write else ("ro", "ro&immutable=1")  # the last for a read-only folder
         for mode in modes:
             try:
@@ -247,7 +256,8 @@ class EmbeddedStore:
 
     def find(self, path: str) -> list[Item]:
         """See ``Store.find``."""
-        return [_item(row) for row in self._rows(f"SELECT {_COLUMNS} FROM items WHERE path = ? ORDER BY id", (path,))]
+        name = path.encode("utf-8", "replace").decode()  # one that is not Unicode is no item's
+        return [_item(row) for row in self._rows(f"SELECT {_COLUMNS} FROM items WHERE path = ? ORDER BY id", (name,))]
 
     def same_picture(self, digest: str) -> list[int]:
         """See ``Store.same_picture``."""
@@ -281,29 +291,21 @@ class EmbeddedStore:
     def columns(self) -> dict[str, tuple[Value, ...]]:
         """See ``Store.columns``."""
         self.refresh()
-        return self._cached("columns", ())
+        return self._facts().choices()
+
+    def _facts(self) -> Facts:
+        return self._cached("facts", ())
 
     def _compute(self, what: str, key: tuple[tuple[str, tuple[str, ...]], ...]) -> Any:
         if what == "select":
-            return self._select(dict(key))
+            return self._facts().select(dict(key))
         if what == "poses":
             rows = self._rows("SELECT id, joints FROM items WHERE joints IS NOT NULL ORDER BY id")
             joints = np.frombuffer(b"".join(j for _, j in rows), np.float32).reshape(-1, 22, 3)
             return np.array([i for i, _ in rows], np.int64), joints
-        values: dict[str, list[Value]] = {}
-        for name, value in self._rows(
-            "SELECT DISTINCT e.key, e.value FROM items, json_each(items.meta) e ORDER BY 1, 2"
-        ):
-            values.setdefault(name, []).append(value)
-        return {name: tuple(found) if len(found) <= MAX_VALUES else () for name, found in values.items()}
-
-    def _select(self, where: Where) -> np.ndarray:
-        check_columns(where, self.columns())
-        sql, values = "SELECT id FROM items WHERE 1", list[str]()
-        for column, allowed in where.items():
-            sql += f" AND CAST(json_extract(meta, ?) AS TEXT) IN ({', '.join('?' * len(allowed))})"
-            values += [f'$."{column}"', *allowed]
-        return np.array([i for (i,) in self._rows(sql, values)], np.int64)
+        found = self._rows("SELECT id, meta FROM items ORDER BY id")
+        metas = _decode(f"[{','.join(text for _, text in found)}]")  # in one go: half the time of one by one
+        return Facts.of(zip((i for i, _ in found), metas, strict=True))
 
     def sample(self, n: int, seed: int = 0) -> list[Item]:
         """See ``Store.sample``. Ids are hashes, so neighbours in their order have nothing in common."""
@@ -328,17 +330,6 @@ class EmbeddedStore:
             self._db.close()
 
 
-def check_columns(where: Where, columns: Mapping[str, object]) -> None:
-    """Refuse a filter on a column that no item has.
-
-    :raises InputError: names the column and those that exist.
-    """
-    for column in where:
-        if column not in columns or '"' in column:
-            known = ", ".join(columns) or "none"
-            raise InputError(f"filter {column!r}: the gallery has no such column; it has: {known}")
-
-
 def _key(where: Where) -> tuple[tuple[str, tuple[str, ...]], ...]:
     return tuple(sorted((column, tuple(values)) for column, values in where.items()))
 
@@ -346,11 +337,20 @@ def _key(where: Where) -> tuple[tuple[str, tuple[str, ...]], ...]:
 def _row(item: Item) -> tuple[Any, ...]:
     joints = None if item.joints is None else np.ascontiguousarray(item.joints, np.float32).tobytes()
     box = json.dumps(item.box) if item.box else None
-    meta = json.dumps(dict(item.meta), ensure_ascii=False)
+    meta = to_json(cleaned(item.meta))
     return item.path, item.digest, item.size, item.mtime_ns, item.width, item.height, box, meta, joints
 
 
 def _item(row: Sequence[Any]) -> Item:
     *plain, box, meta, joints = row
     pose = None if joints is None else np.frombuffer(joints, np.float32).reshape(22, 3)
-    return Item(*[*plain, tuple(json.loads(box)) if box else None, json.loads(meta), pose])
+    return Item(*[*plain, tuple(json.loads(box)) if box else None, _meta(meta), pose])
+
+
+# earlier versions wrote NaN and Infinity, which are no values
+_decode = json.JSONDecoder(parse_constant=lambda _: None).decode
+
+
+def _meta(text: str) -> dict[str, Value]:
+    found = _decode(text)
+    return {name: value for name, value in found.items() if value is not None} if None in found.values() else found

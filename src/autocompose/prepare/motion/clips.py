@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import asdict
 from enum import Enum
@@ -17,9 +18,11 @@ from autocompose.bodies.motion.retarget import rotations_from_joints
 from autocompose.bodies.pose_frame import remove_yaw
 from autocompose.core.errors import AutocomposeError, InputError, PoseError
 from autocompose.core.log import Tally, say, track
+from autocompose.core.reading import cause
 from autocompose.core.records import Split
 from autocompose.corpus.about import About
 from autocompose.corpus.format import Corpus
+from autocompose.corpus.walk import walk
 from autocompose.prepare.adapter import Stage, fingerprint
 from autocompose.prepare.bodycpr.bases import clip_split
 from autocompose.prepare.foreign_files import archive_hint, positive, read_npz
@@ -119,6 +122,10 @@ def _about(kind: Kind, source: Path | None, count: int) -> About:
     return About(name=str(kind), protocol=protocol, sources=sources, licence=licence, redistribution=passing)
 
 
+def _say_blocked(folder: Path, error: OSError) -> None:
+    say(f"{folder}: {cause(error)}; what lies in it is left out")
+
+
 def motion_files(source: Path | None, kind: Kind) -> dict[str, Path]:
     """Motion name (path without suffix, relative to ``source``) -> file, in order of name.
 
@@ -134,7 +141,7 @@ def motion_files(source: Path | None, kind: Kind) -> dict[str, Path]:
         return {path.stem: path}
     if not path.is_dir():
         raise InputError(f"{path}: file or folder not found")
-    found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES[kind] and p.is_file())
+    found = sorted(p for p in walk(path, _say_blocked) if p.suffix.lower() in SUFFIXES[kind] and os.path.isfile(p))
     if not found:
         raise InputError(f"{path}: no {' or '.join(SUFFIXES[kind])} file in it or below{archive_hint(path)}")
     names = {p.relative_to(path).with_suffix("").as_posix(): p for p in found}

@@ -19,19 +19,20 @@ from autocompose.bodies.skeleton import COCO17
 from autocompose.core.errors import ImageError, InputError, PoseError
 from autocompose.core.files import atomic_file, read_json, value_hash, write_json
 from autocompose.core.log import Tally, track
+from autocompose.core.reading import cause
 from autocompose.core.records import Split
 from autocompose.corpus.about import About
 from autocompose.corpus.format import Corpus
 from autocompose.corpus.images import open_image
 from autocompose.corpus.names import name_fault
 from autocompose.corpus.poses import PoseTable
+from autocompose.corpus.walk import picture_fault, walk
 from autocompose.prepare.adapter import Stage, fingerprint
 from autocompose.prepare.motion.clips import split_motions
 from autocompose.prepare.pairing.groups import nearest_groups
 from autocompose.prepare.pairing.mined import Mining, mined_pairs
 from autocompose.prepare.photos.estimator import Estimator, Person, pose_python
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 FOUND = "people"  # folder of what was found in each photo, so that an interrupted run continues
 MARKS = SKELETONS["mediapipe33"]
 LIMBS = [
@@ -73,12 +74,12 @@ def prepare_folder(
     :raises InputError: no pictures, or MediaPipe cannot be set up; CorpusError: no pair is left.
     """
     wanted, mining = wanted or Wanted(), mining or Mining()
-    files = photo_files(photos, out)
+    pictures, people = Tally("pictures"), Tally("people")
+    files = photo_files(photos, out, pictures)
     settings = {"verb": "folder", **asdict(wanted), **asdict(mining), "by_folder": by_folder, "seed": seed}
     stage = Stage(out, {**settings, "raw": fingerprint(files.values())})
     if stage.finished:
         return stage.result()
-    pictures, people = Tally("pictures"), Tally("people")
     kept: list[tuple[str, str, Person]] = []
     for name, found in find_people(files, stage.out, processes, pictures):
         kept += [(crop_name(name, k), name, p) for k, p in enumerate(found, 1) if _is_wanted(p, wanted, people, name)]
@@ -105,19 +106,34 @@ def _about(photos: Path) -> About:
     )
 
 
-def photo_files(photos: Path, out: Path) -> dict[str, Path]:
+def photo_files(photos: Path, out: Path, tally: Tally | None = None) -> dict[str, Path]:
     """Name (path relative to ``photos``) -> picture file, nested, in order of name; files in ``out`` are left alone.
 
+    :param tally: counts pictures that cannot be used, and folders that cannot be read.
     :raises InputError: no folder, or no picture in it.
     """
     photos = Path(photos)
     if not photos.is_dir():
         raise InputError(f"{photos}: folder not found")
     inside = Path(out).resolve()
-    files = sorted(p for p in photos.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-    found = {p.relative_to(photos).as_posix(): p for p in files if inside not in p.resolve().parents}
+    tally = tally or Tally("files")
+
+    def blocked(folder: Path, error: OSError) -> None:
+        tally.drop(f"folder: {cause(error)}", str(folder))
+
+    found = {}
+    for path in sorted(walk(photos, blocked)):
+        name = path.relative_to(photos).as_posix()
+        try:
+            fault = picture_fault(path) if path.is_file() and inside not in path.resolve().parents else None
+        except OSError as error:
+            fault = cause(error)
+        if fault:
+            tally.drop(fault, name)
+        elif fault == "":
+            found[name] = path
     if not found:
-        raise InputError(f"{photos}: no pictures ({', '.join(SUFFIXES)}) in it or below")
+        raise InputError(f"{photos}: no pictures in it or below ({tally.line()})")
     return found
 
 

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from string import Template
 from typing import Any
 
+from autocompose.core.config import read_toml
 from autocompose.core.errors import ConfigError
 from autocompose.core.files import read_json
+from autocompose.core.reading import decode, read_file
 from autocompose.describe.mllm.recipe import Frame
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:  # pragma: no cover
-    import tomli as tomllib
 
 BUILT_IN = Path(__file__).parent / "prompts"
 FILES = (
@@ -47,16 +43,13 @@ class Prompts:
         """SHA-256 over names and contents of the files, 16 digits."""
         digest = hashlib.sha256()
         for name in FILES:
-            digest.update(name.encode() + b"\0" + (self.folder / name).read_bytes() + b"\0")
+            digest.update(name.encode() + b"\0" + read_file(self.folder / name) + b"\0")
         return digest.hexdigest()[:16]
 
     @cached_property
     def lines(self) -> dict[str, dict[str, str]]:
         """The texts around the pictures (``user.toml``)."""
-        try:
-            return tomllib.loads((self.folder / "user.toml").read_text("utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{self.folder / 'user.toml'}: not valid TOML ({error})") from None
+        return read_toml(self.folder / "user.toml")
 
     def line(self, section: str, name: str, **values: object) -> str:
         """One line of ``user.toml`` with its ``$`` places filled.
@@ -65,12 +58,12 @@ class Prompts:
         """
         try:
             return Template(self.lines[section][name]).safe_substitute({k: str(v) for k, v in values.items()})
-        except KeyError:
-            raise ConfigError(f"{self.folder / 'user.toml'}: [{section}] {name} is missing") from None
+        except (KeyError, TypeError):
+            raise ConfigError(f"{self.folder / 'user.toml'}: [{section}] {name} is missing, or no text") from None
 
     def schema(self, name: str) -> dict[str, Any]:
         """The JSON schema that belongs to ``name``."""
-        return read_json(self.folder / f"{name}.schema.json")
+        return read_json(self.folder / f"{name}.schema.json", dict)
 
     def parts(self, frame: Frame) -> tuple[str, ...]:
         """The closed list of body parts of a frame."""
@@ -82,7 +75,8 @@ class Prompts:
 
     def system(self, name: str, language: str, parts: tuple[str, ...] = ()) -> str:
         """The system prompt ``name`` (``parts.colour`` ... or ``texts``)."""
-        text = (self.folder / f"{name}.md").read_text("utf-8").strip()
+        path = self.folder / f"{name}.md"
+        text = decode(read_file(path), path).strip()
         return Template(text).safe_substitute(language=language, parts=", ".join(parts))
 
 

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from autocompose.core.config import Config
+from autocompose.core.config import Config, read_toml
 from autocompose.core.errors import ConfigError
 from autocompose.describe.mllm.asks import Answer, Ask
 from autocompose.describe.mllm.sending.client import estimate_tokens
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:  # pragma: no cover
-    import tomli as tomllib
 
 BUILT_IN = Path(__file__).parent / "costs.toml"
 PICTURE = 800
@@ -84,11 +78,12 @@ def load_costs(model: str, loopback: bool, path: Path | None = None) -> Costs:
     """
     path = path or BUILT_IN
     try:
-        table = tomllib.loads(path.read_text("utf-8"))
+        table = read_toml(path)
         as_of = str(table.pop("as_of", ""))
         prices = {name: Price.model_validate(row) for name, row in table.items()}
-    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
-        raise ConfigError(f"{path}: not a price table ({error}); see {BUILT_IN} for the form") from None
+    except (ConfigError, ValidationError) as error:
+        why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        raise ConfigError(f"{path}: not a price table ({why}); see {BUILT_IN} for the form") from None
     if loopback:
         return Costs(prices.get("local", Price(input=0, output=0)), as_of)
     name = model.rpartition("/")[2]

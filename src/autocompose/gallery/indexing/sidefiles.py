@@ -1,0 +1,151 @@
+"""What lies beside the pictures and tells about them: ``metadata.csv``, ``image_splits``, the columns of ``poses.npz``.
+
+Rows are matched with pictures by ``PictureNames``; those that match none are counted and named, with a suggestion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from autocompose.core.log import Tally
+from autocompose.core.table import read_table
+from autocompose.corpus.format import read_gallery
+from autocompose.corpus.poses import PoseTable
+from autocompose.gallery.indexing.picture_names import PictureNames
+from autocompose.gallery.values import Value, plain, typed
+
+SUGGESTED = 5  # names for which a suggestion is looked for
+MAX_SHOWN = 300  # characters of a name
+NO_PICTURE = "matches no picture"
+Meta = dict[str, dict[str, Value]]  # picture -> column -> value
+
+
+def shown(name: str) -> str:
+    """A name as it can be printed, the middle of a very long one left out."""
+    text = name if name.isprintable() and name == name.strip() else ascii(name)
+    return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN // 2]}...{text[-MAX_SHOWN // 2 :]}"
+
+
+@dataclass
+class SideFile:
+    """One side file as it was used.
+
+    :param tally: its rows or boxes.
+    :param notes: what else the user should know.
+    """
+
+    tally: Tally
+    notes: list[str] = field(default_factory=list)
+
+    def unmatched(self, name: str, names: PictureNames, place: str = "") -> None:
+        """Count a row that matches no picture."""
+        entry = shown(name) + place
+        if self.tally.dropped[NO_PICTURE] < SUGGESTED and (near := names.suggest(name)):
+            entry += f" (did you mean {shown(near)}?)"
+        self.tally.drop(NO_PICTURE, entry)
+
+    @property
+    def speaks(self) -> bool:
+        """There is something to say about it."""
+        return bool(self.notes or self.tally.dropped)
+
+
+def read_metadata(path: Path, names: PictureNames) -> tuple[Meta, SideFile]:
+    """``metadata.csv``: picture -> its values; see ``core.table`` for the spellings that are read.
+
+    :raises InputError: unreadable, or no column ``path``.
+    """
+    table = read_table(path, "path")
+    side = SideFile(Tally(f"{path.name} rows"), [f"{path.name}: {note}" for note in table.notes])
+    side.notes += [
+        f"{path.name}: the column {name!r} cannot be filtered by; rename it without '='"
+        for name in table.columns
+        if "=" in name
+    ]
+    rows: list[tuple[str, dict[str, str]]] = []
+    for row in table.rows:
+        cells = dict(row.cells)
+        name = cells.pop("path", "")
+        picture = names.find(name) if name else None
+        if row.fault or not name:
+            side.tally.drop(row.fault or "no path", f"line {row.line}")
+        elif picture is None:
+            side.unmatched(name, names, f" in line {row.line}")
+        else:
+            side.tally.keep()
+            rows.append((picture, cells))
+    meta: Meta = {}
+    again: list[str] = []
+    for (picture, _), values in zip(rows, typed(cells for _, cells in rows), strict=True):
+        known = meta.setdefault(picture, {})
+        if any(known.get(column, value) != value for column, value in values.items()):
+            again.append(picture)
+        known.update(values)
+    if again:
+        said = ", ".join(map(shown, dict.fromkeys(again[:SUGGESTED])))
+        side.notes.append(f"{path.name}: {len(again)} rows contradict an earlier row of their picture and win: {said}")
+    return meta, side
+
+
+def read_splits(folder: Path, names: PictureNames) -> tuple[Meta, list[SideFile]]:
+    """``image_splits/*.json``: picture -> the column ``split``.
+
+    :raises CorpusError: one is no list of names.
+    """
+    meta: Meta = {}
+    sides = []
+    for path in sorted(folder.glob("*.json")):
+        side = SideFile(Tally(f"{folder.name}/{path.name} names"))
+        for name in read_gallery(path):
+            if picture := names.find(name):
+                meta.setdefault(picture, {})["split"] = path.stem
+                side.tally.keep()
+            else:
+                side.unmatched(name, names)
+        sides.append(side)
+    return meta, sides
+
+
+@dataclass(frozen=True)
+class Poses:
+    """The rows of ``poses.npz`` by picture."""
+
+    meta: Meta
+    joints: Mapping[str, np.ndarray]
+
+
+def read_poses(path: Path, names: PictureNames) -> tuple[Poses, SideFile]:
+    """``poses.npz``: picture -> pose (22, 3) and the columns with one number or text for each row.
+
+    :raises PoseError: unreadable.
+    """
+    table = PoseTable.load(path)
+    side = SideFile(Tally(f"{path.name} rows"))
+    columns = {name: c for name, c in table.columns.items() if c.ndim == 1 and c.dtype.kind in "iufbU"}
+    finite = np.isfinite(table.joints).all((1, 2))
+    meta: Meta = {}
+    joints: dict[str, np.ndarray] = {}
+    for row, name in enumerate(table.names):
+        picture = names.find(name)
+        if picture is None:
+            side.unmatched(name, names)
+            continue
+        side.tally.keep()
+        values = {column: plain(values[row]) for column, values in columns.items()}
+        meta[picture] = {column: value for column, value in values.items() if value is not None}
+        if finite[row]:
+            joints[picture] = table.joints[row]
+    side.notes += _infinite(path.name, columns, ~finite)
+    return Poses(meta, joints), side
+
+
+def _infinite(file: str, columns: Mapping[str, np.ndarray], bad: np.ndarray) -> Iterable[str]:
+    if bad.any():
+        yield f"{file}: {bad.sum():,} poses hold numbers that are not finite; their pictures count as without a pose"
+    for name, column in columns.items():
+        if column.dtype.kind == "f" and (n := int(np.isinf(column).sum())):
+            yield f"{file}: {n:,} values of the column {name} are infinite and left out"
