@@ -1,8 +1,8 @@
 """How answers of real servers and models look, and what is right to make of them; written before the reader.
 
 Sources are public reports about vLLM, SGLang, llama.cpp, Ollama, LM Studio, OpenRouter, Mistral, Moonshot, Cohere, GLM,
-DeepSeek-R1, Qwen3, Magistral and gpt-oss; every text is our own. In all of them the *answer* raises the left arm and the
-*draft* lowers the right one, so that nobody can mistake one for the other.
+DeepSeek-R1, Qwen3, Magistral and gpt-oss; every text is our own. In all of them the *answer* raises the left arm and
+the *draft* lowers the right one, so that nobody can mistake one for the other.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 ANSWER = json.dumps({"movements": [{"part": "left_arm", "change": "raise it to the height of the shoulder"}]})
 DRAFT = json.dumps({"movements": [{"part": "right_arm", "change": "lower it to the side"}]})
 HALF = ANSWER[: len(ANSWER) // 2]
+BROKEN = ANSWER.replace("raise it", 'raise "it"')
 DEEP = '{"a":' * 100_000
 LONG = f"<think>{DRAFT * 2000}</think>{ANSWER}"
 
@@ -64,7 +65,6 @@ READ: dict[str, str] = {
     "gpt-oss": f"<|channel|>analysis<|message|>{DRAFT}<|end|><|start|>assistant<|channel|>final<|message|>{ANSWER}",
     "gpt-oss without its marks": f"analysisWe see {DRAFT} perhaps.assistantfinal{ANSWER}",
     "Gemma": f"<|channel>thought\n{DRAFT}\n<channel|>{ANSWER}",
-    "the word think inside the answer": ANSWER.replace("raise it", "raise it, do not </think> about it,"),
 }
 """Content of the message -> the answer must be read."""
 
@@ -78,6 +78,7 @@ REFUSED: dict[str, tuple[str, str, str]] = {
     "whole, but cut by the limit": (ANSWER, "length", "length"),
     "cut, and the server does not say so": (HALF, "stop", "schema"),
     "a draft, then cut": (f"{DRAFT}\nNo, wait:\n{HALF}", "stop", "schema"),
+    "a draft, then a broken one": (f"{DRAFT}\nNo: {BROKEN}", "stop", "schema"),
     "a wrapper cut after its draft": (f'{{"draft": {DRAFT}, "final": {{"movements": [', "stop", "schema"),
     "a draft and a final one in one object": (f'{{"draft": {DRAFT}, "final": {ANSWER}}}', "stop", "schema"),
     "think that never ends": (f"<think>Perhaps {DRAFT}. But then", "stop", "schema"),

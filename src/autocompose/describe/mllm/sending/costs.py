@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from autocompose.core.config import Config
 from autocompose.core.errors import ConfigError
 from autocompose.describe.mllm.asks import Answer, Ask
-from autocompose.describe.mllm.sending.client import estimate_tokens
+from autocompose.describe.mllm.completion import PICTURE, estimate_tokens
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -19,8 +19,6 @@ else:  # pragma: no cover
     import tomli as tomllib
 
 BUILT_IN = Path(__file__).parent / "costs.toml"
-PICTURE = 800
-"""Tokens assumed for a picture of an unknown model."""
 UNKNOWN = "price unknown"
 
 
