@@ -288,7 +288,7 @@ def test_a_filtered_field_is_filled_from_its_mirror(corpus: Corpus) -> None:
 def test_what_a_reviewer_rejects_is_not_filled(corpus: Corpus) -> None:
     annotate(job(corpus), Fake(corpus))
     with Reviews(corpus.root, "anna") as reviews:
-        shown = next(i for i, row in enumerate(reviews.rows) if row["edit"] == "plain")
+        shown = next(i for i, row in enumerate(reviews.rows) if row.item.edit is Edit.PLAIN)
         reviews.judge(shown, 0, "reject")
     assert export(corpus.root, Rules(fill_mirrors=True))["mllm"].dropped == {"rejected in review": 1}
 

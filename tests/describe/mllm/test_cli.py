@@ -202,7 +202,7 @@ def test_status_tells_how_the_last_run_ended(corpus: Corpus) -> None:
 
     with RawServer(error(401, "no")) as server, pytest.raises(AnnotationError):
         annotate(job(corpus, endpoint=Endpoint(base_url=server.url)))
-    assert ended() == "error"
+    assert ended() == "key"
     journal = Journal(corpus.root / "annotation.sqlite")
     with journal.transaction():
         journal.start("v", {"model": "m"})

@@ -13,6 +13,7 @@ import pytest
 
 from autocompose.core.errors import InputError, StorageError
 from autocompose.core.records import Edit
+from autocompose.describe.mllm import journal_file
 from autocompose.describe.mllm.asks import Answer, Ask, Item, Picture
 from autocompose.describe.mllm.recording import journal as journals
 from autocompose.describe.mllm.recording.journal import Attempt, Journal
@@ -157,7 +158,7 @@ def test_a_missing_journal_says_what_to_run(tmp_path: Path) -> None:
 
 
 def test_network_file_systems_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journals, "file_system", lambda folder: "nfs4")
+    monkeypatch.setattr(journal_file, "file_system", lambda folder: "nfs4")
     with pytest.raises(StorageError, match="not safe on nfs4"):
         Journal(tmp_path / "j.sqlite")
 

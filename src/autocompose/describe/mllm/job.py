@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,15 +11,15 @@ from typing import Any
 from autocompose.core.errors import ConfigError, ImageError
 from autocompose.core.records import Edit, Split
 from autocompose.corpus.format import Corpus
-from autocompose.describe.mllm.asking.dialogue import Outcome, Stages
+from autocompose.describe.mllm.asking.dialogue import Outcome, Stages, Steps
 from autocompose.describe.mllm.asking.prompts import Prompts, load_prompts
 from autocompose.describe.mllm.asking.sent_pictures import Pictures
-from autocompose.describe.mllm.asks import Ask, Dialect, Item, SchemaMode
+from autocompose.describe.mllm.asks import Dialect, Item, SchemaMode
+from autocompose.describe.mllm.described import Wording
 from autocompose.describe.mllm.judging import pose_checks as geometry
 from autocompose.describe.mllm.recipe import Endpoint, Frame, Limits, Recipe, jsonable
 from autocompose.describe.mllm.recording.journal import Journal
 from autocompose.describe.mllm.sending.costs import Costs, load_costs, money
-from autocompose.describe.mllm.sending.flow import Unanswered
 
 EDITS = (Edit.PLAIN, Edit.REVERSE, Edit.MIRROR, Edit.MIRROR_REVERSE)
 UNFINISHED = ("budget", "rate-limit", "unreachable", "interrupted")
@@ -130,19 +129,16 @@ class Job:
             hints = geometry.hints(self.corpus.poses, item, self.rows, self.recipe.frame)
         return {"pictures": self.pictures.of(item), "edit": item.edit.value, "hints": hints, "left_hand": hand}
 
-    async def outcome(self, item: Item, ask: Callable[[Ask], Any]) -> Outcome:
-        """Describe one item; pictures are prepared outside the event loop.
+    def steps(self, item: Item) -> Steps:
+        """Describe one item: yields questions, receives answers, returns the outcome.
 
-        :raises Stopped: the run ends.
+        Its pictures are prepared before the first question is yielded, which takes a while.
         """
         try:
-            arguments = await asyncio.to_thread(self.prepared, item)
+            arguments = self.prepared(item)
         except ImageError as error:
             return Outcome("failed", "parts", "picture", str(error))
-        try:
-            return await self.stages.describe(ask=ask, **arguments)
-        except Unanswered as error:
-            return Outcome("failed", "parts", error.reason, error.words)
+        return (yield from self.stages.describe(**arguments))
 
 
 def enter(job: Job, journal: Journal) -> int:
@@ -161,16 +157,13 @@ def stored(job: Job, item: Item, outcome: Outcome) -> dict[str, Any]:
     """
     poses = geometry.joints_of(job.corpus.poses, item, job.rows) if job.corpus.poses else None
     crossed = bool(outcome.texts) and job.recipe.frame is Frame.PICTURE and job.pictures.crossed(item)
-    texts = []
+    wordings = []
     for text in outcome.texts:
-        flags = (["long"] if text in outcome.long else []) + (["crossed"] if crossed else [])
-        record: dict[str, Any] = {"text": text, "flags": flags}
-        if poses is not None:
-            record["audit"] = geometry.audit(text, poses)
-        texts.append(record)
+        flags = (("long",) if text in outcome.long else ()) + (("crossed",) if crossed else ())
+        wordings.append(Wording(text, flags, geometry.audit(text, poses) if poses is not None else ()))
     return {
         "stage": outcome.stage, "kind": outcome.kind, "detail": outcome.detail, "parts": outcome.parts,
-        "texts": texts, "repaired": outcome.repaired,
+        "texts": [wording.record() for wording in wordings], "repaired": outcome.repaired,
     }  # fmt: skip
 
 

@@ -172,13 +172,18 @@ def _object(answer: Answer, key: str) -> tuple[dict[str, Any], bool]:
     return value, repaired
 
 
+def stray_characters(text: str) -> bool:
+    """The text holds what no sentence holds and some files cannot hold: control characters, halves of characters."""
+    return any(c == "\ufffd" or unicodedata.category(c) in ("Cc", "Cs", "Co", "Cn") for c in text)
+
+
 def _plain(text: str) -> str:
     """A wording or phrase on one line.
 
     :raises Slip: it is a refusal, or holds what no sentence holds: tags, control characters, halves of characters.
     """
     text = re.sub(r"\s+", " ", text).strip()
-    if any(c in "<>\ufffd" or unicodedata.category(c) in ("Cc", "Cs", "Co", "Cn") for c in text):
+    if stray_characters(text) or "<" in text or ">" in text:
         raise Slip("schema", "tags or control characters in a phrase")
     if REFUSALS.search(text):
         raise Slip("refused", text[:200])

@@ -55,8 +55,11 @@ class Costs:
 
     def tokens(self, ask: Ask) -> tuple[int, int]:
         """Estimated (prompt, most completion) tokens of a question."""
-        each = self.price.picture if self.price else PICTURE
-        return estimate_tokens(ask.system + ask.text) + each * len(ask.pictures), ask.max_tokens
+        return self.prompt_tokens(ask.system + ask.text, len(ask.pictures)), ask.max_tokens
+
+    def prompt_tokens(self, text: str, pictures: int) -> int:
+        """Estimated tokens of a text with pictures."""
+        return estimate_tokens(text) + (self.price.picture if self.price else PICTURE) * pictures
 
     def of(self, prompt_tokens: int, completion_tokens: int) -> float:
         """Dollars for token counts; 0 when the price is unknown."""
