@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import sqlite3
 import subprocess
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+import autocompose
 from autocompose.core.errors import InputError, StorageError
 from autocompose.core.records import Edit
 from autocompose.describe.mllm import journal_file
@@ -167,3 +169,11 @@ def test_every_commit_reaches_the_disk(journal: Journal) -> None:
     assert journal.db.execute("PRAGMA synchronous").fetchone()[0] == 2
     assert journal.db.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
     assert isinstance(journal.db, sqlite3.Connection)
+
+
+def test_all_sql_stands_in_the_journals_modules() -> None:
+    source = Path(autocompose.__file__).parent
+    folders = (Path(journals.__file__).parent, source / "gallery/review")
+    others = [p for folder in folders for p in folder.glob("*.py") if not p.name.startswith("journal")]
+    assert others
+    assert not [p.name for p in others if re.search(r"sqlite3|\.execute\(", p.read_text("utf-8"))]
