@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from autocompose.core.errors import NothingLeftError
 
 console = Console(stderr=True, soft_wrap=True, highlight=False)
 logger = logging.getLogger("autocompose")
@@ -50,6 +53,23 @@ def track(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T
         yield from progress.track(items, total=total, description=what)
 
 
+class Limit(NamedTuple):
+    """A limit of the user's that an item misses.
+
+    :param option: what the user set, such as ``--height``.
+    :param now: its value; ``enough``: the value with which the item would be kept.
+    """
+
+    option: str
+    now: float
+    enough: float
+
+    def hint(self) -> str:
+        """Which option to loosen, and by how much."""
+        digits = math.floor if self.enough < self.now else math.ceil
+        return f"{self.option} {digits(self.enough * 1000) / 1000:g} instead of {self.now:g} keeps the first"
+
+
 class Tally:
     """Counts in, counts out and a reason for each difference; nothing is dropped silently.
 
@@ -64,19 +84,26 @@ class Tally:
         self.kept = 0
         self.dropped: Counter[str] = Counter()
         self.examples: dict[str, list[str]] = {}
+        self.limits: dict[str, Limit] = {}
 
     def keep(self, n: int = 1) -> None:
         """Count ``n`` kept items."""
         self.kept += n
 
-    def drop(self, reason: str, entry: str = "", n: int = 1) -> None:
-        """Count ``n`` dropped items; the first ten ``entry`` names of each reason are remembered."""
+    def drop(self, reason: str, entry: str = "", n: int = 1, limit: Limit | None = None) -> None:
+        """Count ``n`` dropped items; the first ten ``entry`` names of each reason are remembered.
+
+        :param limit: what would keep them; the mildest of each option is remembered.
+        """
         if not n:
             return
         self.dropped[reason] += n
         examples = self.examples.setdefault(reason, [])
         if entry and len(examples) < 10:
             examples.append(entry)
+        if limit is not None:
+            known = self.limits.get(limit.option, limit)
+            self.limits[limit.option] = min(known, limit, key=lambda one: abs(one.enough - one.now))
 
     def line(self) -> str:
         """One line for the console."""
@@ -87,3 +114,14 @@ class Tally:
     def record(self) -> dict[str, Any]:
         """The same as a JSON-able value."""
         return {"kept": self.kept, "dropped": dict(self.dropped), "examples": self.examples}
+
+
+def nothing_left(where: object, tallies: Iterable[Tally], advice: str = "") -> NothingLeftError:
+    """The one error for work that ran and left nothing: all counts and reasons, and which option to loosen how far.
+
+    :param advice: what else helps.
+    """
+    tallies = list(tallies)
+    counts = "; ".join(tally.line() for tally in tallies)
+    hints = [limit.hint() for tally in tallies for limit in tally.limits.values()]
+    return NothingLeftError(f"{where}: nothing is left ({counts})" + "".join(f"; {x}" for x in (*hints, advice) if x))
