@@ -165,6 +165,8 @@ def describe_mllm(
     if summary.stopped in UNFINISHED:
         say(f"stopped: {summary.advice()}; the same command continues")
         raise typer.Exit(130 if summary.stopped == "interrupted" else 3)
+    if nothing := summary.nothing(corpus, recipe):
+        raise nothing
     say(f"now write the texts into the corpus: autocompose describe export {corpus}")
 
 

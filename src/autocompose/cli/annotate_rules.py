@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from autocompose.cli.app import app, describe
-from autocompose.core.log import say
+from autocompose.core.log import nothing_left, say
 from autocompose.core.records import Edit, Split
 
 
@@ -62,6 +62,8 @@ def describe_rules(
         codes=codes,
     )
     say(counts.lines())
+    if not counts.entries.kept:
+        raise nothing_left(corpus, [counts.entries])
 
 
 @app.command()

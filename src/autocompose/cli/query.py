@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from autocompose.cli.app import app
-from autocompose.core.errors import InputError
+from autocompose.core.errors import InputError, NothingLeftError
 
 if TYPE_CHECKING:
     from autocompose.gallery.query import Answer
@@ -130,6 +130,9 @@ def search(
         typer.echo(json.dumps(answer.record(), indent=1, ensure_ascii=False))
     else:
         _print(answer)
+    if not answer.hits:
+        why = f"leave out one of the filters {', '.join(where)}" if where else "all others equal the reference"
+        raise NothingLeftError(f"{gallery}: nothing is left of {opened.store.count()} items; {why}")
     if open_sheet:
         from autocompose.gallery.answer_sheet import write_sheet
 

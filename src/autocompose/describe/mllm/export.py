@@ -9,7 +9,7 @@ from typing import Any
 
 from autocompose.core.errors import AnnotationError
 from autocompose.core.files import write_json
-from autocompose.core.log import Tally
+from autocompose.core.log import Limit, Tally, nothing_left
 from autocompose.core.records import TEXT_FIELDS, Edit, Pair, Source
 from autocompose.corpus.format import Corpus, load_corpus, pair_to_json
 from autocompose.describe.mllm.asking.sent_pictures import Pictures
@@ -23,6 +23,13 @@ from autocompose.describe.mllm.recording.journal import Journal
 from autocompose.describe.side_words import swap_sides
 
 REJECTED = "rejected in review"
+LONG = "over 77 CLIP tokens"
+CONTRADICTED = "contradicted by the poses"
+FEWER = "too few wordings"
+STALE = "picture or pose changed since"
+DISAGREES = "its mirror says something else"
+OPTIONS = {LONG: "--keep-long", FEWER: "--allow-fewer", STALE: "--allow-stale", DISAGREES: "no --mirrors-agree"}
+"""What lets texts pass in spite of a reason."""
 CARD = "annotation.json"
 NOTHING = "nothing has been described with the latest settings; run 'autocompose describe mllm' first"
 
@@ -57,7 +64,7 @@ def export(root: Path, rules: Rules | None = None) -> dict[str, Tally]:
 
     :return: for each field, how many pairs got it, and why others did not.
     :raises AnnotationError: nothing has been described yet, or mirrors that were not asked about shall agree;
-        StorageError: old files stay as they were.
+        NothingLeftError: no text passes, and the corpus stays as it was; StorageError: old files stay as they were.
     """
     rules = rules or Rules()
     journal = Journal(journal_path(root), must_exist=True)
@@ -70,6 +77,8 @@ def export(root: Path, rules: Rules | None = None) -> dict[str, Tally]:
         raise AnnotationError(f"{root}: mirrored pictures were not asked about (--mirror derive); none can disagree")
     corpus = load_corpus(root)
     chosen, tallies, reviewed = _choose(corpus, recipe, variants, latest, rules)
+    if not chosen:
+        raise nothing_left(root, tallies.values(), _advice(tallies, recipe))
     known = {found.variant[:2] for found in variants}
     fields = {TEXT_FIELDS[Source.MLLM, e]: e for e in Edit if TEXT_FIELDS[Source.MLLM, e] in tallies}
     for split, pairs in corpus.pairs.items():
@@ -103,13 +112,15 @@ def _choose(
     reviewed: _Reviewed = {}
     missing: _Missing = {}
     agreed = agreement(variants) if rules.mirrors_agree else {}
+    limits: dict[Variant, Limit | None] = {}
     for found in variants:
         stale = found.inputs != pictures.inputs(found.item)
-        kept, reason = _kept(found, stale, recipe.texts, latest, rules)
-        if not reason and not agreed.get(found.variant, True):
-            reason = "its mirror says something else"
-        if reason:
-            missing[found.variant] = reason
+        kept, reasons = _kept(found, stale, recipe.texts, latest, rules)
+        if not agreed.get(found.variant, True):
+            reasons.append(DISAGREES)
+        if reasons:
+            missing[found.variant] = " and ".join(dict.fromkeys(reasons))
+            limits[found.variant] = _limit(found, reasons, recipe.texts, rules)
             continue
         chosen[found.variant] = kept
         judged = [latest[key] for n in range(recipe.texts) if (key := (found.variant, n)) in latest]
@@ -120,20 +131,43 @@ def _choose(
         _derive(chosen, missing)
     if rules.fill_mirrors:
         _fill(chosen, missing)
-    return chosen, _tallies(chosen, missing), reviewed
+    return chosen, _tallies(chosen, missing, limits), reviewed
 
 
-def _kept(found: Described, stale: bool, wanted: int, latest: _Reviews, rules: Rules) -> tuple[tuple[str, ...], str]:
-    """The texts of a variant that are exported, or why there are none."""
+def _kept(
+    found: Described, stale: bool, wanted: int, latest: _Reviews, rules: Rules
+) -> tuple[tuple[str, ...], list[str]]:
+    """The texts of a variant that are exported, or every reason why there are none."""
     if found.state == "failed":
-        return (), f"failed ({found.kind})"
-    if stale and not rules.allow_stale:
-        return (), "picture or pose changed since"
+        return (), [f"failed ({found.kind})"]
     texts = [_accepted(word, latest.get((found.variant, n)), rules) for n, word in enumerate(found.wordings)]
     kept = tuple(text for text, _ in texts if text)
-    if kept and (len(kept) >= wanted or rules.allow_fewer):
-        return kept, ""
-    return (), next((why for text, why in texts if not text), "too few wordings")
+    reasons = [STALE] if stale and not rules.allow_stale else []
+    if not kept or (len(kept) < wanted and not rules.allow_fewer):
+        reasons += [why for text, why in texts if not text] or [FEWER]
+    return kept, reasons
+
+
+def _limit(found: Described, reasons: list[str], wanted: int, rules: Rules) -> Limit | None:
+    """With which least agreement the variant would be kept, when that is all that is wrong with it."""
+    agreements = sorted((Audit(*wording.audit).agreement for wording in found.wordings), reverse=True)
+    needed = 1 if rules.allow_fewer else wanted
+    if set(reasons) != {CONTRADICTED} or len(agreements) < needed:
+        return None
+    return Limit("--min-agreement", rules.min_agreement, agreements[needed - 1])
+
+
+def _advice(tallies: Mapping[str, Tally], recipe: Recipe) -> str:
+    """Which options of export, and of describing again, help against the reasons."""
+    said = " ".join(reason for tally in tallies.values() for reason in tally.dropped)
+    options = [option for reason, option in OPTIONS.items() if reason in said]
+    loosen = f"loosen with {', '.join(options)}" if options else ""
+    if "failed (length)" in said:
+        more = f"--answer-tokens {4 * recipe.max_tokens}"
+        loosen += f"{'; ' * bool(loosen)}answers were cut: describe again with {more}"
+    elif "failed" in said:
+        loosen += f"{'; ' * bool(loosen)}describe retry --failed asks the failed ones again"
+    return f"{loosen}; captions/ is as it was" if loosen else "captions/ is as it was"
 
 
 def _accepted(wording: Wording, review: Review | None, rules: Rules) -> tuple[str, str]:
@@ -143,9 +177,9 @@ def _accepted(wording: Wording, review: Review | None, rules: Rules) -> tuple[st
             return "", REJECTED
         return (review.text, "edited") if review.verdict == "edit" else (wording.text, "")
     if "long" in wording.flags and not rules.keep_long:
-        return "", "over 77 CLIP tokens"
+        return "", LONG
     if Audit(*wording.audit).agreement < rules.min_agreement:
-        return "", "contradicted by the poses"
+        return "", CONTRADICTED
     return wording.text, ""
 
 
@@ -178,13 +212,13 @@ def _mirrored(texts: tuple[str, ...]) -> tuple[str, ...]:
     return mirrored if sound else ()
 
 
-def _tallies(chosen: _Chosen, missing: _Missing) -> dict[str, Tally]:
+def _tallies(chosen: _Chosen, missing: _Missing, limits: Mapping[Variant, Limit | None]) -> dict[str, Tally]:
     tallies: dict[str, Tally] = {}
-    for reference, target, edit in {**chosen, **missing}:
-        field = TEXT_FIELDS[Source.MLLM, edit]
+    for variant in {**chosen, **missing}:
+        field = TEXT_FIELDS[Source.MLLM, variant[2]]
         tally = tallies.setdefault(field, Tally(field))
-        if reason := missing.get((reference, target, edit)):
-            tally.drop(reason, f"{reference} -> {target}")
+        if reason := missing.get(variant):
+            tally.drop(reason, f"{variant[0]} -> {variant[1]}", limit=limits.get(variant))
         else:
             tally.keep()
     return tallies

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from autocompose.core.errors import ConfigError, ImageError
+from autocompose.core.errors import ConfigError, ImageError, NothingLeftError
+from autocompose.core.log import Tally, nothing_left
 from autocompose.core.records import Edit, Split
 from autocompose.corpus.format import Corpus
 from autocompose.describe.mllm.asking.dialogue import Outcome, Stages, Steps
@@ -22,6 +23,7 @@ from autocompose.describe.mllm.recording.journal import Journal
 from autocompose.describe.mllm.sending.costs import Costs, load_costs, money
 
 EDITS = (Edit.PLAIN, Edit.REVERSE, Edit.MIRROR, Edit.MIRROR_REVERSE)
+IMPERFECT = {"short": "with fewer wordings than asked for", "long": "with a wording over 77 CLIP tokens"}
 UNFINISHED = ("budget", "rate-limit", "unreachable", "interrupted")
 
 
@@ -33,11 +35,13 @@ class Summary:
     :param requests: requests sent in this run, the probe included.
     :param occupancy: share of the slots that were busy between the first and the last request.
     :param spent: dollars and tokens of the journal; ``prices``: how old the prices are.
+    :param imperfect: of the described variants, those with too few or too long wordings.
     :param left: variants that are still to be described.
     """
 
     stopped: str = "done"
     done: int = 0
+    imperfect: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
     skipped: int = 0
     requests: int = 0
@@ -52,14 +56,17 @@ class Summary:
         """Count a finished item."""
         if outcome.state == "done":
             self.done += 1
+            self.imperfect.update([outcome.kind] if outcome.kind else [])
         else:
             self.failed[outcome.kind] += 1
 
     def line(self) -> str:
         """One line for the console."""
+        some = ", ".join(f"{n} {IMPERFECT[kind]}" for kind, n in self.imperfect.most_common())
+        described = f"{self.done} described{f' ({some})' if some else ''}"
         failed = "".join(f", {n} failed ({kind})" for kind, n in self.failed.most_common())
         cost = f"{money(self.spent[0], self.prices)}, {self.spent[1]:,} tokens in this journal"
-        return f"{self.done} described{failed}, {self.skipped} known before; {self.requests} requests; {cost}"
+        return f"{described}{failed}, {self.skipped} known before; {self.requests} requests; {cost}"
 
     def advice(self) -> str:
         """What would let an unfinished run go on."""
@@ -72,6 +79,21 @@ class Summary:
             "rate-limit": "the server has refused every request for too long; lower --slots or wait",
             "unreachable": "the server has gone away; start it again",
         }.get(self.stopped, self.stopped)
+
+    def nothing(self, root: Path, recipe: Recipe) -> NothingLeftError | None:
+        """The error when a finished run leaves nothing described, with what helps; None otherwise."""
+        if self.done or self.skipped or self.stopped != "done":
+            return None
+        if not self.failed:
+            advice = "no pair was chosen; see --split and --pairs, and whether the corpus has pairs"
+        elif "length" in self.failed:
+            advice = f"answers were cut; let them be longer: --answer-tokens {4 * recipe.max_tokens}"
+        else:
+            advice = "'describe status' counts the reasons; 'describe retry --failed' asks again"
+        tally = Tally("variants")
+        for kind, count in self.failed.items():
+            tally.drop(kind, n=count)
+        return nothing_left(root, [tally], advice)
 
 
 @dataclass
