@@ -238,7 +238,9 @@ def test_a_living_run_with_other_settings_is_named(corpus: Corpus) -> None:
     journal = Journal(journal_of(corpus))
     other = job(corpus, temperature=0.1)
     with journal.transaction():
-        journal.start(other.version, {**other.recipe.model_dump(mode="json"), "prompts": other.prompts.hash})
+        journal.start(
+            other.version, {**other.recipe.model_dump(mode="json"), "prompts": other.prompts.hash(other.recipe.frame)}
+        )
     with pytest.raises(AnnotationError, match=rf"process {os.getpid()} on .* other settings \(temperature\)"):
         annotate(job(corpus), Fake(corpus))
     journal.close()

@@ -117,7 +117,7 @@ class Job:
 
     def __post_init__(self) -> None:
         self.prompts: Prompts = load_prompts(self.recipe.prompts)
-        self.version = self.recipe.version(self.prompts.hash)
+        self.version = self.recipe.version(self.prompts.hash(self.recipe.frame))
         self.stages = Stages(self.recipe, self.prompts)
         self.pictures = Pictures(self.corpus, self.recipe)
         self.costs: Costs = load_costs(self.recipe.model, self.endpoint.loopback, self.prices)
@@ -165,7 +165,7 @@ class Job:
 
 def enter(job: Job, journal: Journal) -> int:
     """Enter this process as a run of the job (``Journal.start``); the journal also remembers how old the prices are."""
-    lost = journal.start(job.version, {**jsonable(job.recipe), "prompts": job.prompts.hash})
+    lost = journal.start(job.version, {**jsonable(job.recipe), "prompts": job.prompts.hash(job.recipe.frame)})
     dates = journal.get("prices") or []
     if job.costs.date and job.costs.date not in dates:
         journal.put("prices", [*dates, job.costs.date])

@@ -165,7 +165,10 @@ def _jobs(
 ) -> Iterator[Job]:
     pairs, poses = corpus.pairs[split], corpus.poses
     assert poses is not None
-    figures = Figures(poses.joints, poses.columns["rotations"] if how[2].head else None, poses.columns.get("known"))
+    columns = poses.columns
+    figures = Figures(
+        poses.joints, columns["rotations"] if how[2].head else None, columns.get("known"), columns.get("scene")
+    )
     numbers = list(rows)
     for start in range(0, len(numbers), PART):
         part = numbers[start : start + PART]

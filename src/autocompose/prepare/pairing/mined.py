@@ -86,13 +86,15 @@ def _motion(table: PoseTable, pool: np.ndarray) -> tuple[np.ndarray | None, np.n
 
 
 def _written(table: PoseTable, chosen: list[_Rows], n_texts: int, seed: int) -> list[Pair]:
+    from autocompose.describe.rules.changes import Figures
     from autocompose.describe.rules.texts import describe_pairs
 
     ends = [(table.names[pair.start], table.names[pair.goal]) for pair in chosen]
     there: list[list[str]] = [[] for _ in chosen]
     back = list(there)
     if n_texts and chosen:
-        a, b = (table.joints[[pair[k] for pair in chosen]] for k in (0, 1))
+        figures = Figures(table.joints, scene=table.columns.get("scene"))
+        a, b = (figures.rows([pair[k] for pair in chosen]) for k in (0, 1))
         there = describe_pairs(a, b, seed, n_texts, keys=[f"{one}>{other}" for one, other in ends])
         back = describe_pairs(b, a, seed, n_texts, keys=[f"{other}>{one}" for one, other in ends])
     pairs = []

@@ -226,6 +226,7 @@ def pose_table(kept: list[tuple[str, str, Person]]) -> PoseTable:
         "score": np.array([p.image[LIMBS, 2].mean() for _, _, p in kept], np.float32),
         "box": np.array([p.box for _, _, p in kept], int).reshape(-1, 4),
         "sequence": np.array([photo for _, photo, _ in kept], str),
+        "scene": np.array([photo for _, photo, _ in kept], str),
     }
     return PoseTable(
         tuple(name for name, _, _ in kept), joints.astype(np.float32), yaw_of(joints).astype(np.float32), columns
