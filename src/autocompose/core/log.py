@@ -4,19 +4,33 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from multiprocessing import parent_process
 from typing import Any, NamedTuple, TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 from autocompose.core.errors import NothingLeftError
 
 console = Console(stderr=True, soft_wrap=True, highlight=False)
 logger = logging.getLogger("autocompose")
 T = TypeVar("T")
+EVERY = 10.0
+"""Seconds between two lines of progress where there is no terminal."""
 
 
 def say(message: str) -> None:
@@ -24,8 +38,32 @@ def say(message: str) -> None:
     console.print(message, markup=False)
 
 
+class _Lines(Progress):
+    """Progress for a file or a pipe: a line every ten seconds, of the first process only."""
+
+    def __init__(self) -> None:
+        super().__init__(console=console, disable=True)
+        self._begun = self._told = time.monotonic()
+
+    def advance(self, task_id: TaskID, advance: float = 1) -> None:
+        """Count on, and tell about it when it is time."""
+        super().advance(task_id, advance)
+        now = time.monotonic()
+        if now - self._told >= EVERY and parent_process() is None and os.environ.get("RANK", "0") == "0":
+            self._told = now
+            say(_line(self.tasks[self.task_ids.index(task_id)], now - self._begun))
+
+
+def _line(task: Task, seconds: float) -> str:
+    done, rest = int(task.completed), (task.total or 0) - task.completed
+    left = f", about {seconds * rest / done:.0f} s left" if task.total and done else ""
+    return f"{task.description}: {done:,}{f' of {int(task.total):,}' if task.total else ''}, {seconds:.0f} s{left}"
+
+
 def bar() -> Progress:
-    """A progress display; shown only on a terminal."""
+    """A progress display: a bar on a terminal, otherwise a line every ten seconds."""
+    if not console.is_terminal:
+        return _Lines()
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -34,23 +72,24 @@ def bar() -> Progress:
         TimeRemainingColumn(),
         console=console,
         transient=True,
-        disable=not console.is_terminal,
     )
 
 
 def track(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
-    """Iterate with a progress bar named ``what``.
-
-    Without a terminal, and in other threads than the main one (as those of a server), there is none, nor the thread
-    that it would start.
-    """
-    if not console.is_terminal or threading.current_thread() is not threading.main_thread():
+    """Iterate with a progress display named ``what``; in other threads than the main one (a server's) without."""
+    if threading.current_thread() is not threading.main_thread():
         yield from items
         return
     if total is None and hasattr(items, "__len__"):
         total = len(items)  # type: ignore[arg-type]
     with bar() as progress:
-        yield from progress.track(items, total=total, description=what)
+        if console.is_terminal:
+            yield from progress.track(items, total=total, description=what)
+            return
+        task = progress.add_task(what, total=total)
+        for item in items:
+            yield item
+            progress.advance(task)
 
 
 class Limit(NamedTuple):
