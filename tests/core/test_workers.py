@@ -67,6 +67,9 @@ def test_processes_are_shared_in_a_block_and_ended_behind_it():
         with kept_processes(2) as inner:
             second = pids()
         assert inner is outer and len(first | second) <= 2
+        with kept_processes(3) as larger:
+            assert list(each(double, range(2), 3)) == [0, 2]
+            assert len(larger._processes) > 0, "few items start no processes of their own"
         assert list(each(double, range(3), 3)) == [0, 2, 4]  # another number of processes: its own
     assert not pids() & (first | second)
 

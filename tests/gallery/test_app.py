@@ -81,7 +81,7 @@ def test_items_filters_and_understanding(client: TestClient, small_gallery: Gall
         ("/api/search?text=" + "x" * 501, 422, "text: String should have at most 500"),
         ("/api/search?text=x&engine=symbolic", 400, "needs a reference picture"),
         ("/api/items/000000000000000", 404, "not in the gallery"),
-        ("/api/items/zzz", 404, "not an item id"),
+        ("/api/items/zzz", 404, "not in the gallery"),
         ("/nothing", 404, "Not Found"),
     ],
 )

@@ -172,12 +172,31 @@ def test_bad_questions(gallery: Gallery, tmp_path: Path) -> None:
         ({"reference": "nowhere.png"}, "nowhere.png: neither a picture of the gallery nor a file"),
         ({"reference": "0" * 15}, "not in the gallery"),
         ({"reference": tmp_path / "x.png"}, "not a picture"),
-        ({"text": TEXT, "like": ["../../etc"]}, "not an item id"),
+        ({"text": TEXT, "like": ["../../etc"]}, "etc: not in the gallery"),
+        ({"text": TEXT, "like": "a\x00b"}, "not in the gallery"),
+        ({"reference": 7}, "7: not in the gallery"),
+        ({"reference": "x" * 5000}, "neither a picture of the gallery nor a file"),
     ):
         with pytest.raises(InputError, match=message):
             gallery.search(**wrong)
     with pytest.raises(ValueError, match="magic"):
         gallery.search(text=TEXT, engine="magic")
+
+
+def test_an_item_may_be_named_in_every_way(gallery: Gallery) -> None:
+    hit = gallery.search(reference="a/00003.png", k=1).hits[0]
+    names = (hit, hit.item, hit.item.id, np.int64(hit.item.id), hit.item.key, hit.item.path, Path(hit.item.path))
+    for name in (*names, gallery.picture_path(hit.item)):
+        assert gallery.item(name) == hit.item
+        assert gallery.reference(name).item == hit.item
+        for one in ({"like": name}, {"like": [name]}):
+            assert gallery.search(text=TEXT, **one).hits == gallery.search(text=TEXT, like=[hit.item.key]).hits
+        assert hit.item not in [h.item for h in gallery.search(text=TEXT, unlike=name)]
+
+
+def test_a_filter_takes_one_value_or_several(gallery: Gallery) -> None:
+    one, many = (gallery.search(text=TEXT, where={"family": values}) for values in ("jump", ("jump",)))
+    assert one.hits == many.hits and {hit.item.meta["family"] for hit in one.hits} == {"jump"}
 
 
 def test_another_model_and_no_model(gallery: Gallery) -> None:

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from autocompose.core.errors import CheckpointError, ImageError
+from autocompose.gallery.embedder import RunFolder
 from autocompose.model.checkpoint import Model, load_model, save_model
 from autocompose.model.combiner import Combiner, ElementwiseSum
 from autocompose.model.encoder import Encoder
@@ -53,6 +54,27 @@ def test_features_do_not_depend_on_the_batch_size(tmp_path):
     )
     assert model.embed_images([]).shape == (0, 16)
     assert model.embed_texts([]).shape == (0, 16)
+
+
+def test_a_single_text_or_picture_is_no_list_of_letters(tmp_path):
+    model = tiny_model()
+    path = tmp_path / "x.png"
+    picture(1).save(path)
+    text = model.embed_texts("raise your left arm")
+    assert text.shape == (16,) and np.array_equal(text, model.embed_texts(["raise your left arm"])[0])
+    for one in (path, str(path), picture(1)):
+        image = model.embed_images(one)
+        assert image.shape == (16,) and np.allclose(image, model.embed_images([one])[0])
+    query = model.compose(image, text)
+    assert query.shape == (16,) and np.allclose(query, model.compose(image[None], text[None])[0])
+    assert np.allclose(model.compose(np.stack([image, image]), text), np.stack([query, query]), atol=1e-6)
+    assert model.encoder.tokenize("raise your left arm").shape[0] == 1
+    save_model(tmp_path / "run", model)
+    lazy = RunFolder(tmp_path / "run")
+    assert np.array_equal(lazy.embed_texts("raise your left arm"), text)
+    assert np.allclose(lazy.embed_images(str(path)), image) and np.allclose(
+        lazy.compose(image, "raise your left arm"), query
+    )
 
 
 def test_a_broken_picture_is_named(tmp_path):

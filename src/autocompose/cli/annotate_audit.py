@@ -17,9 +17,9 @@ def audit(
     corpus: Annotated[Path, typer.Argument(metavar="CORPUS", help="Corpus folder with poses.npz.")],
     field: Annotated[
         list[str] | None,
-        typer.Option(help="Texts to judge: sents, auto, mllm, reverse ...; repeatable [default: all]."),
+        typer.Option(help="Texts to judge: sents, auto, mllm, reverse ...; repeatable.", show_default="all"),
     ] = None,
-    split: Annotated[list[Split] | None, typer.Option(help="Only this split; repeatable [default: all].")] = None,
+    split: Annotated[list[Split] | None, typer.Option(help="Only this split; repeatable.", show_default="all")] = None,
     out: Annotated[Path | None, typer.Option(help="JSONL file with the verdicts of every text.")] = None,
     report: Annotated[Path | None, typer.Option(help="HTML page with the summary and the worst texts.")] = None,
     turns: Annotated[

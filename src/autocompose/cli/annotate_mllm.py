@@ -20,13 +20,16 @@ BaseUrl = Annotated[str, typer.Option(help="OpenAI-compatible address, such as h
 KeyEnv = Annotated[str, typer.Option(help="Environment variable that holds the API key.")]
 SplitNames = Annotated[list[Split] | None, typer.Option("--split", help="Only this split; repeatable.")]
 EditNames = Annotated[
-    list[str] | None, typer.Option("--edit", help="mllm, reverse, mirror or mirror-reverse; repeatable [default: all].")
+    list[str] | None,
+    typer.Option("--edit", help="mllm, reverse, mirror or mirror-reverse; repeatable.", show_default="all"),
 ]
 Most = Annotated[int | None, typer.Option("--pairs", min=1, help="Only the first so many pairs of each split.")]
 Texts = Annotated[int, typer.Option(min=1, max=5, help="Wordings per variant.")]
 FrameName = Annotated[
     str | None,
-    typer.Option(help="How sides are named: colour (tinted limbs), picture, words [default: colour, else picture]."),
+    typer.Option(
+        help="How sides are named: colour (tinted limbs), picture, words.", show_default="colour, else picture"
+    ),
 ]
 PicturesHow = Annotated[str, typer.Option(help="separate, or side-by-side in one picture.")]
 Joints = Annotated[bool, typer.Option("--joints", help="Mark the joints with dots (needs poses).")]
@@ -165,6 +168,8 @@ def describe_mllm(
     if summary.stopped in UNFINISHED:
         say(f"stopped: {summary.advice()}; the same command continues")
         raise typer.Exit(130 if summary.stopped == "interrupted" else 3)
+    if nothing := summary.nothing(corpus, recipe):
+        raise nothing
     say(f"now write the texts into the corpus: autocompose describe export {corpus}")
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from autocompose.cli.app import app, describe
-from autocompose.core.log import say
+from autocompose.core.log import nothing_left, say
 from autocompose.core.records import Edit, Split
 
 
@@ -17,9 +17,10 @@ def describe_rules(
     corpus: Annotated[Path, typer.Argument(help="Corpus folder with poses.npz.")],
     texts: Annotated[int, typer.Option(min=1, help="Different wordings per pair and field.")] = 3,
     seed: Annotated[int, typer.Option(help="Decides everything random.")] = 0,
-    split: Annotated[list[Split] | None, typer.Option(help="Only this split; may be repeated. Default: all.")] = None,
+    split: Annotated[list[Split] | None, typer.Option(help="Only this split; repeatable.", show_default="all")] = None,
     edit: Annotated[
-        list[Edit] | None, typer.Option(help="Only this field: plain, reverse, mirror, mirror-reverse. Default: all.")
+        list[Edit] | None,
+        typer.Option(help="Only this field: plain, reverse, mirror, mirror-reverse; repeatable.", show_default="all"),
     ] = None,
     bank: Annotated[str, typer.Option(help="Word bank: coach, human or independent.")] = "coach",
     noise: Annotated[float, typer.Option(help="Measurement noise; 1 = as PoseFix, 0 = none.")] = 1.0,
@@ -62,6 +63,8 @@ def describe_rules(
         codes=codes,
     )
     say(counts.lines())
+    if not counts.entries.kept:
+        raise nothing_left(corpus, [counts.entries])
 
 
 @app.command()

@@ -9,7 +9,7 @@ from importlib.metadata import requires
 
 import typer
 
-from autocompose.core.errors import AutocomposeError, CorpusError, DependencyError
+from autocompose.core.errors import AutocomposeError, CorpusError, DependencyError, NothingLeftError
 from autocompose.core.reading import cause
 
 app = typer.Typer(
@@ -33,7 +33,10 @@ def _root() -> None:
 
 
 def run(argv: list[str]) -> int:
-    """Run one command line and return its exit code: 0 done, 2 an error with one line, 130 interrupted."""
+    """Run one command line and return its exit code.
+
+    :return: 0 done, 1 done but nothing is left, 2 an error with one line, 130 interrupted.
+    """
     debug = "--debug" in argv
     argv = [a for a in argv if a != "--debug"]
     try:
@@ -46,7 +49,7 @@ def run(argv: list[str]) -> int:
         print(f"autocompose: {error}", file=sys.stderr)  # noqa: T201
         for entry in error.entries[:MAX_ENTRIES] if isinstance(error, CorpusError) and len(error.entries) > 1 else ():
             print(f"  {entry}", file=sys.stderr)  # noqa: T201
-        return 2
+        return 1 if isinstance(error, NothingLeftError) else 2
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
         extra = _extra_of(package)

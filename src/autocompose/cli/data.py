@@ -53,7 +53,7 @@ def split(
     key: Annotated[
         list[str] | None,
         typer.Option(
-            help="Column or extra key whose values stay on one side; repeatable [default: uid pose cube sequence]."
+            help="Column or extra key whose values stay on one side; repeatable.", show_default="uid pose cube sequence"
         ),
     ] = None,
 ) -> None:
@@ -97,7 +97,7 @@ def import_(
 @app.command()
 def inspect(
     folder: CorpusFolder,
-    out: Annotated[Path | None, typer.Option(help="Page to write [default: DIR/inspect.html].")] = None,
+    out: Annotated[Path | None, typer.Option(help="Page to write.", show_default="DIR/inspect.html")] = None,
     pairs: Annotated[int, typer.Option(min=0, help="Pairs of each split on the page, drawn at random.")] = 60,
     seed: Annotated[int, typer.Option(help="Decides which pairs are shown.")] = 0,
 ) -> None:
@@ -121,7 +121,7 @@ def fixmypose(
     out: OutFolder,
     protocol: Annotated[str, typer.Option(help="retrieval, captioning, captioning-seen, both-tasks.")] = "retrieval",
     flatten: Annotated[bool, typer.Option("--flatten", help="One entry per sentence instead of one per item.")] = False,
-    pictures: Annotated[Path | None, typer.Option(help="Folder of the PNG or HDF5 files [default: RAW].")] = None,
+    pictures: Annotated[Path | None, typer.Option(help="Folder of the PNG or HDF5 files.", show_default="RAW")] = None,
     allow_leak: Annotated[bool, typer.Option("--allow-leak", help="Accept items in both train and test.")] = False,
     val_share: ValShare = 0.1,
     seed: Seed = 0,

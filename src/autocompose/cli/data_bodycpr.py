@@ -29,7 +29,7 @@ def bodycpr(
     ] = Size.DEMO,
     seed: Annotated[int, typer.Option(help="Decides everything.")] = 0,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes; the result is the same [default: one per core].")
+        int | None, typer.Option(min=1, help="Processes; the result is the same.", show_default="one per core")
     ] = None,
 ) -> None:
     """Make the embedded benchmark: posed bodies, edit cubes, pictures."""
@@ -41,7 +41,7 @@ def bodycpr(
 @prepare.command("keypoints")
 def bodycpr_keypoints(
     corpus: Annotated[Path, typer.Argument(metavar="CORPUS", help="A finished corpus of prepare bodycpr.")],
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes [default: one per core].")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes.", show_default="one per core")] = None,
 ) -> None:
     """Add the pixel positions of the joints to poses.npz, so that describe mllm can tint limbs by side."""
     from autocompose.core.log import say

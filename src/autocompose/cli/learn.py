@@ -23,7 +23,7 @@ Epochs = Annotated[int | None, typer.Option(help="Passes over the training pairs
 BatchSize = Annotated[int | None, typer.Option(help="Pairs in a batch, over all processes.")]
 Rate = Annotated[float | None, typer.Option(help="Learning rate.")]
 Seed = Annotated[int | None, typer.Option(help="Decides batches, texts and dropout.")]
-Cache = Annotated[Path | None, typer.Option(help="Folder for encoded pictures [default: CORPUS/.cache].")]
+Cache = Annotated[Path | None, typer.Option(help="Folder for encoded pictures.", show_default="CORPUS/.cache")]
 Tracker = Annotated[str | None, typer.Option(help="none, tensorboard, trackio, wandb, comet_ml or mlflow.")]
 
 
@@ -87,7 +87,7 @@ def evaluate(
     keep: Annotated[
         int, typer.Option(min=0, help="Pictures kept per query in the selection and TREC files; 0 = none.")
     ] = 50,
-    out: Annotated[Path | None, typer.Option(help="Folder for the files [default: RUN/SPLIT].")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the files.", show_default="RUN/SPLIT")] = None,
     cache: Cache = None,
 ) -> None:
     """Recall over the gallery and within groups, with intervals; prints JSON and leaves per-query files."""

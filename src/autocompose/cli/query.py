@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from autocompose.cli.app import app
-from autocompose.core.errors import InputError
+from autocompose.core.errors import InputError, NothingLeftError
 from autocompose.core.jsontext import to_json
 
 if TYPE_CHECKING:
@@ -131,6 +131,9 @@ def search(
         typer.echo(to_json(answer.record(), 1))
     else:
         _print(answer)
+    if not answer.hits:
+        why = f"leave out one of the filters {', '.join(where)}" if where else "all others equal the reference"
+        raise NothingLeftError(f"{gallery}: nothing is left of {opened.store.count()} items; {why}")
     if open_sheet:
         from autocompose.gallery.answer_sheet import write_sheet
 

@@ -1,7 +1,8 @@
 """The exception tree.
 
 Every error the program raises on purpose is an ``AutocomposeError``: one line that names the file or value,
-what was expected, and the next step. The command line prints that line and exits with 2.
+what was expected, and the next step. The command line prints that line and exits with 2,
+or with 1 where the work was done and nothing is left.
 
     AutocomposeError
     ├── InputError            a file or value that the user gave is wrong
@@ -11,6 +12,7 @@ what was expected, and the next step. The command line prints that line and exit
     │   ├── ConfigError       unknown key, wrong type, out of range
     │   └── CheckpointError   weights do not fit, or are missing
     ├── StorageError          the disk is full, or a file cannot be written
+    ├── NothingLeftError      the work was done, and nothing is left of it (exit code 1)
     ├── DependencyError       an optional package is not installed
     ├── AnnotationError       an MLLM endpoint or its journal
     └── GalleryError          a gallery index
@@ -67,6 +69,10 @@ class AnnotationError(AutocomposeError):
 
 class GalleryError(AutocomposeError):
     """A gallery cannot be opened, built or searched."""
+
+
+class NothingLeftError(AutocomposeError):
+    """The work was done, but nothing is left of it; made by ``log.nothing_left``. The command line exits with 1."""
 
 
 class DependencyError(AutocomposeError):

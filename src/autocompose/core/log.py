@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 import logging
+import math
+import os
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Any, TypeVar
+from multiprocessing import parent_process
+from typing import Any, NamedTuple, TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from autocompose.core.errors import NothingLeftError
 
 console = Console(stderr=True, soft_wrap=True, highlight=False)
 logger = logging.getLogger("autocompose")
 T = TypeVar("T")
+EVERY = 10.0
+"""Seconds between two lines of progress where there is no terminal."""
 
 
 def say(message: str) -> None:
@@ -21,8 +38,32 @@ def say(message: str) -> None:
     console.print(message, markup=False)
 
 
+class _Lines(Progress):
+    """Progress for a file or a pipe: a line every ten seconds, of the first process only."""
+
+    def __init__(self) -> None:
+        super().__init__(console=console, disable=True)
+        self._begun = self._told = time.monotonic()
+
+    def advance(self, task_id: TaskID, advance: float = 1) -> None:
+        """Count on, and tell about it when it is time."""
+        super().advance(task_id, advance)
+        now = time.monotonic()
+        if now - self._told >= EVERY and parent_process() is None and os.environ.get("RANK", "0") == "0":
+            self._told = now
+            say(_line(self.tasks[self.task_ids.index(task_id)], now - self._begun))
+
+
+def _line(task: Task, seconds: float) -> str:
+    done, rest = int(task.completed), (task.total or 0) - task.completed
+    left = f", about {seconds * rest / done:.0f} s left" if task.total and done else ""
+    return f"{task.description}: {done:,}{f' of {int(task.total):,}' if task.total else ''}, {seconds:.0f} s{left}"
+
+
 def bar() -> Progress:
-    """A progress display; shown only on a terminal."""
+    """A progress display: a bar on a terminal, otherwise a line every ten seconds."""
+    if not console.is_terminal:
+        return _Lines()
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -31,23 +72,41 @@ def bar() -> Progress:
         TimeRemainingColumn(),
         console=console,
         transient=True,
-        disable=not console.is_terminal,
     )
 
 
 def track(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
-    """Iterate with a progress bar named ``what``.
-
-    Without a terminal, and in other threads than the main one (as those of a server), there is none, nor the thread
-    that it would start.
-    """
-    if not console.is_terminal or threading.current_thread() is not threading.main_thread():
+    """Iterate with a progress display named ``what``; in other threads than the main one (a server's) without."""
+    if threading.current_thread() is not threading.main_thread():
         yield from items
         return
     if total is None and hasattr(items, "__len__"):
         total = len(items)  # type: ignore[arg-type]
     with bar() as progress:
-        yield from progress.track(items, total=total, description=what)
+        if console.is_terminal:
+            yield from progress.track(items, total=total, description=what)
+            return
+        task = progress.add_task(what, total=total)
+        for item in items:
+            yield item
+            progress.advance(task)
+
+
+class Limit(NamedTuple):
+    """A limit of the user's that an item misses.
+
+    :param option: what the user set, such as ``--height``.
+    :param now: its value; ``enough``: the value with which the item would be kept.
+    """
+
+    option: str
+    now: float
+    enough: float
+
+    def hint(self) -> str:
+        """Which option to loosen, and by how much."""
+        digits = math.floor if self.enough < self.now else math.ceil
+        return f"{self.option} {digits(self.enough * 1000) / 1000:g} instead of {self.now:g} keeps the first"
 
 
 class Tally:
@@ -64,19 +123,26 @@ class Tally:
         self.kept = 0
         self.dropped: Counter[str] = Counter()
         self.examples: dict[str, list[str]] = {}
+        self.limits: dict[str, Limit] = {}
 
     def keep(self, n: int = 1) -> None:
         """Count ``n`` kept items."""
         self.kept += n
 
-    def drop(self, reason: str, entry: str = "", n: int = 1) -> None:
-        """Count ``n`` dropped items; the first ten ``entry`` names of each reason are remembered."""
+    def drop(self, reason: str, entry: str = "", n: int = 1, limit: Limit | None = None) -> None:
+        """Count ``n`` dropped items; the first ten ``entry`` names of each reason are remembered.
+
+        :param limit: what would keep them; the mildest of each option is remembered.
+        """
         if not n:
             return
         self.dropped[reason] += n
         examples = self.examples.setdefault(reason, [])
         if entry and len(examples) < 10:
             examples.append(entry)
+        if limit is not None:
+            known = self.limits.get(limit.option, limit)
+            self.limits[limit.option] = min(known, limit, key=lambda one: abs(one.enough - one.now))
 
     def line(self) -> str:
         """One line for the console."""
@@ -87,3 +153,14 @@ class Tally:
     def record(self) -> dict[str, Any]:
         """The same as a JSON-able value."""
         return {"kept": self.kept, "dropped": dict(self.dropped), "examples": self.examples}
+
+
+def nothing_left(where: object, tallies: Iterable[Tally], advice: str = "") -> NothingLeftError:
+    """The one error for work that ran and left nothing: all counts and reasons, and which option to loosen how far.
+
+    :param advice: what else helps.
+    """
+    tallies = list(tallies)
+    counts = "; ".join(tally.line() for tally in tallies)
+    hints = [limit.hint() for tally in tallies for limit in tally.limits.values()]
+    return NothingLeftError(f"{where}: nothing is left ({counts})" + "".join(f"; {x}" for x in (*hints, advice) if x))

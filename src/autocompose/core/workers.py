@@ -25,12 +25,14 @@ def each(work: Callable[[A], B], items: Iterable[A], workers: int | None = None)
     :param workers: processes; default: one per core. 1 works in this process.
     """
     items = list(items)
-    workers = min(workers or os.cpu_count() or 1, len(items))
+    most = workers or os.cpu_count() or 1
+    workers = min(most, len(items))
     if workers <= 1:
         yield from map(work, items)
         return
     size = max(1, min(8, len(items) // (workers * 4)))
-    with _one_thread_each(), kept_processes(workers) as pool:
+    # few items need few processes, unless there are some that wait for work
+    with _one_thread_each(), kept_processes(most if most in _KEPT else workers) as pool:
         yield from pool.map(work, items, chunksize=size)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from autocompose.core.errors import CorpusError, missing_file
 from autocompose.core.files import read_json, write_json
 from autocompose.core.records import TEXT_FIELDS, Pair, Query, Split
+from autocompose.core.several import several
 from autocompose.corpus.poses import PoseTable
 
 TEXT_KEYS = frozenset(TEXT_FIELDS.values())
@@ -78,7 +79,7 @@ class Corpus:
             self.poses.save(self.root / "poses.npz")
 
 
-def load_corpus(root: Path, splits: Iterable[Split] | None = None) -> Corpus:
+def load_corpus(root: str | Path, splits: Split | str | Iterable[Split | str] | None = None) -> Corpus:
     """Read a corpus folder; the authors' layout is read unchanged, also without ``val``.
 
     :param splits: only these; default: all that exist.
@@ -87,7 +88,8 @@ def load_corpus(root: Path, splits: Iterable[Split] | None = None) -> Corpus:
     root = Path(root)
     if not (root / "captions").is_dir():
         raise missing_file(root / "captions", "folder", "a corpus needs captions/, image_splits/ and images/")
-    wanted = list(splits) if splits is not None else [s for s in Split if (root / "captions" / f"{s}.json").exists()]
+    there = [split for split in Split if (root / "captions" / f"{split}.json").exists()]
+    wanted = there if splits is None else [Split(split) for split in several(splits)]
     if not wanted:
         raise missing_file(
             root / "captions" / "train.json", "captions", "a corpus needs at least one of train, val, test"

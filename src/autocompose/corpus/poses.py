@@ -20,7 +20,7 @@ class PoseTable:
     :param joints: ``(N, 22, 3)`` float32 SMPL-22 joints, metres, scene frame of ``bodies.skeleton`` (yaw included).
     :param yaw: ``(N,)`` float32 degrees of the person relative to the camera; positive = to their own left.
     :param columns: further arrays with N rows: ``coco`` (N, 17, 3), ``rotations`` (N, 22, 3) local axis-angle,
-        ``cube``, ``body``, ``family``, ``sequence``, ``time`` ...
+        ``cube``, ``body``, ``family``, ``sequence``, ``time``, ``scene`` (poses of different ones share no camera) ...
     """
 
     names: tuple[str, ...]

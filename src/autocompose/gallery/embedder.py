@@ -14,10 +14,12 @@ from PIL import Image
 
 from autocompose.core.errors import CheckpointError
 from autocompose.core.files import read_json, value_hash
+from autocompose.core.several import is_one, several
 from autocompose.model.bundled import model_folder
 
 if TYPE_CHECKING:
     from autocompose.model.checkpoint import Model
+    from autocompose.model.embed import Picture
 
 
 class Embedder(Protocol):
@@ -86,16 +88,20 @@ class RunFolder:
 
         return load_model(self.folder)
 
-    def embed_images(self, images: Sequence[Image.Image]) -> np.ndarray:
-        """``(N, D)`` un-normalised features of RGB pictures."""
+    def embed_images(self, images: Picture | Sequence[Picture]) -> np.ndarray:
+        """``(N, D)`` un-normalised features of pictures (RGB, or paths); ``(D,)`` of a single one."""
         return self.model.embed_images(images)
 
-    def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
-        """``(N, D)`` un-normalised features of texts."""
-        return self._texts(texts)
+    def embed_texts(self, texts: str | Sequence[str]) -> np.ndarray:
+        """``(N, D)`` un-normalised features of texts; ``(D,)`` of a single one."""
+        features = self._texts(several(texts))
+        return features[0] if is_one(texts) else features
 
-    def compose(self, images: np.ndarray, texts: Sequence[str]) -> np.ndarray:
-        """``(N, D)`` normalised predictions from un-normalised features ``(N, D)`` of pictures and N texts."""
+    def compose(self, images: np.ndarray, texts: str | Sequence[str]) -> np.ndarray:
+        """``(N, D)`` normalised predictions from un-normalised features ``(N, D)`` of pictures and N texts.
+
+        A single picture ``(D,)`` with a single text gives ``(D,)``.
+        """
         return self.model.compose(images, self.embed_texts(texts))
 
 

@@ -16,6 +16,7 @@ from autocompose.gallery.values import Value
 
 Box = tuple[int, int, int, int]
 ID_BITS = 60
+KEY_DIGITS = ID_BITS // 4
 
 
 class NotThereError(InputError):
@@ -74,12 +75,17 @@ def id_to_key(number: int) -> str:
     return f"{number:015x}"
 
 
+def is_key(name: str) -> bool:
+    """Whether a name is an item's key (a file may be called so, too)."""
+    return len(name) == KEY_DIGITS and not set(name) - set("0123456789abcdef")
+
+
 def key_to_id(key: str) -> int:
     """The inverse of ``id_to_key``.
 
     :raises InputError: not 15 hexadecimal digits.
     """
-    if len(key) != 15 or set(key) - set("0123456789abcdef"):
+    if not is_key(key):
         raise InputError(f"{key!r} is not an item id (15 hexadecimal digits); take one from a search result")
     return int(key, 16)
 

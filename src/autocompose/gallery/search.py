@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
+from operator import index
 from pathlib import Path
 
 from PIL import Image
@@ -12,17 +13,20 @@ from PIL import Image
 from autocompose.core.errors import GalleryError, InputError
 from autocompose.core.files import file_hash
 from autocompose.core.reading import unreadable
+from autocompose.core.several import several
 from autocompose.corpus.images import open_image
 from autocompose.gallery.embedder import Embedder, RunFolder
 from autocompose.gallery.gallery_folder import GalleryConfig, open_store, read_config
 from autocompose.gallery.indexing.index import shrink
-from autocompose.gallery.item import Item, NotThereError, key_to_id
+from autocompose.gallery.item import Item, NotThereError, is_key, key_to_id
 from autocompose.gallery.query import Answer, Engine, Hit, Reference, Sides, Step
 from autocompose.gallery.rank import Ranking, own_sides
 from autocompose.gallery.storage.store import Store
 from autocompose.gallery.understand import understand
 
 MAX_K = 500
+Named = Item | Hit | int | str | Path
+"""Whatever names an item: itself, a hit, its id (number or 15 hexadecimal digits), or its picture's path."""
 
 
 class Gallery:
@@ -63,15 +67,27 @@ class Gallery:
         """Release the store."""
         self.store.close()
 
-    def item(self, key: str) -> Item:
-        """An item by its id.
+    def item(self, which: Named) -> Item:
+        """An item of the gallery, by whatever names it: a hit, an item, its id or key, or a picture's path.
 
-        :raises NotThereError: no such item; InputError: not an id.
+        Of several people in one picture the first is taken.
+
+        :raises NotThereError: no such item.
         """
-        found = self.store.get([key_to_id(key)])
+        found = self._find(which)
         if not found:
-            raise NotThereError(f"item {key} is not in the gallery (any more)")
+            raise _absent(which)
         return found[0]
+
+    def _find(self, which: Named) -> list[Item]:
+        if isinstance(which, (Item, Hit)):
+            which = which.id if isinstance(which, Item) else which.item.id
+        if not isinstance(which, (str, Path)):
+            return self.store.get([index(which)])
+        name = str(which)
+        if is_key(name):
+            return self.store.get([key_to_id(name)]) or self.store.find(name)
+        return self.store.find(name) or self.store.find(_below(Path(which), Path(self.config.pictures)))
 
     def picture_path(self, item: Item) -> Path:
         """The picture file of an item.
@@ -89,26 +105,21 @@ class Gallery:
         picture = open_image(self.picture_path(item))
         return shrink(picture.crop(item.box) if item.box else picture)
 
-    def reference(self, source: str | Path | Image.Image | Item | Hit | Reference) -> Reference:
-        """Whatever names a picture -> the reference: an item id, a path in the gallery, a file, or a picture.
+    def reference(self, source: Named | Image.Image | Reference) -> Reference:
+        """Whatever names a picture -> the reference: an item by any of its names, a file, or a picture.
 
         :raises InputError: it is none of these.
         """
         if isinstance(source, Reference):
             return source
-        if isinstance(source, (Item, Hit)):
-            return _of_item(source if isinstance(source, Item) else source.item)
         if isinstance(source, Image.Image):
             return Reference(image=shrink(source.convert("RGB")))
-        name = str(source)
-        if len(name) == 15 and not set(name) - set("0123456789abcdef"):
-            return _of_item(self.item(name))
-        for candidate in (name, _below(Path(source), Path(self.config.pictures))):
-            items = self.store.find(candidate) if candidate else []
-            if items:
-                return _of_item(items[0])
+        if found := self._find(source):
+            return Reference(item=found[0], digest=found[0].digest)
+        if not isinstance(source, (str, Path)) or (is_key(str(source)) and not os.path.isfile(source)):
+            raise _absent(source)
         if not os.path.isfile(source):
-            raise InputError(f"{name[:200]}: neither a picture of the gallery nor a file; name one of them")
+            raise InputError(f"{str(source)[:200]}: neither a picture of the gallery nor a file; name one of them")
         try:
             digest = file_hash(Path(source))
         except OSError as error:
@@ -118,15 +129,15 @@ class Gallery:
     def search(
         self,
         *,
-        reference: str | Path | Image.Image | Item | Hit | Reference | None = None,
+        reference: Named | Image.Image | Reference | None = None,
         text: str = "",
         k: int = 20,
         weight: float = 0.5,
         mirror: bool = False,
         sides: Sides | str = Sides.OWN,
-        where: Mapping[str, tuple[str, ...]] | None = None,
-        like: Sequence[str] = (),
-        unlike: Sequence[str] = (),
+        where: Mapping[str, str | Sequence[str]] | None = None,
+        like: Named | Sequence[Named] = (),
+        unlike: Named | Sequence[Named] = (),
         engine: Engine | str = Engine.LEARNED,
         trail: Sequence[Step] = (),
     ) -> Answer:
@@ -137,8 +148,9 @@ class Gallery:
         :param weight: of the text against the picture, 0 to 1; 0.5 = as the model composes them.
         :param mirror: start from the mirrored picture and exchange left and right in the text.
         :param sides: whose left the text means.
-        :param where: metadata column -> allowed values.
-        :param like: ids of items to come closer to; ``unlike``: to get away from (and not to show).
+        :param where: metadata column -> allowed value or values.
+        :param like: items to come closer to, one or several, named as for ``item``; ``unlike``: to get away from (and
+            not to show).
         :param trail: steps that came before, such as ``answer.trail``.
         :raises InputError: neither picture nor text, or a value out of range; GalleryError: no model to search with.
         """
@@ -147,22 +159,30 @@ class Gallery:
             raise InputError(f"k = {k}, weight = {weight}: expected 1 to {MAX_K} results and a weight from 0 to 1")
         origin = None if reference is None else self.reference(reference)
         text = " ".join(text.split())
-        if origin is None and not text and not like:
+        likes, unlikes = (tuple(self.item(one).key for one in several(names)) for names in (like, unlike))
+        allowed = {column: tuple(several(values)) for column, values in (where or {}).items()}
+        if origin is None and not text and not likes:
             raise InputError("nothing to search for; give a reference picture, a text, or both")
         notes: list[str] = []
         used = own_sides(text, Sides(sides), origin, mirror, notes)
-        search = Ranking(self, origin, used, weight, mirror, dict(where or {}), tuple(like), tuple(unlike), notes)
+        search = Ranking(self, origin, used, weight, mirror, allowed, likes, unlikes, notes)
         hits = search.run(Engine(engine), k)
         step = Step(origin.item.key if origin and origin.item else "", text)
         reading = understand(text)
         return Answer(hits, used, reading, origin, tuple(notes), (*trail, step), time.perf_counter() - start)
 
 
-def _of_item(item: Item) -> Reference:
-    return Reference(item=item, digest=item.digest)
+def _absent(which: Named) -> NotThereError:
+    shown = which.item.path if isinstance(which, Hit) else which.path if isinstance(which, Item) else which
+    return NotThereError(
+        f"{shown}: not in the gallery (any more); take an item id or a picture's path from a search result"
+    )
 
 
 def _below(path: Path, root: Path) -> str:
     """The item path of a file inside the picture folder, else ""."""
-    path = Path(os.path.realpath(path))
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else ""
+    try:
+        path = Path(os.path.realpath(path))
+        return path.relative_to(root).as_posix() if path.is_relative_to(root) else ""
+    except (OSError, ValueError):  # no possible name of a file
+        return ""

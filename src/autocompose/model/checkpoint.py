@@ -19,6 +19,7 @@ from torch import Tensor, nn
 import autocompose
 from autocompose.core.errors import CheckpointError, missing_file
 from autocompose.core.files import file_hash, read_json, write_bytes, write_json
+from autocompose.core.several import is_one, several
 from autocompose.model.bundled import model_folder
 from autocompose.model.combiner import Combiner, ElementwiseSum
 from autocompose.model.embed import Picture, embed_images, embed_texts
@@ -40,25 +41,36 @@ class Model:
     composer: Composer
     card: dict[str, Any] = field(default_factory=dict)
 
-    def embed_images(self, images: Sequence[Picture], batch_size: int | None = None) -> np.ndarray:
-        """Paths or pictures -> ``(N, D)`` float32, not normalised.
+    def embed_images(self, images: Picture | Sequence[Picture], batch_size: int | None = None) -> np.ndarray:
+        """Pictures (paths or PIL) -> ``(N, D)`` float32, not normalised; a single one -> ``(D,)``.
 
         :raises ImageError: names the first file that cannot be opened.
         """
-        return embed_images(self.encoder, images, batch_size=batch_size)[0].numpy()
+        features = embed_images(self.encoder, several(images), batch_size=batch_size)[0].numpy()
+        return features[0] if is_one(images) else features
 
-    def embed_texts(self, texts: Sequence[str], batch_size: int = 128) -> np.ndarray:
-        """``(N, D)`` float32, not normalised."""
-        return embed_texts(self.encoder, texts, batch_size).numpy()
+    def embed_texts(self, texts: str | Sequence[str], batch_size: int = 128) -> np.ndarray:
+        """Texts -> ``(N, D)`` float32, not normalised; a single one -> ``(D,)``."""
+        features = embed_texts(self.encoder, several(texts), batch_size).numpy()
+        return features[0] if is_one(texts) else features
 
     @torch.inference_mode()
     def compose(self, images: np.ndarray | Tensor, texts: np.ndarray | Tensor, batch_size: int = 1024) -> np.ndarray:
-        """Un-normalised features ``(N, D)`` of pictures and texts -> ``(N, D)`` float32 normalised predictions."""
+        """Un-normalised features of pictures and texts -> float32 normalised predictions.
+
+        :param images: ``(N, D)``, or ``(D,)`` of a single picture; ``texts`` likewise, as many or one for all.
+        :return: ``(N, D)``, or ``(D,)`` when both are single.
+        """
         self.composer.eval()
         device = self.encoder.device
-        image, text = (torch.as_tensor(a, dtype=torch.float32) for a in (images, texts))
+        image, text = torch.broadcast_tensors(
+            *(torch.as_tensor(features, dtype=torch.float32) for features in (images, texts))
+        )
+        single = image.ndim == 1
+        image, text = torch.atleast_2d(image, text)
         parts = zip(image.split(batch_size), text.split(batch_size), strict=True)
-        return torch.cat([self.composer(i.to(device), t.to(device)).cpu() for i, t in parts]).numpy()
+        found = torch.cat([self.composer(i.to(device), t.to(device)).cpu() for i, t in parts]).numpy()
+        return found[0] if single else found
 
 
 def save_model(folder: Path, model: Model, card: dict[str, Any] | None = None) -> None:

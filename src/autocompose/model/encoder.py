@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from autocompose.core.config import Config
 from autocompose.core.errors import ConfigError
 from autocompose.core.log import say
+from autocompose.core.several import several
 from autocompose.corpus.images import Transform, preprocess
 from autocompose.model.packed import end_states, packs
 from autocompose.model.token_ids import token_ids
@@ -148,13 +149,13 @@ class Encoder(nn.Module):
         """RGB picture -> ``(3, S, S)`` float32."""
         return preprocess(self.config.transform, self.image_size, self.config.target_ratio)
 
-    def tokenize(self, texts: Sequence[str]) -> Tensor:
+    def tokenize(self, texts: str | Sequence[str]) -> Tensor:
         """CLIP token ids ``(B, L)`` int64, L the longest text of the batch; shorter rows end in zeros.
 
         Texts beyond ``context_length`` are cut (the end token stays), and counted aloud.
         """
         longest = self.context_length
-        rows = [[SOT, *token_ids(text), EOT] for text in texts]
+        rows = [[SOT, *token_ids(text), EOT] for text in several(texts)]
         cut = [i for i, row in enumerate(rows) if len(row) > longest]
         for i in cut:
             rows[i] = [*rows[i][: longest - 1], EOT]

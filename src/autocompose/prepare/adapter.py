@@ -11,7 +11,7 @@ from typing import Any
 
 from autocompose.core.errors import CorpusError, InputError
 from autocompose.core.files import Manifest, atomic_file, clear_parts, value_hash
-from autocompose.core.log import Tally, say
+from autocompose.core.log import Tally, nothing_left, say
 from autocompose.core.records import Pair, Split
 from autocompose.corpus.about import About
 from autocompose.corpus.format import Corpus, load_corpus
@@ -61,12 +61,15 @@ class Stage:
         val_share: float,
         seed: int,
         group: Callable[[Sequence[Pair]], Sequence[Pair]] | None = None,
+        pairless: bool = False,
     ) -> Corpus:
         """Carve ``val``, validate, save, and print the counts; nothing is saved when a check fails.
 
         :param val_share: share of the train pairs for ``val``; 0 makes none.
         :param group: gives the pairs of val and of test their candidate groups, from the pictures of that split only.
-        :raises CorpusError: a rule of the format is broken, with the entries at fault.
+        :param pairless: without a single pair the pictures are saved all the same, since searching needs no pairs.
+        :raises CorpusError: a rule of the format is broken, with the entries at fault; NothingLeftError: no pair is
+            left.
         """
         about.save(self.out)
         tallies = list(tallies)
@@ -82,7 +85,11 @@ class Stage:
             corpus = replace(corpus, pairs=grouped)
         empty = [split for split, pairs in corpus.pairs.items() if not pairs]
         if len(empty) == len(corpus.pairs):
-            raise CorpusError(f"{self.out}: no pair is left; see the counts above")
+            nothing = nothing_left(self.out, tallies)
+            if not pairless or not any(corpus.galleries.values()):
+                raise nothing
+            say(f"no pair is left, so this can be searched but not trained on; {nothing}")
+            empty = [split for split in empty if not corpus.galleries[split]]
         for bare in empty:
             if pictures := len(corpus.galleries[bare]):
                 say(f"{bare}: no pair is left, so its {pictures:,} pictures are in no gallery")

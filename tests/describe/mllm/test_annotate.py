@@ -5,13 +5,17 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import sqlite3
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from PIL import Image
 
+from autocompose.cli import annotate_mllm as _verbs  # noqa: F401
+from autocompose.cli.app import run
 from autocompose.core.errors import AnnotationError, ConfigError, StorageError
 from autocompose.core.records import Edit, Split
 from autocompose.corpus.format import Corpus, load_corpus
@@ -234,7 +238,9 @@ def test_a_living_run_with_other_settings_is_named(corpus: Corpus) -> None:
     journal = Journal(journal_of(corpus))
     other = job(corpus, temperature=0.1)
     with journal.transaction():
-        journal.start(other.version, {**other.recipe.model_dump(mode="json"), "prompts": other.prompts.hash})
+        journal.start(
+            other.version, {**other.recipe.model_dump(mode="json"), "prompts": other.prompts.hash(other.recipe.frame)}
+        )
     with pytest.raises(AnnotationError, match=rf"process {os.getpid()} on .* other settings \(temperature\)"):
         annotate(job(corpus), Fake(corpus))
     journal.close()
@@ -273,6 +279,48 @@ def test_filters_decide_what_is_exported(corpus: Corpus) -> None:
     assert strict.dropped["contradicted by the poses"] == 4 - strict.kept
 
 
+def test_an_export_that_keeps_nothing_names_every_reason_and_changes_nothing(
+    corpus: Corpus, capsys: pytest.CaptureFixture[str]
+) -> None:
+    annotate(job(corpus, frame="words", edits=(Edit.PLAIN,)), Fake(corpus, Errors(swap=1)))
+    path = corpus.image_path(corpus.pairs[Split.TRAIN][0].reference)
+    Image.open(path).rotate(1).save(path)
+    captions = (corpus.root / "captions/train.json").read_bytes()
+    assert run(["describe", "export", str(corpus.root)]) == 1
+    said = capsys.readouterr().err
+    assert "mllm: 4 in, 0 kept; dropped 3: contradicted by the poses; " in said
+    assert "dropped 1: picture or pose changed since and contradicted by the poses" in said
+    assert "loosen with --allow-stale; captions/ is as it was" in said
+    assert (corpus.root / "captions/train.json").read_bytes() == captions
+    enough = re.search(r"--min-agreement (\S+) instead of 1 keeps the first", said)
+    assert enough and export(corpus.root, Rules(min_agreement=float(enough[1])))["mllm"].kept >= 1
+
+
+def test_a_run_that_describes_nothing_says_what_helps(corpus: Corpus) -> None:
+    cut = Fake(corpus, before=lambda ask, n: Answer("{", "length"))
+    work = job(corpus)
+    nothing = annotate(work, cut).nothing(corpus.root, work.recipe)
+    assert "0 kept; dropped 16: length)" in str(nothing)
+    assert str(nothing).endswith("answers were cut; let them be longer: --answer-tokens 3200")
+    empty = replace(work, most=0)
+    assert "no pair was chosen" in str(annotate(empty, Fake(corpus)).nothing(corpus.root, empty.recipe))
+
+
+def test_a_run_says_how_many_texts_are_not_perfect(corpus: Corpus) -> None:
+    fake = Fake(corpus)
+
+    def only_one(ask: Ask, n: int) -> Answer | None:
+        if ask.stage != "texts":
+            return None
+        said = json.loads(fake.annotator.answer(ask.body(Dialect()))["content"])["texts"]
+        return Answer(json.dumps({"texts": said[:1] if ask.sample == 0 else []}))
+
+    fake.before = only_one
+    summary = annotate(job(corpus), fake)
+    assert dict(summary.imperfect) == {"short": 16}
+    assert summary.line().startswith("16 described (16 with fewer wordings than asked for), 0 known before")
+
+
 def test_a_filtered_field_is_filled_from_its_mirror(corpus: Corpus) -> None:
     annotate(job(corpus, frame="words"), Fake(corpus, Errors(swap=0.5)))
     alone, filled = export(corpus.root), export(corpus.root, Rules(fill_mirrors=True))
@@ -288,7 +336,7 @@ def test_a_filtered_field_is_filled_from_its_mirror(corpus: Corpus) -> None:
 def test_what_a_reviewer_rejects_is_not_filled(corpus: Corpus) -> None:
     annotate(job(corpus), Fake(corpus))
     with Reviews(corpus.root, "anna") as reviews:
-        shown = next(i for i, row in enumerate(reviews.rows) if row["edit"] == "plain")
+        shown = next(i for i, row in enumerate(reviews.rows) if row.item.edit is Edit.PLAIN)
         reviews.judge(shown, 0, "reject")
     assert export(corpus.root, Rules(fill_mirrors=True))["mllm"].dropped == {"rejected in review": 1}
 

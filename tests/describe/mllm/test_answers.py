@@ -10,6 +10,7 @@ from autocompose.describe.mllm.asking.prompts import load_prompts
 from autocompose.describe.mllm.asks import Answer
 from autocompose.describe.mllm.judging.answers import Slip, read_parts, read_texts
 from autocompose.describe.mllm.recipe import Frame
+from tests.describe.mllm.wild import READ, REFUSED
 
 PARTS = load_prompts("v1").parts(Frame.COLOUR)
 GOOD = json.dumps({"movements": [{"part": "blue_arm", "change": "raise it to shoulder height"}]})
@@ -37,6 +38,19 @@ def test_common_slips_are_repaired_and_counted(raw: str) -> None:
 
 def test_a_clean_answer_is_not_called_repaired() -> None:
     assert not read_parts(Answer(GOOD), Frame.COLOUR, PARTS).repaired
+
+
+@pytest.mark.parametrize("raw", READ.values(), ids=READ.keys())
+def test_answers_of_real_models_are_read(raw: str) -> None:
+    found = read_parts(Answer(raw), Frame.WORDS, load_prompts("v1").parts(Frame.WORDS))
+    assert len(found.movements) == 1 and found.movements[0][0] == "left arm"
+
+
+@pytest.mark.parametrize(("raw", "finish", "kind"), REFUSED.values(), ids=REFUSED.keys())
+def test_what_is_no_answer_is_named_and_a_draft_never_taken(raw: str, finish: str, kind: str) -> None:
+    with pytest.raises(Slip) as caught:
+        read_parts(Answer(raw, finish), Frame.WORDS, load_prompts("v1").parts(Frame.WORDS))
+    assert caught.value.kind == kind
 
 
 def movement(part: str = "blue_arm", change: str = "raise it") -> str:
@@ -102,6 +116,9 @@ def texts(*wordings: str, known: tuple[str, ...] = ()) -> tuple[list[str], str |
         ("Raise your left arm.", None),
         ("Raise your right arm.", "unfaithful"),
         ("Raise the blue arm.", "leak"),
+        ("I'm sorry, I can't describe the left arm of people.", "refused"),
+        ("Raise your left\ud83d arm.", "schema"),
+        ("<think>Hm.</think> Raise your left arm.", "echo"),
         ("Levanta el brazo izquierdo.", "language"),
         ("Every wording contains every movement of the list, with the same body part.", "echo"),
         ("Raise your left arm " + "and then hold it there for a while " * 12, "long"),

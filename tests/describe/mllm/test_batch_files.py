@@ -16,7 +16,8 @@ from autocompose.describe.mllm.asks import Answer, Ask
 from autocompose.describe.mllm.batch_files import export_batch, import_batch
 from autocompose.describe.mllm.export import export
 from autocompose.describe.mllm.rounds import answer_in_rounds
-from tests.describe.mllm.fakes import Fake, job
+from tests.describe.mllm.fakes import QUICK, Fake, job
+from tests.describe.mllm.wild import completion
 from tests.simulator.annotator import Annotator
 
 
@@ -89,13 +90,57 @@ def test_error_lines_fail_their_pairs(corpus: Corpus, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["not json", "[]", '{"response": {}}', '{"custom_id": "x", "response": {"status_code": 200}}']
+    "line", ["not json", "[]", '{"response": {}}', '{"custom_id": ["x"], "response": {"status_code": 200}}', "{" * 9999]
 )
 def test_a_file_of_another_kind_is_named_with_its_line(corpus: Corpus, tmp_path: Path, line: str) -> None:
     path = tmp_path / "x.jsonl"
     path.write_text(f"\n{line}\n", "utf-8")
-    with pytest.raises(InputError, match=r"x\.jsonl:1: not a line of a batch output file"):
+    with pytest.raises(InputError, match=r"x\.jsonl:2: not a line of a batch output file"):
         import_batch(job(corpus), [path])
+
+
+def test_lines_that_are_none_are_named_and_the_rest_goes_on(corpus: Corpus, tmp_path: Path) -> None:
+    files = export_batch(job(corpus), tmp_path / "a")
+    answers = answered(files, Fake(corpus).annotator, tmp_path / "answers.jsonl")
+    good = answers.read_bytes().splitlines()
+    keys = [json.loads(line)["custom_id"] for line in good]
+    odd = [
+        {"custom_id": keys[0], "response": "none", "error": None},
+        {"custom_id": keys[1], "response": {"status_code": 200, "body": ["none"]}},
+        {"custom_id": keys[2], "response": {"status_code": 200, "body": {"choices": 7}}},
+        {"custom_id": keys[3], "response": {"status_code": 200, "body": completion({"content": 7}), "error": None}},
+        {"custom_id": "\ud800", "response": {"status_code": 200, "body": completion({"content": ""})}},
+    ]
+    lines = [b"\xef\xbb\xbf" + good[4], b"\xff\xfe caf\xe9", b"\x00", *(json.dumps(o).encode() for o in odd), *good[5:]]
+    answers.write_bytes(b"\r\n".join(lines))
+    tally = import_batch(job(corpus), [answers])
+    assert tally.kept == 13
+    assert tally.dropped == {"rejected by the server": 3, "not a line of a batch output file": 3}
+    assert tally.examples["not a line of a batch output file"] == [f"{answers}:{n}" for n in (2, 3, 8)]
+
+
+def test_counts_below_zero_do_not_defeat_the_budget(corpus: Corpus, tmp_path: Path) -> None:
+    files = export_batch(job(corpus), tmp_path / "a")
+    answers = answered(files, Fake(corpus).annotator, tmp_path / "answers.jsonl")
+    said = answers.read_text("utf-8").replace('"prompt_tokens": 300', '"prompt_tokens": -1000000')
+    answers.write_text(said.replace('"completion_tokens": 60', '"completion_tokens": -60'), "utf-8")
+    import_batch(job(corpus), [answers])
+    limits = QUICK.model_copy(update={"max_tokens": 20_000})
+    summary = annotate(job(corpus, limits), Fake(corpus))
+    assert summary.stopped == "budget" and summary.spent[1] > 16 * 2 * 500  # pictures are counted too
+
+
+def test_drafts_of_reasoning_models_stay_out(corpus: Corpus, tmp_path: Path) -> None:
+    files = export_batch(job(corpus), tmp_path / "a")
+    answers = answered(files, Fake(corpus).annotator, tmp_path / "answers.jsonl")
+    lines = [json.loads(line) for line in answers.read_text("utf-8").splitlines()]
+    for line in lines:
+        message = line["response"]["body"]["choices"][0]["message"]
+        message["content"] = '<think>{"movements": [{"part": "head", "change": "nod"}]}</think>' + message["content"]
+    answers.write_text("\n".join(map(json.dumps, lines)), "utf-8")
+    import_batch(job(corpus), [answers])
+    (second,) = export_batch(job(corpus), tmp_path / "b")
+    assert second.read_text("utf-8").count("Movements:") == 16 and "nod" not in second.read_text("utf-8")
 
 
 def test_rounds_end_when_the_engine_gives_no_answers(corpus: Corpus) -> None:

@@ -19,7 +19,7 @@ from autocompose.corpus.format import Corpus, load_corpus
 from autocompose.describe.mllm.annotate import annotate
 from autocompose.describe.mllm.annotation_report import report, status
 from autocompose.describe.mllm.asking.prompts import BUILT_IN, load_prompts
-from autocompose.describe.mllm.recipe import Endpoint, Recipe
+from autocompose.describe.mllm.recipe import Endpoint, Frame, Recipe
 from autocompose.describe.mllm.recording.journal import Journal
 from autocompose.describe.mllm.sending.costs import load_costs
 from tests.describe.mllm.fakes import LOCAL, Fake, job
@@ -144,10 +144,18 @@ def test_verbs_without_a_journal_say_what_to_run(corpus: Corpus, capsys: pytest.
 def test_own_prompts_change_the_version(tmp_path: Path) -> None:
     own = tmp_path / "own"
     shutil.copytree(BUILT_IN / "v1", own)
-    recipe = Recipe(model="m")
-    assert recipe.version(load_prompts(str(own)).hash) == recipe.version(load_prompts("v1").hash)
+
+    def versions() -> list[str]:
+        prompts = load_prompts(str(own))
+        return [Recipe(model="m", frame=frame).version(prompts.hash(frame)) for frame in Frame]
+
+    before, built_in = versions(), load_prompts("v1")
+    assert before == [Recipe(model="m", frame=frame).version(built_in.hash(frame)) for frame in Frame]
+    (own / "parts.words.md").write_text("List the movements. $language $parts", "utf-8")
+    changed = [one != other for one, other in zip(versions(), before, strict=True)]
+    assert changed == [frame is Frame.WORDS for frame in Frame]  # the texts of other frames stay fresh
     (own / "texts.md").write_text("Merge the movements. $language", "utf-8")
-    assert recipe.version(load_prompts(str(own)).hash) != recipe.version(load_prompts("v1").hash)
+    assert all(one != other for one, other in zip(versions(), before, strict=True))
 
 
 def test_prices_are_found_by_the_longest_name(tmp_path: Path) -> None:
@@ -202,7 +210,7 @@ def test_status_tells_how_the_last_run_ended(corpus: Corpus) -> None:
 
     with RawServer(error(401, "no")) as server, pytest.raises(AnnotationError):
         annotate(job(corpus, endpoint=Endpoint(base_url=server.url)))
-    assert ended() == "error"
+    assert ended() == "key"
     journal = Journal(corpus.root / "annotation.sqlite")
     with journal.transaction():
         journal.start("v", {"model": "m"})

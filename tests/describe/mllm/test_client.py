@@ -149,6 +149,14 @@ def test_missing_usage_is_estimated_and_marked() -> None:
     assert answer.estimated and answer.prompt_tokens > 0 and answer.completion_tokens > 0
 
 
+def test_parts_reasoning_and_nonsense_counts_come_through_the_sdk() -> None:
+    parts = [{"type": "thinking", "thinking": "{}"}, {"type": "text", "text": '{"a": 1}'}]
+    body = completion(parts, reasoning_content="{}") | {"usage": {"prompt_tokens": -7, "completion_tokens": None}}
+    answer = send(reply(b"\xef\xbb\xbf" + json.dumps(body).encode()))
+    assert answer.raw == '{"a": 1}' and answer.estimated
+    assert answer.prompt_tokens > 800 and answer.completion_tokens > 0  # the picture is counted
+
+
 def test_a_refusal_is_an_answer() -> None:
     answer = send(reply(completion(None, refusal="I can't help with that.")))
     assert (answer.raw, answer.refusal) == ("", "I can't help with that.")

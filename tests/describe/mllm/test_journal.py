@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import sqlite3
 import subprocess
@@ -11,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
+import autocompose
 from autocompose.core.errors import InputError, StorageError
 from autocompose.core.records import Edit
+from autocompose.describe.mllm import journal_file
 from autocompose.describe.mllm.asks import Answer, Ask, Item, Picture
 from autocompose.describe.mllm.recording import journal as journals
 from autocompose.describe.mllm.recording.journal import Attempt, Journal
@@ -157,7 +160,7 @@ def test_a_missing_journal_says_what_to_run(tmp_path: Path) -> None:
 
 
 def test_network_file_systems_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journals, "file_system", lambda folder: "nfs4")
+    monkeypatch.setattr(journal_file, "file_system", lambda folder: "nfs4")
     with pytest.raises(StorageError, match="not safe on nfs4"):
         Journal(tmp_path / "j.sqlite")
 
@@ -166,3 +169,11 @@ def test_every_commit_reaches_the_disk(journal: Journal) -> None:
     assert journal.db.execute("PRAGMA synchronous").fetchone()[0] == 2
     assert journal.db.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
     assert isinstance(journal.db, sqlite3.Connection)
+
+
+def test_all_sql_stands_in_the_journals_modules() -> None:
+    source = Path(autocompose.__file__).parent
+    folders = (Path(journals.__file__).parent, source / "gallery/review")
+    others = [p for folder in folders for p in folder.glob("*.py") if not p.name.startswith("journal")]
+    assert others
+    assert not [p.name for p in others if re.search(r"sqlite3|\.execute\(", p.read_text("utf-8"))]

@@ -1,33 +1,43 @@
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import Any
 
 import pytest
 
 from autocompose.core.errors import AnnotationError
-from autocompose.describe.mllm.asks import Answer, Ask, Dialect, Fault, FaultKind, SchemaMode
+from autocompose.describe.mllm.asking.dialogue import advance
+from autocompose.describe.mllm.asks import Answer, Ask, Dialect, SchemaMode, Unanswered
 from autocompose.describe.mllm.sending.probe import probe
 
 
 def found(server: Any) -> Dialect:
-    async def ask_once(ask: Ask, dialect: Dialect) -> Answer:
-        return server(ask, ask.body(dialect))
-
-    return asyncio.run(probe(ask_once, "m", 0.7))
+    steps = probe("m", 0.7)
+    step = advance(steps)
+    while not isinstance(step, Dialect):
+        ask, dialect = step
+        try:
+            reply = server(ask, ask.body(dialect))
+        except Unanswered as refused:
+            reply = refused
+        step = advance(steps, reply)
+    return step
 
 
 def word(ask: Ask) -> str:
     return json.dumps({"word": ask.schema["properties"]["word"]["enum"][0]})
 
 
-def refuse(words: str) -> Fault:
-    return Fault(FaultKind.ITEM_FAILED, "rejected", f"400: {words}")
+def refuse(words: str) -> Unanswered:
+    return Unanswered("rejected", f"400: {words}")
 
 
 def test_a_server_that_returns_the_secret_word_enforces_schemas() -> None:
     assert found(lambda ask, body: Answer(word(ask))) == Dialect(SchemaMode.ENFORCED)
+
+
+def test_a_word_after_reasoning_counts() -> None:
+    assert found(lambda ask, body: Answer(f"<think>A word.</think>{word(ask)}")).schema is SchemaMode.ENFORCED
 
 
 def test_the_word_stands_nowhere_in_the_prompt() -> None:

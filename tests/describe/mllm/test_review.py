@@ -37,7 +37,7 @@ def reviews(root: Path) -> Iterator[Reviews]:
 
 
 def number_of(reviews: Reviews, edit: str) -> int:
-    return next(i for i, row in enumerate(reviews.rows) if row["edit"] == edit)
+    return next(i for i, row in enumerate(reviews.rows) if row.item.edit.value == edit)
 
 
 def test_a_variant_shows_its_pictures_in_the_order_of_its_edit(reviews: Reviews) -> None:
@@ -56,7 +56,7 @@ def test_verdicts_decide_what_is_exported_and_by_whom(reviews: Reviews, root: Pa
     reviews.judge(reverse, 0, "reject")
     export(root)
     row = reviews.rows[plain]
-    pair = next(p for p in load_corpus(root).pairs[Split.TRAIN] if p.reference == row["reference"])
+    pair = next(p for p in load_corpus(root).pairs[Split.TRAIN] if p.reference == row.item.reference)
     assert pair.texts["mllm"] == (machine[0], "Raise your left arm, please.", machine[2])
     assert "reverse" not in pair.texts  # two wordings are left, three are wanted
     assert pair.extra["reviewed"]["mllm"] == [
@@ -88,6 +88,8 @@ def test_the_first_open_variant_moves_on(reviews: Reviews) -> None:
         ((0, 0, "maybe"), "expected one of"),
         ((0, 0, "edit", "   "), "needs 1 to"),
         ((0, 0, "edit", "x" * 1001), "needs 1 to"),
+        ((0, 0, "edit", "Raise your left \ud800 arm."), "cannot be written"),
+        ((0, 0, "edit", "Raise your left \x00 arm."), "cannot be written"),
     ],
 )
 def test_bad_verdicts_are_refused(reviews: Reviews, arguments: tuple, words: str) -> None:
@@ -135,6 +137,10 @@ def test_the_page_over_http(reviews: Reviews) -> None:
     assert client.post("/variant/0/text/0", json={"verdict": "accept"}).json() == {"stored": True}
     assert reviews.variant(0)["texts"][0]["verdict"] == "accept"
     assert client.post("/variant/0/text/0", json={"verdict": "edit", "edited": ""}).status_code == 422
+    half = r"\ud800"
+    for body in (f'{{"verdict": "edit", "edited": "{half}"}}', f'{{"verdict": ["{half}"]}}', '{"verdict": NaN}', "["):
+        answer = client.post("/variant/0/text/0", content=body, headers={"content-type": "application/json"})
+        assert answer.status_code == 422, body
     assert client.get("/variant/99").status_code == 404
     assert client.get("/agreement").json()["verdicts"] == {"anna": {"accept": 1}}
 

@@ -163,6 +163,6 @@ def test_what_was_reviewed_is_exported(page: Any, root: Path) -> None:
     export(root)
     with Reviews(root, "anna") as stored:
         row = stored.rows[0]
-    pair = next(p for p in load_corpus(root).pairs[Split.TRAIN] if p.reference == row["reference"])
+    pair = next(p for p in load_corpus(root).pairs[Split.TRAIN] if p.reference == row.item.reference)
     assert pair.texts["mllm"][2] == "Lift both hands."
     assert {note["by"] for note in pair.extra["reviewed"]["mllm"]} == {"anna"}

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autocompose.bodies.skeleton import turn
 from autocompose.core.errors import ConfigError, PoseError
 from autocompose.describe.rules import Figures, RuleOptions, describe, describe_pairs
 from autocompose.describe.rules.bank import BANKS, agree, entries, gerund, load_bank, load_plan
@@ -505,3 +506,16 @@ def test_determiners_follow_their_shares() -> None:
     drawn = [plan.determiner(Random(seed)) for seed in range(3000)]
     shares = [drawn.count(d) / 3000 for d in ("your", "the", "their")]
     assert np.allclose(shares, [0.5, 0.3, 0.2], atol=0.04)
+
+
+def test_a_move_of_the_camera_is_no_turn_of_the_person() -> None:
+    joints = people(6)
+    turned = turn(joints, 90)
+    photos = np.array([f"{i}.jpg" for i in range(12)])
+    options = RuleOptions(absolute="none", noise=0)
+    start, goal = Figures(joints, scene=photos[:6]), Figures(turned, scene=photos[6:])
+    assert all("turn" in f"{texts}".lower() for texts in describe_pairs(joints, turned, options=options))
+    assert describe_pairs(start, goal, options=options) == [[]] * 6
+    assert describe_pairs(start, goal._replace(scene=photos[:6]), options=options) == describe_pairs(
+        joints, turned, options=options
+    )

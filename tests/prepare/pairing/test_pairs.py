@@ -13,7 +13,7 @@ from autocompose.bodies.kinematics import forward
 from autocompose.bodies.skeleton import turn
 from autocompose.cli import load_verbs
 from autocompose.cli.app import run
-from autocompose.core.errors import ConfigError, CorpusError, PoseError
+from autocompose.core.errors import ConfigError, CorpusError, NothingLeftError, PoseError
 from autocompose.core.files import write_json
 from autocompose.core.records import Pair, Split
 from autocompose.corpus.format import load_corpus
@@ -161,7 +161,7 @@ def test_a_window_without_pairs_costs_no_pairs(tmp_path: Path) -> None:
     pool(tmp_path)
     pair_corpus(tmp_path, options=PairOptions(low=0.3, high=0.99))
     before = {p.name: p.read_text() for p in (tmp_path / "captions").iterdir()}
-    with pytest.raises(CorpusError, match=r"151 in, 0 kept.* nothing is written, widen the window"):
+    with pytest.raises(NothingLeftError, match=r"151 in, 0 kept.*; --low 0\.\d+ instead of 0\.99999 keeps the first"):
         pair_corpus(tmp_path, options=PairOptions(low=0.99999, high=1), replace_pairs=True)
     assert {p.name: p.read_text() for p in (tmp_path / "captions").iterdir()} == before
 

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +13,9 @@ from PIL import Image
 from autocompose.bodies.skeleton import SMPL22
 from autocompose.cli import data as _verbs  # noqa: F401
 from autocompose.cli.app import run
-from autocompose.core.errors import CorpusError, InputError, PoseError
+from autocompose.core.errors import InputError, NothingLeftError, PoseError
 from autocompose.core.records import Split
+from autocompose.corpus.format import load_corpus
 from autocompose.corpus.validate import validate
 from autocompose.prepare.pairing.mined import Mining
 from autocompose.prepare.photos import estimator, pose_worker
@@ -104,14 +107,29 @@ def test_a_worker_that_dies_costs_one_picture(photos: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.usefixtures("fake")
+def test_without_a_pair_the_people_are_saved_and_can_be_searched(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    corpus = prepare_folder(photos, tmp_path / "strict", wanted=SMALL, mining=Mining(low=0.9999, high=1.0))
+    said = capsys.readouterr().err
+    bound = re.search(r"can be searched but not trained on; .*; --low (\S+) instead of 0.9999 keeps the first", said)
+    again = load_corpus(tmp_path / "strict")
+    assert bound and not any(again.pairs.values()) and again.galleries == corpus.galleries
+    assert again.poses is not None and all(again.image_path(name).exists() for name in again.poses.names)
+    prepare_folder(photos, tmp_path / "looser", wanted=SMALL, mining=Mining(low=float(bound[1]), high=1.0))
+    assert any(load_corpus(tmp_path / "looser").pairs.values())  # the hint is true
+
+
+@pytest.mark.usefixtures("fake")
 def test_bad_input(photos: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="folder not found"):
         prepare_folder(tmp_path / "no", tmp_path / "out")
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="no pictures"):
         prepare_folder(tmp_path / "empty", tmp_path / "out")
-    with pytest.raises(CorpusError, match="no pair is left"):
-        prepare_folder(photos, tmp_path / "strict", wanted=SMALL, mining=Mining(low=0.9999, high=1.0))
+    tall = replace(SMALL, height=10_000)
+    with pytest.raises(NothingLeftError, match=r"nothing is left .*; --height \d+ instead of 10000 keeps the first"):
+        prepare_folder(photos, tmp_path / "tall", wanted=tall)
     assert run(["prepare", "folder", str(photos), str(tmp_path / "cli"), "--height", "20", "--low", "0"]) == 0
 
 

@@ -11,7 +11,7 @@ from autocompose.bodies.kinematics import forward
 from autocompose.bodies.pose_frame import yaw_of
 from autocompose.bodies.skeleton import COCO17
 from autocompose.cli import data as _verbs  # noqa: F401
-from autocompose.core.errors import CorpusError, InputError
+from autocompose.core.errors import InputError, NothingLeftError
 from autocompose.core.records import Split
 from autocompose.corpus.validate import validate
 from autocompose.prepare.pairing.mined import Mining
@@ -140,7 +140,7 @@ def test_bad_input(raw: Path, tmp_path: Path) -> None:
         prepare_aist(tmp_path, tmp_path / "out")
     with pytest.raises(InputError, match="no: folder not found; expected the folder with the 10M videos"):
         prepare_aist(raw, tmp_path / "out", videos=tmp_path / "no")
-    with pytest.raises(CorpusError, match=r"no picture is left; frames: 72 in, 0 kept; dropped 72: video missing"):
+    with pytest.raises(NothingLeftError, match=r"nothing is left \(frames: 72 in, 0 kept; dropped 72: video missing"):
         prepare_aist(raw, tmp_path / "out", videos=raw / "motions")
     with pytest.raises(InputError, match="expected some of c01"):
         Choice(views=("c11",))

@@ -11,7 +11,7 @@ import pytest
 from autocompose.bodies.kinematics import forward
 from autocompose.bodies.skeleton import turn
 from autocompose.cli import data as _verbs  # noqa: F401
-from autocompose.core.errors import CorpusError, InputError
+from autocompose.core.errors import CorpusError, InputError, NothingLeftError
 from autocompose.core.records import Split
 from autocompose.corpus.validate import validate
 from autocompose.prepare.motion.smpl import face_viewer, read_sequence
@@ -138,7 +138,7 @@ def test_wrong_folders(raw: tuple[Path, Path], tmp_path: Path, capsys: pytest.Ca
         prepare_posefix(raw[1], raw[1], tmp_path / "out")
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty/CMU.tar.bz2").touch()
-    with pytest.raises(CorpusError, match="no pair is left"):
+    with pytest.raises(NothingLeftError, match="nothing is left"):
         prepare_posefix(raw[0], tmp_path / "empty", tmp_path / "out")
     said = capsys.readouterr().err
     assert "10 of 10 AMASS sequences" in said and "unpack CMU.tar.bz2 there first (tar xf CMU.tar.bz2)" in said

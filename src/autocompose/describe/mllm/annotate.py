@@ -8,14 +8,15 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from functools import partial
-from typing import Any
 
 from autocompose.core.errors import AnnotationError, ConfigError, StorageError
 from autocompose.core.log import bar, say
-from autocompose.describe.mllm.asks import Answer, Ask, Dialect, Fault, FaultKind, Item, SchemaMode
+from autocompose.describe.mllm.asking.dialogue import Outcome, Steps, advance
+from autocompose.describe.mllm.asks import Answer, Ask, Dialect, Item, SchemaMode, Unanswered
 from autocompose.describe.mllm.job import Job, Summary, dialect_name, enter, known_dialect, stored
+from autocompose.describe.mllm.journal_reading import done_otherwise
 from autocompose.describe.mllm.recipe import journal_path
-from autocompose.describe.mllm.recording.journal import BEAT, Attempt, Journal
+from autocompose.describe.mllm.recording.journal import BEAT, Journal
 from autocompose.describe.mllm.recording.writer import Writer
 from autocompose.describe.mllm.sending.client import Client, Send
 from autocompose.describe.mllm.sending.flow import Flow, Stopped
@@ -43,9 +44,7 @@ def needs_consent(job: Job, journal: Journal, estimate: str) -> str | None:
             f"{count} pictures would be sent to {job.endpoint.host} ({job.recipe.model}, {estimate}); "
             "pass --yes when that is right"
         )
-    stale = journal.db.execute(
-        "SELECT COUNT(*) FROM items WHERE state = 'done' AND version != ?", (job.version,)
-    ).fetchone()[0]
+    stale = done_otherwise(journal, job.version)
     if stale and not journal.get(f"renewed:{job.version}"):
         return (
             f"{stale} variants were described with other settings or prompts and would be asked again ({estimate}); "
@@ -107,49 +106,36 @@ class _Run:
             say(f"{lost} requests were in flight when an earlier run was killed; they are sent again")
         if others:
             say(f"sharing the work with {others} other run{'s' if others > 1 else ''}")
-        dialect = await self._dialect(send)
-        if dialect.schema is not SchemaMode.ENFORCED:
-            say(f"the server does not enforce the JSON schema ({dialect.schema.value}); every answer is checked anyway")
-        self.flow = Flow(send, self.writer, job.limits, job.costs, job.endpoint.host, dialect)
+        self.flow = Flow(send, self.writer, job.limits, job.costs, job.endpoint.host, Dialect())
+        with contextlib.suppress(Stopped):  # then no worker begins
+            self.flow.dialect = await self._dialect()
+            if self.flow.dialect.schema is not SchemaMode.ENFORCED:
+                how = self.flow.dialect.schema.value
+                say(f"the server does not enforce the JSON schema ({how}); every answer is checked anyway")
 
-    async def _dialect(self, send: Send) -> Dialect:
+    async def _dialect(self) -> Dialect:
+        """How the server wants to be asked: remembered, or found out by the probe.
+
+        :raises Stopped: the run ends; AnnotationError: the server does not answer.
+        """
         job = self.job
         known = await self.writer.do(known_dialect, job)
         if known:
             return known
-        found = await probe(self._probing(send), job.recipe.model, job.recipe.temperature)
+        steps = probe(job.recipe.model, job.recipe.temperature)
+        found = advance(steps)
+        while not isinstance(found, Dialect):
+            ask, self.flow.dialect = found
+            try:
+                found = advance(steps, await self.flow.ask(ask))
+            except Unanswered as refused:
+                if refused.reason != "rejected":
+                    tries = f"tried {job.limits.tries} times; last: {refused.words}"
+                    raise AnnotationError(f"{job.endpoint.host} does not answer, {tries}") from None
+                found = advance(steps, refused)
         value = {"schema": found.schema.value, "limit_field": found.limit_field, "temperature": found.temperature}
         await self.writer.do(Journal.put, dialect_name(job), value)
         return found
-
-    def _probing(self, send: Send) -> Callable[[Ask, Dialect], Any]:
-        """Ask the probe's questions: transport faults are retried, what stops a run stops it here too."""
-        job = self.job
-
-        async def once(ask: Ask, dialect: Dialect) -> Answer:
-            for tries in range(1, job.limits.tries + 1):
-                wall, begun = time.time(), time.monotonic()
-                self.summary.requests += 1
-                try:
-                    answer = await send(ask, dialect)
-                except Fault as fault:
-                    tried = Attempt(fault.reason, job.endpoint.host, wall, time.monotonic() - begun, 0, fault.message)
-                    await self.writer.do(Journal.record, ask.key, tried)
-                    if fault.kind is FaultKind.ITEM_FAILED:
-                        raise
-                    away = fault.kind is FaultKind.RUN_FAILED or fault.reason == "unreachable"
-                    if away or tries == job.limits.tries:
-                        unwell = f"{job.endpoint.host} does not answer, tried {tries} times; last: {fault.message}"
-                        raise AnnotationError(fault.message if away else unwell) from None
-                    await asyncio.sleep(min(60.0, fault.after or job.limits.backoff * 2 ** (tries - 1)))
-                    continue
-                cost = job.costs.of_answer(answer)
-                tried = Attempt("ok", job.endpoint.host, wall, time.monotonic() - begun, cost)
-                await self.writer.do(Journal.record, ask.key, tried, answer)
-                return answer
-            raise AssertionError("unreachable")
-
-        return once
 
     async def _work(self) -> None:
         items = self.job.items()
@@ -207,13 +193,28 @@ class _Run:
                 tell()
                 continue
             try:
-                outcome = await self.job.outcome(item, partial(self.flow.ask, item=row))
+                outcome = await self._lead(self.job.steps(item), row)
             except Stopped:
                 return
             values = stored(self.job, item, outcome)
             await self.writer.do(Journal.finish, row, outcome.state, **values)
             self.summary.count(outcome)
             tell()
+
+    async def _lead(self, steps: Steps, row: int) -> Outcome:
+        """Answer a pair's questions as they come; its pictures are prepared outside the event loop.
+
+        :raises Stopped: the run ends.
+        """
+        found = await asyncio.to_thread(advance, steps)
+        while isinstance(found, Ask):
+            reply: Answer | Unanswered
+            try:
+                reply = await self.flow.ask(found, item=row)
+            except Unanswered as unanswered:
+                reply = unanswered
+            found = advance(steps, reply)
+        return found
 
     async def _beat(self) -> None:
         while True:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import sqlite3
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,8 @@ import numpy as np
 from autocompose.core.records import Edit, Source
 from autocompose.corpus.format import Corpus, load_corpus
 from autocompose.describe.mllm.asks import Item
+from autocompose.describe.mllm.described import Variant
+from autocompose.describe.mllm.journal_reading import described, last_run, progress, spent_on
 from autocompose.describe.mllm.judging import pose_checks as geometry
 from autocompose.describe.mllm.judging.witness import agreement
 from autocompose.describe.mllm.judging.wording import WORDS, mentions
@@ -27,82 +28,65 @@ def status(root: Path) -> dict[str, Any]:
     """Progress, failures, requests and cost of the journal beside a corpus."""
     journal = Journal(journal_path(root), must_exist=True)
     try:
-        db, version = journal.db, journal.version()
-        items = db.execute(
-            "SELECT version = ? AS current, state, kind, COUNT(*) AS n FROM items GROUP BY 1, 2, 3", (version,)
-        ).fetchall()
-        attempts = db.execute(
-            "SELECT kind, COUNT(*) AS n, TOTAL(cost) AS cost, TOTAL(prompt_tokens + completion_tokens) AS tokens,"
-            " AVG(seconds) AS seconds FROM attempts GROUP BY kind"
-        ).fetchall()
-        last = db.execute("SELECT * FROM runs ORDER BY started DESC, rowid DESC LIMIT 1").fetchone()
-        living = journal.living()
-        return {
-            "version": version,
-            "model": json.loads(last["recipe"])["model"] if last else None,
-            "running": len(living),
-            "last run": _ending(last, {run["id"] for run in living}) if last else None,
-            "done": sum(r["n"] for r in items if r["current"] and r["state"] == "done"),
-            "imperfect": {r["kind"]: r["n"] for r in items if r["current"] and r["state"] == "done" and r["kind"]},
-            "failed": {r["kind"]: r["n"] for r in items if r["current"] and r["state"] == "failed"},
-            "stale": sum(r["n"] for r in items if not r["current"]),
-            "requests": {r["kind"]: r["n"] for r in attempts},
-            "answer seconds": next(
-                (round(r["seconds"], 3) for r in attempts if r["kind"] == "ok" and r["seconds"]), None
-            ),
-            "cost": round(sum(r["cost"] for r in attempts), 6),
-            "prices of": ", ".join(journal.get("prices") or ()) or None,
-            "tokens": int(sum(r["tokens"] for r in attempts)),
-        }
+        return _status(journal)
     finally:
         journal.close()
 
 
-def _ending(run: sqlite3.Row, living: set[str]) -> str:
-    return run["stopped"] or ("at work" if run["id"] in living else "killed")
+def _status(journal: Journal) -> dict[str, Any]:
+    version, last, living = journal.version(), last_run(journal), {run["id"] for run in journal.living()}
+    found = progress(journal, version)
+    answered = [r.seconds for r in found.requests if r.kind == "ok" and r.seconds]
+    return {
+        "version": version,
+        "model": json.loads(last["recipe"])["model"] if last else None,
+        "running": len(living),
+        "last run": (last["stopped"] or ("at work" if last["id"] in living else "killed")) if last else None,
+        "done": sum(found.done.values()),
+        "imperfect": {kind: n for kind, n in found.done.items() if kind},
+        "failed": found.failed,
+        "stale": found.stale,
+        "requests": {r.kind: r.count for r in found.requests},
+        "answer seconds": round(answered[0], 3) if answered else None,
+        "cost": round(sum(r.cost for r in found.requests), 6),
+        "prices of": ", ".join(journal.get("prices") or ()) or None,
+        "tokens": sum(r.tokens for r in found.requests),
+    }
 
 
 def report(root: Path) -> dict[str, Any]:
-    """``status``, cost per pair, acceptance by kind, and text statistics, also of the rule texts."""
-    found = status(root)
+    """``status``, cost per pair, shares of all finished variants, and text statistics, also of the rule texts."""
     journal = Journal(journal_path(root), must_exist=True)
     try:
-        rows = journal.db.execute("SELECT * FROM items WHERE version = ?", (found["version"],)).fetchall()
-        spent = journal.db.execute(
-            "SELECT TOTAL(a.cost) AS cost, TOTAL(a.prompt_tokens + a.completion_tokens) AS tokens,"
-            " TOTAL(a.seconds) AS seconds FROM attempts a JOIN asks q ON q.key = a.key JOIN items i ON i.id = q.item"
-            " WHERE i.version = ?",
-            (found["version"],),
-        ).fetchone()
+        counts = _status(journal)
+        finished = described(journal, counts["version"])
+        spent = spent_on(journal, counts["version"])
     finally:
         journal.close()
     corpus = load_corpus(root)
-    finished = [r for r in rows if r["state"] != "claimed"]
-    units, pairs = max(1, len(finished)), max(1, len({(r["reference"], r["target"]) for r in finished}))
-    texts = {
-        (r["reference"], r["target"], r["edit"]): [t["text"] for t in json.loads(r["texts"])]
-        for r in finished if r["state"] == "done"
-    }  # fmt: skip
+    units, pairs = max(1, len(finished)), max(1, len({found.variant[:2] for found in finished}))
+    texts = {found.variant: [w.text for w in found.wordings] for found in finished if found.state == "done"}
     rules = {
-        (p.reference, p.target, edit.value): list(p.texts_of(Source.RULES, edit))
+        (p.reference, p.target, edit): list(p.texts_of(Source.RULES, edit))
         for split in corpus.pairs.values() for p in split for edit in Edit
-        if (p.reference, p.target, edit.value) in texts and p.texts_of(Source.RULES, edit)
+        if (p.reference, p.target, edit) in texts and p.texts_of(Source.RULES, edit)
     }  # fmt: skip
-    agreed = agreement(finished).values()
-    outcomes = Counter((r["kind"] or "accepted") if r["state"] == "done" else f"failed: {r['kind']}" for r in finished)
+    agreed = agreement(finished).values()  # counts, as in the status, never shares
+    crossed = sum("crossed" in wording.flags for found in finished for wording in found.wordings[:1])
     return {
-        **found,
+        **counts,
         "per pair": {key: round(spent[key] / pairs, 6) for key in ("cost", "tokens", "seconds")},
         "per variant": {key: round(spent[key] / units, 6) for key in ("cost", "tokens", "seconds")},
-        "outcomes": {key: n / units for key, n in outcomes.most_common()},
-        "repaired": sum(bool(r["repaired"]) for r in finished) / units,
-        "forward and mirror disagree": 1 - sum(agreed) / len(agreed) if agreed else None,
-        "crossed limbs": sum("crossed" in t["flags"] for r in finished for t in json.loads(r["texts"])[:1]) / units,
+        "variants": len(finished),
+        "repaired": sum(bool(found.repaired) for found in finished),
+        "mirrors compared": len(agreed),
+        "mirrors that disagree": len(agreed) - sum(agreed),
+        "crossed limbs": crossed,
         "texts": {"mllm": statistics(corpus, texts), "rules": statistics(corpus, rules)},
     }
 
 
-def statistics(corpus: Corpus, texts: dict[tuple[str, str, str], list[str]]) -> dict[str, float]:
+def statistics(corpus: Corpus, texts: dict[Variant, list[str]]) -> dict[str, float]:
     """Length, vocabulary, diversity and, with poses, what the texts cover and contradict.
 
     :param texts: (reference, target, edit) -> wordings.
@@ -116,7 +100,7 @@ def statistics(corpus: Corpus, texts: dict[tuple[str, str, str], list[str]]) -> 
         "texts": len(every),
         "words per text": float(np.mean([len(w) for w in words])),
         "CLIP tokens per text": float(np.mean(tokens)),
-        "over 77 CLIP tokens": float(np.mean([n > CLIP_TOKENS for n in tokens])),
+        "over 77 CLIP tokens": sum(n > CLIP_TOKENS for n in tokens),
         "vocabulary": len({word for text in words for word in text}),
         "self-BLEU of a pair's wordings": float(np.mean([self_bleu(g) for g in texts.values() if len(g) > 1] or [0])),
     }
@@ -125,13 +109,13 @@ def statistics(corpus: Corpus, texts: dict[tuple[str, str, str], list[str]]) -> 
     return result
 
 
-def _against_poses(corpus: Corpus, texts: dict[tuple[str, str, str], list[str]]) -> dict[str, float]:
+def _against_poses(corpus: Corpus, texts: dict[Variant, list[str]]) -> dict[str, float]:
     assert corpus.poses is not None
     rows = corpus.poses.index()
     covered: list[float] = []
     sums = Counter[str]()
     for (reference, target, edit), group in texts.items():
-        item = Item(reference, target, Edit(edit))
+        item = Item(reference, target, edit)
         poses = geometry.joints_of(corpus.poses, item, rows)
         if poses is None:
             continue

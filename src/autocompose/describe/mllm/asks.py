@@ -162,6 +162,17 @@ class Answer:
     attempt: int = 0
 
 
+class Unanswered(Exception):  # noqa: N818  (a value of the protocol that travels as an exception)
+    """A question will get no answer: transport faults without end, or the server rejects it.
+
+    :param reason: a short stable name for counts, as in ``Fault``.
+    """
+
+    def __init__(self, reason: str, words: str) -> None:
+        super().__init__(words)
+        self.reason, self.words = reason, words
+
+
 class FaultKind(str, Enum):
     """What a fault means for the run."""
 

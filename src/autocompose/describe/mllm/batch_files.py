@@ -5,6 +5,7 @@ A file holds at most 50,000 lines and 200 MB; with pictures inside, the bytes ar
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,8 +15,10 @@ from autocompose.core.errors import AnnotationError, InputError
 from autocompose.core.files import write_bytes
 from autocompose.core.log import Tally
 from autocompose.describe.mllm.asks import Answer, Ask, Dialect
+from autocompose.describe.mllm.completion import NoAnswerError, read_completion
 from autocompose.describe.mllm.job import Job
 from autocompose.describe.mllm.rounds import Rounds
+from autocompose.describe.mllm.sending.client import MAX_WORDS
 
 MOST_LINES, MOST_BYTES = 50_000, 200_000_000
 DISCOUNT = 0.5
@@ -62,50 +65,72 @@ def _line(ask: Ask, dialect: Dialect) -> bytes:
 def import_batch(job: Job, files: list[Path]) -> Tally:
     """Store the answers of batch output and error files; order and repetition do not matter.
 
-    :raises InputError: a line is not JSON or has no ``custom_id``; nothing after it is stored.
+    Lines that are none are counted and named, and the rest goes on.
+
+    :raises InputError: a file cannot be read, or none of its lines is one of a batch output file.
     """
     tally = Tally("answers")
     with Rounds(job) as rounds:
         for path in files:
-            for number, line in enumerate(_lines(path), 1):
-                try:
-                    record = json.loads(line)
-                    key, answer, words = record["custom_id"], *_answer(record)
-                except (ValueError, KeyError, TypeError, IndexError):
-                    raise InputError(
-                        f"{path}:{number}: not a line of a batch output file; expected custom_id and response"
-                    ) from None
-                if not rounds.record(key, answer, HOST, words, DISCOUNT):
-                    tally.drop("unknown or answered before", key)
-                elif answer is None:
-                    tally.drop("rejected by the server", words)
-                else:
-                    tally.keep()
+            _import(rounds, path, tally)
         for _ in rounds.open_questions():
             pass  # finishes the pairs whose last answer has come
     return tally
 
 
-def _lines(path: Path) -> Iterator[str]:
+def _import(rounds: Rounds, path: Path, tally: Tally) -> None:
+    broken: list[int] = []
+    sound = 0
+    for number, line in _lines(path):
+        record = _record(line)
+        if record is None:
+            broken.append(number)
+            continue
+        sound += 1
+        key = record["custom_id"]
+        answer, words = _answer(record, rounds.prompt_tokens(key))
+        if not rounds.record(key, answer, HOST, words, DISCOUNT):
+            tally.drop("unknown or answered before", key)
+        elif answer is None:
+            tally.drop("rejected by the server", words)
+        else:
+            tally.keep()
+    if broken and not sound:
+        raise InputError(f"{path}:{broken[0]}: not a line of a batch output file; expected custom_id and response")
+    for number in broken:
+        tally.drop("not a line of a batch output file", f"{path}:{number}")
+
+
+def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Numbered lines that are not empty."""
     try:
-        with open(path, encoding="utf-8") as file:
-            yield from filter(str.strip, file)
+        with open(path, "rb") as file:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    yield number, line.removeprefix(codecs.BOM_UTF8)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
 
 
-def _answer(record: dict[str, Any]) -> tuple[Answer | None, str]:
-    response = record.get("response") or {}
-    if record.get("error") or response.get("status_code") != 200:
-        return None, json.dumps(record.get("error") or response.get("body") or "no response")[:300]
-    body = response["body"]
-    choice, usage = body["choices"][0], body.get("usage") or {}
-    message = choice["message"]
-    return (
-        Answer(
-            message.get("content") or "", choice.get("finish_reason") or "stop", message.get("refusal") or "",
-            usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0), not usage, body.get("model", ""),
-            body.get("system_fingerprint") or "",
-        ),
-        "",
-    )  # fmt: skip
+def _record(line: bytes) -> dict[str, Any] | None:
+    """A line of a batch output or error file, else None."""
+    try:
+        record = json.loads(line.decode("utf-8"))
+    except (ValueError, RecursionError):
+        return None
+    key = record.get("custom_id") if isinstance(record, dict) else None
+    if not isinstance(key, str) or not key.isascii() or not {"response", "error"} & record.keys():
+        return None
+    return record
+
+
+def _answer(record: dict[str, Any], prompt_tokens: int) -> tuple[Answer | None, str]:
+    """The answer of a line, or None and what the service says instead."""
+    response = record.get("response")
+    body = response.get("body") if isinstance(response, dict) else None
+    if record.get("error") or not isinstance(response, dict) or response.get("status_code") not in (200, "200"):
+        return None, json.dumps(record.get("error") or body or "no response")[:MAX_WORDS]
+    try:
+        return read_completion(body, prompt_tokens), ""
+    except NoAnswerError as error:
+        return None, ascii(str(error))[:MAX_WORDS]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,19 +9,27 @@ from typing import Any
 
 from autocompose.core.errors import AnnotationError
 from autocompose.core.files import write_json
-from autocompose.core.log import Tally
-from autocompose.core.records import TEXT_FIELDS, Edit, Pair, Source, Split
+from autocompose.core.log import Limit, Tally, nothing_left
+from autocompose.core.records import TEXT_FIELDS, Edit, Pair, Source
 from autocompose.corpus.format import Corpus, load_corpus, pair_to_json
 from autocompose.describe.mllm.asking.sent_pictures import Pictures
-from autocompose.describe.mllm.asks import Item
+from autocompose.describe.mllm.described import Described, Review, Variant, Wording
+from autocompose.describe.mllm.journal_reading import described, recipe_of, reviews
 from autocompose.describe.mllm.judging.pose_checks import Audit
-from autocompose.describe.mllm.judging.witness import TWIN, Variant, agreement
+from autocompose.describe.mllm.judging.witness import TWIN, agreement
 from autocompose.describe.mllm.judging.wording import sides_named
 from autocompose.describe.mllm.recipe import Recipe, journal_path
 from autocompose.describe.mllm.recording.journal import Journal
 from autocompose.describe.side_words import swap_sides
 
 REJECTED = "rejected in review"
+LONG = "over 77 CLIP tokens"
+CONTRADICTED = "contradicted by the poses"
+FEWER = "too few wordings"
+STALE = "picture or pose changed since"
+DISAGREES = "its mirror says something else"
+OPTIONS = {LONG: "--keep-long", FEWER: "--allow-fewer", STALE: "--allow-stale", DISAGREES: "no --mirrors-agree"}
+"""What lets texts pass in spite of a reason."""
 CARD = "annotation.json"
 NOTHING = "nothing has been described with the latest settings; run 'autocompose describe mllm' first"
 
@@ -58,20 +64,22 @@ def export(root: Path, rules: Rules | None = None) -> dict[str, Tally]:
 
     :return: for each field, how many pairs got it, and why others did not.
     :raises AnnotationError: nothing has been described yet, or mirrors that were not asked about shall agree;
-        StorageError: old files stay as they were.
+        NothingLeftError: no text passes, and the corpus stays as it was; StorageError: old files stay as they were.
     """
     rules = rules or Rules()
     journal = Journal(journal_path(root), must_exist=True)
     try:
-        version, recipe, rows = _finished(journal)
-        reviews = _reviews(journal, version)
+        version, recipe, variants = _finished(journal)
+        latest = {(review.variant, review.number): review for review in reviews(journal, version)}
     finally:
         journal.close()
     if rules.mirrors_agree and recipe.mirror == "derive":
         raise AnnotationError(f"{root}: mirrored pictures were not asked about (--mirror derive); none can disagree")
     corpus = load_corpus(root)
-    chosen, tallies, reviewed = _choose(corpus, recipe, rows, reviews, rules)
-    known = {(r["reference"], r["target"]) for r in rows}
+    chosen, tallies, reviewed = _choose(corpus, recipe, variants, latest, rules)
+    if not chosen:
+        raise nothing_left(root, tallies.values(), _advice(tallies, recipe))
+    known = {found.variant[:2] for found in variants}
     fields = {TEXT_FIELDS[Source.MLLM, e]: e for e in Edit if TEXT_FIELDS[Source.MLLM, e] in tallies}
     for split, pairs in corpus.pairs.items():
         changed = [_with_texts(p, chosen, reviewed, fields) if (p.reference, p.target) in known else p for p in pairs]
@@ -81,92 +89,98 @@ def export(root: Path, rules: Rules | None = None) -> dict[str, Tally]:
     return tallies
 
 
-def _finished(journal: Journal) -> tuple[str, Recipe, list[sqlite3.Row]]:
+def _finished(journal: Journal) -> tuple[str, Recipe, list[Described]]:
     version = journal.version()
-    row = journal.db.execute("SELECT recipe FROM runs WHERE version = ? LIMIT 1", (version,)).fetchone()
-    if row is None:
+    stored, variants = recipe_of(journal, version), described(journal, version)
+    if stored is None or not variants:
         raise AnnotationError(f"{journal.path}: {NOTHING}")
-    stored = json.loads(row["recipe"])
     stored["prompts"] = "v1"  # the prompt files are no longer needed; their hash is part of the version
-    rows = journal.db.execute("SELECT * FROM items WHERE version = ? AND state != 'claimed'", (version,)).fetchall()
-    if not rows:
-        raise AnnotationError(f"{journal.path}: {NOTHING}")
-    return version, Recipe.parse(stored, str(journal.path)), rows
+    return version, Recipe.parse(stored, str(journal.path)), variants
 
 
-def _reviews(journal: Journal, version: str) -> dict[tuple[str, str, str, int], sqlite3.Row]:
-    """The latest review of each text."""
-    rows = journal.db.execute("SELECT * FROM reviews WHERE version = ? ORDER BY at", (version,))
-    return {(r["reference"], r["target"], r["edit"], r["number"]): r for r in rows}
-
-
+_Reviews = Mapping[tuple[Variant, int], Review]
 _Chosen = dict[Variant, tuple[str, ...]]
 _Missing = dict[Variant, str]
 _Reviewed = dict[tuple[str, str], dict[str, list[dict[str, Any]]]]
 
 
 def _choose(
-    corpus: Corpus,
-    recipe: Recipe,
-    rows: list[sqlite3.Row],
-    reviews: Mapping[tuple[str, str, str, int], sqlite3.Row],
-    rules: Rules,
+    corpus: Corpus, recipe: Recipe, variants: list[Described], latest: _Reviews, rules: Rules
 ) -> tuple[_Chosen, dict[str, Tally], _Reviewed]:
     pictures = Pictures(corpus, recipe)
     chosen: _Chosen = {}
     reviewed: _Reviewed = {}
     missing: _Missing = {}
-    agreed = agreement(rows) if rules.mirrors_agree else {}
-    for row in rows:
-        edit, pair = Edit(row["edit"]), (row["reference"], row["target"])
-        stale = row["inputs"] != pictures.inputs(Item(*pair, edit, Split(row["split"])))
-        kept, reason = _kept(row, stale, recipe.texts, reviews, rules)
-        if not reason and not agreed.get((*pair, edit), True):
-            reason = "its mirror says something else"
-        if reason:
-            missing[(*pair, edit)] = reason
+    agreed = agreement(variants) if rules.mirrors_agree else {}
+    limits: dict[Variant, Limit | None] = {}
+    for found in variants:
+        stale = found.inputs != pictures.inputs(found.item)
+        kept, reasons = _kept(found, stale, recipe.texts, latest, rules)
+        if not agreed.get(found.variant, True):
+            reasons.append(DISAGREES)
+        if reasons:
+            missing[found.variant] = " and ".join(dict.fromkeys(reasons))
+            limits[found.variant] = _limit(found, reasons, recipe.texts, rules)
             continue
-        chosen[(*pair, edit)] = kept
-        found = [reviews[key] for n in range(recipe.texts) if (key := (*pair, edit.value, n)) in reviews]
-        if found:
-            notes = [{"number": r["number"], "verdict": r["verdict"], "by": r["reviewer"]} for r in found]
-            reviewed.setdefault(pair, {})[TEXT_FIELDS[Source.MLLM, edit]] = notes
+        chosen[found.variant] = kept
+        judged = [latest[key] for n in range(recipe.texts) if (key := (found.variant, n)) in latest]
+        if judged:
+            notes = [{"number": r.number, "verdict": r.verdict, "by": r.reviewer} for r in judged]
+            reviewed.setdefault(found.variant[:2], {})[TEXT_FIELDS[Source.MLLM, found.item.edit]] = notes
     if recipe.mirror == "derive":
         _derive(chosen, missing)
     if rules.fill_mirrors:
         _fill(chosen, missing)
-    return chosen, _tallies(chosen, missing), reviewed
+    return chosen, _tallies(chosen, missing, limits), reviewed
 
 
 def _kept(
-    row: sqlite3.Row, stale: bool, wanted: int, reviews: Mapping[Any, sqlite3.Row], rules: Rules
-) -> tuple[tuple[str, ...], str]:
-    """The texts of a variant that are exported, or why there are none."""
-    if row["state"] == "failed":
-        return (), f"failed ({row['kind']})"
-    if stale and not rules.allow_stale:
-        return (), "picture or pose changed since"
-    texts = [_accepted(row, number, text, reviews, rules) for number, text in enumerate(json.loads(row["texts"]))]
+    found: Described, stale: bool, wanted: int, latest: _Reviews, rules: Rules
+) -> tuple[tuple[str, ...], list[str]]:
+    """The texts of a variant that are exported, or every reason why there are none."""
+    if found.state == "failed":
+        return (), [f"failed ({found.kind})"]
+    texts = [_accepted(word, latest.get((found.variant, n)), rules) for n, word in enumerate(found.wordings)]
     kept = tuple(text for text, _ in texts if text)
-    if kept and (len(kept) >= wanted or rules.allow_fewer):
-        return kept, ""
-    return (), next((why for text, why in texts if not text), "too few wordings")
+    reasons = [STALE] if stale and not rules.allow_stale else []
+    if not kept or (len(kept) < wanted and not rules.allow_fewer):
+        reasons += [why for text, why in texts if not text] or [FEWER]
+    return kept, reasons
 
 
-def _accepted(
-    row: sqlite3.Row, number: int, text: dict[str, Any], reviews: Mapping[Any, sqlite3.Row], rules: Rules
-) -> tuple[str, str]:
+def _limit(found: Described, reasons: list[str], wanted: int, rules: Rules) -> Limit | None:
+    """With which least agreement the variant would be kept, when that is all that is wrong with it."""
+    agreements = sorted((Audit(*wording.audit).agreement for wording in found.wordings), reverse=True)
+    needed = 1 if rules.allow_fewer else wanted
+    if set(reasons) != {CONTRADICTED} or len(agreements) < needed:
+        return None
+    return Limit("--min-agreement", rules.min_agreement, agreements[needed - 1])
+
+
+def _advice(tallies: Mapping[str, Tally], recipe: Recipe) -> str:
+    """Which options of export, and of describing again, help against the reasons."""
+    said = " ".join(reason for tally in tallies.values() for reason in tally.dropped)
+    options = [option for reason, option in OPTIONS.items() if reason in said]
+    loosen = f"loosen with {', '.join(options)}" if options else ""
+    if "failed (length)" in said:
+        more = f"--answer-tokens {4 * recipe.max_tokens}"
+        loosen += f"{'; ' * bool(loosen)}answers were cut: describe again with {more}"
+    elif "failed" in said:
+        loosen += f"{'; ' * bool(loosen)}describe retry --failed asks the failed ones again"
+    return f"{loosen}; captions/ is as it was" if loosen else "captions/ is as it was"
+
+
+def _accepted(wording: Wording, review: Review | None, rules: Rules) -> tuple[str, str]:
     """The text as it is exported, or '' and the reason; a reviewer's word beats every filter."""
-    review = reviews.get((row["reference"], row["target"], row["edit"], number))
     if review is not None:
-        if review["verdict"] == "reject":
+        if review.verdict == "reject":
             return "", REJECTED
-        return (review["text"], "edited") if review["verdict"] == "edit" else (text["text"], "")
-    if "long" in text["flags"] and not rules.keep_long:
-        return "", "over 77 CLIP tokens"
-    if Audit(*text.get("audit", ())).agreement < rules.min_agreement:
-        return "", "contradicted by the poses"
-    return text["text"], ""
+        return (review.text, "edited") if review.verdict == "edit" else (wording.text, "")
+    if "long" in wording.flags and not rules.keep_long:
+        return "", LONG
+    if Audit(*wording.audit).agreement < rules.min_agreement:
+        return "", CONTRADICTED
+    return wording.text, ""
 
 
 def _derive(chosen: _Chosen, missing: _Missing) -> None:
@@ -198,13 +212,13 @@ def _mirrored(texts: tuple[str, ...]) -> tuple[str, ...]:
     return mirrored if sound else ()
 
 
-def _tallies(chosen: _Chosen, missing: _Missing) -> dict[str, Tally]:
+def _tallies(chosen: _Chosen, missing: _Missing, limits: Mapping[Variant, Limit | None]) -> dict[str, Tally]:
     tallies: dict[str, Tally] = {}
-    for reference, target, edit in {**chosen, **missing}:
-        field = TEXT_FIELDS[Source.MLLM, edit]
+    for variant in {**chosen, **missing}:
+        field = TEXT_FIELDS[Source.MLLM, variant[2]]
         tally = tallies.setdefault(field, Tally(field))
-        if reason := missing.get((reference, target, edit)):
-            tally.drop(reason, f"{reference} -> {target}")
+        if reason := missing.get(variant):
+            tally.drop(reason, f"{variant[0]} -> {variant[1]}", limit=limits.get(variant))
         else:
             tally.keep()
     return tallies

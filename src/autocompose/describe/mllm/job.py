@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from autocompose.core.errors import ConfigError, ImageError
+from autocompose.core.errors import ConfigError, ImageError, NothingLeftError
+from autocompose.core.log import Tally, nothing_left
 from autocompose.core.records import Edit, Split
 from autocompose.corpus.format import Corpus
-from autocompose.describe.mllm.asking.dialogue import Outcome, Stages
+from autocompose.describe.mllm.asking.dialogue import Outcome, Stages, Steps
 from autocompose.describe.mllm.asking.prompts import Prompts, load_prompts
 from autocompose.describe.mllm.asking.sent_pictures import Pictures
-from autocompose.describe.mllm.asks import Ask, Dialect, Item, SchemaMode
+from autocompose.describe.mllm.asks import Dialect, Item, SchemaMode
+from autocompose.describe.mllm.described import Wording
 from autocompose.describe.mllm.judging import pose_checks as geometry
 from autocompose.describe.mllm.recipe import Endpoint, Frame, Limits, Recipe, jsonable
 from autocompose.describe.mllm.recording.journal import Journal
 from autocompose.describe.mllm.sending.costs import Costs, load_costs, money
-from autocompose.describe.mllm.sending.flow import Unanswered
 
 EDITS = (Edit.PLAIN, Edit.REVERSE, Edit.MIRROR, Edit.MIRROR_REVERSE)
+IMPERFECT = {"short": "with fewer wordings than asked for", "long": "with a wording over 77 CLIP tokens"}
 UNFINISHED = ("budget", "rate-limit", "unreachable", "interrupted")
 
 
@@ -34,11 +35,13 @@ class Summary:
     :param requests: requests sent in this run, the probe included.
     :param occupancy: share of the slots that were busy between the first and the last request.
     :param spent: dollars and tokens of the journal; ``prices``: how old the prices are.
+    :param imperfect: of the described variants, those with too few or too long wordings.
     :param left: variants that are still to be described.
     """
 
     stopped: str = "done"
     done: int = 0
+    imperfect: Counter[str] = field(default_factory=Counter)
     failed: Counter[str] = field(default_factory=Counter)
     skipped: int = 0
     requests: int = 0
@@ -53,14 +56,17 @@ class Summary:
         """Count a finished item."""
         if outcome.state == "done":
             self.done += 1
+            self.imperfect.update([outcome.kind] if outcome.kind else [])
         else:
             self.failed[outcome.kind] += 1
 
     def line(self) -> str:
         """One line for the console."""
+        some = ", ".join(f"{n} {IMPERFECT[kind]}" for kind, n in self.imperfect.most_common())
+        described = f"{self.done} described{f' ({some})' if some else ''}"
         failed = "".join(f", {n} failed ({kind})" for kind, n in self.failed.most_common())
         cost = f"{money(self.spent[0], self.prices)}, {self.spent[1]:,} tokens in this journal"
-        return f"{self.done} described{failed}, {self.skipped} known before; {self.requests} requests; {cost}"
+        return f"{described}{failed}, {self.skipped} known before; {self.requests} requests; {cost}"
 
     def advice(self) -> str:
         """What would let an unfinished run go on."""
@@ -73,6 +79,21 @@ class Summary:
             "rate-limit": "the server has refused every request for too long; lower --slots or wait",
             "unreachable": "the server has gone away; start it again",
         }.get(self.stopped, self.stopped)
+
+    def nothing(self, root: Path, recipe: Recipe) -> NothingLeftError | None:
+        """The error when a finished run leaves nothing described, with what helps; None otherwise."""
+        if self.done or self.skipped or self.stopped != "done":
+            return None
+        if not self.failed:
+            advice = "no pair was chosen; see --split and --pairs, and whether the corpus has pairs"
+        elif "length" in self.failed:
+            advice = f"answers were cut; let them be longer: --answer-tokens {4 * recipe.max_tokens}"
+        else:
+            advice = "'describe status' counts the reasons; 'describe retry --failed' asks again"
+        tally = Tally("variants")
+        for kind, count in self.failed.items():
+            tally.drop(kind, n=count)
+        return nothing_left(root, [tally], advice)
 
 
 @dataclass
@@ -96,7 +117,7 @@ class Job:
 
     def __post_init__(self) -> None:
         self.prompts: Prompts = load_prompts(self.recipe.prompts)
-        self.version = self.recipe.version(self.prompts.hash)
+        self.version = self.recipe.version(self.prompts.hash(self.recipe.frame))
         self.stages = Stages(self.recipe, self.prompts)
         self.pictures = Pictures(self.corpus, self.recipe)
         self.costs: Costs = load_costs(self.recipe.model, self.endpoint.loopback, self.prices)
@@ -130,24 +151,21 @@ class Job:
             hints = geometry.hints(self.corpus.poses, item, self.rows, self.recipe.frame)
         return {"pictures": self.pictures.of(item), "edit": item.edit.value, "hints": hints, "left_hand": hand}
 
-    async def outcome(self, item: Item, ask: Callable[[Ask], Any]) -> Outcome:
-        """Describe one item; pictures are prepared outside the event loop.
+    def steps(self, item: Item) -> Steps:
+        """Describe one item: yields questions, receives answers, returns the outcome.
 
-        :raises Stopped: the run ends.
+        Its pictures are prepared before the first question is yielded, which takes a while.
         """
         try:
-            arguments = await asyncio.to_thread(self.prepared, item)
+            arguments = self.prepared(item)
         except ImageError as error:
             return Outcome("failed", "parts", "picture", str(error))
-        try:
-            return await self.stages.describe(ask=ask, **arguments)
-        except Unanswered as error:
-            return Outcome("failed", "parts", error.reason, error.words)
+        return (yield from self.stages.describe(**arguments))
 
 
 def enter(job: Job, journal: Journal) -> int:
     """Enter this process as a run of the job (``Journal.start``); the journal also remembers how old the prices are."""
-    lost = journal.start(job.version, {**jsonable(job.recipe), "prompts": job.prompts.hash})
+    lost = journal.start(job.version, {**jsonable(job.recipe), "prompts": job.prompts.hash(job.recipe.frame)})
     dates = journal.get("prices") or []
     if job.costs.date and job.costs.date not in dates:
         journal.put("prices", [*dates, job.costs.date])
@@ -161,16 +179,13 @@ def stored(job: Job, item: Item, outcome: Outcome) -> dict[str, Any]:
     """
     poses = geometry.joints_of(job.corpus.poses, item, job.rows) if job.corpus.poses else None
     crossed = bool(outcome.texts) and job.recipe.frame is Frame.PICTURE and job.pictures.crossed(item)
-    texts = []
+    wordings = []
     for text in outcome.texts:
-        flags = (["long"] if text in outcome.long else []) + (["crossed"] if crossed else [])
-        record: dict[str, Any] = {"text": text, "flags": flags}
-        if poses is not None:
-            record["audit"] = geometry.audit(text, poses)
-        texts.append(record)
+        flags = (("long",) if text in outcome.long else ()) + (("crossed",) if crossed else ())
+        wordings.append(Wording(text, flags, geometry.audit(text, poses) if poses is not None else ()))
     return {
         "stage": outcome.stage, "kind": outcome.kind, "detail": outcome.detail, "parts": outcome.parts,
-        "texts": texts, "repaired": outcome.repaired,
+        "texts": [wording.record() for wording in wordings], "repaired": outcome.repaired,
     }  # fmt: skip
 
 

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from autocompose.core.errors import DependencyError
 from autocompose.describe.mllm.asks import Answer, Ask, Dialect, SchemaMode
+from autocompose.describe.mllm.completion import NoAnswerError, read_completion
 from autocompose.describe.mllm.job import Job, Summary
 from autocompose.describe.mllm.rounds import answer_in_rounds
+from autocompose.describe.mllm.sending.client import MAX_WORDS
 
 if TYPE_CHECKING:
     from ray.data import Dataset
@@ -40,10 +42,11 @@ def annotate_with_ray(job: Job, processor: Processor | None = None) -> Summary:
     process = processor or vllm_processor(job.recipe.model)
 
     def engine(asks: list[Ask]) -> Iterator[list[tuple[str, Answer | None, str]]]:
+        tokens = {ask.key: job.costs.tokens(ask)[0] for ask in asks}
         rows = [{"key": ask.key, "body": json.dumps(ask.body(Dialect(SchemaMode.ENFORCED)))} for ask in asks]
         block: list[tuple[str, Answer | None, str]] = []
         for row in process(ray.data.from_items(rows)).iter_rows():
-            block.append(_answer(row, job.recipe.model))
+            block.append(_answer(row, job.recipe.model, tokens[row["key"]]))
             if len(block) == BLOCK:
                 yield block
                 block = []
@@ -53,12 +56,15 @@ def annotate_with_ray(job: Job, processor: Processor | None = None) -> Summary:
     return answer_in_rounds(job, engine, "ray")
 
 
-def _answer(row: dict[str, Any], model: str) -> tuple[str, Answer | None, str]:
+def _answer(row: dict[str, Any], model: str, prompt_tokens: int) -> tuple[str, Answer | None, str]:
     if row.get(FAILED):
-        return row["key"], None, str(row[FAILED])[:300]
-    used, made = (int(row.get(f"num_{kind}_tokens") or 0) for kind in ("input", "generated"))
-    finish = str(row.get("finish_reason") or "stop")
-    return row["key"], Answer(str(row["generated_text"]), finish, "", used, made, not used, model), ""
+        return row["key"], None, str(row[FAILED])[:MAX_WORDS]
+    usage = {"prompt_tokens": row.get("num_input_tokens"), "completion_tokens": row.get("num_generated_tokens")}
+    choice = {"message": {"content": row["generated_text"]}, "finish_reason": row.get("finish_reason")}
+    try:
+        return row["key"], read_completion({"choices": [choice], "usage": usage, "model": model}, prompt_tokens), ""
+    except NoAnswerError as error:
+        return row["key"], None, str(error)[:MAX_WORDS]
 
 
 def vllm_processor(model: str) -> Processor:

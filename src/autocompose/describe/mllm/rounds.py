@@ -6,24 +6,15 @@ every pair from the journal until it meets a question without an answer. Nothing
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Callable, Iterator
 
 from autocompose.core.log import track
-from autocompose.describe.mllm.asks import Answer, Ask, Dialect, Item
+from autocompose.describe.mllm.asking.dialogue import advance
+from autocompose.describe.mllm.asks import Answer, Ask, Dialect, Item, Unanswered
 from autocompose.describe.mllm.job import Job, Summary, enter, known_dialect, stored
 from autocompose.describe.mllm.recipe import journal_path
 from autocompose.describe.mllm.recording.journal import Attempt, Journal
-from autocompose.describe.mllm.sending.flow import Unanswered
-
-
-class _Open(Exception):  # noqa: N818
-    """The pair waits for an answer to this question."""
-
-    def __init__(self, ask: Ask) -> None:
-        super().__init__(ask.key)
-        self.ask = ask
 
 
 class Rounds:
@@ -64,31 +55,32 @@ class Rounds:
                 yield ask
 
     def _replay(self, item: Item, row: int) -> Ask | None:
-        async def known(ask: Ask) -> Answer:
-            answer = self.journal.lookup(ask)
-            if answer is not None:
-                return answer
-            failed = self.journal.failure(ask)
-            if failed is not None:
-                raise Unanswered("rejected", failed)
-            with self.journal.transaction():
-                self.journal.enter(ask, row, "open")
-            raise _Open(ask)
-
-        try:
-            outcome = asyncio.run(self.job.outcome(item, known))
-        except _Open as waiting:
-            with self.journal.transaction():
-                self.journal.unclaim(row)
-            return waiting.ask
+        """Answer a pair's questions from the journal; the first that it cannot answer, or None at the end."""
+        steps = self.job.steps(item)
+        found = advance(steps)
+        while isinstance(found, Ask):
+            reply: Answer | Unanswered | None = self.journal.lookup(found)
+            if reply is None and (failed := self.journal.failure(found)) is not None:
+                reply = Unanswered("rejected", failed)
+            if reply is None:
+                with self.journal.transaction():
+                    self.journal.enter(found, row, "open")
+                    self.journal.unclaim(row)
+                return found
+            found = advance(steps, reply)
         with self.journal.transaction():
-            self.journal.finish(row, outcome.state, **stored(self.job, item, outcome))
-        self.summary.count(outcome)
+            self.journal.finish(row, found.state, **stored(self.job, item, found))
+        self.summary.count(found)
         return None
 
     def dialect(self) -> Dialect:
         """How the model wants to be asked, when a probe has found it out before."""
         return known_dialect(self.journal, self.job) or Dialect()
+
+    def prompt_tokens(self, key: str) -> int:
+        """Our estimate of an open question's tokens, for services that do not count; 0 when it is not known."""
+        question = self.journal.open_question(key)
+        return self.job.costs.prompt_tokens(*question) if question else 0
 
     def record(self, key: str, answer: Answer | None, host: str, words: str = "", discount: float = 1.0) -> bool:
         """Store an answer (or a rejection, in ``words``) to an open question.
@@ -96,7 +88,7 @@ class Rounds:
         :param discount: what the answer costs in parts of the list price; batches cost half.
         :return: False when the journal does not know the question, or it has an answer already.
         """
-        if not self.journal.is_open(key):
+        if not self.journal.open_question(key):
             return False
         kind, cost = ("ok", discount * self.job.costs.of_answer(answer)) if answer else ("rejected", 0.0)
         attempt = Attempt(kind, host, time.time(), 0.0, cost, words)

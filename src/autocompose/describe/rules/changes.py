@@ -46,11 +46,14 @@ class Figures(NamedTuple):
     :param joints: ``(N, 22, 3)`` SMPL-22 (or 24, with fingers), metres, scene frame, any place, yaw and size.
     :param rotations: ``(N, 22, 3)`` local axis-angle rotations; only the head needs them.
     :param known: ``(N, 22)`` bool, False for joints that the source skeleton lacks; None = all known.
+    :param scene: ``(N,)`` names of the scenes; between two scenes (two photographs) the camera may have moved, so the
+        heading of a person in one says nothing about the other. None = all poses share one.
     """
 
     joints: np.ndarray
     rotations: np.ndarray | None = None
     known: np.ndarray | None = None
+    scene: np.ndarray | None = None
 
     def rows(self, which: slice | list[int]) -> Figures:
         """Some of the poses."""
@@ -60,7 +63,7 @@ class Figures(NamedTuple):
         """The poses seen in a mirror; sides stay the person's own."""
         turned = None if self.rotations is None else mirror_rotations(self.rotations)
         known = None if self.known is None else self.known[:, mirror_order(SMPL22)]
-        return Figures(mirror_joints(self.joints), turned, known)
+        return Figures(mirror_joints(self.joints), turned, known, self.scene)
 
 
 @dataclass(frozen=True)

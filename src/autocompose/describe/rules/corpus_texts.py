@@ -18,6 +18,7 @@ from autocompose.core.files import Manifest, atomic_file, file_hash, read_json, 
 from autocompose.core.jsontext import to_json
 from autocompose.core.log import Tally, say, track
 from autocompose.core.records import TEXT_FIELDS, Edit, Pair, Source, Split
+from autocompose.core.several import several
 from autocompose.core.workers import each
 from autocompose.corpus.format import Corpus, load_corpus, pair_to_json
 from autocompose.corpus.poses import PoseTable
@@ -78,8 +79,8 @@ def describe_corpus(
     options: RuleOptions,
     n_texts: int = 3,
     seed: int = 0,
-    edits: Iterable[Edit] = tuple(Edit),
-    splits: Iterable[Split] | None = None,
+    edits: Edit | Iterable[Edit] = tuple(Edit),
+    splits: Split | Iterable[Split] | None = None,
     processes: int = 1,
     codes: bool = False,
 ) -> Counts:
@@ -94,7 +95,7 @@ def describe_corpus(
     :raises CorpusError: there are no pairs.
     :raises PoseError: the corpus has no poses.npz.
     """
-    corpus, edits = load_corpus(root, splits), list(edits)
+    corpus, edits = load_corpus(root, splits), several(edits)
     if corpus.poses is None:
         raise PoseError(f"{root}: no poses.npz; rules need the 3D pose of every image")
     if not any(corpus.pairs.values()):
@@ -164,7 +165,10 @@ def _jobs(
 ) -> Iterator[Job]:
     pairs, poses = corpus.pairs[split], corpus.poses
     assert poses is not None
-    figures = Figures(poses.joints, poses.columns["rotations"] if how[2].head else None, poses.columns.get("known"))
+    columns = poses.columns
+    figures = Figures(
+        poses.joints, columns["rotations"] if how[2].head else None, columns.get("known"), columns.get("scene")
+    )
     numbers = list(rows)
     for start in range(0, len(numbers), PART):
         part = numbers[start : start + PART]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from random import Random
 from typing import Any
@@ -43,8 +43,8 @@ class Description:
 
 
 def describe_pairs(
-    joints_a: np.ndarray,
-    joints_b: np.ndarray,
+    joints_a: Figures | np.ndarray,
+    joints_b: Figures | np.ndarray,
     seed: int = 0,
     n_texts: int = 3,
     options: RuleOptions | None = None,
@@ -52,7 +52,8 @@ def describe_pairs(
 ) -> list[list[str]]:
     """Texts that tell how to get from pose A to pose B.
 
-    :param joints_a, joints_b: ``(P, 22, 3)`` SMPL-22 joints, metres, scene frame (yaw included), any place and size.
+    :param joints_a, joints_b: ``(P, 22, 3)`` SMPL-22 joints, metres, scene frame (yaw included), any place and size; or
+        figures that also know their scene.
     :param n_texts: different wordings per pair; a pair with little to say gets fewer, an unchanged pair none.
     :param keys: a name or number per pair; with ``seed`` it decides everything random, whatever else is in the call.
         Default: the row number.
@@ -87,6 +88,9 @@ def describe(
     for i in range(0, count, BATCH):
         part = slice(i, i + BATCH)
         poses = [measure_poses(f.rows(part), options) for f in (a, b)]
+        if a.scene is not None and b.scene is not None:  # a move of the camera is no turn of the person
+            elsewhere = a.scene[part] != b.scene[part]
+            poses[1] = replace(poses[1], yaw=np.where(elsewhere, poses[0].yaw, poses[1].yaw))
         changes = find_changes(poses[0], poses[1], hashes[part], seed, options)
         found = [
             _wordings(statements, Random((seed << 64) ^ int(key)), n_texts, options)

@@ -16,6 +16,7 @@ from PIL import Image
 from autocompose.core.errors import GalleryError, ImageError, InputError
 from autocompose.core.files import file_hash
 from autocompose.core.log import Tally, track
+from autocompose.core.several import several
 from autocompose.corpus.images import open_image
 from autocompose.gallery.embedder import Embedder
 from autocompose.gallery.gallery_folder import (
@@ -344,7 +345,7 @@ def _remove(store: Store, out: Path, items: Iterable[Item]) -> None:
     store.remove(sorted(ids))
 
 
-def forget(out: Path, entries: Sequence[str]) -> list[str]:
+def forget(out: Path, entries: str | Sequence[str]) -> list[str]:
     """Delete pictures, and their duplicates, from gallery, vectors and thumbnails; indexing does not bring them back.
 
     The picture files themselves belong to the user and are left alone. Running servers notice with their next search.
@@ -353,7 +354,7 @@ def forget(out: Path, entries: Sequence[str]) -> list[str]:
     :return: the paths of the items that were deleted.
     :raises InputError: one of them matches nothing; then nothing is deleted.
     """
-    config = read_config(out)
+    config, entries = read_config(out), several(entries)
     if config is None:
         raise GalleryError(f"{out}: not a gallery (no gallery.json)")
     with writer_lock(out):

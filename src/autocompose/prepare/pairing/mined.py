@@ -12,7 +12,7 @@ from autocompose.core.errors import InputError
 from autocompose.core.log import Tally
 from autocompose.core.records import Pair, Split
 from autocompose.corpus.poses import PoseTable
-from autocompose.prepare.pairing.pairs import PairOptions, mine_pairs
+from autocompose.prepare.pairing.pairs import PairOptions, mine_pairs, widened
 
 
 @dataclass(frozen=True)
@@ -54,15 +54,17 @@ def mined_pairs(
     :param tally: counts poses that became the goal of a pair.
     """
     result = {}
+    options = PairOptions(low=mining.low, high=mining.high, gap=mining.gap)
     for split, found in rows.items():
         pool = np.asarray(found, int)
-        chosen = [pair for part in _pools(table, pool, mining.views) for pair in _mine(table, part, mining, seed)]
+        chosen = [pair for part in _pools(table, pool, mining.views) for pair in _mine(table, part, options, seed)]
         if mining.views == "different":
             view = table.columns["view"]
             chosen = [pair for pair in chosen if view[pair.start] != view[pair.goal]]
         goals = {pair.goal for pair in chosen}
         tally.keep(len(goals))
-        tally.drop("no start pose within the constraints", n=len(pool) - len(goals))
+        limit = None if goals else widened(table.joints[pool], *_motion(table, pool), options)
+        tally.drop("no start pose within the constraints", n=len(pool) - len(goals), limit=limit)
         result[split] = tuple(_written(table, chosen, mining.texts, seed))
     return result
 
@@ -73,21 +75,26 @@ def _pools(table: PoseTable, pool: np.ndarray, views: str) -> list[np.ndarray]:
     return [pool[table.columns["view"][pool] == view] for view in np.unique(table.columns["view"][pool])]
 
 
-def _mine(table: PoseTable, pool: np.ndarray, mining: Mining, seed: int) -> list[_Rows]:
-    sequence, time = (table.columns[key][pool] if key in table.columns else None for key in ("sequence", "time"))
-    options = PairOptions(low=mining.low, high=mining.high, gap=mining.gap)
-    found = mine_pairs(table.joints[pool], sequence, time, seed, options)
+def _mine(table: PoseTable, pool: np.ndarray, options: PairOptions, seed: int) -> list[_Rows]:
+    found = mine_pairs(table.joints[pool], *_motion(table, pool), seed, options)
     return [_Rows(int(pool[m.start]), int(pool[m.goal]), m.in_sequence) for m in found]
 
 
+def _motion(table: PoseTable, pool: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """Motion and time of poses, as far as they are known."""
+    return tuple(table.columns[key][pool] if key in table.columns else None for key in ("sequence", "time"))  # type: ignore[return-value]
+
+
 def _written(table: PoseTable, chosen: list[_Rows], n_texts: int, seed: int) -> list[Pair]:
+    from autocompose.describe.rules.changes import Figures
     from autocompose.describe.rules.texts import describe_pairs
 
     ends = [(table.names[pair.start], table.names[pair.goal]) for pair in chosen]
     there: list[list[str]] = [[] for _ in chosen]
     back = list(there)
     if n_texts and chosen:
-        a, b = (table.joints[[pair[k] for pair in chosen]] for k in (0, 1))
+        figures = Figures(table.joints, scene=table.columns.get("scene"))
+        a, b = (figures.rows([pair[k] for pair in chosen]) for k in (0, 1))
         there = describe_pairs(a, b, seed, n_texts, keys=[f"{one}>{other}" for one, other in ends])
         back = describe_pairs(b, a, seed, n_texts, keys=[f"{other}>{one}" for one, other in ends])
     pairs = []

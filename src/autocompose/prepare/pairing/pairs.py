@@ -20,7 +20,7 @@ from autocompose.bodies.skeleton import SMPL22_PARENTS
 from autocompose.core.config import Config
 from autocompose.core.errors import CorpusError, PoseError
 from autocompose.core.files import read_json, write_json
-from autocompose.core.log import Tally, say, track
+from autocompose.core.log import Limit, Tally, nothing_left, say, track
 from autocompose.core.records import Pair, Split
 from autocompose.corpus.format import load_corpus, pair_to_json
 from autocompose.corpus.poses import PoseTable
@@ -123,6 +123,24 @@ def mine_pairs(
     return _in_sequence(found, seconds) + _out_of_sequence(found, n, options, np.random.default_rng(seed))
 
 
+def widened(
+    joints: np.ndarray, sequence: Sequence[str] | np.ndarray | None, time: np.ndarray | None, options: PairOptions
+) -> Limit | None:
+    """Which bound of the similarity window to move how far for a first pair; None when no window gives one.
+
+    The arguments are those of ``mine_pairs``.
+    """
+    every = mine_pairs(joints, sequence, time, 0, options.model_copy(update={"low": -2.0, "high": 2.0}))
+    if not every:
+        return None
+    features = pose_features(joints)
+    similar = np.sum(features[[m.start for m in every]] * features[[m.goal for m in every]], axis=1)
+    below, above = similar[similar <= options.low], similar[similar >= options.high]
+    bounds = [Limit("--low", options.low, float(below.max()) - 0.01)] if len(below) else []
+    bounds += [Limit("--high", options.high, float(above.min()) + 0.01)] if len(above) else []
+    return min(bounds, key=lambda bound: abs(bound.enough - bound.now), default=None)
+
+
 def _candidates(
     features: np.ndarray, codes: np.ndarray, motion: np.ndarray, seconds: np.ndarray, options: PairOptions
 ) -> _Candidates:
@@ -206,7 +224,7 @@ def pair_corpus(root: Path, *, seed: int = 0, options: PairOptions | None = None
 
     :param replace_pairs: allow a split that has pairs already to lose them.
     :return: poses in and out: kept = goal of some pair.
-    :raises CorpusError: no split, a split has pairs, or no pair is found; PoseError: no poses.npz.
+    :raises CorpusError: no split, or a split has pairs; NothingLeftError: no pair is found; PoseError: no poses.npz.
     """
     root = Path(root)
     poses = PoseTable.load(root / "poses.npz")
@@ -221,7 +239,7 @@ def pair_corpus(root: Path, *, seed: int = 0, options: PairOptions | None = None
         names = read_json(root / "image_splits" / f"{split}.json")
         found[split] = _split_pairs(names, poses, seed, options or PairOptions(), tally)
     if not any(found.values()):
-        raise CorpusError(f"{root}: {tally.line()}; nothing is written, widen the window (--low, --high)")
+        raise nothing_left(root, [tally])
     for split, pairs in found.items():
         if split != Split.TRAIN:
             pairs = nearest_groups(pairs, poses)
@@ -246,7 +264,8 @@ def _split_pairs(names: list[str], poses: PoseTable, seed: int, options: PairOpt
     goals = {m.goal for m in mined}
     tally.keep(len(goals))
     if len(goals) < len(rows):
-        tally.drop("no start pose within the constraints", n=len(rows) - len(goals))
+        limit = None if goals else widened(poses.joints[rows], columns["sequence"], columns["time"], options)
+        tally.drop("no start pose within the constraints", n=len(rows) - len(goals), limit=limit)
     return [
         Pair(
             poses.names[rows[m.start]],

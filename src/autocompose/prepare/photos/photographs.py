@@ -18,7 +18,7 @@ from autocompose.bodies.pose_frame import centre, yaw_of
 from autocompose.bodies.skeleton import COCO17
 from autocompose.core.errors import ImageError, InputError, PoseError
 from autocompose.core.files import atomic_file, read_json, value_hash, write_json
-from autocompose.core.log import Tally, track
+from autocompose.core.log import Limit, Tally, nothing_left, track
 from autocompose.core.reading import cause
 from autocompose.core.records import Split
 from autocompose.corpus.about import About
@@ -71,7 +71,7 @@ def prepare_folder(
 
     :param by_folder: all pictures of one folder go to the same split (for bursts and video frames).
     :param processes: MediaPipe processes; the result is the same for any number.
-    :raises InputError: no pictures, or MediaPipe cannot be set up; CorpusError: no pair is left.
+    :raises InputError: no pictures, or MediaPipe cannot be set up; NothingLeftError: no person is left.
     """
     wanted, mining = wanted or Wanted(), mining or Mining()
     pictures, people = Tally("pictures"), Tally("people")
@@ -83,6 +83,8 @@ def prepare_folder(
     kept: list[tuple[str, str, Person]] = []
     for name, found in find_people(files, stage.out, processes, pictures):
         kept += [(crop_name(name, k), name, p) for k, p in enumerate(found, 1) if _is_wanted(p, wanted, people, name)]
+    if not kept:
+        raise nothing_left(out, [pictures, people])
     cut(kept, files, stage.out / "images", wanted)
     table = pose_table(kept)
     split_of = split_motions([_group(photo, by_folder) for _, photo, _ in kept], seed)
@@ -93,7 +95,7 @@ def prepare_folder(
     galleries = {split: tuple(table.names[i] for i in found) for split, found in rows.items()}
     corpus = Corpus(stage.out, pairs, galleries, table)
     tallies = [pictures, people, goals]
-    return stage.finish(corpus, _about(photos), tallies, 0, seed, lambda found: nearest_groups(found, table))
+    return stage.finish(corpus, _about(photos), tallies, 0, seed, lambda found: nearest_groups(found, table), True)
 
 
 def _about(photos: Path) -> About:
@@ -193,10 +195,13 @@ def _looked_at(path: Path, estimator: Estimator) -> dict[str, object]:
 
 def _is_wanted(person: Person, wanted: Wanted, tally: Tally, photo: str) -> bool:
     seen = int((person.image[LIMBS, 2] > 0.5).sum())
-    if person.box[3] - person.box[1] < wanted.height:
-        tally.drop(f"smaller than {wanted.height} pixels", photo)
+    height = int(person.box[3] - person.box[1])
+    if height < wanted.height:
+        limit = Limit("--height", wanted.height, height)
+        tally.drop(f"smaller than {wanted.height} pixels", photo, limit=limit)
     elif seen < wanted.limbs:
-        tally.drop(f"fewer than {wanted.limbs} of 12 joints in sight", photo)
+        limit = Limit("--limbs", wanted.limbs, seen)
+        tally.drop(f"fewer than {wanted.limbs} of 12 joints in sight", photo, limit=limit)
     else:
         tally.keep()
         return True
@@ -237,6 +242,7 @@ def pose_table(kept: list[tuple[str, str, Person]]) -> PoseTable:
         "score": np.array([p.image[LIMBS, 2].mean() for _, _, p in kept], np.float32),
         "box": np.array([p.box for _, _, p in kept], int).reshape(-1, 4),
         "sequence": np.array([photo for _, photo, _ in kept], str),
+        "scene": np.array([photo for _, photo, _ in kept], str),
     }
     return PoseTable(
         tuple(name for name, _, _ in kept), joints.astype(np.float32), yaw_of(joints).astype(np.float32), columns

@@ -12,9 +12,9 @@ import numpy as np
 from autocompose.bodies.kinematics import forward
 from autocompose.bodies.pose_frame import remove_yaw
 from autocompose.bodies.skeleton import COCO17, mirror_order, turn
-from autocompose.core.errors import CorpusError, InputError
+from autocompose.core.errors import InputError
 from autocompose.core.files import atomic_file
-from autocompose.core.log import Tally, say, track
+from autocompose.core.log import Tally, nothing_left, say, track
 from autocompose.core.workers import each
 from autocompose.corpus.about import About
 from autocompose.corpus.format import Corpus
@@ -130,7 +130,7 @@ def prepare_aist(
             frames.drop(reason, entry)
     poses = _joined([s.poses for s in shots if s.poses.names])
     if not poses.names:
-        raise CorpusError(f"{out}: no picture is left; {frames.line()}")
+        raise nothing_left(out, [frames])
     if videos is None:
         render_poses(poses, stage.out / "images", size=choice.size, style=style, seed=seed, processes=processes)
     from autocompose.bodies.rendering.body import shared_body

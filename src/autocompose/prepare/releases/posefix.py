@@ -98,7 +98,7 @@ def prepare_posefix(
     :param size: side of the pictures in pixels.
     :param smplh: the ``.npz`` file of the neutral SMPL-H model; draws that body, in grey, instead of ours.
     :param reverse_texts: texts from B to A that our rules write for each pair (``auto-reverse``).
-    :raises InputError: files missing or not as published; CorpusError: no pair is left.
+    :raises InputError: files missing or not as published; NothingLeftError: no pair is left.
     """
     amass = expect_folder(amass, "the root of AMASS' SMPL+H release")
     if smplh is not None:

@@ -1,19 +1,23 @@
 """One pair under one edit: Stage I (body parts, from pictures), then Stage II (wordings, from the parts' text only).
 
-Both stages ask, check, and ask again with one more line when the answer is wrong; the conversation never grows.
+Both stages ask, check, and ask again with one more line when the answer is wrong; the conversation never grows. They
+are a generator that yields questions and receives answers, so that it does not matter who answers, when, or where:
+a live server (``run``), a batch service or a cluster (``rounds``), or a list in a test.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Generator
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from autocompose.describe.mllm.asking.prompts import Prompts
-from autocompose.describe.mllm.asks import Answer, Ask, Picture
+from autocompose.describe.mllm.asks import Answer, Ask, Picture, Unanswered
 from autocompose.describe.mllm.judging.answers import Parts, Slip, Texts, read_parts, read_texts
 from autocompose.describe.mllm.recipe import Recipe
 
-AskFunction = Callable[[Ask], Awaitable[Answer]]
+Q = TypeVar("Q")
+R = TypeVar("R")
 MOST_SAMPLES = 3
 ONCE = {"refused", "filtered", "length", "empty", "language", "profile", "self_check"}
 """Kinds that are asked again only once."""
@@ -39,6 +43,23 @@ class Outcome:
     repaired: int = 0
 
 
+Steps = Generator[Ask, Answer, Outcome]
+"""Questions out, answers in, and the outcome at the end; ``Unanswered`` may be thrown in instead of an answer."""
+
+
+def advance(steps: Generator[Q, Answer, R], reply: Answer | Unanswered | None = None) -> Q | R:
+    """The next question of a generator, or what it comes to in the end.
+
+    :param reply: to the question before; None for the first.
+    """
+    try:
+        if reply is None:
+            return next(steps)
+        return steps.throw(reply) if isinstance(reply, Unanswered) else steps.send(reply)
+    except StopIteration as end:
+        return end.value
+
+
 @dataclass(frozen=True)
 class Stages:
     """Builds the questions of a recipe and leads a pair through them."""
@@ -46,26 +67,28 @@ class Stages:
     recipe: Recipe
     prompts: Prompts
 
-    async def describe(
-        self,
-        pictures: tuple[Picture, ...],
-        edit: str,
-        ask: AskFunction,
-        hints: tuple[str, ...] = (),
-        left_hand: str | None = None,
-    ) -> Outcome:
+    def describe(
+        self, pictures: tuple[Picture, ...], edit: str, hints: tuple[str, ...] = (), left_hand: str | None = None
+    ) -> Steps:
         """Lead one pair through both stages.
 
         :param pictures: reference and target as they are sent (or one with both).
         :param hints: measured changes for the grounded mode.
         :param left_hand: where the person's left hand really is (``image_left``/``image_right``), None when unknown.
-        :raises Stopped, Unanswered: from ``ask``.
         """
         try:
-            parts = await self._parts(pictures, edit, ask, hints, left_hand)
+            parts = yield from self._parts(pictures, edit, hints, left_hand)
         except Slip as slip:
             return Outcome("failed", "parts", slip.kind, slip.detail)
-        texts = await self._texts(parts.movements, edit, ask)
+        except Unanswered as error:
+            return Outcome("failed", "parts", error.reason, error.words)
+        try:
+            texts = yield from self._texts(parts.movements, edit)
+        except Unanswered as error:
+            return Outcome("failed", "texts", error.reason, error.words, parts.movements, repaired=int(parts.repaired))
+        return self._described(parts, texts)
+
+    def _described(self, parts: Parts, texts: Texts) -> Outcome:
         repaired = int(parts.repaired) + int(texts.repaired)
         wanted = self.recipe.texts
         kept = texts.good[:wanted]
@@ -77,14 +100,14 @@ class Stages:
         detail = texts.slip.detail or texts.slip.kind if kind and texts.slip else ""
         return Outcome("done", "texts", kind, detail, parts.movements, kept + long, long, repaired)
 
-    async def _parts(
-        self, pictures: tuple[Picture, ...], edit: str, ask: AskFunction, hints: tuple[str, ...], left_hand: str | None
-    ) -> Parts:
+    def _parts(
+        self, pictures: tuple[Picture, ...], edit: str, hints: tuple[str, ...], left_hand: str | None
+    ) -> Generator[Ask, Answer, Parts]:
         recipe = self.recipe
         allowed = self.prompts.parts(recipe.frame)
         slip: Slip | None = None
         for sample in range(MOST_SAMPLES):
-            answer = await ask(self.parts_ask(pictures, edit, hints, sample, slip))
+            answer = yield self.parts_ask(pictures, edit, hints, sample, slip)
             try:
                 parts = read_parts(answer, recipe.frame, allowed, recipe.language)
                 if recipe.self_check and left_hand and parts.left_hand_is != left_hand:
@@ -99,13 +122,13 @@ class Stages:
         assert slip is not None
         raise slip
 
-    async def _texts(self, movements: list[tuple[str, str]], edit: str, ask: AskFunction) -> Texts:
+    def _texts(self, movements: list[tuple[str, str]], edit: str) -> Generator[Ask, Answer, Texts]:
         """Collect wordings until three answers in a row bring none; what is good stays, only missing ones are asked."""
         so_far = Texts()
         sample = barren = 0
         while len(so_far.good) < self.recipe.texts and barren < MOST_SAMPLES:
             question = self.texts_ask(movements, edit, so_far, sample)
-            answer = await ask(question)
+            answer = yield question
             last, had = so_far.slip, len(so_far.good)
             so_far.slip = None
             sample += 1

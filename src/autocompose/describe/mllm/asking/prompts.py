@@ -38,12 +38,12 @@ class Prompts:
                 f"{self.folder}: not a prompt set, {missing[0]} is missing; copy {BUILT_IN / 'v1'} and edit the copy"
             )
 
-    @cached_property
-    def hash(self) -> str:
-        """SHA-256 over names and contents of the files, 16 digits."""
+    def hash(self, frame: Frame) -> str:
+        """SHA-256 over names and contents of the files that a frame uses, 16 digits."""
         digest = hashlib.sha256()
         for name in FILES:
-            digest.update(name.encode() + b"\0" + read_file(self.folder / name) + b"\0")
+            if not name.startswith("parts.") or name.startswith(f"parts.{frame}."):
+                digest.update(name.encode() + b"\0" + read_file(self.folder / name) + b"\0")
         return digest.hexdigest()[:16]
 
     @cached_property

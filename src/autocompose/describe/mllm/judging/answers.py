@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import re
+import unicodedata
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -12,11 +12,14 @@ from pydantic import BaseModel, ValidationError
 from autocompose.describe.mllm.asks import Answer
 from autocompose.describe.mllm.judging import wording
 from autocompose.describe.mllm.judging.own_sides import UnclearSide, own_side, own_words
+from autocompose.describe.mllm.objects import NoObjectError, after_reasoning, final_object
 from autocompose.describe.mllm.recipe import Frame
 from autocompose.describe.rules.token_limit import CLIP_TOKENS, count_tokens
 
 REFUSALS = re.compile(
-    r"\b(i(?:'m| am) (?:sorry|unable|not able)|i can(?:'t|not)|i won't|cannot (?:help|assist|comply)|as an ai)\b", re.I
+    r"\b(i(?:['’]m| am) (?:sorry|unable|not able|not comfortable)|i can(?:['’]t|not)|i won['’]t"
+    r"|cannot (?:help|assist|comply)|as an ai)\b",
+    re.I,
 )
 MAX_MOVEMENTS = 8
 _M = TypeVar("_M", bound=BaseModel)
@@ -78,7 +81,7 @@ def read_parts(answer: Answer, frame: Frame, allowed: tuple[str, ...], language:
 
     :raises Slip: why it cannot be used.
     """
-    value, repaired = _object(answer)
+    value, repaired = _object(answer, "movements")
     parsed = _validated(_Parts, value)
     if not parsed.movements:
         raise Slip("empty")
@@ -88,8 +91,8 @@ def read_parts(answer: Answer, frame: Frame, allowed: tuple[str, ...], language:
     for movement in parsed.movements:
         if movement.part not in allowed:
             raise Slip("schema", f"unknown part {movement.part!r}")
-        phrase = re.sub(r"\s+", " ", movement.change).strip(" .")
-        if not phrase or (phrase.startswith("<") and phrase.endswith(">")):
+        phrase = _plain(movement.change).strip(" .")
+        if not phrase:
             raise Slip("schema", f"no phrase for {movement.part}")
         try:
             side = own_side(frame, movement.part, parsed.facing_reference)
@@ -112,12 +115,13 @@ def read_texts(
     :param known: wordings accepted before, which new ones must not repeat.
     :raises Slip: nothing of the answer can be used because of its form.
     """
-    value, repaired = _object(answer)
-    texts = [re.sub(r"\s+", " ", text).strip() for text in _validated(_Texts, value).texts]
+    value, repaired = _object(answer, "texts")
+    texts = [text.strip() for text in _validated(_Texts, value).texts]
     if not any(texts):
         raise Slip("empty")
     result = Texts(repaired=repaired)
-    for text in filter(None, texts):
+    for said in filter(None, texts):
+        text = re.sub(r"\s+", " ", said)
         slip = _fault(text, movements, system, [*known, *result.good], language)
         if slip is None:
             result.good.append(text)
@@ -131,6 +135,10 @@ def read_texts(
 def _fault(text: str, movements: list[tuple[str, str]], system: str, known: list[str], language: str) -> Slip | None:
     if wording.echoes(text, system):
         return Slip("echo")
+    try:
+        _plain(text)
+    except Slip as slip:
+        return slip
     if language == "English" and not wording.is_english(text):
         return Slip("language")
     if wording.leaks_colour(text):
@@ -144,41 +152,42 @@ def _fault(text: str, movements: list[tuple[str, str]], system: str, known: list
     return None
 
 
-def _object(answer: Answer) -> tuple[dict[str, Any], bool]:
-    """The JSON object of an answer, and whether it had to be repaired.
-
-    A truncated object is never completed: that would drop movements silently.
-    """
+def _object(answer: Answer, key: str) -> tuple[dict[str, Any], bool]:
+    """The JSON object of an answer that holds the list ``key``, and whether it had to be repaired."""
     if answer.refusal:
         raise Slip("refused", answer.refusal[:200])
     if answer.finish == "content_filter":
         raise Slip("filtered")
     if answer.finish == "length":
         raise Slip("length")
-    raw = answer.raw.strip()
+    said = after_reasoning(answer.raw).strip()
     try:
-        value, repaired = json.loads(raw), False
-    except ValueError:
-        value, repaired = _repair(raw), True
-    if not isinstance(value, dict):
-        if REFUSALS.search(raw):
-            raise Slip("refused", raw[:200])
-        raise Slip("schema", "it holds no JSON object" if raw else "it is empty")
+        value, repaired = final_object(answer.raw, key)
+    except NoObjectError as error:
+        if REFUSALS.search(said):
+            raise Slip("refused", said[:200]) from None
+        raise Slip("schema", str(error)) from None
+    if key not in value and REFUSALS.search(said):
+        raise Slip("refused", said[:200])
     return value, repaired
 
 
-def _repair(raw: str) -> Any:
-    """The JSON object amid prose, code fences and trailing commas; None without a complete one.
+def stray_characters(text: str) -> bool:
+    """The text holds what no sentence holds and some files cannot hold: control characters, halves of characters."""
+    return any(c == "\ufffd" or unicodedata.category(c) in ("Cc", "Cs", "Co", "Cn") for c in text)
 
-    Only the outermost object counts: an inner one of a cut answer must not be taken for the whole.
+
+def _plain(text: str) -> str:
+    """A wording or phrase on one line.
+
+    :raises Slip: it is a refusal, or holds what no sentence holds: tags, control characters, halves of characters.
     """
-    start = re.search(r'\{\s*["}]', raw)
-    for text in (raw, re.sub(r",(\s*[}\]])", r"\1", raw)) if start else ():
-        try:
-            return json.JSONDecoder().raw_decode(text, start.start() if start else 0)[0]
-        except ValueError:
-            continue
-    return None
+    text = re.sub(r"\s+", " ", text).strip()
+    if stray_characters(text) or "<" in text or ">" in text:
+        raise Slip("schema", "tags or control characters in a phrase")
+    if REFUSALS.search(text):
+        raise Slip("refused", text[:200])
+    return text
 
 
 def _validated(model: type[_M], value: dict[str, Any]) -> _M:

@@ -22,6 +22,7 @@ def make_app(reviews: Reviews) -> Any:
     """The FastAPI application. Requests of other web pages are refused (no foreign origin, no foreign host name)."""
     try:
         from fastapi import Body, FastAPI, HTTPException, Request
+        from fastapi.exceptions import RequestValidationError
         from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
     except ImportError:
         raise DependencyError("fastapi", "serve", "review") from None
@@ -72,9 +73,17 @@ def make_app(reviews: Reviews) -> Any:
         return reviews.agreement()
 
     app.middleware("http")(guarded)
+    app.exception_handler(RequestValidationError)(_malformed)
     app.get("/")(start)
     app.get("/variant/{number}", response_class=HTMLResponse)(variant)
     app.get("/picture/{name:path}", response_class=FileResponse)(picture)
     app.post("/variant/{number}/text/{text}")(judge)
     app.get("/agreement")(agreement)
     return app
+
+
+async def _malformed(request: Any, error: Exception) -> Any:
+    """The answer to what is no verdict, without the value itself: it may hold what no JSON can (NaN, half a letter)."""
+    from fastapi.responses import JSONResponse
+
+    return JSONResponse({"detail": 'expected a verdict such as {"verdict": "accept"}'}, 422)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import sqlite3
 import time
 from collections import Counter
 from itertools import combinations
@@ -15,7 +13,9 @@ from autocompose.core.errors import AnnotationError, InputError
 from autocompose.core.records import Edit
 from autocompose.corpus.format import load_corpus
 from autocompose.describe.audit import judge_pair, parse
-from autocompose.describe.mllm.asks import Item
+from autocompose.describe.mllm.described import Described, Review, Variant
+from autocompose.describe.mllm.journal_reading import described, put_review, reviews
+from autocompose.describe.mllm.judging.answers import stray_characters
 from autocompose.describe.mllm.judging.pose_checks import joints_of
 from autocompose.describe.mllm.recipe import journal_path
 from autocompose.describe.mllm.recording.journal import Journal
@@ -32,18 +32,18 @@ class Reviews:
     """
 
     def __init__(self, root: Path, reviewer: str, share: float = 1.0) -> None:
-        self.corpus, self.reviewer = load_corpus(root), reviewer.strip() or "reviewer"
+        self.corpus, self.reviewer = load_corpus(root), _name(reviewer)
         self.journal = Journal(journal_path(root), must_exist=True)
         self.version = self.journal.version()
-        rows = self.journal.db.execute("SELECT * FROM items WHERE version = ? AND state = 'done'", (self.version,))
-        order = {edit.value: i for i, edit in enumerate(Edit)}
+        done = [found for found in described(self.journal, self.version) if found.state == "done"]
+        order = {edit: i for i, edit in enumerate(Edit)}
         self.rows = sorted(
-            (row for row in rows if drawn(row["reference"], row["target"], share)),
-            key=lambda row: (row["reference"], row["target"], order[row["edit"]]),
+            (found for found in done if drawn(*found.variant[:2], share)),
+            key=lambda found: (*found.variant[:2], order[found.item.edit]),
         )
         if not self.rows:
-            raise AnnotationError(f"{root}: no described pair to review; run 'autocompose describe mllm' first")
-        self.names = {name for row in self.rows for name in (row["reference"], row["target"])}
+            raise AnnotationError(f"{root}: {_none(share, len(done))}")
+        self.names = {name for row in self.rows for name in row.variant[:2]}
         self._poses = self.corpus.poses.index() if self.corpus.poses else {}
 
     def __enter__(self) -> Reviews:
@@ -58,31 +58,26 @@ class Reviews:
         :raises InputError: no such variant.
         """
         row = self._row(number)
-        edit = Edit(row["edit"])
-        shown = (row["target"], row["reference"]) if edit.reverses else (row["reference"], row["target"])
-        mine = {r["number"]: r for r in self._mine(row)}
+        reference, target, edit = row.variant
+        shown = (target, reference) if edit.reverses else (reference, target)
+        mine = {r.number: r for r in self._mine() if r.variant == row.variant}
         texts = []
-        for i, text in enumerate(json.loads(row["texts"])):
+        for i, wording in enumerate(row.wordings):
             verdict = mine.get(i)
             texts.append({
-                "text": text["text"], "flags": text["flags"], "claims": self._claims(row, text["text"]),
-                "verdict": verdict["verdict"] if verdict else "", "edited": verdict["text"] if verdict else "",
+                "text": wording.text, "flags": list(wording.flags), "claims": self._claims(row, wording.text),
+                "verdict": verdict.verdict if verdict else "", "edited": verdict.text if verdict else "",
             })  # fmt: skip
         return {
             "number": number, "edit": edit.value, "reference": shown[0], "target": shown[1], "mirrored": edit.mirrors,
-            "parts": json.loads(row["parts"]), "texts": texts,
+            "parts": [list(part) for part in row.parts], "texts": texts,
         }  # fmt: skip
 
     def first_open(self) -> int:
         """The first variant with a text that this reviewer has not judged; the first of all when there is none."""
-        counts = Counter(
-            (r["reference"], r["target"], r["edit"])
-            for r in self.journal.db.execute(
-                "SELECT * FROM reviews WHERE version = ? AND reviewer = ?", (self.version, self.reviewer)
-            )
-        )
+        counts = Counter(review.variant for review in self._mine())
         for i, row in enumerate(self.rows):
-            if counts[row["reference"], row["target"], row["edit"]] < len(json.loads(row["texts"])):
+            if counts[row.variant] < len(row.wordings):
                 return i
         return 0
 
@@ -93,52 +88,45 @@ class Reviews:
         :raises InputError: no such variant or text, unknown verdict, or an edit without a usable text.
         """
         row = self._row(number)
-        if not 0 <= text < len(json.loads(row["texts"])):
+        if not 0 <= text < len(row.wordings):
             raise InputError(f"variant {number} has no text {text}")
         edited = " ".join(edited.split()) if verdict == "edit" else ""
         if verdict not in VERDICTS:
             raise InputError(f"verdict {verdict!r}; expected one of {', '.join(VERDICTS)}")
         if verdict == "edit" and not 0 < len(edited) <= LONGEST:
             raise InputError(f"an edited text needs 1 to {LONGEST} characters, got {len(edited)}")
-        values = (row["reference"], row["target"], row["edit"], self.version, text, self.reviewer, verdict, edited)
-        with self.journal.transaction():
-            self.journal.db.execute("INSERT OR REPLACE INTO reviews VALUES (?,?,?,?,?,?,?,?,?)", (*values, time.time()))
+        if stray_characters(edited):
+            raise InputError("an edited text holds characters that cannot be written; type it again")
+        put_review(self.journal, self.version, Review(row.variant, text, self.reviewer, verdict, edited, time.time()))
 
     def judged(self) -> int:
         """How many texts this reviewer has judged."""
-        mine = (self.version, self.reviewer)
-        found = self.journal.db.execute("SELECT COUNT(*) FROM reviews WHERE version = ? AND reviewer = ?", mine)
-        return int(found.fetchone()[0])
+        return len(self._mine())
 
     def agreement(self) -> dict[str, Any]:
         """Verdicts per reviewer, and Cohen's kappa of every two reviewers over the texts that both have judged."""
-        rows = self.journal.db.execute("SELECT * FROM reviews WHERE version = ?", (self.version,)).fetchall()
-        given: dict[str, dict[tuple[Any, ...], str]] = {}
-        for r in rows:
-            given.setdefault(r["reviewer"], {})[r["reference"], r["target"], r["edit"], r["number"]] = r["verdict"]
+        given: dict[str, dict[tuple[Variant, int], str]] = {}
+        for r in reviews(self.journal, self.version):
+            given.setdefault(r.reviewer, {})[r.variant, r.number] = r.verdict
         pairs = {}
         for a, b in combinations(sorted(given), 2):
-            both = sorted(given[a].keys() & given[b].keys())
+            both = list(given[a].keys() & given[b].keys())
             pairs[f"{a}, {b}"] = {
                 "texts": len(both), "kappa": cohens_kappa([given[a][k] for k in both], [given[b][k] for k in both]),
             }  # fmt: skip
         return {"verdicts": {name: dict(Counter(v.values())) for name, v in sorted(given.items())}, "pairs": pairs}
 
-    def _row(self, number: int) -> sqlite3.Row:
+    def _row(self, number: int) -> Described:
         if not 0 <= number < len(self.rows):
             raise InputError(f"no variant {number}; there are {len(self.rows)}")
         return self.rows[number]
 
-    def _mine(self, row: sqlite3.Row) -> list[sqlite3.Row]:
-        return self.journal.db.execute(
-            "SELECT * FROM reviews WHERE reference = ? AND target = ? AND edit = ? AND version = ? AND reviewer = ?",
-            (row["reference"], row["target"], row["edit"], self.version, self.reviewer),
-        ).fetchall()
+    def _mine(self) -> list[Review]:
+        return reviews(self.journal, self.version, self.reviewer)
 
-    def _claims(self, row: sqlite3.Row, text: str) -> list[dict[str, str]]:
+    def _claims(self, row: Described, text: str) -> list[dict[str, str]]:
         """What the text claims and what the poses say to it; the verdict is '' without poses."""
-        item = Item(row["reference"], row["target"], Edit(row["edit"]))
-        poses = joints_of(self.corpus.poses, item, self._poses) if self.corpus.poses else None
+        poses = joints_of(self.corpus.poses, row.item, self._poses) if self.corpus.poses else None
         claims = parse(text)
         if poses is None:
             return [{"claim": str(claim), "verdict": ""} for claim in claims]
@@ -146,6 +134,18 @@ class Reviews:
             {"claim": str(j.claim), "verdict": "sides exchanged?" if j.swap else str(j.verdict)}
             for j in judge_pair(claims, *poses)
         ]
+
+
+def _name(reviewer: str) -> str:
+    """A name that every file can hold: what is no valid character is replaced."""
+    return reviewer.strip().encode("utf-8", "replace").decode() or "reviewer"
+
+
+def _none(share: float, done: int) -> str:
+    """Why there is nothing to review, and what to do."""
+    if done:
+        return f"none of {done} described variants falls into --share {share:g}; raise it, 1 shows all"
+    return "no described pair to review; run 'autocompose describe mllm' first"
 
 
 def drawn(reference: str, target: str, share: float) -> bool:

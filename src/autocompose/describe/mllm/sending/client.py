@@ -1,8 +1,8 @@
 """The one function that talks to a server: ``Ask -> Answer``, every fault mapped to one of four kinds.
 
-The SDK lets several faults through as values or foreign exceptions (an HTML page comes back as a string, a cut body as
-``json.JSONDecodeError``, an error object as a completion without choices), and its timeout counts from byte to byte.
-So its retries are off, the deadline is our own, and nothing of the answer is touched before it has been checked.
+The SDK lets several faults through as values (an HTML page as a string, an error object as a completion without
+choices), does not check types, and its timeout counts from byte to byte. So its retries are off, the deadline is our
+own, and the answer's body is read by ``completion``, as in batch files.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from autocompose.core.errors import DependencyError
 from autocompose.describe.mllm.asks import Answer, Ask, Dialect, Fault, FaultKind
+from autocompose.describe.mllm.completion import PICTURE, NoAnswerError, estimate_tokens, read_completion
 from autocompose.describe.mllm.recipe import Endpoint
 
 if TYPE_CHECKING:
@@ -62,34 +63,25 @@ class Client:
         """
         try:
             # as extra_body the SDK passes the body on as it is; walking its types costs a quarter of all our CPU time
-            asked = self._sdk.chat.completions.create(model=ask.model, messages=[], extra_body=ask.body(dialect))
-            completion = await asyncio.wait_for(asked, self.deadline)
+            raw = self._sdk.chat.completions.with_raw_response
+            asked = raw.create(model=ask.model, messages=[], extra_body=ask.body(dialect))
+            body = (await asyncio.wait_for(asked, self.deadline)).http_response.content
         except asyncio.TimeoutError:
             raise Fault(FaultKind.RETRY, "timeout", f"no complete answer within {self.deadline:g} s") from None
-        except json.JSONDecodeError:
-            raise Fault(FaultKind.RETRY, "transport", "the answer's body was cut or empty") from None
         except Exception as error:
             raise self._fault(error) from None
-        return self._answer(completion, ask)
+        return self._answer(body, ask)
 
-    def _answer(self, completion: Any, ask: Ask) -> Answer:
-        choices = getattr(completion, "choices", None)
-        if not choices:
-            shown = completion if isinstance(completion, str) else getattr(completion, "error", None)
-            raise Fault(FaultKind.RETRY, "transport", f"200 without an answer: {self._clean(shown or 'no choices')}")
-        choice, usage = choices[0], getattr(completion, "usage", None)
-        message = choice.message
-        raw = message.content if message and isinstance(message.content, str) else ""
-        return Answer(
-            raw=raw,
-            finish=choice.finish_reason or "stop",
-            refusal=(getattr(message, "refusal", None) or "") if message else "",
-            prompt_tokens=usage.prompt_tokens if usage else estimate_tokens(ask.system + ask.text),
-            completion_tokens=usage.completion_tokens if usage else estimate_tokens(raw),
-            estimated=usage is None,
-            model=completion.model or "",
-            fingerprint=getattr(completion, "system_fingerprint", None) or "",
-        )
+    def _answer(self, body: bytes, ask: Ask) -> Answer:
+        try:
+            completion = json.loads(body)
+        except (ValueError, RecursionError):
+            shown = self._clean(body[: 4 * MAX_WORDS].decode("utf-8", "replace")) or "an empty body"
+            raise Fault(FaultKind.RETRY, "transport", f"200, but no JSON: {shown}") from None
+        try:
+            return read_completion(completion, estimate_tokens(ask.system + ask.text) + PICTURE * len(ask.pictures))
+        except NoAnswerError as error:
+            raise Fault(FaultKind.RETRY, "transport", f"200 without an answer: {self._clean(error)}") from None
 
     def _fault(self, error: Exception) -> Fault:
         import httpx2
@@ -150,8 +142,3 @@ def retry_after(headers: Any) -> float | None:
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
     except (TypeError, ValueError):
         return None
-
-
-def estimate_tokens(text: str) -> int:
-    """About how many tokens a text has (3.5 characters each, rounded up)."""
-    return int(len(text) / 3.5) + 1

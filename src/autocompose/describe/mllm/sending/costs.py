@@ -10,11 +10,9 @@ from pydantic import ValidationError
 from autocompose.core.config import Config, read_toml
 from autocompose.core.errors import ConfigError
 from autocompose.describe.mllm.asks import Answer, Ask
-from autocompose.describe.mllm.sending.client import estimate_tokens
+from autocompose.describe.mllm.completion import PICTURE, estimate_tokens
 
 BUILT_IN = Path(__file__).parent / "costs.toml"
-PICTURE = 800
-"""Tokens assumed for a picture of an unknown model."""
 UNKNOWN = "price unknown"
 
 
@@ -51,8 +49,11 @@ class Costs:
 
     def tokens(self, ask: Ask) -> tuple[int, int]:
         """Estimated (prompt, most completion) tokens of a question."""
-        each = self.price.picture if self.price else PICTURE
-        return estimate_tokens(ask.system + ask.text) + each * len(ask.pictures), ask.max_tokens
+        return self.prompt_tokens(ask.system + ask.text, len(ask.pictures)), ask.max_tokens
+
+    def prompt_tokens(self, text: str, pictures: int) -> int:
+        """Estimated tokens of a text with pictures."""
+        return estimate_tokens(text) + (self.price.picture if self.price else PICTURE) * pictures
 
     def of(self, prompt_tokens: int, completion_tokens: int) -> float:
         """Dollars for token counts; 0 when the price is unknown."""

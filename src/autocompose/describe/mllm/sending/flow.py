@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 
 from autocompose.core.errors import AnnotationError
 from autocompose.core.log import say
-from autocompose.describe.mllm.asks import Answer, Ask, Dialect, Fault, FaultKind
+from autocompose.describe.mllm.asks import Answer, Ask, Dialect, Fault, FaultKind, Unanswered
 from autocompose.describe.mllm.recipe import Limits
 from autocompose.describe.mllm.recording.journal import Attempt, Journal
 from autocompose.describe.mllm.recording.writer import Writer
@@ -29,14 +29,6 @@ FIRST_SLOTS = 8
 
 class Stopped(Exception):  # noqa: N818
     """The run is ending; the question stays open."""
-
-
-class Unanswered(Exception):  # noqa: N818
-    """This question will get no answer: transport faults without end, or the server rejects it."""
-
-    def __init__(self, reason: str, words: str) -> None:
-        super().__init__(words)
-        self.reason, self.words = reason, words
 
 
 class Slots:
@@ -202,7 +194,8 @@ class Flow:
         failed = fault.kind is FaultKind.ITEM_FAILED or (fault.kind is FaultKind.RETRY and last)
         attempt = Attempt(fault.reason, self._host, wall, seconds, 0.0, fault.message)
         await self._writer.do(Journal.record, ask.key, attempt, None, "failed" if failed else "open")
-        self._fault(fault)
+        if not (ask.stage == "probe" and fault.kind is FaultKind.ITEM_FAILED):  # which is what the probe wants to know
+            self._fault(fault)
         if failed:
             raise Unanswered(fault.reason, fault.message)
         return fault
@@ -213,8 +206,8 @@ class Flow:
         self._last_success = time.monotonic()
         self._waits = self._row = 0
         self.slots.grow()
-        estimate = self._costs.tokens(ask)[0]
-        self._scale = max(self._scale, answer.prompt_tokens / estimate)
+        if ask.stage != "probe":  # too short to say anything about estimates
+            self._scale = max(self._scale, answer.prompt_tokens / self._costs.tokens(ask)[0])
         self._models.add((answer.model, answer.fingerprint))
         if len(self._models) == 2 and not self.counts["model changed"]:
             self.counts["model changed"] = 1

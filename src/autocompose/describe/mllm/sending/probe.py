@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Generator
 from dataclasses import replace
 
 from autocompose.core.errors import AnnotationError
-from autocompose.describe.mllm.asks import Answer, Ask, Dialect, Fault, FaultKind, SchemaMode
+from autocompose.describe.mllm.asks import Answer, Ask, Dialect, SchemaMode, Unanswered
+from autocompose.describe.mllm.objects import after_reasoning
 
 LETTERS = "bcdfghjklmnpqrstvwxz"
 LADDER = (SchemaMode.ENFORCED, SchemaMode.OBJECT, SchemaMode.PLAIN)
@@ -22,29 +23,22 @@ def probe_ask(model: str, temperature: float | None) -> tuple[Ask, str]:
     return Ask("probe", system, ("Name any word.",), schema, model, 60, temperature), word
 
 
-async def probe(
-    ask_once: Callable[[Ask, Dialect], Awaitable[Answer]], model: str, temperature: float | None
-) -> Dialect:
-    """Find the dialect of a server.
+def probe(model: str, temperature: float | None) -> Generator[tuple[Ask, Dialect], Answer, Dialect]:
+    """Find the dialect of a server: yields questions and how to ask them, receives answers, returns the dialect.
 
     A schema that is refused leads to ``json_object``, then to no format at all; a refused ``max_tokens`` to
-    ``max_completion_tokens``; a refused temperature to none.
+    ``max_completion_tokens``; a refused temperature to none. A refusal is thrown in as ``Unanswered``.
 
-    :param ask_once: sends one question; its transport faults are its own business.
     :raises AnnotationError: even the plainest question is refused.
     """
-    dialect, words = Dialect(), ""
-    for _ in range(len(LADDER) + 2):
+    dialect: Dialect | None = Dialect()
+    words = ""
+    while dialect is not None:
         ask, word = probe_ask(model, temperature)
         try:
-            answer = await ask_once(ask, dialect)
-        except Fault as fault:
-            if fault.kind is not FaultKind.ITEM_FAILED:
-                raise
-            words, simpler = fault.message, _simpler(dialect, fault.message)
-            if simpler is None:
-                break
-            dialect = simpler
+            answer = yield ask, dialect
+        except Unanswered as refused:
+            words, dialect = refused.words, _simpler(dialect, refused.words)
             continue
         if dialect.schema is SchemaMode.ENFORCED and not _holds(answer.raw, word):
             return replace(dialect, schema=SchemaMode.IGNORED)
@@ -63,6 +57,6 @@ def _simpler(dialect: Dialect, words: str) -> Dialect | None:
 
 def _holds(raw: str, word: str) -> bool:
     try:
-        return json.loads(raw) == {"word": word}
-    except ValueError:
+        return json.loads(after_reasoning(raw)) == {"word": word}
+    except (ValueError, RecursionError):
         return False

@@ -1,0 +1,54 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from autocompose.core import log
+from autocompose.core.errors import NothingLeftError
+from autocompose.core.log import Limit, Tally, bar, nothing_left, track
+
+
+def test_without_a_terminal_progress_is_a_line_now_and_then(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert list(track(range(3), "things")) == [0, 1, 2]
+    assert capsys.readouterr().err == ""  # nothing before ten seconds have passed
+    monkeypatch.setattr(log, "EVERY", 0.0)
+    assert list(track(range(3), "things")) == [0, 1, 2]
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(",")[0] for line in lines] == ["things: 1 of 3", "things: 2 of 3", "things: 3 of 3"]
+    assert lines[0].endswith("about 0 s left")
+    assert list(track(iter("ab"), "letters")) == ["a", "b"]
+    assert capsys.readouterr().err.startswith("letters: 1, 0 s\n")
+    with bar() as progress:
+        task = progress.add_task("steps", total=1200)
+        progress.advance(task, 1000)
+    assert capsys.readouterr().err.startswith("steps: 1,000 of 1,200, ")
+
+
+def test_other_processes_and_threads_are_quiet(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(log, "EVERY", 0.0)
+    thread = threading.Thread(target=lambda: list(track(range(3), "things")))
+    thread.start()
+    thread.join()
+    monkeypatch.setenv("RANK", "1")
+    list(track(range(3), "things"))
+    assert capsys.readouterr().err == ""
+
+
+def test_nothing_left_names_all_reasons_and_the_mildest_step() -> None:
+    people, poses = Tally("people"), Tally("poses")
+    for height in (12, 64, 30):
+        people.drop("smaller than 80 pixels", limit=Limit("--height", 80, height))
+    people.drop("out of focus")
+    poses.drop("too alike", limit=Limit("--high", 0.9, 0.98765))
+    error = nothing_left("out", [people, poses], "add pictures")
+    assert isinstance(error, NothingLeftError)
+    assert str(error) == (
+        "out: nothing is left (people: 4 in, 0 kept; dropped 3: smaller than 80 pixels; dropped 1: out of focus; "
+        "poses: 1 in, 0 kept; dropped 1: too alike); --height 64 instead of 80 keeps the first; "
+        "--high 0.988 instead of 0.9 keeps the first; add pictures"
+    )
