@@ -11,7 +11,8 @@ from autocompose.bodies.motion.bvh import read_bvh, to_smpl22
 from autocompose.bodies.pose_frame import y_up
 from autocompose.bodies.skeleton import SMPL22
 from autocompose.core.errors import PoseError
-from tests.fixtures.bvh_dialects import DIALECTS, write_dialect
+from tests.fixtures.bvh import write_dialect
+from tests.fixtures.bvh_dialects import DIALECTS
 
 ALWAYS = {f"{s}_{p}" for s in ("left", "right") for p in ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")}
 

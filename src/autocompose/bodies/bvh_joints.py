@@ -1,8 +1,8 @@
 """Which joint of a BVH skeleton is which of SMPL-22.
 
 Names only propose: a limb is a chain of the tree whose joints bear the right kinds of names, so that ``LeftLeg`` is a
-shin below ``LeftUpLeg`` and a thigh above ``LeftKnee``. The pelvis is at or above the place where the legs part, the neck
-where the arms part or between there and the head; of several joints, geometry takes the one at the right height.
+shin below ``LeftUpLeg`` and a thigh above ``LeftKnee``. The pelvis is at or above the place where the legs part, the
+neck where the arms part or between there and the head; of several joints, geometry takes the one at the right height.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def find_joints(
 
 
 class _Figure:
-    """Measures of some frames, as shares of the trunk: the line from the middle of the hips to that of the shoulders."""
+    """Measures of some frames, as shares of the trunk: the line between the middles of hips and shoulders."""
 
     def __init__(self, joints: np.ndarray, places: dict[str, int]) -> None:
         self.joints = joints
@@ -134,7 +134,7 @@ def _limb(tree: _Tree, side: str, limb: str) -> tuple[int, int, int]:
     if rivals := [chain for chain in chains if ranks[chain] == ranks[best] and chain != best]:
         mine, other = (" - ".join(repr(named(tree.names[i])) for i in chain) for chain in (best, rivals[0]))
         raise PoseError(
-            f"BVH: the {side} {limb} may be {mine} or {other}; save one figure per file, with one joint of each name"
+            f"the {side} {limb} may be {mine} or {other}; save one figure per file, with one joint of each name"
         )
     return best
 
@@ -150,7 +150,7 @@ def _missing(tree: _Tree, side: str, limb: str) -> str:
     more = f" and {len(joints) - _NAMED:,} more" if len(joints) > _NAMED else ""
     what = ", ".join(f"{side}_{part}" for part in lacking or LIMBS[limb])
     hang = "" if lacking else " that hang on each other"
-    return f"BVH: no joints for {what}{hang}; the file has {', '.join(joints[:_NAMED])}{more}"
+    return f"no joint for {what}{hang}; the file has {', '.join(joints[:_NAMED])}{more}"
 
 
 def named(name: str) -> str:

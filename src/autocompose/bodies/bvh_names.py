@@ -39,10 +39,7 @@ def read_name(name: str) -> tuple[str, dict[str, int]]:
     """
     plain = re.split(r"[:|]", name[-_LONGEST:])[-1]
     pieces = [piece for piece in re.split(r"[^A-Za-z0-9]+", plain) if piece]
-    words = [
-        word.lower() for piece in pieces for word in ([*re.split(r"(\d+)", piece)] if piece.isupper() else _split(piece))
-        if word
-    ]  # fmt: skip
+    words = [word.lower() for piece in pieces for word in _words(piece)]
     sides = {_SIDES[word] for word in words if word in _SIDES}
     if sides:
         found = _meaning([word for word in words if word not in _SIDES])
@@ -50,8 +47,9 @@ def read_name(name: str) -> tuple[str, dict[str, int]]:
     return _glued(words) or ("", _meaning(words))
 
 
-def _split(piece: str) -> list[str]:
-    return _SPLIT.findall(piece)
+def _words(piece: str) -> list[str]:
+    """``LUpperArm2`` -> L, Upper, Arm, 2; ``LEFTARM2`` -> LEFTARM, 2."""
+    return re.findall(r"[A-Z]+|[0-9]+", piece) if piece.isupper() else _SPLIT.findall(piece)
 
 
 def _meaning(words: list[str]) -> dict[str, int]:

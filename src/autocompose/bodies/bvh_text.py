@@ -146,7 +146,7 @@ def _channels(text: str, place: int) -> tuple[list[tuple[int, bool]], int]:
 
 
 def _words(text: str, place: int, count: int) -> tuple[list[str], int]:
-    found = []
+    found: list[str] = []
     for _ in range(count):
         word = _WORD.match(text, place)
         if not word:

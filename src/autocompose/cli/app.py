@@ -9,6 +9,7 @@ from importlib.metadata import requires
 import typer
 
 from autocompose.core.errors import AutocomposeError, CorpusError, DependencyError
+from autocompose.core.log import escape_output
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -32,6 +33,7 @@ def _root() -> None:
 
 def run(argv: list[str]) -> int:
     """Run one command line and return its exit code: 0 done, 2 an error with one line, 130 interrupted."""
+    escape_output()
     debug = "--debug" in argv
     argv = [a for a in argv if a != "--debug"]
     try:

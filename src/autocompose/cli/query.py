@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +9,7 @@ import typer
 
 from autocompose.cli.app import app
 from autocompose.core.errors import InputError
+from autocompose.core.log import json_line
 
 if TYPE_CHECKING:
     from autocompose.gallery.query import Answer
@@ -127,7 +127,7 @@ def search(
         engine=engine,
     )
     if as_json:
-        typer.echo(json.dumps(answer.record(), indent=1, ensure_ascii=False))
+        typer.echo(json_line(answer.record(), indent=1))
     else:
         _print(answer)
     if open_sheet:

@@ -73,13 +73,21 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text atomically."""
-    write_bytes(path, text.encode("utf-8"))
+    """Write UTF-8 text atomically; half a character (of a file name that is not UTF-8) is written as ``\\udc83``.
+
+    That is how JSON spells it, so names survive in JSON files.
+    """
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
+
+
+def json_bytes(value: Any, indent: int | None = None) -> bytes:
+    """UTF-8 JSON, non-ASCII kept readable; half characters are escaped as in ``write_text``."""
+    return json.dumps(value, ensure_ascii=False, indent=indent).encode("utf-8", "backslashreplace")
 
 
 def write_json(path: Path, value: Any, *, indent: int | None = 1) -> None:
     """Write JSON atomically (UTF-8, non-ASCII kept readable)."""
-    write_text(path, json.dumps(value, ensure_ascii=False, indent=indent) + "\n")
+    write_bytes(path, json_bytes(value, indent) + b"\n")
 
 
 def write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from io import TextIOWrapper
 from typing import Any, TypeVar
 
 from rich.console import Console
@@ -14,6 +17,19 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 console = Console(stderr=True, soft_wrap=True, highlight=False)
 logger = logging.getLogger("autocompose")
 T = TypeVar("T")
+
+
+def escape_output() -> None:
+    """What a terminal or pipe cannot show is printed as ``\\xe9`` from now on, instead of ending the program."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def json_line(value: Any, indent: int | None = None) -> str:
+    """JSON for stdout: letters as they are where it takes UTF-8, else escaped as JSON does."""
+    plain = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "") == "utf8"
+    return json.dumps(value, indent=indent, ensure_ascii=not plain)
 
 
 def say(message: str) -> None:

@@ -74,7 +74,7 @@ def to_smpl22(motion: Motion, up: str = "y") -> Converted:
         are exchanged, or there is no frame.
     """
     if not len(motion.joints):
-        raise PoseError("BVH: no frames")
+        raise PoseError("the motion has no frames")
     places = find_joints(motion.names, motion.parents, motion.ends, motion.joints)
     _check_bones(motion, places)
     parts: Parts = {name: y_up(motion.joints[:, i], up) for name, i in places.items()}
@@ -110,11 +110,11 @@ def _check_bones(motion: Motion, places: dict[str, int]) -> None:
         if flat.any():
             ends = " - ".join(repr(named(motion.names[places[n]])) for n in (first, second) if n in places)
             raise PoseError(
-                f"BVH: zero-length bone {first} - {second} ({ends or 'trunk'}) in {int(flat.sum()):,} of "
+                f"zero-length bone {first} - {second} ({ends or 'trunk'}) in {int(flat.sum()):,} of "
                 f"{len(flat):,} frames; export the skeleton with its bone lengths"
             )
     if not SIZES[0] < size < SIZES[1]:
-        raise PoseError(f"BVH: bones {size:.3g} long; expected a figure in a usual unit, such as centimetres")
+        raise PoseError(f"bones {size:.3g} long; expected a figure in a usual unit, such as centimetres")
 
 
 def _check_sides(joints: np.ndarray, feet: bool, sure: bool) -> bool:
@@ -129,7 +129,7 @@ def _check_sides(joints: np.ndarray, feet: bool, sure: bool) -> bool:
     )
     if (crossed := float((np.einsum("nk,nk->n", hips, shoulders) < 0).mean())) > EXCHANGED:
         raise PoseError(
-            f"BVH: the left arm is on the side of the right leg in {crossed:.0%} of {len(joints):,} frames; left and "
+            f"the left arm is on the side of the right leg in {crossed:.0%} of {len(joints):,} frames; left and "
             "right are exchanged in the arms or in the legs"
         )
     knees, toes = knees_backwards(joints), sides_exchanged(joints) if feet else float("nan")
@@ -137,7 +137,7 @@ def _check_sides(joints: np.ndarray, feet: bool, sure: bool) -> bool:
     share, what = (toes, "toes point") if by_toes else (knees, "knees bend")
     if share > EXCHANGED:
         raise PoseError(
-            f"BVH: {what} backwards in {share:.0%} of {len(joints):,} frames; left and right are exchanged, or an axis "
+            f"{what} backwards in {share:.0%} of {len(joints):,} frames; left and right are exchanged, or an axis "
             "has the wrong sign"
         )
     return not toes > EXCHANGED

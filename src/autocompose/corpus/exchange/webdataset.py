@@ -16,7 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from autocompose.core.errors import InputError
-from autocompose.core.files import atomic_file
+from autocompose.core.files import atomic_file, json_bytes
 from autocompose.core.log import track
 from autocompose.core.records import Split
 from autocompose.corpus.exchange.transfer import Arrivals, split_pictures
@@ -48,7 +48,7 @@ def _pictures(corpus: Corpus, names: dict[str, bool]) -> Iterator[Sample]:
 
 
 def _json(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False).encode()
+    return json_bytes(value)
 
 
 def _suffix(name: str) -> str:

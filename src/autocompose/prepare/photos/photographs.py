@@ -23,7 +23,7 @@ from autocompose.core.records import Split
 from autocompose.corpus.about import About
 from autocompose.corpus.format import Corpus
 from autocompose.corpus.images import open_image
-from autocompose.corpus.names import name_fault
+from autocompose.corpus.names import name_fault, safe_names
 from autocompose.corpus.poses import PoseTable
 from autocompose.prepare.adapter import Stage, fingerprint
 from autocompose.prepare.motion.clips import split_motions
@@ -115,7 +115,7 @@ def photo_files(photos: Path, out: Path) -> dict[str, Path]:
         raise InputError(f"{photos}: folder not found")
     inside = Path(out).resolve()
     files = sorted(p for p in photos.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
-    found = {p.relative_to(photos).as_posix(): p for p in files if inside not in p.resolve().parents}
+    found = safe_names((p for p in files if inside not in p.resolve().parents), photos)
     if not found:
         raise InputError(f"{photos}: no pictures ({', '.join(SUFFIXES)}) in it or below")
     return found
