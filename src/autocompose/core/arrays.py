@@ -92,7 +92,9 @@ class ArrayFile(Mapping[str, np.ndarray]):
         shape, fortran, dtype = self._header(file, name)
         what = f"array {name!r}" if name else "the array"
         if dtype.hasobject:
-            raise InputError(f"{self.path}: {what} holds Python objects; save plain numbers or texts with numpy.savez")
+            raise InputError(
+                f"{self.path}: not an npz of plain arrays: {what} holds Python objects; save numbers or texts with numpy.savez"
+            )
         there, wanted = size - file.tell(), math.prod(shape) * dtype.itemsize
         if there != wanted:
             raise InputError(f"{self.path}: damaged: {what} should be {shape} in {wanted:,} bytes, but has {there:,}")
@@ -112,7 +114,7 @@ class ArrayFile(Mapping[str, np.ndarray]):
     def _damaged(self, error: Exception, name: str = "") -> InputError:
         what = f"array {name!r}, " if name else ""
         why = f"{type(error).__name__}: {error}"
-        return InputError(f"{self.path}: damaged or truncated ({what}{why:.150}); copy or download it again")
+        return InputError(f"{self.path}: damaged, truncated, or not an npz of plain arrays ({what}{why:.150})")
 
 
 def _fill(file: IO[bytes], data: memoryview) -> int:

@@ -82,7 +82,10 @@ class PoseTable:
             file = ArrayFile(path)
             arrays = {} if file.single else {key: _decoded(array) for key, array in file.items()}
         except InputError as error:
-            raise PoseError(f"{error}, or write it with the prepare verb that made it") from None
+            cause = str(error).removeprefix(f"{path}: ")
+            raise PoseError(
+                f"{path}: cannot be read as a pose file ({cause}); write it again with the prepare verb that made it"
+            ) from None
         missing = {"names", "joints", "yaw"} - arrays.keys()
         if missing:
             single = "; it holds a single array (numpy.save); use numpy.savez" if file.single else ""
