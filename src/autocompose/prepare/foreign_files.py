@@ -295,6 +295,7 @@ def array_of(value: Any, what: str) -> np.ndarray:
     :raises InputError: text, ragged lists or other things that are no numbers.
     """
     try:
-        return np.asarray(value, float)
+        with np.errstate(invalid="ignore"):  # what is not finite is refused where it matters
+            return np.asarray(value, float)
     except (TypeError, ValueError) as error:
         raise InputError(f"{what}: expected numbers ({error})") from None

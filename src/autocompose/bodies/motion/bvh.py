@@ -14,6 +14,7 @@ from autocompose.bodies.pose_frame import knees_backwards, sides_exchanged, y_up
 from autocompose.bodies.skeleton import SMPL22
 from autocompose.core.errors import PoseError
 
+LARGEST = 1e9  # of a coordinate, in the unit of the file
 MOST_BYTES = 512 << 20
 MOST_POSITIONS = 32_000_000  # frames times joints
 SHORTEST = 2e-3  # share of the figure's size below which a bone has no direction: about 1 mm
@@ -156,7 +157,7 @@ def _positions(hierarchy: Hierarchy, values: np.ndarray) -> np.ndarray:
         step = max(1, _STRETCH // len(hierarchy.names))
         for start in range(0, len(values), step):
             _stretch(hierarchy, values[start : start + step], joints[start : start + step])
-        if not np.isfinite(joints).all():
+        if not (np.abs(joints) < LARGEST).all():
             raise ValueError("coordinates that are too large")
     return joints
 
