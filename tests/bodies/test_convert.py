@@ -1,11 +1,7 @@
-from pathlib import Path
-
 import numpy as np
 import pytest
 
 from autocompose.bodies.convert import SKELETONS, to_smpl22
-from autocompose.bodies.motion.bvh import read_bvh
-from autocompose.bodies.motion.bvh import to_smpl22 as bvh_to_smpl22
 from autocompose.bodies.points import normal_points
 from autocompose.bodies.skeleton import SMPL22, mirror_order
 from autocompose.core.errors import PoseError
@@ -99,66 +95,3 @@ def test_a_bone_without_length_is_refused() -> None:
     joints[2:4, PARTS["left_knee"]] = joints[2:4, PARTS["left_hip"]]
     with pytest.raises(PoseError, match=r"smpl22\[2\]: zero-length bone \(2 poses affected\)"):
         to_smpl22(joints, "smpl22")
-
-
-LIMB = """JOINT {n}UpLeg {{ OFFSET {x} -10 0 CHANNELS 3 Zrotation Xrotation Yrotation
- JOINT {n}Leg {{ OFFSET 0 -40 0 CHANNELS 3 Zrotation Xrotation Yrotation
-  JOINT {n}Foot {{ OFFSET 0 -40 0 CHANNELS 3 Zrotation Xrotation Yrotation
-   End Site {{ OFFSET 0 -5 14 }} }} }} }}
-"""
-ARM = """JOINT {n}Shoulder {{ OFFSET {x} 45 0 CHANNELS 3 Zrotation Xrotation Yrotation
- JOINT {n}Arm {{ OFFSET {x} 0 0 CHANNELS 3 Zrotation Xrotation Yrotation
-  JOINT {n}ForeArm {{ OFFSET {y} 0 0 CHANNELS 3 Zrotation Xrotation Yrotation
-   JOINT {n}Hand {{ OFFSET {y} 0 0 CHANNELS 3 Zrotation Xrotation Yrotation
-    End Site {{ OFFSET {y} 0 0 }} }} }} }} }}
-"""
-NAMES = ("Hips", "LeftUpLeg", "LeftLeg", "LeftFoot", "RightUpLeg", "RightLeg", "RightFoot", "LeftShoulder", "LeftArm",
-         "LeftForeArm", "LeftHand", "RightShoulder", "RightArm", "RightForeArm", "RightHand")  # fmt: skip
-
-
-def bvh_text(*frames: dict[str, tuple[float, float, float]]) -> str:
-    """A T-pose figure in centimetres; frames give (z, x, y) rotations in degrees per joint."""
-    hierarchy = "HIERARCHY ROOT Hips { OFFSET 0 0 0 CHANNELS 6 Xposition Yposition Zposition "
-    hierarchy += "Zrotation Xrotation Yrotation\n"
-    hierarchy += LIMB.format(n="Left", x=10) + LIMB.format(n="Right", x=-10)
-    hierarchy += ARM.format(n="Left", x=8, y=26) + ARM.format(n="Right", x=-8, y=-26) + "}\n"
-    lines = [f"MOTION Frames: {len(frames)} Frame Time: 0.04"]
-    for frame in frames:
-        values = [5.0, 90.0, 2.0] + [v for name in NAMES for v in frame.get(name, (0.0, 0.0, 0.0))]
-        lines.append(" ".join(map(str, values)))
-    return hierarchy + "\n".join(lines)
-
-
-def test_bvh(tmp_path: Path) -> None:
-    path = tmp_path / "walk.bvh"
-    path.write_text(bvh_text({}, {"LeftForeArm": (90, 0, 0), "RightArm": (90, 0, 0), "Hips": (0, 0, 30)}))
-    motion = read_bvh(path)
-    assert motion.frame_time == 0.04
-    assert motion.joints.shape == (2, len(NAMES) + 4, 3)
-    assert np.allclose(motion.joints[0, motion.names.index("LeftHand")], [5 + 16 + 52, 135, 2])
-    found = bvh_to_smpl22(motion)
-    assert found.known.all()  # the end sites serve as toes
-    a, b = found.joints[:1], found.joints[1:]
-    by_name = dict(zip(PAIR_NAMES, levels(a, b, found.known)[:, 0], strict=True))
-    assert by_name["bend:left_elbow"] == -3  # 180 -> 90 degrees
-    assert by_name["height:left_hand"] > 0  # forearm points up
-    assert by_name["height:right_hand"] == -2  # arm hangs down
-    assert by_name["bend:right_elbow"] == by_name["height:left_knee"] == 0
-
-
-def test_bad_bvh(tmp_path: Path) -> None:
-    path = tmp_path / "bad.bvh"
-    with pytest.raises(PoseError, match="cannot be read"):
-        read_bvh(path)
-    path.write_text("hello")
-    with pytest.raises(PoseError, match="not a BVH file"):
-        read_bvh(path)
-    path.write_text(bvh_text({}) + " 7")
-    with pytest.raises(PoseError, match="expected 1 frames of 48 finite numbers, got 49"):
-        read_bvh(path)
-    path.write_text(bvh_text({}).replace("Frame Time: 0.04", "Frame 0.04"))
-    with pytest.raises(PoseError, match="damaged BVH file"):
-        read_bvh(path)
-    path.write_text(bvh_text({}).replace("LeftForeArm", "LeftWing"))
-    with pytest.raises(PoseError, match="no joint for left_elbow; the file has Hips"):
-        bvh_to_smpl22(read_bvh(path))

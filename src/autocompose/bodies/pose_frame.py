@@ -17,6 +17,7 @@ NEUTRAL_BONES: tuple[float, ...] = (
 )  # fmt: skip
 _NAMES24 = (*SMPL22, "left_middle2", "right_middle2")
 SHORTEST_BONE = 1e-3  # metres; below it a bone has no direction
+BENT_KNEE = 0.16  # a knee's distance from the line hip - ankle, as a share of the thigh, from which the leg is bent
 _FOOT, _ANKLE = ({s: SMPL22.index(f"{s}_{part}") for s in ("left", "right")} for part in ("foot", "ankle"))
 _HIP_L, _HIP_R, _NECK = SMPL22.index("left_hip"), SMPL22.index("right_hip"), SMPL22.index("neck")
 
@@ -106,6 +107,24 @@ def sides_exchanged(joints: np.ndarray) -> float:
     front = np.cross(joints[:, _HIP_L] - joints[:, _HIP_R], joints[:, _NECK] - joints[:, 0])
     toes = sum(joints[:, _FOOT[side]] - joints[:, _ANKLE[side]] for side in ("left", "right"))
     return float((np.einsum("nk,nk->n", front, toes) < 0).mean())
+
+
+def knees_backwards(joints: np.ndarray) -> float:
+    """Share of the bent legs of SMPL-22 poses ``(N, 22, 3)`` whose knee points backwards, seen from hips and trunk.
+
+    The second best evidence of exchanged sides, for skeletons without feet; NaN when no leg is bent.
+    """
+    front = np.cross(joints[:, _HIP_L] - joints[:, _HIP_R], joints[:, _NECK] - joints[:, 0])
+    behind: list[np.ndarray] = []
+    for side in ("left", "right"):
+        hip, knee, ankle = (joints[:, SMPL22.index(f"{side}_{part}")] for part in ("hip", "knee", "ankle"))
+        line = ankle - hip
+        share = ((knee - hip) * line).sum(1) / np.maximum((line * line).sum(1), 1e-12)
+        out = knee - hip - np.clip(share, 0, 1)[:, None] * line
+        bent = np.linalg.norm(out, axis=1) > BENT_KNEE * np.linalg.norm(knee - hip, axis=1)
+        behind.append((out * front).sum(1)[bent] < 0)
+    every = np.concatenate(behind)
+    return float(every.mean()) if len(every) else float("nan")
 
 
 def y_up(joints: np.ndarray, up: str) -> np.ndarray:

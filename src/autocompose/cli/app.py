@@ -10,6 +10,7 @@ from importlib.metadata import requires
 import typer
 
 from autocompose.core.errors import AutocomposeError, CorpusError, DependencyError, NothingLeftError
+from autocompose.core.log import escape_output
 from autocompose.core.reading import cause
 
 app = typer.Typer(
@@ -37,6 +38,7 @@ def run(argv: list[str]) -> int:
 
     :return: 0 done, 1 done but nothing is left, 2 an error with one line, 130 interrupted.
     """
+    escape_output()
     debug = "--debug" in argv
     argv = [a for a in argv if a != "--debug"]
     try:

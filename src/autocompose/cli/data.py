@@ -10,7 +10,7 @@ import typer
 
 from autocompose.cli.app import app, prepare
 from autocompose.core.errors import CorpusError
-from autocompose.core.jsontext import to_json
+from autocompose.core.jsontext import json_line
 
 E = TypeVar("E", bound=Enum)
 CorpusFolder = Annotated[Path, typer.Argument(metavar="DIR", help="Corpus folder (captions/, images/, image_splits/).")]
@@ -37,7 +37,7 @@ def validate(
         raise typer.BadParameter(f"{unknown[0]!r}; allowed: {', '.join(SHARED_KEYS)}", param_hint="--allow-shared")
     checks = run_checks(folder, images=images, allow_shared=allow_shared or ())
     if as_json:
-        typer.echo(to_json([check.__dict__ for check in checks], 1))
+        typer.echo(json_line([check.__dict__ for check in checks], indent=1))
     else:
         Console().print(table(checks))
     faults = [fault for check in checks for fault in check.faults]

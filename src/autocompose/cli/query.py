@@ -9,7 +9,7 @@ import typer
 
 from autocompose.cli.app import app
 from autocompose.core.errors import InputError, NothingLeftError
-from autocompose.core.jsontext import to_json
+from autocompose.core.jsontext import json_line
 
 if TYPE_CHECKING:
     from autocompose.gallery.query import Answer
@@ -128,7 +128,7 @@ def search(
         engine=engine,
     )
     if as_json:
-        typer.echo(to_json(answer.record(), 1))
+        typer.echo(json_line(answer.record(), indent=1))
     else:
         _print(answer)
     if not answer.hits:

@@ -75,13 +75,21 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text atomically."""
-    write_bytes(path, text.encode("utf-8"))
+    """Write UTF-8 text atomically; half a character (of a file name that is not UTF-8) is written as ``\\udc83``.
+
+    That is how JSON spells it, so names survive in JSON files.
+    """
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
+
+
+def json_bytes(value: Any, indent: int | None = None) -> bytes:
+    """JSON as UTF-8; see ``to_json``."""
+    return to_json(value, indent).encode()
 
 
 def write_json(path: Path, value: Any, *, indent: int | None = 1) -> None:
     """Write JSON atomically (UTF-8, non-ASCII kept readable; NaN and infinite numbers become null)."""
-    write_text(path, to_json(value, indent) + "\n")
+    write_bytes(path, json_bytes(value, indent) + b"\n")
 
 
 def write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

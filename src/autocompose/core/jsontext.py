@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,12 @@ def to_json(value: Any, indent: int | None = None) -> str:
     except RecursionError:
         raise InputError("a value is nested too deeply to be written as JSON") from None
     return text
+
+
+def json_line(value: Any, indent: int | None = None) -> str:
+    """JSON text for standard output: letters as they are where it takes UTF-8, else escaped as JSON does."""
+    plain = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("-", "") == "utf8"
+    return to_json(value, indent) if plain else json.dumps(finite(value), indent=indent, allow_nan=False)
 
 
 def finite(value: Any) -> Any:

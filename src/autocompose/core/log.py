@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import math
 import os
+import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from io import TextIOWrapper
 from multiprocessing import parent_process
 from typing import Any, NamedTuple, TypeVar
 
@@ -31,6 +33,13 @@ logger = logging.getLogger("autocompose")
 T = TypeVar("T")
 EVERY = 10.0
 """Seconds between two lines of progress where there is no terminal."""
+
+
+def escape_output() -> None:
+    """What a terminal or pipe cannot show is printed as ``\\xe9`` from now on, instead of ending the program."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def say(message: str) -> None:

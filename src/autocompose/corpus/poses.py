@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
-from autocompose.core.errors import PoseError
+from autocompose.core.arrays import ArrayFile
+from autocompose.core.errors import InputError, PoseError
 from autocompose.core.files import write_npz
 
 
@@ -38,6 +38,8 @@ class PoseTable:
             if array.dtype.kind not in "fiu":
                 raise PoseError(f"poses: {key} must be numbers, got the type {array.dtype}")
         for key, column in self.columns.items():
+            if not column.ndim:
+                raise PoseError(f"poses: column {key!r} is a single value, expected {n} rows")
             if len(column) != n:
                 raise PoseError(f"poses: column {key!r} has {len(column)} rows, expected {n}")
 
@@ -61,7 +63,7 @@ class PoseTable:
         write_npz(
             path,
             {
-                "names": np.array(self.names),
+                "names": np.array(self.names, str),
                 "joints": self.joints.astype(np.float32),
                 "yaw": self.yaw.astype(np.float32),
                 **self.columns,
@@ -77,17 +79,33 @@ class PoseTable:
         if not path.exists():
             raise PoseError(f"{path}: file not found; it holds the 3D pose of every picture (docs/formats.md)")
         try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {key: file[key] for key in file.files}
-        except (OSError, ValueError, BadZipFile, EOFError) as error:
+            file = ArrayFile(path)
+            arrays = {} if file.single else {key: _decoded(array) for key, array in file.items()}
+        except InputError as error:
+            cause = str(error).removeprefix(f"{path}: ")
             raise PoseError(
-                f"{path}: cannot be read as a pose file ({error}); write it again with the prepare verb that made it"
-            ) from error
+                f"{path}: cannot be read as a pose file ({cause}); write it again with the prepare verb that made it"
+            ) from None
         missing = {"names", "joints", "yaw"} - arrays.keys()
         if missing:
-            raise PoseError(f"{path}: arrays {sorted(missing)} are missing")
-        names = tuple(str(n) for n in arrays.pop("names"))
+            single = "; it holds a single array (numpy.save); use numpy.savez" if file.single else ""
+            raise PoseError(f"{path}: arrays {sorted(missing)} are missing{single}")
         try:
+            names = _texts(arrays.pop("names"))
             return cls(names, arrays.pop("joints"), arrays.pop("yaw"), arrays)
         except PoseError as error:
             raise PoseError(f"{path}: {error}") from None
+
+
+def _texts(names: np.ndarray) -> tuple[str, ...]:
+    """Picture names.
+
+    :raises PoseError: not a list of texts.
+    """
+    if names.ndim != 1 or names.dtype.kind != "U":
+        raise PoseError(f"poses: names must be a list of texts, got {names.dtype} {names.shape}")
+    return tuple(names.tolist())
+
+
+def _decoded(array: np.ndarray) -> np.ndarray:
+    return np.char.decode(array, "utf-8", "backslashreplace") if array.dtype.kind == "S" else array

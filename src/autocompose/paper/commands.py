@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from autocompose.core.errors import AutocomposeError, ConfigError
-from autocompose.core.log import say
+from autocompose.core.log import escape_output, say
 
 DATASETS = ("fixmypose", "aist", "posefix")
 TRANSFORMS = ("clip", "squarepad", "square", "targetpad")
@@ -142,6 +142,7 @@ def _selection(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(command: Callable[[argparse.Namespace], None], parser: argparse.ArgumentParser, argv: list[str] | None) -> int:
+    escape_output()
     try:
         command(parser.parse_args(argv))
     except AutocomposeError as error:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+import math
 import pickle
+import pickletools
 import struct
 import tokenize
 import zlib
@@ -15,6 +18,7 @@ from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 
+from autocompose.core.arrays import ArrayFile
 from autocompose.core.errors import DependencyError, InputError
 
 if TYPE_CHECKING:
@@ -25,25 +29,58 @@ _DAMAGED = (
     OSError, ValueError, TypeError, KeyError, EOFError, MemoryError, OverflowError, NotImplementedError, RuntimeError,
     SyntaxError, BadZipFile, zlib.error, struct.error, tokenize.TokenError,
 )  # fmt: skip
+LARGEST_PICKLE = 512 << 20  # bytes
 _NEW_ARRAY = np.zeros(0).__reduce__()[0]  # numpy's own constructor, whatever its module is called in this version
 
 
 def read_pickle(path: Path) -> Any:
     """Read a pickle made of numbers, strings, containers and numpy arrays; nothing else is ever called.
 
+    The file of ``numpy.save`` for a dictionary is one too. Keys of the outer dictionary that are bytes become texts.
+
     :raises InputError: missing, truncated, or it wants to run anything but numpy's array constructors.
     """
     try:
-        with open(path, "rb") as file:
-            return _ArrayUnpickler(file, encoding="latin1").load()
+        if path.stat().st_size > LARGEST_PICKLE:
+            raise InputError(f"larger than {LARGEST_PICKLE >> 20} MB; split it")
+        data = path.read_bytes()
     except FileNotFoundError:
         raise InputError(f"{path}: file not found") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from None
+    try:
+        start = _after_npy_header(data)
+        _check_memo(data[start:])
+        value = _ArrayUnpickler(io.BytesIO(data[start:]), encoding="latin1").load()
+        if start and isinstance(value, np.ndarray) and value.ndim == 0:
+            value = value.item()
+        return {_text(key): item for key, item in value.items()} if type(value) is dict else value
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    except (pickle.UnpicklingError, EOFError, ValueError, TypeError, AttributeError, IndexError, KeyError) as error:
-        raise InputError(f"{path}: the pickle is damaged or truncated ({error}); download it again") from None
-    except (OSError, MemoryError) as error:
-        raise InputError(f"{path}: cannot be read ({error})") from None
+    except Exception as error:  # damage can raise anything
+        raise InputError(f"{path}: the pickle is damaged or truncated ({error!s:.150}); download it again") from None
+
+
+def _text(key: Any) -> Any:
+    return key.decode("latin1") if isinstance(key, bytes) else key
+
+
+def _after_npy_header(data: bytes) -> int:
+    """Where the pickle starts in a file that ``numpy.save`` made of a dictionary; 0 in any other."""
+    if not data.startswith(np.lib.format.MAGIC_PREFIX):
+        return 0
+    file = io.BytesIO(data)
+    read = {1: np.lib.format.read_array_header_1_0, 2: np.lib.format.read_array_header_2_0}
+    if not read[np.lib.format.read_magic(file)[0]](file)[2].hasobject:
+        raise InputError("a single array, not a pickle; name it .npy")
+    return file.tell()
+
+
+def _check_memo(data: bytes) -> None:
+    """Refuse slots of the unpickler's memory far beyond the file: it would be laid out up to the highest number."""
+    for code, number, _ in pickletools.genops(data):
+        if code.name in ("PUT", "BINPUT", "LONG_BINPUT") and isinstance(number, int) and number > len(data):
+            raise pickle.UnpicklingError(f"slot {number:,}")
 
 
 class _ArrayUnpickler(pickle.Unpickler):
@@ -72,7 +109,17 @@ class _ArrayUnpickler(pickle.Unpickler):
 def _empty_array(kind: type, shape: tuple[int, ...], code: bytes) -> Any:
     if kind is not np.ndarray or tuple(shape) != (0,):
         raise pickle.UnpicklingError("not a plain array")
-    return _NEW_ARRAY(kind, (0,), code)  # type: ignore[operator]
+    return _NEW_ARRAY(_PickledArray, (0,), code)  # type: ignore[operator]
+
+
+class _PickledArray(np.ndarray):
+    """An array that refuses to become larger than what the pickle holds for it."""
+
+    def __setstate__(self, state: Any) -> None:
+        shape, items = state[1], state[4]
+        if isinstance(items, list) and math.prod(shape) != len(items):
+            raise pickle.UnpicklingError(f"{len(items)} objects for an array {shape}")
+        super().__setstate__(state)
 
 
 def _scalar(dtype: np.dtype, data: Any = b"") -> Any:
@@ -101,24 +148,20 @@ def read_npz(
 ) -> dict[str, np.ndarray]:
     """The arrays ``keys``, and ``optional`` and ``one_of`` where there, of an npz file.
 
-    Object arrays (pickles) are refused.
+    Object arrays (pickles) are refused. Of a file of ``numpy.save``, the array is taken for the first of ``one_of``.
 
     :raises InputError: missing, truncated, or without one of the keys, or any of ``one_of`` (names those there).
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            if not hasattr(file, "files"):
-                raise InputError(f"{path}: expected an npz archive, got a single array")
-            missing = [key for key in keys if key not in file.files]
-            if missing:
-                raise InputError(f"{path}: no array {missing[0]!r}; there are {', '.join(sorted(file.files))}")
-            if one_of and not {*one_of} & {*file.files}:
-                raise InputError(f"{path}: no array {' or '.join(one_of)}; there are {', '.join(sorted(file.files))}")
-            return {key: file[key] for key in file.files if key in (*keys, *optional, *one_of)}
-    except FileNotFoundError:
-        raise InputError(f"{path}: file not found") from None
-    except _DAMAGED as error:
-        raise InputError(f"{path}: damaged, truncated, or not an npz of plain arrays ({error})") from None
+    file = ArrayFile(path)
+    if file.single and not keys and one_of:  # numpy.save in place of savez: the one array that matters
+        return {one_of[0]: file[""]}
+    there = "a single array (numpy.save)" if file.single else ", ".join(sorted(file))
+    missing = [key for key in keys if key not in file]
+    if missing:
+        raise InputError(f"{path}: no array {missing[0]!r}; there are {there:.300}")
+    if one_of and not {*one_of} & {*file}:
+        raise InputError(f"{path}: no array {' or '.join(one_of)}; there are {there:.300}")
+    return {key: file[key] for key in file if key in (*keys, *optional, *one_of)}
 
 
 @contextmanager
@@ -252,6 +295,7 @@ def array_of(value: Any, what: str) -> np.ndarray:
     :raises InputError: text, ragged lists or other things that are no numbers.
     """
     try:
-        return np.asarray(value, float)
+        with np.errstate(invalid="ignore"):  # what is not finite is refused where it matters
+            return np.asarray(value, float)
     except (TypeError, ValueError) as error:
         raise InputError(f"{what}: expected numbers ({error})") from None

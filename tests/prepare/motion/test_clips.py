@@ -95,7 +95,7 @@ def test_damaged_files_are_counted_and_wrong_input_is_refused(
         read_sequence(tmp_path / "x.npz")
     with pytest.raises(InputError, match="file or folder not found"):
         motion_files(tmp_path / "no", Kind.BVH)
-    with pytest.raises(InputError, match=r"no \.npz or \.pkl file"):
+    with pytest.raises(InputError, match=r"no \.npz or \.pkl or \.npy file"):
         motion_files(source, Kind.SMPL)
     assert motion_files(path, Kind.BVH) == {"broken": path}
 

@@ -1,32 +1,30 @@
-"""BVH motion files: hierarchy, frames, forward kinematics, and the way from their joint names to SMPL-22."""
+"""BVH motion files: joint positions of all frames, and the way from their skeleton to SMPL-22."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from autocompose.bodies.convert import Converted, Parts, complete
-from autocompose.bodies.pose_frame import y_up
+from autocompose.bodies.bvh_joints import find_joints, named
+from autocompose.bodies.bvh_text import Hierarchy, decoded, parse
+from autocompose.bodies.convert import EXCHANGED, Converted, Parts, complete
+from autocompose.bodies.pose_frame import knees_backwards, sides_exchanged, y_up
 from autocompose.bodies.skeleton import SMPL22
 from autocompose.core.errors import PoseError
 
-# our name -> names in BVH files, first match wins; {s} is the side in one of the spellings of _SIDES
-_ALIASES: dict[str, tuple[str, ...]] = {
-    "pelvis": ("hips", "hip", "pelvis", "root"),
-    "neck": ("neck", "neck1", "neck01"),
-    "head": ("head",),
-    "hip": ("{s}upleg", "{s}thigh", "{s}hip", "{s}upperleg", "thigh{s}"),
-    "knee": ("{s}leg", "{s}shin", "{s}knee", "{s}lowerleg", "{s}lowleg", "calf{s}"),
-    "ankle": ("{s}foot", "{s}ankle", "foot{s}"),
-    "foot": ("{s}toebase", "{s}toe", "{s}toes", "ball{s}"),
-    "shoulder": ("{s}arm", "{s}uparm", "{s}upperarm", "upperarm{s}", "{s}shoulder"),
-    "elbow": ("{s}forearm", "{s}elbow", "{s}lowarm", "{s}lowerarm", "lowerarm{s}"),
-    "wrist": ("{s}hand", "{s}wrist", "hand{s}"),
-}
-_SIDES = {"left": ("left", "l"), "right": ("right", "r")}
-_AXES = {"X": 0, "Y": 1, "Z": 2}
+LARGEST = 1e9  # of a coordinate, in the unit of the file
+MOST_BYTES = 512 << 20
+MOST_POSITIONS = 32_000_000  # frames times joints
+SHORTEST = 2e-3  # share of the figure's size below which a bone has no direction: about 1 mm
+SIZES = (1e-4, 1e5)  # length of the trunk in the unit of the file, from kilometres to micrometres
+_STRETCH = 500_000  # positions that are computed together
+_BONES = [
+    *((f"{s}_{a}", f"{s}_{b}") for s in ("left", "right")
+      for a, b in (("hip", "knee"), ("knee", "ankle"), ("shoulder", "elbow"), ("elbow", "wrist"))),
+    ("left_hip", "right_hip"), ("left_shoulder", "right_shoulder"),
+]  # fmt: skip
 
 
 @dataclass
@@ -36,163 +34,152 @@ class Motion:
     :param names, parents: J joints (end sites are called ``NAME_end``); the root has parent -1.
     :param joints: ``(T, J, 3)`` positions in the unit of the file.
     :param frame_time: seconds per frame.
+    :param ends: which of the J are end sites.
     """
 
     names: tuple[str, ...]
     parents: tuple[int, ...]
     joints: np.ndarray
     frame_time: float
-
-
-@dataclass
-class _Skeleton:
-    names: list[str] = field(default_factory=list)
-    parents: list[int] = field(default_factory=list)
-    offsets: list[list[float]] = field(default_factory=list)
-    channels: list[list[str]] = field(default_factory=list)
+    ends: tuple[bool, ...]
 
 
 def read_bvh(path: Path) -> Motion:
     """Read a BVH file and compute the joint positions of all frames.
 
-    :raises PoseError: missing, not BVH, a frame with the wrong number of values, NaN.
+    :raises PoseError: missing, not BVH, a frame with the wrong number of values, NaN, a frame time that is not
+        positive.
     """
     path = Path(path)
     try:
-        tokens = path.read_text("utf-8", errors="replace").split()
+        if path.stat().st_size > MOST_BYTES:
+            raise PoseError(f"{path}: larger than {MOST_BYTES >> 20} MB; split the motion")
+        text = decoded(path.read_bytes())
     except OSError as error:
         raise PoseError(f"{path}: cannot be read ({error.strerror or error})") from None
-    if not tokens or tokens[0].upper() != "HIERARCHY" or "MOTION" not in tokens:
-        raise PoseError(f"{path}: not a BVH file (expected HIERARCHY and MOTION)")
-    split = tokens.index("MOTION")
     try:
-        skeleton = _hierarchy(tokens[1:split])
-        count, frame_time, values = _frames(tokens[split + 1 :])
-    except (ValueError, IndexError, KeyError) as error:
+        hierarchy, frame_time, values = parse(text)
+        del text
+        joints = _positions(hierarchy, values)
+    except ValueError as error:
         raise PoseError(f"{path}: damaged BVH file ({error})") from None
-    width = sum(map(len, skeleton.channels))
-    if values.size != count * width or not np.isfinite(values).all():
-        raise PoseError(f"{path}: expected {count} frames of {width} finite numbers, got {values.size} numbers")
-    joints = _positions(skeleton, values.reshape(count, width))
-    return Motion(tuple(skeleton.names), tuple(skeleton.parents), joints, frame_time)
+    return Motion(tuple(hierarchy.names), tuple(hierarchy.parents), joints, frame_time, tuple(hierarchy.ends))
 
 
 def to_smpl22(motion: Motion, up: str = "y") -> Converted:
-    """SMPL-22 joints of every frame, found by the usual joint names (CMU, Mixamo, 3ds Max, Blender).
+    """SMPL-22 joints of every frame, found by joint names and their place in the tree (docs/skeletons.md).
 
     The unit of the file does not matter: poses are rescaled before they are measured.
 
-    :raises PoseError: a joint that cannot be derived is missing; lists the names of the file.
+    :raises PoseError: a joint that cannot be derived is missing or ambiguous, a bone has no length, left and right
+        are exchanged, or there is no frame.
     """
-    places = _find(motion)
-    missing = [n for n in _needed() if n not in places]
-    if missing:
-        raise PoseError(f"BVH: no joint for {', '.join(missing)}; the file has {', '.join(motion.names)}")
+    if not len(motion.joints):
+        raise PoseError("the motion has no frames")
+    places = find_joints(motion.names, motion.parents, motion.ends, motion.joints)
+    _check_bones(motion, places)
     parts: Parts = {name: y_up(motion.joints[:, i], up) for name, i in places.items()}
     known = np.ones(len(SMPL22), bool)
+    known[SMPL22.index("head")] = "head" in parts
+    feet = [side for side in ("left", "right") if f"{side}_foot" in parts]
+    joints = _completed(parts, known)
+    sure = len(feet) == 2 and not any(motion.ends[places[f"{side}_foot"]] for side in feet)
+    if _check_sides(joints, bool(feet), sure):
+        return Converted(joints, known)
+    return Converted(_completed({k: v for k, v in parts.items() if not k.endswith("_foot")}, known), known)
+
+
+def _completed(parts: Parts, known: np.ndarray) -> np.ndarray:
+    """Derive what is missing, ``(T, 22, 3)``; feet without a joint are marked in ``known``."""
     for side in ("left", "right"):
         if f"{side}_foot" not in parts:
             known[SMPL22.index(f"{side}_foot")] = False
-            parts[f"{side}_foot"] = parts[f"{side}_ankle"] + 0.35 * (parts[f"{side}_ankle"] - parts[f"{side}_knee"])
+            foot = parts[f"{side}_ankle"] + 0.35 * (parts[f"{side}_ankle"] - parts[f"{side}_knee"])
+            parts = {**parts, f"{side}_foot": foot}
     parts = complete(parts)
-    return Converted(np.stack([parts[name] for name in SMPL22], 1), known)
+    return np.stack([parts[name] for name in SMPL22], 1)
 
 
-def _needed() -> list[str]:
-    return [f"{s}_{p}" for s in _SIDES for p in ("hip", "knee", "ankle", "shoulder", "elbow", "wrist")]
+def _check_bones(motion: Motion, places: dict[str, int]) -> None:
+    at = {name: motion.joints[:, i] for name, i in places.items()}
+    trunk = (at["left_shoulder"] + at["right_shoulder"] - at["left_hip"] - at["right_hip"]) / 2
+    spans = {bone: np.linalg.norm(at[bone[0]] - at[bone[1]], axis=1) for bone in _BONES}
+    spans["middle of the hips", "middle of the shoulders"] = np.linalg.norm(trunk, axis=1)
+    size = max(float(np.median(span)) for span in spans.values())
+    for (first, second), span in spans.items():
+        flat = span <= SHORTEST * size
+        if flat.any():
+            ends = " - ".join(repr(named(motion.names[places[n]])) for n in (first, second) if n in places)
+            raise PoseError(
+                f"zero-length bone {first} - {second} ({ends or 'trunk'}) in {int(flat.sum()):,} of "
+                f"{len(flat):,} frames; export the skeleton with its bone lengths"
+            )
+    if not SIZES[0] < size < SIZES[1]:
+        raise PoseError(f"bones {size:.3g} long; expected a figure in a usual unit, such as centimetres")
 
 
-def _find(motion: Motion) -> dict[str, int]:
-    """Our joint name -> number in the file."""
-    plain = {_plain(name): i for i, name in reversed(list(enumerate(motion.names)))}
-    places: dict[str, int] = {}
-    for part, aliases in _ALIASES.items():
-        if "{s}" not in aliases[0]:
-            found = [plain[a] for a in aliases if a in plain]
-            places |= {part: found[0]} if found else {}
-            continue
-        for side, spellings in _SIDES.items():
-            found = [plain[n] for a in aliases for s in spellings if (n := a.replace("{s}", s)) in plain]
-            places |= {f"{side}_{part}": found[0]} if found else {}
-    for side in _SIDES:
-        end = motion.names[places[f"{side}_ankle"]] + "_end" if f"{side}_ankle" in places else ""
-        if f"{side}_foot" not in places and end in motion.names:
-            places[f"{side}_foot"] = motion.names.index(end)
-    return places
+def _check_sides(joints: np.ndarray, feet: bool, sure: bool) -> bool:
+    """Left and right are the person's own: toes tell, or knees where there are no joints of that name.
+
+    :param sure: the feet are joints with names; an end site at the ankle may be a heel.
+    :return: False when the feet are heels.
+    :raises PoseError: the sides are exchanged.
+    """
+    hips, shoulders = (
+        joints[:, SMPL22.index(f"left_{n}")] - joints[:, SMPL22.index(f"right_{n}")] for n in ("hip", "shoulder")
+    )
+    if (crossed := float((np.einsum("nk,nk->n", hips, shoulders) < 0).mean())) > EXCHANGED:
+        raise PoseError(
+            f"the left arm is on the side of the right leg in {crossed:.0%} of {len(joints):,} frames; left and "
+            "right are exchanged in the arms or in the legs"
+        )
+    knees, toes = knees_backwards(joints), sides_exchanged(joints) if feet else float("nan")
+    by_toes = feet and (sure or np.isnan(knees))
+    share, what = (toes, "toes point") if by_toes else (knees, "knees bend")
+    if share > EXCHANGED:
+        raise PoseError(
+            f"{what} backwards in {share:.0%} of {len(joints):,} frames; left and right are exchanged, or an axis "
+            "has the wrong sign"
+        )
+    return not toes > EXCHANGED
 
 
-def _plain(name: str) -> str:
-    """``mixamorig:Left_Arm`` -> ``leftarm``; end sites keep their mark, so they never match by accident."""
-    if name.endswith("_end"):
-        return name
-    return name.rpartition(":")[2].replace("_", "").replace("-", "").replace(".", "").replace(" ", "").lower()
+def _positions(hierarchy: Hierarchy, values: np.ndarray) -> np.ndarray:
+    """Forward kinematics: ``(T, W)`` channel values -> ``(T, J, 3)``.
+
+    :raises ValueError: too many positions, or some that are not finite.
+    """
+    count = len(values) * len(hierarchy.names)
+    if count > MOST_POSITIONS:
+        raise ValueError(f"{count:,} joint positions, more than {MOST_POSITIONS:,}; split the motion")
+    joints = np.empty((len(values), len(hierarchy.names), 3))
+    with np.errstate(all="ignore"):
+        step = max(1, _STRETCH // len(hierarchy.names))
+        for start in range(0, len(values), step):
+            _stretch(hierarchy, values[start : start + step], joints[start : start + step])
+        if not (np.abs(joints) < LARGEST).all():
+            raise ValueError("coordinates that are too large")
+    return joints
 
 
-def _hierarchy(tokens: list[str]) -> _Skeleton:
-    skeleton, stack, i = _Skeleton(), [-1], 0
-    while i < len(tokens):
-        word = tokens[i].upper()
-        if word in ("ROOT", "JOINT", "END"):
-            ends = word == "END"
-            skeleton.names.append(skeleton.names[stack[-1]] + "_end" if ends else tokens[i + 1])
-            skeleton.parents.append(stack[-1])
-            skeleton.offsets.append([0.0, 0.0, 0.0])
-            skeleton.channels.append([])
-            i += 2
-        elif word == "{":
-            stack.append(len(skeleton.names) - 1)
-            i += 1
-        elif word == "}":
-            stack.pop()
-            i += 1
-        elif word == "OFFSET":
-            skeleton.offsets[-1] = [float(v) for v in tokens[i + 1 : i + 4]]
-            i += 4
-        elif word == "CHANNELS":
-            count = int(tokens[i + 1])
-            skeleton.channels[-1] = [_channel(token) for token in tokens[i + 2 : i + 2 + count]]
-            i += 2 + count
-        else:
-            raise ValueError(f"unexpected word {tokens[i]!r} in the hierarchy")
-    if not skeleton.names or stack != [-1]:
-        raise ValueError("brackets of the hierarchy do not match")
-    return skeleton
-
-
-def _channel(token: str) -> str:
-    if token[:1].upper() not in _AXES or token[1:].lower() not in ("position", "rotation"):
-        raise ValueError(f"unknown channel {token!r}")
-    return token
-
-
-def _frames(tokens: list[str]) -> tuple[int, float, np.ndarray]:
-    """``Frames: N Frame Time: S values...``."""
-    if tokens[0] != "Frames:" or tokens[2:4] != ["Frame", "Time:"]:
-        raise ValueError("expected 'Frames: N' and 'Frame Time: S' after MOTION")
-    return int(tokens[1]), float(tokens[4]), np.array(tokens[5:], float)
-
-
-def _positions(skeleton: _Skeleton, values: np.ndarray) -> np.ndarray:
-    count = len(values)
-    joints = np.zeros((count, len(skeleton.names), 3))
-    turned = np.zeros((count, len(skeleton.names), 3, 3))
+def _stretch(hierarchy: Hierarchy, values: np.ndarray, joints: np.ndarray) -> None:
+    turned: list[np.ndarray] = []
     column = 0
-    for j, (parent, channels) in enumerate(zip(skeleton.parents, skeleton.channels, strict=True)):
-        place = np.tile(skeleton.offsets[j], (count, 1))
-        turn = np.broadcast_to(np.eye(3), (count, 3, 3))
-        for channel in channels:
-            axis, kind = _AXES[channel[0].upper()], channel[1:].lower()
-            if kind == "position":
-                place[:, axis] = values[:, column]
-            else:
+    for j, (parent, channels) in enumerate(zip(hierarchy.parents, hierarchy.channels, strict=True)):
+        place = np.tile(hierarchy.offsets[j], (len(values), 1))
+        turn = np.eye(3)[None]
+        for axis, rotation in channels:
+            if rotation:
                 turn = turn @ _about(axis, np.radians(values[:, column]))
+            else:
+                place[:, axis] = values[:, column]
             column += 1
         if parent < 0:
-            joints[:, j], turned[:, j] = place, turn
+            joints[:, j] = place
+            turned.append(turn)
         else:
-            joints[:, j] = joints[:, parent] + np.einsum("tij,tj->ti", turned[:, parent], place)
-            turned[:, j] = turned[:, parent] @ turn
-    return joints
+            joints[:, j] = joints[:, parent] + np.einsum("tij,tj->ti", turned[parent], place)
+            turned.append(turned[parent] @ turn if channels else turned[parent])
 
 
 def _about(axis: int, angle: np.ndarray) -> np.ndarray:

@@ -15,8 +15,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from autocompose.core.errors import InputError
-from autocompose.core.files import atomic_file
-from autocompose.core.jsontext import parse_json, to_json
+from autocompose.core.files import atomic_file, json_bytes
+from autocompose.core.jsontext import parse_json
 from autocompose.core.log import track
 from autocompose.core.reading import unreadable
 from autocompose.core.records import Split
@@ -49,7 +49,7 @@ def _pictures(corpus: Corpus, names: dict[str, bool]) -> Iterator[Sample]:
 
 
 def _json(value: Any) -> bytes:
-    return to_json(value).encode()
+    return json_bytes(value)
 
 
 def _suffix(name: str) -> str:

@@ -12,8 +12,7 @@ import numpy as np
 
 from autocompose.bodies.skeleton import COCO17, mirror_joints
 from autocompose.core.errors import CorpusError, InputError
-from autocompose.core.files import atomic_file
-from autocompose.core.jsontext import to_json
+from autocompose.core.files import atomic_file, json_bytes
 from autocompose.core.log import Tally, track
 from autocompose.core.records import TEXT_FIELDS, Edit, Pair, Split
 from autocompose.corpus.format import Corpus
@@ -127,7 +126,7 @@ def _audit_field(corpus: Corpus, split: Split, key: str, turns: bool, tally: Tal
     for record, judged in _records(corpus, split, key, turns, tally):
         summary.add(record, judged)
         if file is not None:
-            file.write(to_json(record).encode() + b"\n")
+            file.write(json_bytes(record) + b"\n")
     summary.rank_worst()
     return summary
 

@@ -14,8 +14,7 @@ import numpy as np
 from autocompose.bodies.convert import EXCHANGED
 from autocompose.bodies.pose_frame import faults, sides_exchanged
 from autocompose.core.errors import CorpusError, PoseError
-from autocompose.core.files import Manifest, atomic_file, file_hash, read_json, value_hash, write_json
-from autocompose.core.jsontext import to_json
+from autocompose.core.files import Manifest, atomic_file, file_hash, json_bytes, read_json, value_hash, write_json
 from autocompose.core.log import Tally, say, track
 from autocompose.core.records import TEXT_FIELDS, Edit, Pair, Source, Split
 from autocompose.core.several import several
@@ -242,7 +241,7 @@ def _merge(
                 if file is not None:
                     names = {"reference": pairs[number].reference, "target": pairs[number].target}
                     line = names | {key: r["codes"] for key, r in records.items()}
-                    file.write(to_json(line).encode() + b"\n")
+                    file.write(json_bytes(line) + b"\n")
     write_json(corpus.root / "captions" / f"{split}.json", [pair_to_json(p) for p in pairs])
     if left:
         say(f"{split}: {left} statements did not fit into their texts (least important first)")

@@ -109,9 +109,20 @@ class VectorIndex:
         """
         faiss = load_faiss()
         try:
+            if not _spelled(path):
+                return cls(faiss.deserialize_index(np.fromfile(path, np.uint8)), recall)
             return cls(faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC), recall)
         except RuntimeError as error:
             raise GalleryError(f"{path}: not a readable vector file ({str(error)[:80]})") from None
+
+
+def _spelled(path: Path) -> bool:
+    """Faiss opens paths that are UTF-8 only; others are read into memory here, and not shared."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _tune(index: Any, exact: Any, vectors: np.ndarray) -> float:

@@ -22,6 +22,7 @@ from autocompose.core.reading import cause
 from autocompose.core.records import Split
 from autocompose.corpus.about import About
 from autocompose.corpus.format import Corpus
+from autocompose.corpus.names import safe_names
 from autocompose.corpus.walk import walk
 from autocompose.prepare.adapter import Stage, fingerprint
 from autocompose.prepare.bodycpr.bases import clip_split
@@ -49,7 +50,12 @@ class Kind(str, Enum):
         return self.value
 
 
-SUFFIXES = {Kind.BVH: (".bvh",), Kind.SMPL: (".npz", ".pkl"), Kind.NPZ: (".npz",), Kind.CLIPS: (".txt",)}
+SUFFIXES = {
+    Kind.BVH: (".bvh",),
+    Kind.SMPL: (".npz", ".pkl", ".npy"),
+    Kind.NPZ: (".npz", ".npy"),
+    Kind.CLIPS: (".txt",),
+}
 
 
 def prepare_motion(
@@ -127,7 +133,9 @@ def _say_blocked(folder: Path, error: OSError) -> None:
 
 
 def motion_files(source: Path | None, kind: Kind) -> dict[str, Path]:
-    """Motion name (path without suffix, relative to ``source``) -> file, in order of name.
+    """Motion name (path without suffix, relative to ``source``) -> file, in order of name; hidden files are left out.
+
+    Names are made fit for pictures: a file whose name is not UTF-8 is called ``%83_walk``.
 
     :raises InputError: nothing there.
     """
@@ -138,16 +146,13 @@ def motion_files(source: Path | None, kind: Kind) -> dict[str, Path]:
         return files
     path = Path(source or ".")
     if path.is_file():
-        return {path.stem: path}
+        return safe_names([path], path.parent, suffix=False)
     if not path.is_dir():
         raise InputError(f"{path}: file or folder not found")
     found = sorted(p for p in walk(path, _say_blocked) if p.suffix.lower() in SUFFIXES[kind] and os.path.isfile(p))
     if not found:
         raise InputError(f"{path}: no {' or '.join(SUFFIXES[kind])} file in it or below{archive_hint(path)}")
-    names = {p.relative_to(path).with_suffix("").as_posix(): p for p in found}
-    if len(names) < len(found):
-        raise InputError(f"{path}: two motion files have the same name but for the suffix; keep one of them")
-    return names
+    return safe_names(found, path, suffix=False)
 
 
 def read_clips(files: dict[str, Path], kind: Kind, up: str, tally: Tally) -> list[Clip]:
@@ -165,8 +170,9 @@ def read_clips(files: dict[str, Path], kind: Kind, up: str, tally: Tally) -> lis
     for name, path in track(files.items(), "motions", len(files)):
         try:
             clip = readers[kind](path)
-        except AutocomposeError as error:
-            say(str(error))
+        except Exception as error:  # one file of a stranger never ends the run, whatever is in it
+            ours = isinstance(error, AutocomposeError)
+            say(str(error) if ours else f"{path}: cannot be read ({type(error).__name__}: {error!s:.200})")
             tally.drop("unreadable", name)
             continue
         tally.keep()
@@ -178,7 +184,10 @@ def read_clips(files: dict[str, Path], kind: Kind, up: str, tally: Tally) -> lis
 
 def _bvh(path: Path, up: str) -> Clip:
     motion = bvh.read_bvh(path)
-    converted = bvh.to_smpl22(motion, up)
+    try:
+        converted = bvh.to_smpl22(motion, up)
+    except PoseError as error:
+        raise PoseError(f"{path}: {error}") from None
     rotations = rotations_from_joints(converted.joints[:, :22], converted.known)
     return Clip(path.stem, np.arange(len(rotations)) * motion.frame_time, rotations)
 

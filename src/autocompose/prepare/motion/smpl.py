@@ -10,6 +10,7 @@ from scipy.spatial.transform import Rotation
 from autocompose.bodies.kinematics import forward
 from autocompose.bodies.motion.mocap import Clip
 from autocompose.bodies.pose_frame import yaw_of
+from autocompose.core.arrays import ArrayFile
 from autocompose.core.errors import InputError
 from autocompose.prepare.foreign_files import array_of, positive, read_npz, read_pickle
 
@@ -58,14 +59,14 @@ def face_viewer(rotations: np.ndarray, yaw: np.ndarray | None = None) -> tuple[n
 
 
 def read_sequence(path: Path, up: str = "z") -> Clip:
-    """A motion file with SMPL-like parameters: AMASS ``.npz``, AIST++ or SMPL ``.pkl``.
+    """A motion file with SMPL-like parameters: AMASS ``.npz``, AIST++ or SMPL ``.pkl``, or the ``.npy`` of either.
 
     Rotations are ``poses`` or ``smpl_poses``, or ``root_orient`` + ``pose_body``; the frame rate is
     ``mocap_framerate``, ``mocap_frame_rate`` or ``fps`` (60 when none is given).
 
     :raises InputError: missing, damaged, or without these arrays.
     """
-    arrays = read_pickle(path) if path.suffix in (".pkl", ".pickle") else _npz(path)
+    arrays = read_pickle(path) if _is_pickle(path) else _npz(path)
     if not isinstance(arrays, dict):
         raise InputError(f"{path}: expected a dictionary of arrays, got {type(arrays).__name__}")
     poses = next((arrays[key] for key in ("poses", "smpl_poses") if key in arrays), None)
@@ -81,6 +82,18 @@ def read_sequence(path: Path, up: str = "z") -> Clip:
     rates = (arrays[key] for key in ("mocap_framerate", "mocap_frame_rate", "fps") if key in arrays)
     rate = positive(next(rates, 60.0), f"{path}: frame rate")
     return Clip(path.stem, np.arange(len(rotations)) / rate, rotations)
+
+
+def _is_pickle(path: Path) -> bool:
+    """By its content; the ending decides where that says nothing (pickles of old protocols, damaged files)."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(8)
+    except OSError:
+        return False  # the reader names the cause
+    if start.startswith(np.lib.format.MAGIC_PREFIX):
+        return ArrayFile(path).pickled
+    return not start.startswith(b"PK") and (start[:1] == b"\x80" or path.suffix.lower() in (".pkl", ".pickle"))
 
 
 def _npz(path: Path) -> dict[str, np.ndarray]:

@@ -24,7 +24,7 @@ from autocompose.core.records import Split
 from autocompose.corpus.about import About
 from autocompose.corpus.format import Corpus
 from autocompose.corpus.images import open_image
-from autocompose.corpus.names import name_fault
+from autocompose.corpus.names import name_fault, safe_names
 from autocompose.corpus.poses import PoseTable
 from autocompose.corpus.walk import picture_fault, walk
 from autocompose.prepare.adapter import Stage, fingerprint
@@ -123,17 +123,17 @@ def photo_files(photos: Path, out: Path, tally: Tally | None = None) -> dict[str
     def blocked(folder: Path, error: OSError) -> None:
         tally.drop(f"folder: {cause(error)}", str(folder))
 
-    found = {}
+    files = []
     for path in sorted(walk(photos, blocked)):
-        name = path.relative_to(photos).as_posix()
         try:
             fault = picture_fault(path) if path.is_file() and inside not in path.resolve().parents else None
         except OSError as error:
             fault = cause(error)
         if fault:
-            tally.drop(fault, name)
+            tally.drop(fault, path.relative_to(photos).as_posix())
         elif fault == "":
-            found[name] = path
+            files.append(path)
+    found = safe_names(files, photos)
     if not found:
         raise InputError(f"{photos}: no pictures in it or below ({tally.line()})")
     return found

@@ -101,7 +101,8 @@ def read_annotations(raw: Path) -> Annotations:
     :raises InputError: no ``motions`` folder, or files that are not as published.
     """
     root = find_file(raw, "motions", "AIST++ annotations", FOLDERS).parent
-    there = {path.stem for path in (root / "motions").glob("*.pkl")}
+    files = [path for path in (root / "motions").iterdir() if path.suffix.lower() == ".pkl"]
+    there = {path.stem for path in files if not path.name.startswith(".")}  # a Mac leaves ._NAME.pkl
     odd = sorted(name for name in there if not NAME.fullmatch(name))
     if odd or not there:
         found = odd[0] if odd else "no .pkl files"
@@ -186,15 +187,15 @@ def read_sequence(root: Path, name: str) -> Sequence:
 
     :raises InputError: a pickle is missing, damaged, of another shape, or of another length than the rest.
     """
-    motion = _read(root / "motions" / f"{name}.pkl", ("smpl_poses", "smpl_scaling"))
-    points = _read(root / "keypoints3d" / f"{name}.pkl", ())
+    motion = _read(_pickle(root / "motions", name), ("smpl_poses", "smpl_scaling"))
+    points = _read(_pickle(root / "keypoints3d", name), ())
     key = "keypoints3d_optim" if "keypoints3d_optim" in points else "keypoints3d"
     expect(points, (key,), str(root / "keypoints3d" / f"{name}.pkl"))
     rotations = rotations_of(motion["smpl_poses"], "y", f"motions/{name}.pkl")
     scale = positive(motion["smpl_scaling"], f"motions/{name}.pkl: smpl_scaling")
     flat = None
-    if (root / "keypoints2d" / f"{name}.pkl").exists():
-        seen = _read(root / "keypoints2d" / f"{name}.pkl", ("keypoints2d",))["keypoints2d"]
+    if (flat_file := _pickle(root / "keypoints2d", name)).exists():
+        seen = _read(flat_file, ("keypoints2d",))["keypoints2d"]
         flat = array_of(seen, f"keypoints2d/{name}.pkl")
     found = array_of(points[key], f"keypoints3d/{name}.pkl")
     n = len(rotations)
@@ -204,6 +205,12 @@ def read_sequence(root: Path, name: str) -> Sequence:
             f" got {found.shape} and {None if flat is None else flat.shape}"
         )
     return Sequence(name, rotations, found / scale, flat, scale)
+
+
+def _pickle(folder: Path, name: str) -> Path:
+    """NAME.pkl, or NAME.PKL of a disk that knows capitals only."""
+    capitals = folder / f"{name}.PKL"
+    return capitals if capitals.exists() else folder / f"{name}.pkl"
 
 
 def _read(path: Path, keys: Iterable[str]) -> dict[str, Any]:
