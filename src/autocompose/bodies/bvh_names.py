@@ -17,8 +17,8 @@ _PARTS: dict[str, tuple[str, ...]] = {
 }
 _RANKS: dict[str, dict[str, int]] = {}
 for _part, _groups in _PARTS.items():
-    for _rank, _words in enumerate(_groups):
-        for _word in _words.split():
+    for _rank, _group in enumerate(_groups):
+        for _word in _group.split():
             _RANKS.setdefault(_word, {})[_part] = _rank
 _SIDES = {"left": "left", "l": "left", "right": "right", "r": "right"}
 _FILLERS = {"joint", "jnt", "bone", "bn", "jt"}
