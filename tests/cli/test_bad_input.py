@@ -1,6 +1,7 @@
 """Bad input costs one line that names file and entry, exit code 2, and no existing output."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -120,3 +121,17 @@ def test_a_package_of_an_extra_that_is_missing_is_named_with_its_extra(tmp_path)
     done = subprocess.run([sys.executable, "-c", program, *argv], capture_output=True, text=True)
     expected = "autocompose: this command needs the package numba; install it with: pip install 'autocompose[demo]'\n"
     assert (done.returncode, done.stderr) == (2, expected)
+
+
+def test_an_ascii_terminal_shows_what_it_can(corpus):
+    """Names with accents in a table, as JSON and in an error; help has none, but frames around it."""
+    spoil(corpus, lambda entries: entries[3].update(sents=["zoë"], target="zoë.png"))
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "TERM": "dumb"}
+    for options in (["validate", corpus.root], ["validate", corpus.root, "--json"], ["validate", "ä"], ["--help"]):
+        argv = [sys.executable, "-m", "autocompose", *map(str, options)]
+        done = subprocess.run(argv, capture_output=True, env=environment, check=False)
+        assert b"Traceback" not in done.stderr, done.stderr
+        assert done.returncode == (0 if options == ["--help"] else 2)
+        assert (done.stdout + done.stderr).isascii()
+        if "--json" in options:
+            assert "zoë.png" in str(json.loads(done.stdout))

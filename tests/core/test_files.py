@@ -87,3 +87,11 @@ def test_a_manifest_matches_its_settings_in_any_order(tmp_path: Path) -> None:
     assert manifest.matches({"b": [2], "a": 1}) and not manifest.matches({"a": 1})
     assert manifest.read()["images"] == 3  # type: ignore[index]
     assert value_hash({"a": 1, "b": 2}) == value_hash({"b": 2, "a": 1}) != value_hash({"a": 1})
+
+
+def test_names_that_are_not_utf8_survive_in_json(tmp_path: Path) -> None:
+    """As the operating system gives them; the file itself is sound UTF-8 and JSON."""
+    value = {"caf\udce9": ["caf\udce9", "caf\u00e9", "\\udce9"]}
+    write_json(tmp_path / "a.json", value)
+    assert "caf\\udce9" in (tmp_path / "a.json").read_text("utf-8")
+    assert read_json(tmp_path / "a.json") == value

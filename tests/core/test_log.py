@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import io
+import json
+import sys
 import threading
 
 import pytest
 
 from autocompose.core import log
 from autocompose.core.errors import NothingLeftError
-from autocompose.core.log import Limit, Tally, bar, nothing_left, track
+from autocompose.core.jsontext import json_line
+from autocompose.core.log import Limit, Tally, bar, escape_output, nothing_left, say, track
+
+NAME = "zo\u00eb \u30c0\u30f3\u30b9 \U0001f483 caf\udce9"
 
 
 def test_without_a_terminal_progress_is_a_line_now_and_then(
@@ -52,3 +58,35 @@ def test_nothing_left_names_all_reasons_and_the_mildest_step() -> None:
         "poses: 1 in, 0 kept; dropped 1: too alike); --height 64 instead of 80 keeps the first; "
         "--high 0.988 instead of 0.9 keeps the first; add pictures"
     )
+
+
+@pytest.mark.parametrize(("encoding", "shown"), [
+    ("ascii", r"zo\xeb \u30c0\u30f3\u30b9 \U0001f483 caf\udce9"),
+    ("utf-8", "zo\u00eb \u30c0\u30f3\u30b9 \U0001f483 caf\\udce9"),
+])  # fmt: skip
+def test_what_a_stream_cannot_show_is_escaped(monkeypatch: pytest.MonkeyPatch, encoding: str, shown: str) -> None:
+    streams = {name: io.TextIOWrapper(io.BytesIO(), encoding) for name in ("stdout", "stderr")}
+    for name, stream in streams.items():
+        monkeypatch.setattr(sys, name, stream)
+    escape_output()
+    print(NAME)
+    say(NAME)
+    for stream in streams.values():
+        stream.flush()
+        assert stream.buffer.getvalue().decode(encoding) == shown + "\n"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+def test_json_is_json_in_every_encoding(monkeypatch: pytest.MonkeyPatch, encoding: str) -> None:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding, errors="backslashreplace")
+    monkeypatch.setattr(sys, "stdout", stream)
+    print(json_line({"path": NAME}))
+    stream.flush()
+    assert json.loads(stream.buffer.getvalue().decode(encoding)) == {"path": NAME}  # type: ignore[attr-defined]
+
+
+def test_tally_counts_everything() -> None:
+    tally = Tally("files")
+    tally.keep(2)
+    tally.drop("damaged", "x.bvh")
+    assert tally.line() == "files: 3 in, 2 kept; dropped 1: damaged"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from zipfile import ZipFile
 
 import numpy as np
 import pytest
@@ -55,4 +56,38 @@ def test_damaged_and_foreign_files(tmp_path: Path) -> None:
         PoseTable.load(path)
     np.savez(path, names=np.array([{"a": 1}], dtype=object), joints=np.zeros((1, 22, 3)), yaw=np.zeros(1))
     with pytest.raises(PoseError, match="cannot be read as a pose file"):
+        PoseTable.load(path)
+
+
+def test_bytes_for_texts_are_read_and_single_arrays_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "poses.npz"
+    arrays = {"joints": np.zeros((2, 22, 3)), "yaw": np.zeros(2)}
+    np.savez(path, names=np.array(["a.png", "ä.png".encode()], "S"), sequence=np.array([b"x", b"y"]), **arrays)
+    table = PoseTable.load(path)
+    assert table.names == ("a.png", "ä.png") and table.columns["sequence"].tolist() == ["x", "y"]
+    np.savez(path, names=np.array(["a", "b"]), fps=30, **arrays)
+    with pytest.raises(PoseError, match=r"poses\.npz: poses: column 'fps' is a single value, expected 2 rows"):
+        PoseTable.load(path)
+    np.savez(path, names=np.arange(2), **arrays)
+    with pytest.raises(PoseError, match="names must be a list of texts, got int64"):
+        PoseTable.load(path)
+    with path.open("wb") as file:
+        np.save(file, np.zeros((2, 22, 3)))
+    with pytest.raises(PoseError, match=r"it holds a single array \(numpy\.save\); use numpy\.savez"):
+        PoseTable.load(path)
+    PoseTable((), np.zeros((0, 22, 3)), np.zeros(0)).save(path)
+    assert PoseTable.load(path).names == ()
+
+
+def test_damaged_bytes_are_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "poses.npz"
+    make_poses(NAMES).save(path)
+    data = bytearray(path.read_bytes())
+    with ZipFile(path) as archive:
+        info = archive.getinfo("joints.npy")
+    start = info.header_offset + 30 + len(info.filename) + 24
+    for place in range(start, start + 20):
+        data[place] ^= 0x5A
+    path.write_bytes(data)
+    with pytest.raises(PoseError, match=r"cannot be read as a pose file \(.*array 'joints'.*; write it again"):
         PoseTable.load(path)

@@ -60,8 +60,11 @@ KINDS: dict[str, tuple[Callable[[Path], bytes], Callable[[Path], object]]] = {
     "pkl": (pkl, read_sequence),
     "npy": (npy, read_sequence),
 }
-PIECES = (b"", b"\n", b"}", b"{", b" 1e308 ", b" -", b" nan", b"99999999999999999999", b"JOINT ", b"End Site", b"CHANNELS 9 ",
-          b"Frames: 999999999999\n", b"\xff\xfe", b"\x00" * 9, b"\x7f\xff\xff\xff\xff", b"(1000000000, 3)", b"j\xff\xff\xff\x7f")  # fmt: skip
+PIECES = (
+    b"", b"\n", b"}", b"{", b" 1e308 ", b" -", b" nan", b"99999999999999999999", b"JOINT ", b"End Site", b"CHANNELS 9 ",
+    b"Frames: 999999999999\n", b"\xff\xfe", b"\x00" * 9, b"\x7f\xff\xff\xff\xff", b"(1000000000, 3)",
+    b"j\xff\xff\xff\x7f",
+)  # fmt: skip
 
 
 def mutated(whole: bytes, rng: np.random.Generator) -> bytes:

@@ -8,7 +8,7 @@
 | coco17 | shoulders, elbows, wrists, knees, ankles, hips | pelvis, spine, neck, collars, head, fingers | feet |
 | coco23 | as coco17 | as coco17; foot = 3/4 toes + 1/4 heel | - |
 | mediapipe33 | as coco17 | as coco23; fingers along wrist - index and little finger | - |
-| bvh | the joints named in the file (see ``bvh``) | spine by length along the chain, fingers | feet without a toe |
+| bvh | by name and place (see ``bvh_joints``) | spine along pelvis - neck, fingers | feet without toes, no head |
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from autocompose.cli.app import app, describe
-from autocompose.core.jsontext import to_json
+from autocompose.core.jsontext import json_line
 from autocompose.core.records import Edit, Split
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ def describe_status(
     from autocompose.describe.mllm.annotation_report import lines, status
 
     found = status(corpus)
-    typer.echo(to_json(found, 1) if as_json else "\n".join(lines(found)))
+    typer.echo(json_line(found, 1) if as_json else "\n".join(lines(found)))
 
 
 @describe.command("retry")
@@ -246,7 +246,7 @@ def describe_report(
     from autocompose.describe.mllm.annotation_report import lines, report
 
     found = report(corpus)
-    typer.echo(to_json(found, 1) if as_json else "\n".join(lines(found)))
+    typer.echo(json_line(found, 1) if as_json else "\n".join(lines(found)))
 
 
 @app.command()
@@ -263,7 +263,7 @@ def review(
 
     with Reviews(corpus, reviewer, share) as reviews:
         if kappa:
-            typer.echo(to_json(reviews.agreement(), 1))
+            typer.echo(json_line(reviews.agreement(), 1))
             return
         import uvicorn
 

@@ -9,7 +9,7 @@ import typer
 
 from autocompose.cli.app import app
 from autocompose.core.errors import ConfigError
-from autocompose.core.jsontext import to_json
+from autocompose.core.jsontext import json_line
 
 CorpusFolder = Annotated[Path, typer.Argument(metavar="CORPUS", help="Corpus folder.")]
 Out = Annotated[Path, typer.Option(help="Run folder; becomes a model when training has finished.")]
@@ -99,7 +99,7 @@ def evaluate(
 
     found = ask_all(load_model(run), load_corpus(corpus), split_of(split), key, every_text, cache or corpus / ".cache")
     write_evaluation(out or run / split, found, keep, run.name)
-    typer.echo(to_json(found.summary(), 1))
+    typer.echo(json_line(found.summary(), 1))
 
 
 @app.command()

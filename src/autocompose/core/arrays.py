@@ -93,8 +93,8 @@ class ArrayFile(Mapping[str, np.ndarray]):
         what = f"array {name!r}" if name else "the array"
         if dtype.hasobject:
             raise InputError(
-                f"{self.path}: not an npz of plain arrays: {what} holds Python objects; save numbers or texts with "
-                "numpy.savez"
+                f"{self.path}: not an npz of plain arrays: {what} holds Python objects; save numbers or texts "
+                "with numpy.savez"
             )
         there, wanted = size - file.tell(), math.prod(shape) * dtype.itemsize
         if there != wanted:

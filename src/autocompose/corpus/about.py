@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from autocompose.core.config import Config
@@ -31,7 +30,7 @@ class About(Config):
 
     def save(self, root: Path) -> None:
         """Write ``root/about.json`` atomically."""
-        write_json(root / FILE, json.loads(self.model_dump_json()))
+        write_json(root / FILE, self.model_dump())
 
     @classmethod
     def of(cls, root: Path) -> About:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import pickle
 import re
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 
 from autocompose.bodies.kinematics import forward
+from autocompose.bodies.motion import bvh
 from autocompose.bodies.motion.mocap import clip_files
 from autocompose.bodies.pose_frame import remove_yaw
 from autocompose.cli import data as _verbs  # noqa: F401
@@ -14,13 +17,16 @@ from autocompose.cli.app import run
 from autocompose.core.errors import InputError
 from autocompose.core.log import Tally
 from autocompose.core.records import Split
+from autocompose.corpus.about import About
 from autocompose.corpus.validate import validate
 from autocompose.prepare.bodycpr.bases import TEST_CLIPS, VAL_CLIPS
 from autocompose.prepare.motion.clips import Kind, motion_files, prepare_motion, read_clips, read_joints, split_motions
 from autocompose.prepare.motion.smpl import read_sequence
 from autocompose.prepare.pairing.diverse import farthest
 from autocompose.prepare.pairing.mined import Mining
-from tests.fixtures.motion import make_motions, walk, write_bvh
+from tests.fixtures.bvh import write_dialect
+from tests.fixtures.bvh_dialects import DIALECTS
+from tests.fixtures.motion import LENGTH, make_motions, walk, write_bvh
 
 WIDE = Mining(gap=3.0, low=0.3, high=0.99, texts=1)
 
@@ -141,3 +147,64 @@ def test_headings_are_drawn_within_the_bound(tmp_path: Path, fast_render: None) 
         prepare_motion(source, tmp_path / "b", Kind.NPZ, count=30, mining=WIDE, size=16).poses.columns["rotations"]
     )[0]  # type: ignore[union-attr]
     np.testing.assert_allclose(remove_yaw(turned), still, atol=1e-4)
+
+
+def test_files_of_every_ending_and_name_are_read(tmp_path: Path) -> None:
+    poses = walk(3).reshape(-1, 66)
+    (tmp_path / "RUN.PKL").write_bytes(pickle.dumps({b"smpl_poses": poses}))
+    np.savez(tmp_path / "run.npz", poses=poses)
+    (tmp_path / "run.npz").rename(tmp_path / "run.NPZ")
+    np.save(tmp_path / "saved.npy", poses)
+    np.save(tmp_path / "dictionary.npy", {"poses": poses, "fps": 30}, allow_pickle=True)  # type: ignore[arg-type]
+    np.save(tmp_path / "walk.npy", poses)
+    np.savez(tmp_path / "walk.npz", poses=poses)  # the same name but for the ending
+    (tmp_path / "pickle.npz").write_bytes(pickle.dumps({"poses": poses}))  # another kind than it says
+    (tmp_path / os.fsdecode(b"\x83_\x83\x93.pkl")).write_bytes(pickle.dumps({"poses": poses}))
+    (tmp_path / "._walk.npz").write_bytes(b"\0\5\x16\7Mac OS X")
+    tally = Tally("motion files")
+    clips = read_clips(motion_files(tmp_path, Kind.SMPL), Kind.SMPL, "y", tally)
+    names = {"RUN", "run", "saved", "dictionary", "walk.npy", "walk.npz", "pickle", "%83_%83%93"}
+    assert {clip.name for clip in clips} == names and not tally.dropped
+    for clip in clips:
+        np.testing.assert_allclose(clip.rotations, walk(3), atol=1e-6)
+    np.save(tmp_path / "joints.npy", forward(walk(3))[0])
+    assert len(read_joints(tmp_path / "joints.npy").time) == LENGTH
+
+
+def test_one_file_never_ends_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Files with bones of no length, exchanged sides, no permission, or what nobody thought of."""
+    write_dialect(tmp_path / "good.bvh", DIALECTS["Rokoko"])
+    write_dialect(tmp_path / "swapped.bvh", DIALECTS["Rokoko"], swapped=True)
+    text = (tmp_path / "good.bvh").read_text()
+    (tmp_path / "flat.bvh").write_text(re.sub(r"(JOINT LeftHand\s+{\s+OFFSET)[^\n]*", r"\1 0 0 0", text))
+    (tmp_path / "strange.bvh").write_text(text)
+    real = bvh.read_bvh
+
+    def fails(path: Path) -> bvh.Motion:
+        if path.name == "strange.bvh":
+            raise ZeroDivisionError("what nobody\nthought of")
+        return real(path)
+
+    monkeypatch.setattr(bvh, "read_bvh", fails)
+    tally = Tally("motion files")
+    clips = read_clips(motion_files(tmp_path, Kind.BVH), Kind.BVH, "y", tally)
+    assert [clip.name for clip in clips] == ["good"]
+    assert tally.dropped == {"unreadable": 3}
+    said = capsys.readouterr().err
+    assert "flat.bvh: zero-length bone left_elbow - left_wrist ('LeftForeArm' - 'LeftHand') in 40 of 40 frames" in said
+    assert re.search(r"swapped\.bvh: toes point backwards in \d+% of 40 frames", said)
+    assert "strange.bvh: cannot be read (ZeroDivisionError: what nobody" in said
+
+
+@pytest.mark.usefixtures("fast_render")
+def test_a_folder_with_any_name_becomes_a_corpus(tmp_path: Path) -> None:
+    """Folders and files in Latin-1 and Shift-JIS: the corpus is sound, and its names can be written anywhere."""
+    root = make_motions(tmp_path / os.fsdecode(b"caf\xe9"), "bvh", n=3)
+    (root / "take1" / "walk1.bvh").rename(root / "take1" / os.fsdecode(b"\x83_\x83\x93\x83X.bvh"))
+    out = tmp_path / os.fsdecode(b"corpus\xe9")
+    corpus = prepare_motion(root, out, Kind.BVH, count=40, mining=WIDE, size=16)
+    assert {n.rsplit("/", 1)[0] for g in corpus.galleries.values() for n in g} >= {"take1/%83_%83%93%83X"}
+    assert not [fault for check in validate(out, images=True) for fault in check.faults]
+    assert About.of(out).sources[0] == "motion files: " + os.fsdecode(b"caf\xe9")

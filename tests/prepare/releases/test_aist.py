@@ -187,3 +187,14 @@ def test_a_truncated_pickle_costs_one_sequence_only(raw: Path, tmp_path: Path, f
     assert ALL[1] not in set(corpus.poses.columns["sequence"])  # type: ignore[union-attr]
     record = json.loads((tmp_path / "out/prepare.manifest.json").read_text())["tallies"]["frames"]
     assert record["dropped"] == {"annotations missing or damaged": 1}
+
+
+def test_side_files_of_a_mac_and_capitals_are_no_obstacle(raw: Path, tmp_path: Path) -> None:
+    root = read_annotations(raw).root
+    name = ALL[0]
+    whole = read_sequence(root, name)
+    (root / "motions" / f"._{name}.pkl").write_bytes(b"\0\5\x16\7\0\2\0\0Mac OS X")
+    for folder in ("motions", "keypoints3d", "keypoints2d"):
+        (root / folder / f"{name}.pkl").rename(root / folder / f"{name}.PKL")
+    assert any(name in names for names in read_annotations(raw).splits.values())
+    np.testing.assert_array_equal(read_sequence(root, name).rotations, whole.rotations)

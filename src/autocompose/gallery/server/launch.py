@@ -62,7 +62,8 @@ def run_server(config: ServerConfig) -> None:
     with tempfile.TemporaryDirectory(prefix="autocompose-") as scratch:
         for name in ("uploads", "metrics"):
             Path(scratch, name).mkdir()
-        os.environ[VARIABLE] = config.model_copy(update={"uploads": f"{scratch}/uploads"}).model_dump_json()
+        settings = config.model_copy(update={"uploads": f"{scratch}/uploads"})
+        os.environ[VARIABLE] = json.dumps(settings.model_dump())  # escapes what is not UTF-8 in a path
         if config.workers > 1:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = f"{scratch}/metrics"
         _end_with(Path(scratch))
