@@ -22,6 +22,7 @@ import pytest
 from autocompose.core.records import Split
 from autocompose.corpus.format import Corpus, load_corpus
 from autocompose.describe.mllm.annotate import annotate
+from autocompose.describe.mllm.asking.dialogue import advance
 from autocompose.describe.mllm.asking.prompts import BUILT_IN
 from autocompose.describe.mllm.asking.sent_pictures import Pictures
 from autocompose.describe.mllm.asks import Answer, Ask, Dialect, Fault, FaultKind, Picture, SchemaMode
@@ -51,7 +52,11 @@ def call(url: str, ask: Ask, dialect: Dialect | None = None) -> Answer:
 def probed(url: str, model: str) -> Dialect:
     async def run() -> Dialect:
         async with Client(Endpoint(base_url=url), 4, 60) as client:
-            return await probe(client, model, 0.7)
+            steps = probe(model, 0.7)
+            found = advance(steps)
+            while not isinstance(found, Dialect):
+                found = advance(steps, await client(*found))
+            return found
 
     return asyncio.run(run())
 

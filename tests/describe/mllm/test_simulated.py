@@ -157,7 +157,7 @@ def test_a_thousand_pairs_through_three_kills(benchmark: Corpus, tmp_path: Path)
     assert 0 <= lost <= 3 * SLOTS
     assert stats["most_in_flight"] <= 2 * SLOTS  # a killed run's last requests may still be running
     asked = query(root, "SELECT COUNT(*) FROM asks WHERE state = 'answered'")[0][0]
-    assert attempts["ok"] == asked + 1  # the probe
+    assert attempts["ok"] == asked  # the probe is a question like any other
     print(f"{done} of {4 * PAIRS} variants, failed {dict(Counter(failed.values()))}; requests {attempts}, {lost} lost")
 
     subprocess.run([*VERB, "export", str(root), "--min-agreement", "0"], check=True, capture_output=True)
