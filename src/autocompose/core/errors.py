@@ -12,6 +12,7 @@ what was expected, and the next step. The command line prints that line and exit
     │   └── CheckpointError   weights do not fit, or are missing
     ├── StorageError          the disk is full, or a file cannot be written
     ├── DependencyError       an optional package is not installed
+    ├── BusyError             there is no room for the work now; the same request may pass later
     ├── AnnotationError       an MLLM endpoint or its journal
     └── GalleryError          a gallery index
 """
@@ -59,6 +60,10 @@ class CheckpointError(InputError):
 
 class StorageError(AutocomposeError):
     """A file could not be written; existing output is untouched."""
+
+
+class BusyError(AutocomposeError):
+    """There is no room for the work now; the same request may pass later."""
 
 
 class AnnotationError(AutocomposeError):
