@@ -5,11 +5,52 @@ from __future__ import annotations
 from functools import lru_cache
 from importlib.util import find_spec
 
-ALWAYS = frozenset(".jpg .jpeg .jpe .jfif .mpo .png .apng .webp .gif .bmp .tif .tiff .jp2 .j2k".split())
+ALWAYS = frozenset(
+    [
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".mpo",
+        ".png",
+        ".apng",
+        ".webp",
+        ".gif",
+        ".bmp",
+        ".tif",
+        ".tiff",
+        ".jp2",
+        ".j2k",
+    ]
+)
 HEIF = frozenset({".heic", ".heif", ".hif"})
 RAW = frozenset(
-    ".3fr .arw .cr2 .cr3 .crw .dcr .dng .erf .iiq .kdc .mef .mos .mrw .nef .nrw .orf .pef .raf .rw2 .rwl .sr2 .srf .srw "
-    ".x3f".split()
+    [
+        ".3fr",
+        ".arw",
+        ".cr2",
+        ".cr3",
+        ".crw",
+        ".dcr",
+        ".dng",
+        ".erf",
+        ".iiq",
+        ".kdc",
+        ".mef",
+        ".mos",
+        ".mrw",
+        ".nef",
+        ".nrw",
+        ".orf",
+        ".pef",
+        ".raf",
+        ".rw2",
+        ".rwl",
+        ".sr2",
+        ".srf",
+        ".srw",
+        ".x3f",
+    ]
 )
 OTHER = frozenset({".jxl", ".psd", ".avif", *HEIF})
 """Endings of pictures that are read with the right library, or never."""
@@ -85,7 +126,7 @@ def picture_format(head: bytes) -> tuple[str, str]:
     """
     if not head:
         return "", "an empty file"
-    if head[8:10] == b"CR" and head[:4] == b"II*\0" or head.startswith(_RAW_SIGNS):
+    if (head[8:10] == b"CR" and head[:4] == b"II*\0") or head.startswith(_RAW_SIGNS):
         return "", RAW_REASON
     if head[4:8] == b"ftyp":
         return _of_boxes(head)

@@ -11,13 +11,14 @@ import io
 import math
 import os
 import stat
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from PIL import Image
+from PIL import Image, ImageFile
 
 from autocompose.core.errors import AutocomposeError, ImageError
 from autocompose.corpus import formats
@@ -29,6 +30,7 @@ MAX_PIXELS = 100_000_000
 MEMORY = Budget(768 << 20)  # of pictures that are being decoded at the same time
 WIDTH, HEIGHT, ORIENTATION, DNG_VERSION = 256, 257, 274, 50706  # TIFF tags
 SHARPER = 1.5  # a JPEG is decoded at least so much larger than it is wanted, and made smaller with care
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImagePlugin")  # of metadata we do not use
 _FLIPS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -254,7 +256,7 @@ def _plugin(kind: str) -> type[Image.Image]:
 
 
 def _tiff(image: Image.Image, name: str) -> int:
-    """The orientation of a TIFF; Pillow is kept from turning it, and from reading more of its EXIF data.
+    """The orientation of a TIFF; Pillow is kept from turning it, from its own bound, and from reading more EXIF data.
 
     :raises ImageError: a camera's raw file, of which Pillow would show the preview.
     """
@@ -267,4 +269,5 @@ def _tiff(image: Image.Image, name: str) -> int:
         found = 1
     image._size = int(tags[WIDTH]), int(tags[HEIGHT])  # type: ignore[attr-defined]
     image.load_end = lambda: None  # type: ignore[attr-defined]
+    image.load_prepare = lambda: ImageFile.ImageFile.load_prepare(image)  # type: ignore
     return found if found in range(1, 9) else 1

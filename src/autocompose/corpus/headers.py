@@ -108,9 +108,11 @@ def read_png(file: BinaryIO, size: int) -> int:
 def exif_orientation(exif: bytes) -> int:
     """How the camera was held, 1 to 8; 1 when the EXIF data do not say so, or are nonsense.
 
-    :param exif: with or without its ``Exif`` prefix. Nothing else in it is looked at.
+    :param exif: with or without their ``Exif`` prefix. Nothing else in them is looked at.
     """
-    body = exif.removeprefix(EXIF)
+    body = exif
+    while body.startswith(EXIF):  # some programs write it twice
+        body = body[len(EXIF) :]
     if body[:2] not in (b"II", b"MM"):
         return 1
     little = body[:2] == b"II"
