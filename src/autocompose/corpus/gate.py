@@ -1,8 +1,8 @@
 """The gate that every picture passes: checked by its header, decoded within bounds, made upright RGB.
 
-Nothing here trusts a file. Its format is known by its content; pixels, bytes and the work of decoding are bounded before
-a decoder sees them; nonsense in its metadata is ignored, for the pixels are sound; and whatever a decoder raises becomes
-one line about that file. Decoders run in C and cannot be stopped, so what would take too long is not begun.
+Nothing here trusts a file. Its format is known by its content; pixels, bytes and the work of decoding are bounded
+before a decoder sees them; nonsense in its metadata is ignored, for the pixels are sound; and whatever a decoder raises
+becomes one line about that file. Decoders run in C and cannot be stopped, so what would take too long is not begun.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import math
 import os
 import stat
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -247,7 +247,7 @@ def _opened(path: Path) -> BinaryIO:
     return os.fdopen(handle, "rb")
 
 
-def _plugin(kind: str) -> type[Image.Image]:
+def _plugin(kind: str) -> Callable[[BinaryIO], Image.Image]:
     """What opens a format. ``Image.open`` would warn of "decompression bombs" by a bound that is not ours."""
     Image.preinit()
     if kind not in Image.OPEN:
