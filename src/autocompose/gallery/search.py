@@ -10,10 +10,10 @@ from PIL import Image
 
 from autocompose.core.errors import GalleryError, InputError
 from autocompose.core.files import file_hash
-from autocompose.corpus.images import open_image
+from autocompose.corpus.gate import as_rgb, open_image
 from autocompose.gallery.embedder import Embedder, RunFolder
 from autocompose.gallery.gallery_folder import GalleryConfig, open_store, read_config
-from autocompose.gallery.indexing.index import shrink
+from autocompose.gallery.indexing.index import MAX_SIDE, shrink
 from autocompose.gallery.item import Item, NotThereError, key_to_id
 from autocompose.gallery.query import Answer, Engine, Hit, Reference, Sides, Step
 from autocompose.gallery.rank import Ranking, own_sides
@@ -84,8 +84,8 @@ class Gallery:
 
     def open_picture(self, item: Item) -> Image.Image:
         """The picture of an item, cut to its box, RGB."""
-        picture = open_image(self.picture_path(item))
-        return shrink(picture.crop(item.box) if item.box else picture)
+        path = self.picture_path(item)
+        return shrink(open_image(path).crop(item.box)) if item.box else open_image(path, MAX_SIDE)
 
     def reference(self, source: str | Path | Image.Image | Item | Hit | Reference) -> Reference:
         """Whatever names a picture -> the reference: an item id, a path in the gallery, a file, or a picture.
@@ -97,7 +97,7 @@ class Gallery:
         if isinstance(source, (Item, Hit)):
             return _of_item(source if isinstance(source, Item) else source.item)
         if isinstance(source, Image.Image):
-            return Reference(image=shrink(source.convert("RGB")))
+            return Reference(image=shrink(as_rgb(source)))
         name = str(source)
         if len(name) == 15 and not set(name) - set("0123456789abcdef"):
             return _of_item(self.item(name))
@@ -107,7 +107,7 @@ class Gallery:
                 return _of_item(items[0])
         if not Path(source).is_file():
             raise InputError(f"{source}: neither a picture of the gallery nor a file; name one of them")
-        return Reference(image=shrink(open_image(Path(source))), digest=file_hash(Path(source)))
+        return Reference(image=open_image(Path(source), MAX_SIDE), digest=file_hash(Path(source)))
 
     def search(
         self,

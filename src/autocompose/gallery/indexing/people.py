@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from autocompose.core.errors import InputError, missing_file
+from autocompose.core.errors import ImageError, InputError, missing_file
 from autocompose.core.files import read_json
+from autocompose.corpus.gate import image_size
 from autocompose.corpus.poses import PoseTable
 from autocompose.gallery.item import Box
 
@@ -25,7 +25,6 @@ Person = tuple[Box | None, np.ndarray | None]  # where (None = the whole picture
 MARGIN = 0.08  # around a found person, share of the box's longer side; as ``prepare folder`` cuts
 # keypoints end at wrists, ankles and eyes: share of the longer side from there to fingers, soles and hair
 BEYOND = 0.12
-ROTATED = (5, 6, 7, 8)  # values of the EXIF orientation that exchange width and height
 
 
 def read_boxes(path: Path) -> dict[str, tuple[Person, ...]]:
@@ -95,10 +94,8 @@ def _rectangles(path: Path, table: PoseTable) -> tuple[list[str], np.ndarray]:
 def _size(path: Path) -> tuple[int, int] | None:
     """Width and height of the upright picture, from its header; None when there is no readable picture."""
     try:
-        with Image.open(path) as image:
-            turned = image.getexif().get(0x0112) in ROTATED
-            return (image.height, image.width) if turned else image.size
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return image_size(path)
+    except ImageError:
         return None
 
 

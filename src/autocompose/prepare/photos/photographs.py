@@ -22,7 +22,8 @@ from autocompose.core.log import Tally, track
 from autocompose.core.records import Split
 from autocompose.corpus.about import About
 from autocompose.corpus.format import Corpus
-from autocompose.corpus.images import open_image
+from autocompose.corpus.formats import read_endings
+from autocompose.corpus.gate import open_image
 from autocompose.corpus.names import name_fault
 from autocompose.corpus.poses import PoseTable
 from autocompose.prepare.adapter import Stage, fingerprint
@@ -31,7 +32,7 @@ from autocompose.prepare.pairing.groups import nearest_groups
 from autocompose.prepare.pairing.mined import Mining, mined_pairs
 from autocompose.prepare.photos.estimator import Estimator, Person, pose_python
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+SUFFIXES = tuple(sorted(read_endings()))
 FOUND = "people"  # folder of what was found in each photo, so that an interrupted run continues
 MARKS = SKELETONS["mediapipe33"]
 LIMBS = [
