@@ -1,36 +1,40 @@
-"""What every request passes first: host, token, rate and size; and what every response carries."""
+"""What every request passes first: host, origin, token, rate, size and time; and what every response carries."""
 
 from __future__ import annotations
 
-import hmac
+import asyncio
 import html
 import json
 import logging
 import re
 import time
-from collections import OrderedDict
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from contextlib import suppress
-from http.cookies import CookieError, SimpleCookie
 from typing import Any
-from urllib.parse import parse_qsl, urlencode
 
-from autocompose.gallery.server.telemetry import Metrics
-from autocompose.gallery.server.uploads import MAX_BYTES
+from autocompose.core.errors import BusyError
+from autocompose.gallery.server.limits import Admission, RateLimit, client_of
+from autocompose.gallery.server.origin import is_foreign
+from autocompose.gallery.server.token import Token
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
+Observe = Callable[[str, int, float], None]  # route, status, seconds
 
 log = logging.getLogger("autocompose.server")
-COOKIE = "autocompose_token"
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 SMALL_BODY = 64 << 10
-MAX_CLIENTS = 10_000
+UPLOADS, UPLOAD_BYTES = 32, 256 << 20  # that are received at once
+BODY_SECONDS, STALL_SECONDS = 60.0, 10.0  # for a whole body; between two pieces of it
+WRONG_TOKENS, WRONG_BURST = 0.1, 10  # a second; at once
 LIMITED = ("/api/", "/understand")  # and the page itself; pictures, styles and health checks cost little
 OPEN_PATHS = ("/healthz", "/static/")
+UPLOAD_PATH = "/api/upload"
+RETRY = [(b"retry-after", b"5")]
+CLOSE = [(b"connection", b"close")]
 HEADERS = {
     "content-security-policy": "default-src 'none'; img-src 'self' blob:; style-src 'self'; script-src 'self'; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -43,145 +47,183 @@ HEADERS = {
 }
 
 
-class TooLargeError(Exception):
-    """A body is longer than its route takes."""
+class _BodyError(Exception):
+    """A body is refused while it is received."""
 
-
-class RateLimit:
-    """A token bucket for each client address: ``rate`` requests a second, bursts of three seconds' worth.
-
-    :param clock: seconds; tests pass their own.
-    """
-
-    def __init__(self, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self.rate, self.burst, self._clock = rate, max(3 * rate, 1.0), clock
-        self._buckets: OrderedDict[str, tuple[float, float]] = OrderedDict()
-
-    def wait(self, client: str) -> float:
-        """0 when the request may pass, else the seconds until it may."""
-        if self.rate <= 0:
-            return 0.0
-        now = self._clock()
-        level, then = self._buckets.pop(client, (self.burst, now))
-        level = min(self.burst, level + (now - then) * self.rate)
-        passes = level >= 1
-        self._buckets[client] = (level - 1 if passes else level, now)
-        if len(self._buckets) > MAX_CLIENTS:
-            self._buckets.popitem(last=False)
-        return 0.0 if passes else (1 - level) / self.rate
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class Guard:
     """ASGI middleware around the whole application.
 
-    :param hosts: names that a request may use for this server; () = any. On loopback this keeps out web pages that
-        make their own name point to 127.0.0.1.
+    :param observe: is told the route, status and time of each request.
     :param token: secret that clients must give; "" = none.
+    :param hosts: names that a request may use for this server; () = any. On loopback this keeps out web pages that
+        make their own name point to 127.0.0.1. (Starlette's ``TrustedHostMiddleware`` cannot say where to go instead.)
+    :param upload_bytes: longest body of an upload; all others are small.
+    :param headers: what every answer carries.
     """
 
-    def __init__(self, app: App, metrics: Metrics, rate: float, token: str, hosts: tuple[str, ...]) -> None:
-        self.app, self.metrics, self.token, self.hosts = app, metrics, token, hosts
-        self.limit = RateLimit(rate)
+    def __init__(
+        self,
+        app: App,
+        observe: Observe = lambda route, status, seconds: None,
+        rate: float = 0.0,
+        token: str = "",
+        hosts: tuple[str, ...] = (),
+        upload_bytes: int = SMALL_BODY,
+        headers: Mapping[str, str] = HEADERS,
+    ) -> None:
+        self.app, self.observe, self.hosts, self.upload_bytes = app, observe, hosts, upload_bytes
+        self.token, self.headers = Token(token), headers
+        self.limit, self.wrong = RateLimit(rate), RateLimit(WRONG_TOKENS, burst=WRONG_BURST)
+        self.admission = Admission(UPLOADS, UPLOAD_BYTES)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request: checked, measured and logged (never its query or body)."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        started, status = time.perf_counter(), 500
+        started, status, method = time.perf_counter(), 500, scope["method"]
+        if method == "HEAD":  # as GET, but without the body
+            scope = {**scope, "method": "GET"}
 
         async def answer(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", []), *_extra_headers(message.get("headers", []))]
+                message["headers"] = [*message.get("headers", []), *self._extra_headers(message.get("headers", []))]
+            elif method == "HEAD":
+                message = {**message, "body": b""}
             await send(message)
 
         try:
             await self._checked(scope, receive, answer)
         finally:
             seconds = time.perf_counter() - started
-            route = getattr(scope.get("route"), "path", "other")
-            self.metrics.requests.labels(route, str(status)).inc()
-            self.metrics.seconds.labels(route).observe(seconds)
-            log.info("%s %s %d %.1f ms", scope["method"], ascii(scope["path"])[1:-1], status, seconds * 1000)
+            self.observe(getattr(scope.get("route"), "path", "other"), status, seconds)
+            log.info("%s %s %d %.1f ms", method, ascii(scope["path"])[1:-1], status, seconds * 1000)
 
     async def _checked(self, scope: Scope, receive: Receive, send: Send) -> None:
-        headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-        host = re.sub(r":\d*$", "", headers.get("host", ""))
+        headers = {name.lower(): value for name, value in scope["headers"]}
+        host = re.sub(r":\d*$", "", headers.get(b"host", b"").decode("latin-1")).lower()
         if self.hosts and host not in self.hosts:
             await refuse(scope, send, 421, "this server does not answer to that name; use http://127.0.0.1")
             return
-        if self.token and not scope["path"].startswith(OPEN_PATHS) and not await self._known(scope, headers, send):
+        if is_foreign(scope["method"], scope.get("scheme", "http"), headers):
+            await refuse(scope, send, 403, "a page of another site has sent this; use this server's own page")
             return
-        client = (scope.get("client") or ("unknown", 0))[0]
+        client = client_of((scope.get("client") or ("unknown", 0))[0])
+        needs_token = self.token.needed and not scope["path"].startswith(OPEN_PATHS)
+        if needs_token and not await self._known(scope, headers, client, send):
+            return
         if scope["path"] == "/" or scope["path"].startswith(LIMITED):
             wait = self.limit.wait(client)
             if wait:
-                seconds = str(int(wait) + 1).encode()
-                await refuse(scope, send, 429, "too many requests; wait a moment", [(b"retry-after", seconds)])
+                await refuse(scope, send, 429, "too many requests; wait a moment", _after(wait))
                 return
-        await self._bounded(scope, headers, receive, send)
+        await self._bounded(scope, headers, client, receive, send)
 
-    async def _known(self, scope: Scope, headers: dict[str, str], send: Send) -> bool:
+    async def _known(self, scope: Scope, headers: dict[bytes, bytes], client: str, send: Send) -> bool:
         """Whether the client gave the token: as a bearer, or as the cookie that ``/?token=...`` once set."""
-        query = parse_qsl(scope["query_string"].decode("latin-1"))
-        given = dict(query).get("token", "") if scope["path"] == "/" else ""
-        if given and self._is_token(given):
-            rest = urlencode([pair for pair in query if pair[0] != "token"])
-            cookie = f"{COOKIE}={given}; HttpOnly; SameSite=Strict; Path=/"
-            location = f"/?{rest}" if rest else "/"
-            extra = [(b"set-cookie", cookie.encode("latin-1")), (b"location", location.encode("latin-1"))]
-            await refuse(scope, send, 303, "", extra)
+        query = scope["query_string"]
+        asked = self.token.in_query(query) if scope["path"] == "/" else None
+        known = self.token.check(headers)
+        if asked is None and known is None:
+            message = (
+                "this gallery needs its token; open the page as /?token=TOKEN, or send Authorization: Bearer TOKEN"
+            )
+            await refuse(scope, send, 401, message, [(b"www-authenticate", b"Bearer")])
             return False
-        try:
-            cookie_token = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
-        except CookieError:
-            cookie_token = None
-        bearer = headers.get("authorization", "").removeprefix("Bearer ")
-        if self._is_token(bearer) or (cookie_token and self._is_token(cookie_token.value)):
+        wait = self.wrong.wait(client, take=False)
+        if wait:  # also for the right token: else guessing would go on
+            await refuse(scope, send, 429, "too many wrong tokens; wait a moment", _after(wait))
+            return False
+        if asked is not None and self.token.is_secret(asked):
+            await refuse(scope, send, 303, "", self.token.login(query))
+            return False
+        if known:
             return True
-        message = "this gallery needs its token; open the page as /?token=TOKEN, or send Authorization: Bearer TOKEN"
+        self.wrong.wait(client)
+        message = "that is not this gallery's token; look at what the server was started with"
         await refuse(scope, send, 401, message, [(b"www-authenticate", b"Bearer")])
         return False
 
-    def _is_token(self, given: str) -> bool:
-        return hmac.compare_digest(given.encode("utf-8", "replace"), self.token.encode())
-
-    async def _bounded(self, scope: Scope, headers: dict[str, str], receive: Receive, send: Send) -> None:
-        """Pass on, but stop a body that is too long as soon as that is known."""
-        most = MAX_BYTES + SMALL_BODY if scope["path"] == "/api/upload" else SMALL_BODY
-        message = f"the request is too large; at most {most >> 20} MB" if most > 1 << 20 else "the request is too large"
-        length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > most:
-            await refuse(scope, send, 413, message)
+    async def _bounded(
+        self, scope: Scope, headers: dict[bytes, bytes], client: str, receive: Receive, send: Send
+    ) -> None:
+        """Pass on, but not more bodies at once than there is room for, nor one that is too long or too slow."""
+        uploading = scope["path"] == UPLOAD_PATH and scope["method"] == "POST"
+        most = self.upload_bytes + SMALL_BODY if uploading else SMALL_BODY
+        length = headers.get(b"content-length", b"%d" % most if uploading else b"0").decode("latin-1")
+        if not length.isdecimal() or int(length[:20]) > most:
+            await refuse(scope, send, 413, _too_large(most))
             return
-        received, begun = 0, False
+        if not uploading:
+            await self._received(scope, most, receive, send)
+            return
+        try:
+            with self.admission.enter(client, int(length)):
+                await self._received(scope, most, receive, send)
+        except BusyError as error:
+            await refuse(scope, send, 503, str(error), RETRY)
 
-        async def counted() -> Message:
-            nonlocal received
-            part = await receive()
+    async def _received(self, scope: Scope, most: int, receive: Receive, send: Send) -> None:
+        received, begun, done = 0, False, False
+        refusal: _BodyError | None = None
+        deadline = time.monotonic() + BODY_SECONDS
+
+        async def bounded() -> Message:
+            nonlocal received, refusal, done
+            if done:  # from now on only a disconnect can come
+                return await receive()
+            try:
+                part = await asyncio.wait_for(receive(), max(0.0, min(STALL_SECONDS, deadline - time.monotonic())))
+            except asyncio.TimeoutError:
+                refusal = _BodyError(408, "the request came too slowly; try again")
+                raise refusal from None
             received += len(part.get("body", b""))
+            done = not part.get("more_body", False)
             if received > most:
-                raise TooLargeError
+                refusal = _BodyError(413, _too_large(most))
+                raise refusal
             return part
 
         async def noted(part: Message) -> None:
             nonlocal begun
-            if received <= most or begun:  # else the application answers to our error; ours is the better answer
+            if refusal is None or begun:  # else the application answers to our error; ours is the better answer
                 begun = True
                 await send(part)
 
-        with suppress(TooLargeError):
-            await self.app(scope, counted, noted)
-        if not begun:
-            await refuse(scope, send, 413, message)
+        with suppress(_BodyError):
+            await self.app(scope, bounded, noted)
+        if refusal is not None and not begun:
+            await refuse(scope, send, refusal.status, str(refusal), CLOSE if refusal.status == 408 else None)
+
+    def _extra_headers(self, present: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        names = {name.lower() for name, _ in present}
+        extra = [(name.encode(), value.encode()) for name, value in self.headers.items() if name.encode() not in names]
+        return extra if b"cache-control" in names else [*extra, (b"cache-control", b"no-store")]
 
 
-def _extra_headers(present: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    names = {name.lower() for name, _ in present}
-    extra = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
-    return extra if b"cache-control" in names else [*extra, (b"cache-control", b"no-store")]
+def _after(seconds: float) -> list[tuple[bytes, bytes]]:
+    return [(b"retry-after", b"%d" % (int(seconds) + 1))]
+
+
+def _too_large(most: int) -> str:
+    return "the request is too large" + (f"; at most {most >> 20} MB" if most > 1 << 20 else "")
+
+
+def error_page(message: str) -> str:
+    """A page that says what is wrong, and needs nothing of the gallery."""
+    return (
+        '<!doctype html><html lang="en"><link rel="stylesheet" href="/static/app.css"><title>autocompose</title>'
+        f'<main id="app" class="refused"><section class="notice bad"><h1>That did not work</h1>'
+        f"<p>{html.escape(message[:1].upper() + message[1:])}.</p>"
+        '<p><a class="button" href="/">Start again</a></p></section></main></html>'
+    )
 
 
 async def refuse(
@@ -190,13 +232,7 @@ async def refuse(
     """A short answer without the application: HTML for browsers, JSON for everybody else."""
     accept = next((value for name, value in scope["headers"] if name.lower() == b"accept"), b"")
     if b"text/html" in accept or any(name.lower() == b"hx-request" for name, _ in scope["headers"]):
-        kind = b"text/html; charset=utf-8"
-        body = (
-            '<!doctype html><html lang="en"><link rel="stylesheet" href="/static/app.css"><title>autocompose</title>'
-            f'<main id="app" class="refused"><section class="notice bad"><h1>That did not work</h1>'
-            f"<p>{html.escape(message[:1].upper() + message[1:])}.</p>"
-            '<p><a class="button" href="/">Start again</a></p></section></main></html>'
-        ).encode()
+        kind, body = b"text/html; charset=utf-8", error_page(message).encode()
     else:
         kind, body = b"application/json", json.dumps({"detail": message}).encode()
     start = [(b"content-type", kind), (b"content-length", str(len(body)).encode()), *(headers or [])]
