@@ -268,8 +268,8 @@ def test_approximate_index_keeps_its_promise_and_filters_and_exact_below_five_th
     ids = rng.permutation(6000).astype(np.int64) + (1 << 58)
     index = VectorIndex.build(ids, vectors, "approximate")
     exact = VectorIndex.build(ids, vectors)
-    index.save(tmp_path / "v.faiss")
-    index = VectorIndex.load(tmp_path / "v.faiss", index.recall)
+    checksum = index.save(tmp_path / "v.faiss")
+    index = VectorIndex.load(tmp_path / "v.faiss", checksum, index.recall)
     queries = normalise(centres[rng.integers(60, size=100)] + rng.normal(size=(100, 32)))
     recall = np.mean([len(np.intersect1d(index.search(q, 50)[0], exact.search(q, 50)[0])) / 50 for q in queries])
     assert index.recall >= 0.97 and recall >= 0.95

@@ -12,6 +12,7 @@ import shutil
 import signal
 import socket
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, field_validator
 
@@ -75,8 +76,6 @@ def run_server(config: ServerConfig) -> None:
     """
     try:
         import uvicorn
-
-        from autocompose.gallery.server.connection import protocol
     except ImportError:
         raise DependencyError("fastapi", "serve", "The server") from None
     gallery = Gallery.open(config.gallery, config.model or None)  # what is wrong is said here, not by a worker
@@ -110,10 +109,19 @@ def run_server(config: ServerConfig) -> None:
             log_level="warning",
             server_header=False,
             timeout_graceful_shutdown=10,
-            http=protocol(),
+            http=_protocol(),
             proxy_headers=bool(config.trusted_proxy),
             forwarded_allow_ips=list(config.trusted_proxy),
         )
+
+
+def _protocol() -> Any:
+    """Connections with bounds; h11 has one of its own."""
+    try:
+        from autocompose.gallery.server.connection import BoundedProtocol
+    except ImportError:  # no httptools
+        return "h11"
+    return BoundedProtocol
 
 
 def _allow_connections() -> None:
