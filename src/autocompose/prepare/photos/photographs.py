@@ -22,7 +22,7 @@ from autocompose.core.log import Tally, track
 from autocompose.core.records import Split
 from autocompose.corpus.about import About
 from autocompose.corpus.format import Corpus
-from autocompose.corpus.formats import read_endings
+from autocompose.corpus.formats import read_endings, unread_reason
 from autocompose.corpus.gate import open_image
 from autocompose.corpus.names import name_fault
 from autocompose.corpus.poses import PoseTable
@@ -80,6 +80,9 @@ def prepare_folder(
     if stage.finished:
         return stage.result()
     pictures, people = Tally("pictures"), Tally("people")
+    for path in sorted(Path(photos).rglob("*")):
+        if reason := unread_reason(path.suffix):
+            pictures.drop(reason, path.relative_to(photos).as_posix().encode("utf-8", "replace").decode())
     kept: list[tuple[str, str, Person]] = []
     for name, found in find_people(files, stage.out, processes, pictures):
         kept += [(crop_name(name, k), name, p) for k, p in enumerate(found, 1) if _is_wanted(p, wanted, people, name)]
