@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import io
 import re
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -56,3 +58,32 @@ def test_damaged_and_foreign_files(tmp_path: Path) -> None:
     np.savez(path, names=np.array([{"a": 1}], dtype=object), joints=np.zeros((1, 22, 3)), yaw=np.zeros(1))
     with pytest.raises(PoseError, match="cannot be read as a pose file"):
         PoseTable.load(path)
+
+
+def test_a_header_that_promises_more_than_is_there_allocates_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "poses.npz"
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": "<f8", "fortran_order": False, "shape": (10**9, 22, 3)})
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("names.npy", header.getvalue() + bytes(64))
+    with pytest.raises(PoseError, match=r"names.npy: promises \(1000000000, 22, 3\) x float64"):
+        PoseTable.load(path)
+
+
+def test_damaged_bytes_are_one_line_wherever_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "poses.npz"
+    make_poses(NAMES).save(path)
+    whole = path.read_bytes()
+    rng = np.random.default_rng(0)
+    refused = 0
+    for _ in range(300):
+        data = bytearray(whole)
+        for at in rng.integers(0, len(data), 6):
+            data[at] = rng.integers(256)
+        path.write_bytes(bytes(data))
+        try:
+            PoseTable.load(path)
+        except PoseError as error:
+            assert str(error).startswith(str(path)) and "\n" not in str(error)
+            refused += 1
+    assert refused > 200

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from zipfile import BadZipFile
 
 import numpy as np
 
 from autocompose.core.errors import PoseError
 from autocompose.core.files import write_npz
+from autocompose.corpus.npz import read_arrays
 
 
 @dataclass(frozen=True)
@@ -77,9 +77,8 @@ class PoseTable:
         if not path.exists():
             raise PoseError(f"{path}: file not found; it holds the 3D pose of every picture (docs/formats.md)")
         try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {key: file[key] for key in file.files}
-        except (OSError, ValueError, BadZipFile, EOFError) as error:
+            arrays = read_arrays(path)
+        except (OSError, ValueError) as error:
             raise PoseError(
                 f"{path}: cannot be read as a pose file ({error}); write it again with the prepare verb that made it"
             ) from error

@@ -82,7 +82,10 @@ def prepare_folder(
     pictures, people = Tally("pictures"), Tally("people")
     for path in sorted(Path(photos).rglob("*")):
         if reason := unread_reason(path.suffix):
-            pictures.drop(reason, path.relative_to(photos).as_posix().encode("utf-8", "replace").decode())
+            pictures.drop(
+                f"{path.suffix[1:].lower()}: {reason}",
+                path.relative_to(photos).as_posix().encode("utf-8", "replace").decode(),
+            )
     kept: list[tuple[str, str, Person]] = []
     for name, found in find_people(files, stage.out, processes, pictures):
         kept += [(crop_name(name, k), name, p) for k, p in enumerate(found, 1) if _is_wanted(p, wanted, people, name)]
