@@ -14,15 +14,16 @@ SRC = Path(autocompose.__file__).parent
 # Each package with those that it may import from; a partial order, so that neighbours stay apart.
 BELOW = {
     "core": set(),
+    "web": {"core"},
     "corpus": {"core"},
     "bodies": {"core"},
     "estimate": {"core", "corpus", "bodies"},
-    "describe": {"core", "corpus", "bodies", "estimate"},
+    "describe": {"core", "web", "corpus", "bodies", "estimate"},
     "prepare": {"core", "corpus", "bodies", "estimate", "describe"},
     "model": {"core", "corpus", "bodies", "estimate"},
     "evaluate": {"core", "corpus", "bodies", "describe", "model"},
     "train": {"core", "corpus", "bodies", "estimate", "describe", "prepare", "model", "evaluate"},
-    "gallery": {"core", "corpus", "bodies", "estimate", "describe", "model", "evaluate"},
+    "gallery": {"core", "web", "corpus", "bodies", "estimate", "describe", "model", "evaluate"},
     "paper": {"core", "corpus", "model", "evaluate", "train"},
     "demo": {"core", "corpus", "bodies", "estimate", "describe", "prepare", "model", "evaluate", "train", "gallery"},
 }

@@ -55,8 +55,13 @@ BROKEN: list[tuple[str, Change, str]] = [
     ("captions/train", lambda e: e[7].update(sents=[]), "captions/train.json[7]: 'sents' is an empty list"),
     ("captions/train", lambda e: e[7].update(sents=["x", "  "]), "captions/train.json[7]: sents[1] is blank"),
     ("captions/train", lambda e: e[2].update(target="c000/9.png"), "train.json[2]: images/c000/9.png does not exist"),
+]
+BAD_NAMES: list[tuple[str, Change, str]] = [
     ("captions/train", lambda e: e[2].update(target="../../etc/passwd"), "[2]: '../../etc/passwd' must not contain"),
-    ("captions/train", lambda e: e[2].update(target="/etc/passwd"), "must be a relative path"),
+    ("captions/train", lambda e: e[2].update(reference="/etc/passwd"), "must be a relative path"),
+    ("captions/test", lambda e: e[2]["img_set"].append("a//b.png"), "[2]: 'a//b.png' must not contain"),
+    ("captions/train", lambda e: e[2].update(target="\ud800.png"), r"[2]: '\ud800.png' is not valid UTF-8"),
+    ("image_splits/test", lambda n: n.append("../x.png"), "test.json[8]: '../x.png' must not contain"),
 ]
 
 
@@ -68,6 +73,20 @@ def test_each_broken_rule_names_its_entry(tmp_path: Path, file: str, change: Cha
     change(entries)
     write_json(path, entries)
     assert words in "\n".join(fault for found in faults(validate(tmp_path)).values() for fault in found)
+
+
+@pytest.mark.parametrize(("file", "change", "words"), BAD_NAMES)
+def test_names_that_leave_the_picture_folder_are_not_even_loaded(
+    tmp_path: Path, file: str, change: Change, words: str
+) -> None:
+    make_corpus(tmp_path)
+    path = tmp_path / f"{file}.json"
+    entries = read_json(path)
+    change(entries)
+    path.write_text(json.dumps(entries))
+    with pytest.raises(CorpusError) as caught:
+        load_corpus(tmp_path)
+    assert words in str(caught.value)
 
 
 def test_leaks_are_found_by_picture_and_by_group_column(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import json
 import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 
 from autocompose.core.errors import CheckpointError
 from autocompose.gallery.embedder import RunFolder, TextCache
+from autocompose.model.checkpoint import load_model
 from tests.gallery.fakes import FakeModel
 
 
@@ -31,3 +34,24 @@ def test_a_run_folder_composes_as_its_model_and_travels_without_it(run_folder: P
     np.testing.assert_allclose(other.compose(images, texts), expected, atol=1e-6)
     with pytest.raises(CheckpointError, match="model file not found"):
         RunFolder(run_folder / "none")
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "7", "{}", '{"sha256": "x"}', '{"sha256": "x", "encoder": []}', '{"encoder": {}}']
+)
+def test_a_model_file_without_its_parts_is_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "model.json").write_text(text)
+    with pytest.raises(CheckpointError, match=r"model.json: states no sha256 and encoder"):
+        RunFolder(tmp_path)
+    (tmp_path / "model.safetensors").touch()
+    with pytest.raises(CheckpointError, match=r"model.json"):
+        load_model(tmp_path)
+
+
+def test_a_model_whose_combiner_is_nonsense_is_one_line(run_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(run_folder, tmp_path / "run")
+    info = json.loads((tmp_path / "run" / "model.json").read_text())
+    for composer in (None, 7, {"kind": "combiner", "colour": 1}, {"kind": "combiner", "projection_dim": "x"}):
+        (tmp_path / "run" / "model.json").write_text(json.dumps({**info, "composer": composer}))
+        with pytest.raises(CheckpointError, match=r"model.json: "):
+            load_model(tmp_path / "run")

@@ -156,6 +156,60 @@ def test_serve_indexes_first_when_told_and_again_when_pictures_have_changed(run_
         assert json.loads(fetch(f"{url}/healthz"))["items"] == 8
 
 
+def test_uploads_do_not_outlive_a_killed_server(gallery: Path, tmp_path: Path) -> None:
+    with served(gallery, tmp_path, "--workers", "2") as (_, process):
+        (folder,) = tmp_path.glob("autocompose-serve-*/uploads")
+        (folder / "u-x.npz").touch()
+        process.kill()
+        process.wait(timeout=30)
+        deadline = time.monotonic() + 30
+        while list(tmp_path.glob("autocompose-*")):
+            assert time.monotonic() < deadline, "the folder is still there"
+            time.sleep(0.05)
+
+
+def test_heads_without_end_are_cut_off(gallery: Path, tmp_path: Path) -> None:
+    with served(gallery, tmp_path) as (url, _):
+        with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])), timeout=20) as connection:
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\nX: ")
+            with pytest.raises(OSError):
+                for _ in range(64):
+                    connection.sendall(b"x" * (1 << 16))
+                    time.sleep(0.01)
+        assert json.loads(fetch(f"{url}/healthz"))["items"] == 30
+
+
+def test_another_address_is_written_as_browsers_take_it_and_the_log_holds_only_requests(
+    gallery: Path, tmp_path: Path
+) -> None:
+    if not socket.has_ipv6:
+        pytest.skip("no IPv6 here")
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError:
+        pytest.skip("no IPv6 here")
+    process = subprocess.Popen(
+        [*COMMAND, "serve", str(gallery), "--port", "0", "--host", "::1"],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(tmp_path),
+    )
+    assert process.stderr is not None
+    said = re.search(r"http://\[::1\]:\d\d+/", process.stderr.readline())
+    assert said
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            assert json.loads(fetch(f"{said.group()}healthz"))["items"] == 30
+            break
+        except OSError:
+            time.sleep(0.1)
+    process.terminate()
+    log = process.communicate(timeout=30)[1].splitlines()
+    assert log and all(re.search(r"\d GET /healthz 200", line) for line in log), log
+
+
 OPERATIONS = (
     "GET /api/search", "GET /api/items/{key}", "GET /api/understand", "POST /api/upload", "GET /healthz",
     "GET /metrics", "GET /thumbs/{key}", "GET /pictures/{key}", "GET /uploads/{key}",

@@ -221,8 +221,38 @@ def test_a_lost_or_damaged_vector_file_is_made_from_the_rows(tmp_path: Path) -> 
     file = next(tmp_path.glob("vectors-*.faiss"))
     file.write_bytes(file.read_bytes()[:-40])
     assert len(EmbeddedStore(tmp_path, "model").search(normalise(vectors[2]), 9)[0]) == 6
+    whole = bytearray(file.read_bytes()) + bytes(40)
+    for at in (8, len(whole) // 2):  # of the right length, but with other bytes
+        file.write_bytes(bytes(whole[:at]) + b"\xff" * 8 + bytes(whole[at + 8 :]))
+        with pytest.raises(GalleryError, match="not the file that was written"):
+            VectorIndex.load(file, "0" * 64)
+        assert EmbeddedStore(tmp_path, "model").search(normalise(vectors[2]), 1)[0][0] == items[2].id
     file.unlink()
     assert len(EmbeddedStore(tmp_path, "model").search(normalise(vectors[2]), 9)[0]) == 6
+
+
+def test_a_vector_file_that_is_cut_off_while_it_is_searched_ends_nothing(tmp_path: Path) -> None:
+    writer = EmbeddedStore(tmp_path, "model", write=True)
+    items, vectors = make(200)
+    writer.put(items, vectors)
+    writer.publish()
+    reader = EmbeddedStore(tmp_path, "model")
+    reader.refresh()
+    with next(tmp_path.glob("vectors-*.faiss")).open("r+b") as file:
+        file.truncate(100)
+    assert reader.search(normalise(vectors[150]), 1)[0][0] == items[150].id
+
+
+def test_galleries_from_before_checksums_get_one_with_the_next_run(tmp_path: Path) -> None:
+    writer = EmbeddedStore(tmp_path, "model", write=True)
+    items, vectors = make(6)
+    writer.put(items, vectors)
+    writer.publish()
+    with writer._db:
+        writer._db.execute("DELETE FROM state WHERE key = 'checksum'")
+    assert EmbeddedStore(tmp_path, "model").search(normalise(vectors[2]), 1)[0][0] == items[2].id
+    writer.publish()
+    assert len(writer._checksum()) == 64
 
 
 def test_another_kind_of_index_is_built_without_any_other_change(tmp_path: Path) -> None:
@@ -268,8 +298,8 @@ def test_approximate_index_keeps_its_promise_and_filters_and_exact_below_five_th
     ids = rng.permutation(6000).astype(np.int64) + (1 << 58)
     index = VectorIndex.build(ids, vectors, "approximate")
     exact = VectorIndex.build(ids, vectors)
-    index.save(tmp_path / "v.faiss")
-    index = VectorIndex.load(tmp_path / "v.faiss", index.recall)
+    checksum = index.save(tmp_path / "v.faiss")
+    index = VectorIndex.load(tmp_path / "v.faiss", checksum, index.recall)
     queries = normalise(centres[rng.integers(60, size=100)] + rng.normal(size=(100, 32)))
     recall = np.mean([len(np.intersect1d(index.search(q, 50)[0], exact.search(q, 50)[0])) / 50 for q in queries])
     assert index.recall >= 0.97 and recall >= 0.95

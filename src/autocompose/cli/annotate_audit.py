@@ -40,7 +40,7 @@ def audit(
         write_report(report, summaries, tally, corpus.resolve().name)
     say(tally.line())
     if as_json:
-        typer.echo(json_line([summary.json_line() for summary in summaries], 1))
+        typer.echo(json_line([summary.to_json() for summary in summaries], 1))
     else:
         Console().print(console_table(summaries))
     for path in (out, report):

@@ -256,6 +256,9 @@ def review(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 8700,
     share: Annotated[float, typer.Option(min=0, max=1, help="Show only this share of the texts, drawn by pair.")] = 1.0,
     kappa: Annotated[bool, typer.Option("--kappa", help="Print the agreement between reviewers and end.")] = False,
+    token: Annotated[
+        str, typer.Option(envvar="AUTOCOMPOSE_TOKEN", help="Secret that the page asks for; best set by the variable.")
+    ] = "",
 ) -> None:
     """Read the machine's texts in the browser: accept, edit or reject them with the keyboard."""
     from autocompose.core.log import say
@@ -265,9 +268,7 @@ def review(
         if kappa:
             typer.echo(json_line(reviews.agreement(), 1))
             return
-        import uvicorn
-
-        from autocompose.describe.mllm.review.page import make_app
+        from autocompose.describe.mllm.review.page import serve
 
         say(f"{len(reviews.rows)} variants to review as {reviewer}: http://127.0.0.1:{port}  (Ctrl-C ends)")
-        uvicorn.run(make_app(reviews), host="127.0.0.1", port=port, log_level="warning")
+        serve(reviews, port, token)

@@ -185,6 +185,12 @@ def serve(
     token: Annotated[
         str, typer.Option(envvar="AUTOCOMPOSE_TOKEN", help="Secret that clients must give; best set by the variable.")
     ] = "",
+    trusted_proxy: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ADDRESS", help="Proxy whose X-Forwarded-For tells who asks; address or network; repeatable."
+        ),
+    ] = None,
 ) -> None:
     """Open the gallery's web page and REST interface; stop with Ctrl-C."""
     from autocompose.gallery.server.launch import ServerConfig, run_server
@@ -192,4 +198,5 @@ def serve(
     if pictures:
         _build(pictures, gallery, model)
     settings = {"gallery": str(gallery), "host": host, "port": port, "workers": workers, "rate": rate, "token": token}
-    run_server(ServerConfig.parse({**settings, "model": str(model) if model else ""}))
+    more = {"model": str(model) if model else "", "trusted_proxy": tuple(trusted_proxy or ())}
+    run_server(ServerConfig.parse({**settings, **more}))

@@ -14,6 +14,7 @@ or with 1 where the work was done and nothing is left.
     ├── StorageError          the disk is full, or a file cannot be written
     ├── NothingLeftError      the work was done, and nothing is left of it (exit code 1)
     ├── DependencyError       an optional package is not installed
+    ├── BusyError             there is no room for the work now; the same request may pass later
     ├── AnnotationError       an MLLM endpoint or its journal
     └── GalleryError          a gallery index
 """
@@ -61,6 +62,10 @@ class CheckpointError(InputError):
 
 class StorageError(AutocomposeError):
     """A file could not be written; existing output is untouched."""
+
+
+class BusyError(AutocomposeError):
+    """There is no room for the work now; the same request may pass later."""
 
 
 class AnnotationError(AutocomposeError):

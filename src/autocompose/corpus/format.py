@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from autocompose.core.errors import CorpusError, missing_file
 from autocompose.core.files import read_json, write_json
 from autocompose.core.records import TEXT_FIELDS, Pair, Query, Split
 from autocompose.core.several import several
+from autocompose.corpus.names import name_fault
 from autocompose.corpus.poses import PoseTable
 
 TEXT_KEYS = frozenset(TEXT_FIELDS.values())
@@ -114,6 +116,9 @@ def read_gallery(path: Path) -> tuple[str, ...]:
     names = read_json(path)
     if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
         raise CorpusError(f"{path}: expected a list of image names")
+    faults = [f"{path}[{i}]: {name!a} {fault}" for i, name in enumerate(names) if (fault := name_fault(name))]
+    if faults:
+        raise CorpusError(f"{faults[0]} ({len(faults)} faults in the file)", faults)
     return tuple(names)
 
 
@@ -137,7 +142,15 @@ def _faults(entry: Any) -> list[str]:
         value = entry.get(key, [])
         if not isinstance(value, list) or not all(isinstance(v, str) for v in value):
             faults.append(f"{key!r} must be a list of strings")
+        elif key == "img_set":
+            faults += [f"{name!a} {fault}" for name in value if (fault := _name_fault(name))]
+    for key in ("reference", "target"):
+        if isinstance(name := entry.get(key), str) and (fault := _name_fault(name)):
+            faults.append(f"{name!a} {fault}")
     return faults
+
+
+_name_fault = lru_cache(1 << 16)(name_fault)  # the same names stand in many pairs
 
 
 def _pair(entry: dict[str, Any]) -> Pair:

@@ -78,7 +78,10 @@ _FOREIGN = {
 }
 RAW_REASON = "a camera's raw file, which is not read; export it as JPEG"
 UNKNOWN = "not a picture in a known format"
-HEIF_REASON = "a HEIC picture, which needs the package pillow-heif; install it, or convert the picture to JPEG"
+HEIF_REASON = (
+    "a HEIC picture, which needs the package pillow-heif; install it with: pip install 'autocompose[heic]', or convert "
+    "the picture to JPEG"
+)
 AVIF_REASON = "an AVIF picture, which this Pillow cannot read; convert it to JPEG"
 _HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1")
 

@@ -1,24 +1,23 @@
-"""Opening pictures, and the four preprocessing transforms of the paper."""
+"""The four preprocessing transforms of the paper; pictures are opened by ``corpus.gate``."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from enum import Enum
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
-from autocompose.core.errors import ImageError
-from autocompose.core.reading import cause
+from autocompose.corpus.colour import to_rgb
+from autocompose.corpus.gate import bare as bare
+from autocompose.corpus.gate import open_image as open_image
 
 if TYPE_CHECKING:
     import torch
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-MAX_PIXELS = 100_000_000
+LONGEST = 8  # long side / short side: what lies further out is not seen, or would be too small to see
 
 
 class Transform(str, Enum):
@@ -35,37 +34,6 @@ class Transform(str, Enum):
 
     def __str__(self) -> str:
         return self.value
-
-
-def open_image(path: Path) -> Image.Image:
-    """Decode a picture completely, as RGB with the EXIF rotation applied.
-
-    :raises ImageError: missing, truncated, not a picture, or more than ``MAX_PIXELS`` pixels.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise ImageError(
-                        f"{path}: {image.width} x {image.height} pixels, more than {MAX_PIXELS:,}; make it smaller"
-                    )
-                return ImageOps.exif_transpose(image).convert("RGB")
-    except FileNotFoundError:
-        raise ImageError(f"{path}: picture not found; put it there or remove the entries that name it") from None
-    except (PermissionError, IsADirectoryError) as error:
-        raise ImageError(f"{path}: {cause(error)}") from None
-    except UnidentifiedImageError:
-        raise ImageError(f"{path}: not a picture in a known format") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageError(f"{path}: the picture is damaged or too large ({error}); replace the file") from None
-
-
-def bare(image: Image.Image) -> Image.Image:
-    """The pixels in RGB and nothing else: Pillow would write a JPEG's comment or a PNG's colour profile again."""
-    pixels = image.convert("RGB")
-    pixels.info = {}
-    return pixels
 
 
 def pad_to_ratio(image: Image.Image, ratio: float) -> Image.Image:
@@ -89,10 +57,27 @@ def square_crop(kind: Transform, size: int, target_ratio: float = 1.25) -> Calla
     ratio = {Transform.SQUAREPAD: 1.0, Transform.TARGETPAD: target_ratio}.get(kind)
 
     def apply(image: Image.Image) -> Image.Image:
-        image = image.convert("RGB")
+        image = to_rgb(image)
+        if max(image.size) > LONGEST * min(image.size) and kind is not Transform.SQUARE:
+            image = _bounded_strip(image, size, crop=ratio is None)
         return steps(pad_to_ratio(image, ratio) if ratio else image)
 
     return apply
+
+
+def _bounded_strip(image: Image.Image, size: int, crop: bool) -> Image.Image:
+    """A very long picture, so that its short side is not enlarged, nor padded, to many times its pixels.
+
+    :param crop: only the middle will be seen; else all of it.
+    """
+    width, height = image.size
+    if crop:
+        x, y = (min(side, LONGEST * min(image.size)) for side in image.size)
+        left, top = (width - x) // 2, (height - y) // 2
+        return image.crop((left, top, left + x, top + y))
+    small = image.copy()
+    small.thumbnail((LONGEST * size, LONGEST * size), Image.Resampling.BICUBIC)
+    return small
 
 
 def preprocess(kind: Transform, size: int, target_ratio: float = 1.25) -> Callable[[Image.Image], torch.Tensor]:

@@ -132,7 +132,7 @@ def inspect_corpus(root: Path, out: Path, shown: int = 60, seed: int = 0) -> Non
 
 
 def _thumb(path: Path) -> str:
-    image = open_image(path)
+    image = open_image(path, 2 * THUMB)
     image.thumbnail((THUMB, THUMB), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=80)

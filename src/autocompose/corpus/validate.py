@@ -26,6 +26,7 @@ from autocompose.corpus.names import name_fault
 from autocompose.corpus.split import NO_VALUE
 
 CLIP_TOKENS = 77
+DECODED = 256  # pixels of the longer side: damage shows when a JPEG is decoded small, too
 SHARED_KEYS = ("image", "gallery", "uid", "pose", "cube", "sequence")
 """What two splits must not share: ``image`` is a picture of a pair in both, ``gallery`` any picture in both; the others
 are columns of ``poses.npz`` or extra keys of the pairs."""
@@ -111,7 +112,7 @@ def _pictures(corpus: Corpus, decode: bool) -> Check:
             if not stat.S_ISREG(path.stat().st_mode):
                 faults.append(f"{place}: images/{name} is not a file")
             elif decode:
-                open_image(path)
+                open_image(path, DECODED)
         except FileNotFoundError:
             faults.append(f"{place}: images/{name} does not exist")
         except OSError as error:

@@ -108,7 +108,7 @@ def answers(corpus: Corpus, evaluation: Evaluation, rows: np.ndarray) -> list[An
 
 def thumbnail(path: Path) -> str:
     """A picture as a data URI."""
-    image = open_image(path)
+    image = open_image(path, 2 * THUMB)
     image.thumbnail((THUMB, THUMB))
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=88)

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from autocompose.model.embed import Picture
 
 
+_STATED = {"sha256": str, "encoder": dict}  # what every model.json holds
+
+
 class Embedder(Protocol):
     """Features are un-normalised ``(N, D)`` float32; a composition is normalised."""
 
@@ -114,4 +117,6 @@ def fingerprint(folder: Path) -> str:
     if not path.exists():
         raise CheckpointError(f"{path}: model file not found; name a folder that training has written")
     info = read_json(path, dict)
+    if not all(isinstance(info.get(key), kind) for key, kind in _STATED.items()):
+        raise CheckpointError(f"{path}: states no sha256 and encoder; expected what training has written")
     return value_hash([info.get("sha256"), info.get("encoder"), info.get("composer")])[:16]

@@ -14,10 +14,10 @@ from autocompose.core.errors import GalleryError, InputError
 from autocompose.core.files import file_hash
 from autocompose.core.reading import unreadable
 from autocompose.core.several import several
-from autocompose.corpus.images import open_image
+from autocompose.corpus.gate import as_rgb, open_image
 from autocompose.gallery.embedder import Embedder, RunFolder
 from autocompose.gallery.gallery_folder import GalleryConfig, open_store, read_config
-from autocompose.gallery.indexing.index import shrink
+from autocompose.gallery.indexing.index import MAX_SIDE, shrink
 from autocompose.gallery.item import Item, NotThereError, is_key, key_to_id
 from autocompose.gallery.query import Answer, Engine, Hit, Reference, Sides, Step
 from autocompose.gallery.rank import Ranking, own_sides
@@ -102,8 +102,8 @@ class Gallery:
 
     def open_picture(self, item: Item) -> Image.Image:
         """The picture of an item, cut to its box, RGB."""
-        picture = open_image(self.picture_path(item))
-        return shrink(picture.crop(item.box) if item.box else picture)
+        path = self.picture_path(item)
+        return shrink(open_image(path).crop(item.box)) if item.box else open_image(path, MAX_SIDE)
 
     def reference(self, source: Named | Image.Image | Reference) -> Reference:
         """Whatever names a picture -> the reference: an item by any of its names, a file, or a picture.
@@ -113,7 +113,7 @@ class Gallery:
         if isinstance(source, Reference):
             return source
         if isinstance(source, Image.Image):
-            return Reference(image=shrink(source.convert("RGB")))
+            return Reference(image=shrink(as_rgb(source)))
         if found := self._find(source):
             return Reference(item=found[0], digest=found[0].digest)
         if not isinstance(source, (str, Path)) or (is_key(str(source)) and not os.path.isfile(source)):
@@ -124,7 +124,7 @@ class Gallery:
             digest = file_hash(Path(source))
         except OSError as error:
             raise unreadable(Path(source), error) from None
-        return Reference(image=shrink(open_image(Path(source))), digest=digest)
+        return Reference(image=open_image(Path(source), MAX_SIDE), digest=digest)
 
     def search(
         self,

@@ -110,8 +110,15 @@ def load_model(folder: str | Path) -> Model:
         raise CheckpointError(
             f"{folder / 'model.json'}: not a model of format {FORMAT}; was it written by another version?"
         )
+    if missing := [key for key in ("encoder", "composer") if not isinstance(info.get(key), dict)]:
+        raise CheckpointError(f"{folder / 'model.json'}: says nothing about the {missing[0]}; copy the file again")
     encoder = Encoder(EncoderConfig.parse(info["encoder"], str(folder / "model.json")))
-    composer = _composer(info["composer"], encoder.dim)
+    try:
+        composer = _composer(info["composer"], encoder.dim)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(
+            f"{folder / 'model.json'}: no sizes of a Combiner ({error}); copy the file again"
+        ) from None
     state = read_safetensors(weights)
     for prefix, module in (("encoder.", encoder.clip), ("composer.", composer)):
         fit(module, {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}, str(weights))

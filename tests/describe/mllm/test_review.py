@@ -133,7 +133,7 @@ def test_the_page_over_http(reviews: Reviews) -> None:
     assert (
         page.status_code == 200 and shown["texts"][0]["text"] in page.text and "default-src 'self'" in str(page.headers)
     )
-    assert client.get(f"/picture/{shown['reference']}").headers["content-type"] == "image/png"
+    assert client.get(f"/picture/{shown['reference']}").headers["content-type"] == "image/jpeg"
     assert client.post("/variant/0/text/0", json={"verdict": "accept"}).json() == {"stored": True}
     assert reviews.variant(0)["texts"][0]["verdict"] == "accept"
     assert client.post("/variant/0/text/0", json={"verdict": "edit", "edited": ""}).status_code == 422
@@ -153,9 +153,42 @@ def test_only_pictures_of_the_pairs_are_served_and_only_to_this_machine(reviews:
     client = TestClient(make_app(reviews), base_url="http://127.0.0.1")
     for name in ("../poses.npz", "%2e%2e/annotation.sqlite", "/etc/passwd", "none.png"):
         assert client.get(f"/picture/{name}").status_code in (403, 404)
-    assert client.get("/", headers={"host": "evil.example"}).status_code == 403
-    foreign = client.post("/variant/0/text/0", json={"verdict": "reject"}, headers={"origin": "http://evil.example"})
-    assert foreign.status_code == 403
+    assert client.get("/", headers={"host": "evil.example"}).status_code == 421
+    verdict = {"json": {"verdict": "reject"}}
+    for origin in ("http://evil.example", "http://evil-127.0.0.1", "https://127.0.0.1", "http://127.0.0.1:81", "null"):
+        assert client.post("/variant/0/text/0", headers={"origin": origin}, **verdict).status_code == 403, origin
+    assert not reviews.judged()
+    assert client.post("/variant/0/text/0", headers={"origin": "http://127.0.0.1"}, **verdict).status_code == 200
+
+
+def test_a_crafted_journal_names_no_other_files(reviews: Reviews, root: Path, tmp_path: Path) -> None:
+    from fastapi.testclient import TestClient
+
+    from autocompose.describe.mllm.review.page import make_app
+
+    secret = tmp_path / "secret.png"
+    name = reviews.variant(0)["reference"]
+    secret.write_bytes((root / "images" / name).read_bytes())
+    (root / "images" / "link.png").symlink_to(secret)
+    (root / "images" / "page.html").write_text("<script>alert(1)</script>")
+    crafted = {str(secret), "../../secret.png", "/etc/passwd", "link.png", "page.html"}
+    reviews.names |= crafted
+    client = TestClient(make_app(reviews), base_url="http://127.0.0.1")
+    for path in crafted:
+        assert client.get(f"/picture/{path}").status_code == 404, path
+    assert client.get(f"/picture/{name}").status_code == 200
+
+
+def test_the_page_asks_for_its_token(reviews: Reviews) -> None:
+    from fastapi.testclient import TestClient
+
+    from autocompose.describe.mllm.review.page import make_app
+
+    client = TestClient(make_app(reviews, "a;b c"), base_url="http://127.0.0.1")
+    for path in ("/", "/variant/0", "/picture/x", "/agreement"):
+        assert client.get(path).status_code == 401
+    assert client.get("/", params={"token": "a;b c"}).status_code == 200  # by the cookie, after a redirection
+    assert client.post("/variant/0/text/0", json={"verdict": "accept"}).status_code == 200
 
 
 def test_texts_are_escaped(reviews: Reviews) -> None:

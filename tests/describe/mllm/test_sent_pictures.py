@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -82,6 +83,28 @@ def test_the_exif_rotation_is_applied(corpus: Corpus) -> None:
     exif[0x0112] = 3
     upright.rotate(180).save(path, "PNG", exif=exif)
     assert read_number(decoded(pictures(corpus, frame="words").of(item(corpus))[0])) == (0, False)
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_keypoints_are_those_of_the_upright_picture_however_it_is_stored(corpus: Corpus, orientation: int) -> None:
+    made = item(corpus)
+    path = corpus.image_path(made.reference)
+    wide = Image.new("RGB", (400, 100), "white")
+    turns = {1: 0, 3: 180, 6: 90, 8: 270}  # anticlockwise, what the viewer undoes
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    wide.rotate(turns[orientation], expand=True).save(path, "PNG", exif=exif)
+    assert corpus.poses is not None
+    points = np.full((17, 2), 50.0)
+    points[:, 0] = 120.0  # a body in the left part of the upright picture ...
+    points[COCO17.index("left_wrist"), 0] = 160.0  # ... whose left hand is at the picture's right
+    known = corpus.poses.columns["coco2d"].copy()
+    known[corpus.poses.index()[made.reference]] = points
+    poses = replace(corpus.poses, columns={**corpus.poses.columns, "coco2d": known})
+    shown = pictures(replace(corpus, poses=poses), frame="words")
+    assert shown.left_hand_side(made) == "image_right"
+    scaled = shown.keypoints(made.reference, False, (200, 50), shown._stored(made.reference))
+    np.testing.assert_allclose(scaled, points / 2)
 
 
 def test_side_by_side_is_one_picture(corpus: Corpus) -> None:

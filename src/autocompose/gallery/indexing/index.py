@@ -17,7 +17,7 @@ from autocompose.core.errors import GalleryError, ImageError, InputError
 from autocompose.core.files import file_hash
 from autocompose.core.log import Tally, track
 from autocompose.core.several import several
-from autocompose.corpus.images import open_image
+from autocompose.corpus.gate import Picture
 from autocompose.gallery.embedder import Embedder
 from autocompose.gallery.gallery_folder import (
     GalleryConfig,
@@ -320,14 +320,17 @@ def _embed(model: Embedder, out: Path, root: Path, batch: list[_Job]) -> list[_R
 
 
 def _open(job: _Job, out: Path, root: Path) -> str | tuple[tuple[int, int], list[Image.Image]]:
+    boxes = job.found.boxes
     try:
-        picture = open_image(root / job.found.path)
+        with Picture(root / job.found.path) as file:
+            size = file.size
+            if any(box and (box[2] > size[0] or box[3] > size[1]) for box in boxes):
+                return "box outside the picture"
+            picture = file.decode(None if any(boxes) else MAX_SIDE)
     except ImageError:
         return "unreadable picture"
-    if any(box and (box[2] > picture.width or box[3] > picture.height) for box in job.found.boxes):
-        return "box outside the picture"
     write_thumb(out, job.digest, picture)
-    return picture.size, [shrink(picture.crop(box) if box else picture) for box in job.found.boxes]
+    return size, [shrink(picture.crop(box) if box else picture) for box in boxes]
 
 
 def shrink(picture: Image.Image) -> Image.Image:

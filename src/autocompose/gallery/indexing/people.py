@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from autocompose.core.errors import InputError, missing_file
+from autocompose.core.errors import ImageError, InputError, missing_file
 from autocompose.core.files import read_json
 from autocompose.core.log import Tally
+from autocompose.corpus.gate import image_size
 from autocompose.corpus.poses import PoseTable
 from autocompose.gallery.indexing.picture_names import PictureNames
 from autocompose.gallery.indexing.sidefiles import SideFile, shown
@@ -31,7 +31,6 @@ MARGIN = 0.08  # around a found person, share of the box's longer side; as ``pre
 BEYOND = 0.12
 ROUNDED = 1.0  # pixels that a box may reach beyond the picture; it is cut there
 MAX_COORDINATE = 1e6
-ROTATED = (5, 6, 7, 8)  # values of the EXIF orientation that exchange width and height
 
 
 def read_boxes(path: Path, names: PictureNames, root: Path) -> tuple[dict[str, tuple[Person, ...]], SideFile]:
@@ -135,10 +134,8 @@ def _rectangles(path: Path, table: PoseTable) -> tuple[list[str], np.ndarray]:
 def _size(path: Path) -> tuple[int, int] | None:
     """Width and height of the upright picture, from its header; None when there is no readable picture."""
     try:
-        with Image.open(path) as image:
-            turned = image.getexif().get(0x0112) in ROTATED
-            return (image.height, image.width) if turned else image.size
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return image_size(path)
+    except ImageError:
         return None
 
 

@@ -11,7 +11,6 @@ from autocompose.core.files import atomic_file
 from autocompose.corpus.images import bare
 
 SIDE = 384
-LARGE_SIDE = 1600
 
 
 def thumb_path(gallery: Path, digest: str) -> Path:
@@ -44,15 +43,6 @@ def thumb_bytes(picture: Image.Image) -> bytes:
     small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     small.save(buffer, "WEBP", quality=82, method=2)
-    return buffer.getvalue()
-
-
-def jpeg_bytes(picture: Image.Image) -> bytes:
-    """JPEG bytes of a picture without its metadata, its longer side at most 1,600 px."""
-    large = bare(picture)
-    large.thumbnail((LARGE_SIDE, LARGE_SIDE), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    large.save(buffer, "JPEG", quality=88)
     return buffer.getvalue()
 
 

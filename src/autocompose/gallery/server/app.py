@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import os
 import pathlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
@@ -12,25 +14,35 @@ from fastapi import FastAPI, HTTPException, Path, Query, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
+from PIL import Image
 from pydantic import BaseModel
+from starlette.concurrency import run_in_threadpool
 
 import autocompose
-from autocompose.core.errors import AutocomposeError, GalleryError, ImageError, InputError
-from autocompose.corpus.images import open_image
-from autocompose.gallery.indexing.thumbs import jpeg_bytes, read_thumb, thumb_bytes
+from autocompose.core.errors import AutocomposeError, BusyError, GalleryError, ImageError, InputError
+from autocompose.corpus.gate import Bounds, open_image
+from autocompose.corpus.jpeg import LARGE_SIDE, jpeg_bytes
+from autocompose.gallery.indexing.index import MAX_SIDE
+from autocompose.gallery.indexing.thumbs import read_thumb, thumb_bytes
 from autocompose.gallery.item import Item, NotThereError, parse_where
 from autocompose.gallery.query import Answer
 from autocompose.gallery.search import Gallery
 from autocompose.gallery.server.batch import BatchedEmbedder
-from autocompose.gallery.server.guard import LOOPBACK, Guard
 from autocompose.gallery.server.pages import Page, render
 from autocompose.gallery.server.params import SearchParams
 from autocompose.gallery.server.telemetry import Metrics
-from autocompose.gallery.server.uploads import RefusedUploadError, Uploads
+from autocompose.gallery.server.uploads import MAX_BYTES, RefusedUploadError, Uploads
 from autocompose.gallery.understand import understand
+from autocompose.web.guard import LOOPBACK, Guard, error_page
+from autocompose.web.limits import HeavyWork
 
 log = logging.getLogger("autocompose.server")
 WARM_TEXT = "Raise the left arm."
+HEAVY_THREADS = max(2, (os.cpu_count() or 1) // 2)  # that decode pictures
+HEAVY_QUEUE, PATIENCE = 64, 20.0  # requests that wait for them, and how many seconds
+BOUNDS = Bounds(patience=PATIENCE)
+TIDY_SECONDS = 60
+RETRY_SECONDS = "5"
 Params = Annotated[SearchParams, Query()]
 ItemKey = Annotated[str, Path(description="An item's id, from a search result.")]
 UploadKey = Annotated[str, Path(description="The ref that an upload returned.")]
@@ -50,7 +62,9 @@ class Failure(BaseModel):
     detail: str
 
 
-REFUSALS: dict[int | str, dict[str, Any]] = {code: {"model": Failure} for code in (400, 404, 413, 415, 421, 429, 503)}
+REFUSALS: dict[int | str, dict[str, Any]] = {
+    code: {"model": Failure} for code in (400, 403, 404, 408, 413, 415, 421, 429, 503)
+}
 
 
 def create_app(
@@ -66,12 +80,16 @@ def create_app(
     metrics = Metrics()
     model = BatchedEmbedder(gallery.model, metrics.batches.observe) if gallery.model else None
     gallery.model = model
+    kept, heavy = Uploads(uploads), HeavyWork(HEAVY_THREADS, HEAVY_QUEUE, PATIENCE)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         _warm(gallery)
         metrics.items.set(gallery.store.count())
+        tidying = asyncio.create_task(_tidy_for_ever(kept))
         yield
+        tidying.cancel()
+        heavy.close()
         if model:
             model.close()
         gallery.close()
@@ -85,11 +103,18 @@ def create_app(
         redoc_url=None,
     )
     app.mount("/static", StaticFiles(directory=pathlib.Path(__file__).parent / "static"), name="static")
-    _add_api(app, gallery, Uploads(uploads), metrics)
-    _add_pictures(app, gallery, Uploads(uploads))
-    _add_pages(app, gallery, Uploads(uploads))
+    _add_api(app, gallery, kept, metrics, heavy)
+    _add_pictures(app, gallery, kept, heavy)
+    _add_pages(app, gallery, kept)
     _add_failures(app, gallery)
-    app.add_middleware(Guard, metrics=metrics, rate=rate, token=token, hosts=LOOPBACK if loopback else ())
+    app.add_middleware(
+        Guard,
+        observe=metrics.observe,
+        rate=rate,
+        token=token,
+        hosts=LOOPBACK if loopback else (),
+        upload_bytes=MAX_BYTES,
+    )
     return app
 
 
@@ -102,8 +127,18 @@ def _warm(gallery: Gallery) -> None:
         gallery.model.embed_images([gallery.open_picture(sample[0])])
 
 
+async def _tidy_for_ever(uploads: Uploads) -> None:
+    """Delete what is too old, also when nobody uploads anything any more."""
+    while True:
+        try:
+            await asyncio.to_thread(uploads.tidy)
+        except OSError as error:
+            log.error("uploads cannot be deleted: %s", error)
+        await asyncio.sleep(TIDY_SECONDS)
+
+
 def ask(gallery: Gallery, uploads: Uploads, params: SearchParams) -> Answer:
-    """Search as a URL says.
+    """Search as a URL says; its reference is resolved.
 
     :raises InputError: the reference is not there, or a value is refused.
     """
@@ -125,11 +160,12 @@ def ask(gallery: Gallery, uploads: Uploads, params: SearchParams) -> Answer:
     )
 
 
-def _add_api(app: FastAPI, gallery: Gallery, uploads: Uploads, metrics: Metrics) -> None:
+def _add_api(app: FastAPI, gallery: Gallery, uploads: Uploads, metrics: Metrics, heavy: HeavyWork) -> None:
     @app.get("/api/search", responses=REFUSALS, response_model=dict[str, Any])
     def search(params: Params) -> Response:
         """Pictures like the reference, but with the change that the text asks for, best first."""
-        return JSONResponse(ask(gallery, uploads, params).record())  # plain values: nothing to validate once more
+        found = ask(gallery, uploads, params.resolved(gallery.store))
+        return JSONResponse(found.record())  # plain values: nothing to validate once more
 
     @app.get("/api/items/{key}", responses=REFUSALS)
     def item(key: ItemKey) -> dict[str, Any]:
@@ -142,11 +178,12 @@ def _add_api(app: FastAPI, gallery: Gallery, uploads: Uploads, metrics: Metrics)
         return understand(text).record()
 
     @app.post("/api/upload", responses=REFUSALS, status_code=201)
-    def upload(file: UploadFile) -> Uploaded:
+    async def upload(file: UploadFile) -> Uploaded:
         """A picture (JPEG, PNG or WebP) to search with. It is kept for an hour, and never in the gallery."""
-        if gallery.model is None:
+        model = gallery.model
+        if model is None:
             raise GalleryError("the gallery's model is not there, so uploads cannot be searched with")
-        ref, picture = uploads.add(file.file.read(), gallery.model)
+        ref, picture = await heavy.run(lambda: uploads.add(file.file.read(), model))
         return Uploaded(ref=ref, width=picture.width, height=picture.height)
 
     @app.get("/healthz")
@@ -162,44 +199,53 @@ def _add_api(app: FastAPI, gallery: Gallery, uploads: Uploads, metrics: Metrics)
         return Response(metrics.text(), media_type="text/plain; version=0.0.4")
 
 
-def _add_pictures(app: FastAPI, gallery: Gallery, uploads: Uploads) -> None:
+def _add_pictures(app: FastAPI, gallery: Gallery, uploads: Uploads, heavy: HeavyWork) -> None:
+    def opened(item: Item, side: int) -> Image.Image:
+        return open_image(gallery.picture_path(item), side, BOUNDS)
+
     @app.get("/thumbs/{key}", response_class=Response, responses=REFUSALS)
-    def thumb(key: ItemKey, request: Request) -> Response:
+    async def thumb(key: ItemKey, request: Request) -> Response:
         """An item's picture, at most 384 px, WebP."""
-        item = _item(gallery, key)
+        item = await run_in_threadpool(_item, gallery, key)
 
-        def content() -> bytes:
-            kept = read_thumb(gallery.folder, item.digest)
-            return kept if kept else thumb_bytes(open_image(gallery.picture_path(item)))
+        async def content() -> bytes:
+            kept = await run_in_threadpool(read_thumb, gallery.folder, item.digest)
+            return kept if kept else await heavy.run(lambda: thumb_bytes(opened(item, MAX_SIDE)))
 
-        return _picture(request, key, content, "image/webp")
+        return await _picture(request, key, content, "image/webp")
 
     @app.get("/pictures/{key}", response_class=Response, responses=REFUSALS)
-    def picture(key: ItemKey, request: Request) -> Response:
+    async def picture(key: ItemKey, request: Request) -> Response:
         """An item's picture, at most 1,600 px, upright, without its metadata, JPEG."""
-        item = _item(gallery, key)
-        return _picture(request, key, lambda: jpeg_bytes(open_image(gallery.picture_path(item))), "image/jpeg")
+        item = await run_in_threadpool(_item, gallery, key)
+
+        async def content() -> bytes:
+            return await heavy.run(lambda: jpeg_bytes(opened(item, LARGE_SIDE)))
+
+        return await _picture(request, key, content, "image/jpeg")
 
     @app.get("/uploads/{key}", response_class=Response, responses=REFUSALS)
-    def uploaded(key: UploadKey, request: Request) -> Response:
+    async def uploaded(key: UploadKey, request: Request) -> Response:
         """An uploaded picture, for those who know its key."""
-        path = uploads.path(key)
-        if not path.exists():
-            raise NotThereError("the uploaded picture is no longer kept; choose it again")
-        return _picture(request, key, path.read_bytes, "image/jpeg")
+
+        async def content() -> bytes:
+            return await run_in_threadpool(uploads.read, key)
+
+        return await _picture(request, key, content, "image/jpeg")
 
 
-def _picture(request: Request, key: str, content: Any, kind: str) -> Response:
+async def _picture(request: Request, key: str, content: Callable[[], Awaitable[bytes]], kind: str) -> Response:
     """Browsers keep pictures but ask each time, so that a deleted one is gone at once."""
     headers = {"etag": f'"{key}"', "cache-control": "private, no-cache"}
     if request.headers.get("if-none-match") == headers["etag"]:
         return Response(status_code=304, headers=headers)
-    return Response(content(), media_type=kind, headers=headers)
+    return Response(await content(), media_type=kind, headers=headers)
 
 
 def _add_pages(app: FastAPI, gallery: Gallery, uploads: Uploads) -> None:
     @app.get("/", response_class=HTMLResponse, include_in_schema=False)
     def page(params: Params) -> HTMLResponse:
+        params = params.resolved(gallery.store)
         answer = ask(gallery, uploads, params) if params.asks else None
         return HTMLResponse(Page(gallery, params, answer).html(), headers={"HX-Push-Url": params.url()})
 
@@ -214,15 +260,24 @@ def _add_pages(app: FastAPI, gallery: Gallery, uploads: Uploads) -> None:
 
 def _add_failures(app: FastAPI, gallery: Gallery) -> None:
     def answer(request: Request, status: int, message: str) -> Response:
+        headers = {"retry-after": RETRY_SECONDS} if status == 503 else {}
         if request.url.path != "/":
-            return JSONResponse({"detail": message}, status)
+            return JSONResponse({"detail": message}, status, headers)
+        try:
+            page = error_page(message) if status == 503 else shown(request, status, message)
+        except AutocomposeError:  # the gallery itself cannot be asked
+            page = error_page(message)
+        return HTMLResponse(page, status, headers)
+
+    def shown(request: Request, status: int, message: str) -> str:
+        """The search page with what was asked, as far as that can be kept."""
         if status == 400:  # a query that can be read and changed
             params = SearchParams.of(request.query_params.multi_items())
             known = [c for c in params.where if c.partition("=")[0].strip() in gallery.store.columns()]
-            params = params.model_copy(update={"where": known})
+            params = params.model_copy(update={"where": known}).resolved(gallery.store)
         else:  # what was typed stays; the rest may be what is wrong
             params = SearchParams(text=request.query_params.get("text", "")[:500])
-        return HTMLResponse(Page(gallery, params, error=message).html(), status)
+        return Page(gallery, params, error=message).html()
 
     @app.exception_handler(AutocomposeError)
     def failed(request: Request, error: AutocomposeError) -> Response:
@@ -230,6 +285,8 @@ def _add_failures(app: FastAPI, gallery: Gallery) -> None:
             return answer(request, error.status, str(error))
         if isinstance(error, InputError) and not isinstance(error, ImageError):
             return answer(request, 404 if isinstance(error, NotThereError) else 400, str(error))
+        if isinstance(error, BusyError):
+            return answer(request, 503, str(error))
         log.error("%s", error)  # may name folders of this machine, so only here
         return answer(request, 503, "the gallery cannot answer that now; the server's log says why")
 

@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import logging
+import multiprocessing
 import os
+import resource
 import shutil
 import signal
 import socket
-import tempfile
 from pathlib import Path
+from typing import Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from autocompose.core.config import Config
 from autocompose.core.errors import DependencyError, GalleryError, InputError
 from autocompose.core.log import say
+from autocompose.core.workers import end_with_parent
 from autocompose.gallery.search import Gallery
+from autocompose.gallery.server.scratch import scratch_folder
+from autocompose.web.token import token_fault
 
 VARIABLE = "AUTOCOMPOSE_SERVER"  # carries the settings to the workers
+MAX_FILES = 65_536
 LOOPBACK_ADDRESSES = ("127.0.0.1", "::1", "localhost")
 
 
 class ServerConfig(Config):
     """Settings of a server; see ``autocompose serve --help``.
 
+    :param trusted_proxy: addresses or networks of proxies, whose ``X-Forwarded-For`` tells who the client is.
     :param uploads: folder for uploaded pictures; "" = a temporary one.
     """
 
@@ -35,7 +43,30 @@ class ServerConfig(Config):
     workers: int = Field(1, ge=1, le=64)
     rate: float = Field(20.0, ge=0)
     token: str = ""
+    trusted_proxy: tuple[str, ...] = ()
     uploads: str = ""
+
+    @field_validator("token")
+    @classmethod
+    def _usable(cls, token: str) -> str:
+        if fault := token_fault(token):
+            raise ValueError(f"the token {fault}; choose another one")
+        return token
+
+    @field_validator("trusted_proxy")
+    @classmethod
+    def _addresses(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        for proxy in proxies:
+            try:
+                ipaddress.ip_network(proxy)
+            except ValueError:
+                raise ValueError(f"{proxy!r}: expected an address or network such as 10.0.0.2 or 10.0.0.0/24") from None
+        return proxies
+
+    @property
+    def address(self) -> str:
+        """What to type into a browser."""
+        return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}/"
 
 
 def run_server(config: ServerConfig) -> None:
@@ -59,15 +90,16 @@ def run_server(config: ServerConfig) -> None:
             f"warning: {config.host} is open to the network and no --token is set: everybody there can see the pictures"
         )
     config = config.model_copy(update={"port": _listening_port(config)})
-    with tempfile.TemporaryDirectory(prefix="autocompose-") as scratch:
+    with scratch_folder() as scratch:
         for name in ("uploads", "metrics"):
-            Path(scratch, name).mkdir()
+            (scratch / name).mkdir()
         settings = config.model_copy(update={"uploads": f"{scratch}/uploads"})
         os.environ[VARIABLE] = json.dumps(settings.model_dump())  # escapes what is not UTF-8 in a path
         if config.workers > 1:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = f"{scratch}/metrics"
-        _end_with(Path(scratch))
-        say(f"{count:,} items; open http://{config.host}:{config.port}/ (interface: /docs); stop with Ctrl-C")
+        _end_with(scratch)
+        _allow_connections()
+        say(f"{count:,} items; open {config.address} (interface: /docs); stop with Ctrl-C")
         uvicorn.run(
             "autocompose.gallery.server.launch:application",
             factory=True,
@@ -78,8 +110,27 @@ def run_server(config: ServerConfig) -> None:
             log_level="warning",
             server_header=False,
             timeout_graceful_shutdown=10,
-            proxy_headers=False,
+            http=_protocol(),
+            proxy_headers=bool(config.trusted_proxy),
+            forwarded_allow_ips=list(config.trusted_proxy),
         )
+
+
+def _protocol() -> Any:
+    """Connections with bounds; h11 has one of its own."""
+    try:
+        from autocompose.web.connection import BoundedProtocol
+    except ImportError:  # no httptools
+        return "h11"
+    return BoundedProtocol
+
+
+def _allow_connections() -> None:
+    """As many open files as the system lets us have: each connection is one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _end_with(scratch: Path) -> None:
@@ -121,7 +172,11 @@ def application() -> object:
     from autocompose.gallery.server.app import create_app
 
     config = ServerConfig.parse(json.loads(os.environ[VARIABLE]))
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    if multiprocessing.parent_process():
+        end_with_parent()
+    # only what we have to say: Faiss, for one, tells which of its libraries it could not import
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(message)s")
+    logging.getLogger("autocompose").setLevel(logging.INFO)
     # For the few texts of a request, waking torch's other threads costs more than they save, and two runs of the model
     # go side by side anyway. More cores are used by more workers.
     torch.set_num_threads(1)

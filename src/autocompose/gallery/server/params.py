@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlencode
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from autocompose.gallery.item import NotThereError
 from autocompose.gallery.query import Engine, Sides, Step
 
-Key = Annotated[str, Field(pattern=r"^([0-9a-f]{15}|u-[0-9a-f]{32})?$")]
+if TYPE_CHECKING:
+    from autocompose.gallery.storage.store import Store
+
+Reference = Annotated[str, Field(max_length=1000, pattern=r"^[^\x00-\x1f]*$")]
 ItemKey = Annotated[str, Field(pattern=r"^[0-9a-f]{15}$")]
 Trail = Annotated[str, Field(max_length=600, pattern=r"^([0-9a-f]{15}|u-[0-9a-f]{32})?~")]
+
+
+_KEY = re.compile(r"[0-9a-f]{15}|u-[0-9a-f]{32}")
 
 
 class SearchParams(BaseModel):
@@ -20,7 +28,9 @@ class SearchParams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    ref: Key = Field("", description="Reference picture: an item id, or the ref that an upload returned.")
+    ref: Reference = Field(
+        "", description="Reference picture: an item's id or path, or the ref that an upload returned."
+    )
     text: str = Field("", max_length=500, description="What to change, such as 'raise the left arm'.")
     weight: float = Field(0.5, ge=0, le=1, description="Text against picture; 0.5 = as the model composes them.")
     mirror: bool = Field(False, description="Mirror the reference, and left and right in the text.")
@@ -50,6 +60,18 @@ class SearchParams(BaseModel):
             field = cls.model_fields.get(name)
             values[name] = [*values.get(name, []), value] if field and field.default == [] else value
         return cls.model_validate(values)
+
+    def resolved(self, store: Store) -> SearchParams:
+        """The same query with the id of the reference (of the first person in it) in place of its path.
+
+        :raises NotThereError: no picture has that path.
+        """
+        if not self.ref or _KEY.fullmatch(self.ref):
+            return self
+        items = store.find(self.ref)
+        if not items:
+            raise NotThereError(f"{self.ref}: no picture of this gallery has that path or id")
+        return self.model_copy(update={"ref": items[0].key})
 
     @property
     def asks(self) -> bool:

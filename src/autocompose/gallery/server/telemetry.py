@@ -32,6 +32,11 @@ class Metrics:
             "autocompose_gallery_items", "Items of the gallery.", registry=registry, multiprocess_mode="mostrecent"
         )
 
+    def observe(self, route: str, status: int, seconds: float) -> None:
+        """Count one request."""
+        self.requests.labels(route, str(status)).inc()
+        self.seconds.labels(route).observe(seconds)
+
     def text(self) -> bytes:
         """All measures, of all workers together."""
         registry = self._registry

@@ -152,6 +152,11 @@ class EmbeddedStore:
         rows = self._rows("SELECT value FROM state WHERE key = ?", (key,))
         return rows[0][0] if rows else default
 
+    def _checksum(self) -> str:
+        """SHA-256 of the published vector file; "" in galleries from before it was kept."""
+        rows = self._rows("SELECT value FROM state WHERE key = 'checksum'")
+        return str(rows[0][0]) if rows else ""
+
     # -- writing
 
     def _write(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
@@ -185,14 +190,14 @@ class EmbeddedStore:
             target = self.folder / f"vectors-{version}.faiss"
             approximate = int(self.kind == "approximate")
             done = self._state("published", -1) == version and self._state("approximate") == approximate
+            done = done and self._checksum() != ""
             if not done or not target.exists():
                 index = self._build()
-                if index:
-                    index.save(target)
+                checksum = index.save(target) if index else "none"
                 with self._db:
-                    recall = index.recall if index else 1.0
-                    state = [("published", version), ("approximate", approximate), ("recall", recall)]
-                    self._db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", state)
+                    state = {"published": version, "approximate": approximate, "checksum": checksum}
+                    rows = [*state.items(), ("recall", index.recall if index else 1.0)]
+                    self._db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", rows)
             for old in self.folder.glob("vectors-*.faiss"):
                 if old != target:
                     old.unlink()
@@ -225,7 +230,8 @@ class EmbeddedStore:
             if published < 0 or published != self._state("version"):
                 break
             with suppress(GalleryError):  # lost or damaged: the rows below are the truth
-                index = VectorIndex.load(self.folder / f"vectors-{published}.faiss", self._state("recall", 1.0))
+                path = self.folder / f"vectors-{published}.faiss"
+                index = VectorIndex.load(path, self._checksum(), self._state("recall", 1.0))
                 if index.index.ntotal == self.count():
                     return index
         return self._build()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,24 +96,39 @@ class VectorIndex:
             return faiss.SearchParametersIVF(sel=selector, nprobe=self.index.nprobe)
         return faiss.SearchParameters(sel=selector) if selector is not None else None
 
-    def save(self, path: Path) -> None:
-        """Write atomically."""
+    def save(self, path: Path) -> str:
+        """Write atomically; returns the SHA-256 of the file, without which it is not loaded again."""
         faiss = load_faiss()
+        digest = hashlib.sha256()
+
+        def write(block: bytes) -> int:
+            digest.update(block)
+            return file.write(block)
+
         with atomic_file(path) as file:
-            faiss.write_index(self.index, faiss.PyCallbackIOWriter(file.write))
+            faiss.write_index(self.index, faiss.PyCallbackIOWriter(write))
+        return digest.hexdigest()
 
     @classmethod
-    def load(cls, path: Path, recall: float = 1.0) -> VectorIndex:
-        """Map a file into memory, so that several processes share it.
+    def load(cls, path: Path, checksum: str, recall: float = 1.0) -> VectorIndex:
+        """Read a file that ``save`` has written.
 
-        :raises GalleryError: missing or damaged.
+        It is read as a whole, not mapped: the process would die of a file that somebody cuts off later. And Faiss sees
+        it only after its checksum, for it trusts what it reads.
+
+        :raises GalleryError: missing, damaged, or another file.
         """
         faiss = load_faiss()
         try:
-            if not _spelled(path):
-                return cls(faiss.deserialize_index(np.fromfile(path, np.uint8)), recall)
-            return cls(faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC), recall)
-        except RuntimeError as error:
+            with open(path, "rb") as file:
+                digest = hashlib.sha256()
+                while block := file.read(1 << 20):
+                    digest.update(block)
+                if digest.hexdigest() != checksum:
+                    raise GalleryError(f"{path}: not the file that was written; index the pictures again")
+                file.seek(0)
+                return cls(faiss.read_index(faiss.PyCallbackIOReader(file.read)), recall)
+        except (OSError, RuntimeError) as error:
             raise GalleryError(f"{path}: not a readable vector file ({str(error)[:80]})") from None
 
 

@@ -23,7 +23,7 @@ from autocompose.core.reading import cause
 from autocompose.core.records import Split
 from autocompose.corpus.about import About
 from autocompose.corpus.format import Corpus
-from autocompose.corpus.images import open_image
+from autocompose.corpus.gate import open_image
 from autocompose.corpus.names import name_fault, safe_names
 from autocompose.corpus.poses import PoseTable
 from autocompose.corpus.walk import picture_fault, walk

@@ -16,7 +16,8 @@ from autocompose.bodies.skeleton import COCO17, SMPL22, mirror_order
 from autocompose.core.errors import ConfigError, ImageError
 from autocompose.core.files import file_hash
 from autocompose.corpus.format import Corpus
-from autocompose.corpus.images import bare, open_image
+from autocompose.corpus.gate import Picture as PictureFile
+from autocompose.corpus.gate import bare, image_size
 from autocompose.describe.mllm.asks import Item, Picture
 from autocompose.describe.mllm.recipe import Frame, Recipe
 
@@ -31,7 +32,7 @@ CROSSED = 0.25
 QUALITY = 90
 GAP = 16
 POINTS = "coco2d"
-"""Column of ``poses.npz``: ``(N, 17, 2)`` COCO keypoints in pixels of the stored picture."""
+"""Column of ``poses.npz``: ``(N, 17, 2)`` COCO keypoints in pixels of the upright picture."""
 
 
 class Pictures:
@@ -122,8 +123,7 @@ class Pictures:
         return False
 
     def _stored(self, name: str) -> tuple[int, int]:
-        with Image.open(self.corpus.image_path(name)) as image:
-            return image.size
+        return image_size(self.corpus.image_path(name))
 
     def _hash_of(self, name: str) -> str:
         try:
@@ -138,8 +138,8 @@ class Pictures:
         return found + hashlib.sha256(shown).hexdigest()
 
     def _image(self, name: str, mirrored: bool) -> Image.Image:
-        image = open_image(self.corpus.image_path(name))
-        stored = image.size
+        with PictureFile(self.corpus.image_path(name)) as file:
+            stored, image = file.size, file.decode(2 * self.recipe.size)
         image.thumbnail((self.recipe.size, self.recipe.size), Image.Resampling.LANCZOS)
         if mirrored:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)

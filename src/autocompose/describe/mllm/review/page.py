@@ -6,39 +6,34 @@ from pathlib import Path
 from typing import Any
 
 from autocompose.core.errors import DependencyError, InputError
+from autocompose.corpus.gate import open_image
+from autocompose.corpus.jpeg import LARGE_SIDE, jpeg_bytes
 from autocompose.describe.mllm.review.verdicts import Reviews
 
 _INLINE = "'self' 'unsafe-inline'"
-HEADERS = {
-    "Content-Security-Policy": f"default-src 'self'; style-src {_INLINE}; script-src {_INLINE}",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Cache-Control": "no-store",
-}
+_POLICY = f"default-src 'self'; style-src {_INLINE}; script-src {_INLINE}; frame-ancestors 'none'; base-uri 'none'"
 MARKS = {"supported": "good", "contradicted": "bad", "sides exchanged?": "bad", "unsupported": "weak"}
 
 
-def make_app(reviews: Reviews) -> Any:
-    """The FastAPI application. Requests of other web pages are refused (no foreign origin, no foreign host name)."""
+def make_app(reviews: Reviews, token: str = "") -> Any:
+    """The FastAPI application, behind the same guard as a gallery's server.
+
+    Requests of other web pages are refused (no foreign origin, no foreign host name).
+
+    :param token: secret that the reviewer must give; "" = none.
+    """
     try:
-        from fastapi import Body, FastAPI, HTTPException, Request
+        from fastapi import Body, FastAPI, HTTPException
         from fastapi.exceptions import RequestValidationError
-        from fastapi.responses import FileResponse, HTMLResponse, RedirectResponse, Response
+        from fastapi.responses import HTMLResponse, RedirectResponse, Response
+
+        from autocompose.web.guard import HEADERS, LOOPBACK, Guard
     except ImportError:
         raise DependencyError("fastapi", "serve", "review") from None
     from jinja2 import Environment, FileSystemLoader
 
     page = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True).get_template("page.html")
     app = FastAPI(title="autocompose review", docs_url=None, redoc_url=None, openapi_url=None)
-
-    async def guarded(request: Request, call_next: Any) -> Response:
-        host = request.headers.get("host", "").rpartition(":")[0] or request.headers.get("host", "")
-        origin = request.headers.get("origin")
-        if host not in ("127.0.0.1", "localhost", "[::1]") or (origin and not origin.endswith(request.headers["host"])):
-            return Response("this page is for this machine only", 403)
-        response = await call_next(request)
-        response.headers.update(HEADERS)
-        return response
 
     # coroutines: one at a time, so that the journal's one connection is never in two transactions
     async def start() -> RedirectResponse:
@@ -55,10 +50,11 @@ def make_app(reviews: Reviews) -> Any:
             )
         )
 
-    def picture(name: str) -> FileResponse:
-        if name not in reviews.names:
-            raise HTTPException(404, "no such picture in the reviewed pairs")
-        return FileResponse(reviews.corpus.image_path(name))
+    def picture(name: str) -> Response:
+        try:
+            return Response(jpeg_bytes(open_image(reviews.picture_path(name), LARGE_SIDE)), media_type="image/jpeg")
+        except InputError:
+            raise HTTPException(404, "no such picture in the reviewed pairs") from None
 
     async def judge(
         number: int, text: int, verdict: str = Body(embed=True), edited: str = Body("", embed=True)
@@ -72,11 +68,11 @@ def make_app(reviews: Reviews) -> Any:
     async def agreement() -> dict[str, Any]:
         return reviews.agreement()
 
-    app.middleware("http")(guarded)
     app.exception_handler(RequestValidationError)(_malformed)
+    app.add_middleware(Guard, token=token, hosts=LOOPBACK, headers={**HEADERS, "content-security-policy": _POLICY})
     app.get("/")(start)
     app.get("/variant/{number}", response_class=HTMLResponse)(variant)
-    app.get("/picture/{name:path}", response_class=FileResponse)(picture)
+    app.get("/picture/{name:path}", response_class=Response)(picture)
     app.post("/variant/{number}/text/{text}")(judge)
     app.get("/agreement")(agreement)
     return app
@@ -87,3 +83,18 @@ async def _malformed(request: Any, error: Exception) -> Any:
     from fastapi.responses import JSONResponse
 
     return JSONResponse({"detail": 'expected a verdict such as {"verdict": "accept"}'}, 422)
+
+
+def serve(reviews: Reviews, port: int, token: str = "") -> None:
+    """Serve the page on this machine until Ctrl-C.
+
+    :raises InputError: the token cannot be used.
+    """
+    app = make_app(reviews, token)
+    import uvicorn
+
+    from autocompose.web.token import token_fault
+
+    if fault := token_fault(token):
+        raise InputError(f"--token: it {fault}; choose another one")
+    uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning")

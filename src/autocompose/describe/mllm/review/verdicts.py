@@ -12,6 +12,7 @@ from typing import Any
 from autocompose.core.errors import AnnotationError, InputError
 from autocompose.core.records import Edit
 from autocompose.corpus.format import load_corpus
+from autocompose.corpus.names import name_fault
 from autocompose.describe.audit import judge_pair, parse
 from autocompose.describe.mllm.described import Described, Review, Variant
 from autocompose.describe.mllm.journal_reading import described, put_review, reviews
@@ -72,6 +73,18 @@ class Reviews:
             "number": number, "edit": edit.value, "reference": shown[0], "target": shown[1], "mirrored": edit.mirrors,
             "parts": [list(part) for part in row.parts], "texts": texts,
         }  # fmt: skip
+
+    def picture_path(self, name: str) -> Path:
+        """The file of a picture of the reviewed pairs.
+
+        :raises InputError: not one of them, or it does not lie below the corpus' pictures. The journal is a file like
+            any other, so its names are not trusted.
+        """
+        folder = self.corpus.image_path("").resolve()
+        path = (folder / name).resolve()
+        if name not in self.names or name_fault(name) or not path.is_relative_to(folder):
+            raise InputError(f"{name!a}: no picture of the reviewed pairs")
+        return path
 
     def first_open(self) -> int:
         """The first variant with a text that this reviewer has not judged; the first of all when there is none."""

@@ -1,0 +1,50 @@
+"""The folder of a running server's uploads and counters, which does not outlive it, however it ends."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PREFIX = "autocompose-serve-"
+LOCK = "lock"
+_WATCH = 'cat >/dev/null; rm -rf -- "$1"'  # ends when its input does, which a killed process cannot keep open
+
+
+@contextmanager
+def scratch_folder() -> Iterator[Path]:
+    """A private folder below the temporary one, deleted at the end.
+
+    A small process deletes it when this one is killed. Should both be, as by a power cut, the next server does it: the
+    folder of a running one is locked.
+    """
+    remove_left(Path(tempfile.gettempdir()))
+    with (
+        tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as name,
+        open(Path(name, LOCK), "w") as lock,
+    ):
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        watch = subprocess.Popen(["/bin/sh", "-c", _WATCH, "sh", name], stdin=subprocess.PIPE, start_new_session=True)
+        try:
+            yield Path(name)
+        finally:
+            watch.communicate()
+
+
+def remove_left(folder: Path) -> None:
+    """Delete what servers that no longer run have left in ``folder``."""
+    for path in folder.glob(f"{PREFIX}*"):
+        try:
+            state = path.lstat()
+            if state.st_uid != os.getuid() or path.is_symlink():
+                continue
+            with open(path / LOCK, "r+") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(path, ignore_errors=True)
+        except OSError:  # no lock in it, so not ours; or locked, so in use
+            continue
