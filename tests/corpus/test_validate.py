@@ -60,7 +60,7 @@ BAD_NAMES: list[tuple[str, Change, str]] = [
     ("captions/train", lambda e: e[2].update(target="../../etc/passwd"), "[2]: '../../etc/passwd' must not contain"),
     ("captions/train", lambda e: e[2].update(reference="/etc/passwd"), "must be a relative path"),
     ("captions/test", lambda e: e[2]["img_set"].append("a//b.png"), "[2]: 'a//b.png' must not contain"),
-    ("captions/train", lambda e: e[2].update(target="\ud800.png"), r"[2]: '\ud800.png' is not valid UTF-8"),
+    ("captions/train", lambda e: e[2].update(target="\ud800.png"), r"[2]: '\ud800.png' is not UTF-8"),
     ("image_splits/test", lambda n: n.append("../x.png"), "test.json[8]: '../x.png' must not contain"),
 ]
 

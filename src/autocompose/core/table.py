@@ -23,7 +23,8 @@ SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 ABOVE = 5  # lines that may stand above the header: a title, the name of a sheet
 MAX_FIELD = 131_072  # characters of a cell; more is a quotation mark that is never closed
 _SPREADSHEETS = (b"PK\x03\x04", b"\xd0\xcf\x11\xe0")  # .xlsx and .ods, .xls
-_BLANK = " \t\r\n\v\f\xa0\ufeff"
+# every white space of Unicode, and the byte order mark
+_BLANK = "".join(chr(c) for c in range(0x3001) if chr(c).isspace()) + "\ufeff"
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from typing import BinaryIO
 from PIL import Image, ImageFile
 
 from autocompose.core.errors import AutocomposeError, ImageError
+from autocompose.core.reading import cause
 from autocompose.corpus import formats
 from autocompose.corpus.budget import Budget
 from autocompose.corpus.colour import to_rgb
@@ -239,8 +240,7 @@ def _opened(path: Path) -> BinaryIO:
     except (FileNotFoundError, NotADirectoryError):
         raise ImageError(f"{path}: picture not found; put it there or remove the entries that name it") from None
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        raise ImageError(f"{path}: cannot be read ({reason}); check the file's name and its permissions") from None
+        raise ImageError(f"{path}: {cause(error) if isinstance(error, OSError) else error}") from None
     if not stat.S_ISREG(os.fstat(handle).st_mode):
         os.close(handle)
         raise ImageError(f"{path}: not a file; expected a picture")

@@ -20,14 +20,12 @@ def name_fault(name: str) -> str | None:
     """
     if not name or name != name.strip() or any(ord(c) < 32 for c in name):
         return "is empty, or has control characters or spaces at an end"
-    if any("\ud800" <= c <= "\udfff" for c in name):
-        return "is not valid UTF-8; give the file another name"
+    if not name.isascii() and any("\ud800" <= c <= "\udfff" for c in name):
+        return "is not UTF-8; rename the file"
     if "\\" in name or PurePosixPath(name).is_absolute() or (len(name) > 1 and name[1] == ":"):
         return "must be a relative path with forward slashes"
     if any(part in ("", ".", "..") for part in name.split("/")):
         return "must not contain '..', '.' or empty parts"
-    if not name.isascii() and any("\ud800" <= c <= "\udfff" for c in name):
-        return "is not UTF-8; rename the file"
     if any(len(part.encode("utf-8", "surrogatepass")) > MAX_NAME for part in name.split("/")):
         return f"has a part of more than {MAX_NAME} bytes"
     return None

@@ -116,7 +116,7 @@ def fingerprint(folder: Path) -> str:
     path = model_folder(folder) / "model.json"
     if not path.exists():
         raise CheckpointError(f"{path}: model file not found; name a folder that training has written")
-    info = read_json(path, dict)
-    if not all(isinstance(info.get(key), kind) for key, kind in _STATED.items()):
+    info = read_json(path)
+    if not isinstance(info, dict) or not all(isinstance(info.get(key), kind) for key, kind in _STATED.items()):
         raise CheckpointError(f"{path}: states no sha256 and encoder; expected what training has written")
     return value_hash([info.get("sha256"), info.get("encoder"), info.get("composer")])[:16]
