@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
+import secrets
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -10,19 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from autocompose.core.errors import CorpusError, InputError
-from autocompose.core.files import Manifest, atomic_file, clear_parts, value_hash
+from autocompose.core.files import atomic_file, clear_parts, value_hash
+from autocompose.core.fingerprint import Contents
 from autocompose.core.log import Tally, say
 from autocompose.core.records import Pair, Split
+from autocompose.core.run_folder import RunFolder, some
 from autocompose.corpus.about import About
 from autocompose.corpus.format import Corpus, load_corpus
 from autocompose.corpus.split import carve_val
 from autocompose.corpus.validate import validate
 
-
-def fingerprint(paths: Iterable[Path]) -> str:
-    """A hash of the names and sizes of all files below ``paths``: has the raw data changed since the last run?"""
-    files = sorted(f for path in paths for f in (path.rglob("*") if path.is_dir() else [path]) if f.is_file())
-    return value_hash([(f.name, f.stat().st_size) for f in files])
+CORPUS_FILES = (
+    "about.json", "poses.npz",
+    *(f"{folder}/{split}.json" for folder in ("captions", "image_splits") for split in Split),
+)  # fmt: skip
 
 
 class Stage:
@@ -30,28 +33,50 @@ class Stage:
 
     :param out: the corpus folder to make.
     :param settings: everything that decides the result, JSON-able.
-    :raises InputError: ``out`` holds a corpus made with other settings, or one that no adapter made.
+    :param sources: name -> raw file that the corpus is made from.
+    :raises InputError: ``out`` holds a corpus made with other settings, or anything that no adapter made.
     """
 
-    def __init__(self, out: Path, settings: Mapping[str, Any]) -> None:
-        self.out = Path(out)
-        self.settings = dict(settings)
-        self.manifest = Manifest(self.out, "prepare")
-        started = Manifest(self.out, "prepare-started")
-        self.finished = self.manifest.matches(self.settings)
+    def __init__(self, out: Path, settings: Mapping[str, Any], sources: Mapping[str, Path] | None = None) -> None:
+        self.out, sources = Path(out), sources or {}
+        self.own = RunFolder(self.out, "prepare", "a corpus")
+        memo = Contents(self.out if self.out.is_dir() and self.own.made_with() is not None else None)
+        raw = dict(zip(sources, memo.of(list(sources.values())), strict=True))
+        self.settings = {**settings, "raw": raw} if sources else dict(settings)
+        old = {**settings, "raw": _names_and_sizes(sources.values())}  # all that version 0.1 knew of raw files
+        differences = self.own.differences(self.settings, old)
+        if differences and not self.own.record() and not (self.out / "captions").exists():
+            say(f"{self.out}: begun with other settings ({some(differences)}); its pictures are made anew")
+            self.own.clear()
+        elif differences:
+            raise InputError(
+                f"{self.out}: holds a corpus made with {some(differences)}; choose another folder, or delete"
+                f" {self.out / 'captions'} and {self.own.path.name} to make it anew"
+            )
+        self.finished = self.own.claim(self.settings, old, CORPUS_FILES) and (self.out / "captions").exists()
         if self.finished:
             say(f"{self.out}: already prepared with these settings")
-            return
-        if self.manifest.read() or ((self.out / "captions").exists() and not started.matches(self.settings)):
-            raise InputError(
-                f"{self.out}: holds a corpus made with other settings or from other raw files; choose another folder,"
-                f" or delete {self.out / 'captions'} and {self.manifest.path.name} to make it anew"
-            )
-        started.write(self.settings)
+
+    def name_pictures(self, names: Iterable[str] = (), patterns: Iterable[str] = ()) -> None:
+        """Write down which pictures will be made, before they are: when the settings change they are made anew.
+
+        :param patterns: names below ``images/`` as patterns, where they are not known yet.
+        """
+        self.own.name_files([f"images/{name}" for name in names], [f"images/{pattern}" for pattern in patterns])
 
     def result(self) -> Corpus:
-        """The corpus of a finished run."""
-        return load_corpus(self.out)
+        """The corpus of a finished run.
+
+        :raises CorpusError: pictures of it are gone.
+        """
+        corpus = load_corpus(self.out)
+        gone = [name for names in corpus.galleries.values() for name in names if not corpus.image_path(name).exists()]
+        if gone:
+            raise CorpusError(
+                f"{self.out}: was prepared, but {len(gone):,} of its pictures are gone, such as {gone[0]}; put them"
+                f" back, or delete {self.out / 'captions'} and {self.own.path.name} to make it anew"
+            )
+        return corpus
 
     def finish(
         self,
@@ -94,10 +119,14 @@ class Stage:
         corpus.save()
         clear_parts(self.out)
         counts = {str(s): {"pairs": len(p), "pictures": len(corpus.galleries[s])} for s, p in corpus.pairs.items()}
-        self.manifest.write(self.settings, counts=counts, tallies={t.what: t.record() for t in tallies})
+        self.own.finish(self.settings, counts=counts, tallies={t.what: t.record() for t in tallies})
         for split, count in counts.items():
             say(f"{split}: {count['pairs']:,} pairs, {count['pictures']:,} pictures")
         return corpus
+
+
+def _names_and_sizes(paths: Iterable[Path]) -> str:
+    return value_hash([(f.name, f.stat().st_size) for f in sorted(paths)])
 
 
 def place(source: Path, target: Path) -> None:
@@ -105,11 +134,10 @@ def place(source: Path, target: Path) -> None:
 
     :raises StorageError: the disk refuses.
     """
-    if target.exists() and target.stat().st_size == source.stat().st_size:
+    if target.exists() and (target.samefile(source) or filecmp.cmp(source, target, shallow=False)):
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.link")
-    part.unlink(missing_ok=True)
+    part = target.with_name(f".{target.name[:40]}.{secrets.token_hex(8)}.part")
     try:
         os.link(source, part)
         os.replace(part, target)

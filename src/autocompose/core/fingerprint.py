@@ -1,0 +1,79 @@
+"""Has a file changed? Size and times are asked first; where they cannot tell, the content decides.
+
+An edit may keep the size, and clocks of file systems tick as rarely as every two seconds, so that a file that changed
+just before it was read may change again unseen. Such files, and those whose times differ, are read again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+
+from autocompose.core.errors import AutocomposeError
+from autocompose.core.files import file_hash, read_json, write_text
+
+WHOLE = 8 << 20  # bytes; larger files (videos) are known by size and time of change, as reading them takes too long
+TICK_NS = 2_000_000_000  # of the coarsest clock of a file system
+MEMO = ".hashes.json"
+
+
+def changed_ns(state: os.stat_result) -> int:
+    """When a file's content last changed, as far as the file system tells; nanoseconds since 1970.
+
+    The time of change of the entry itself counts too: nobody can set it back.
+    """
+    return max(state.st_mtime_ns, state.st_ctime_ns if os.name != "nt" else 0)
+
+
+class Contents:
+    """Hashes of contents, remembered in a file so that unchanged files are read once.
+
+    :param folder: gets ``.hashes.json``; None remembers nothing.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.memo = None if folder is None else Path(folder) / MEMO
+        self.known: dict[str, list[int | str]] = {}
+        if self.memo and self.memo.exists():
+            with suppress(AutocomposeError, ValueError, TypeError):  # lost or damaged: files are read again
+                self.known = {str(path): list(entry) for path, entry in read_json(self.memo).items() if len(entry) == 4}
+
+    def of(self, paths: Sequence[Path]) -> list[str]:
+        """A string for each file, the same as long as its content is the same; one that cannot be read has a reason."""
+        before = dict(self.known)
+        with ThreadPoolExecutor(4) as pool:
+            found = list(pool.map(self._of, paths))
+        if self.memo and self.known != before:
+            with suppress(AutocomposeError):  # a read-only place: they are read again next time
+                write_text(self.memo, json.dumps(self.known))
+        return found
+
+    def _of(self, path: Path) -> str:
+        now = time.time_ns()
+        try:
+            state = path.stat()
+            if state.st_size > WHOLE:
+                return f"{state.st_size} bytes, {state.st_mtime_ns}"
+            key, stamp = os.path.abspath(path), [state.st_size, changed_ns(state)]
+            entry = self.known.get(key)
+            if entry and entry[:2] == stamp and changed_ns(state) + TICK_NS < int(entry[2]):
+                return str(entry[3])
+            digest = file_hash(path)
+        except OSError as error:
+            return f"unreadable: {error.strerror}"
+        self.known[key] = [*stamp, now, digest]
+        return digest
+
+
+def files_below(paths: Iterable[Path]) -> dict[str, Path]:
+    """Name -> file for all files at and below ``paths``, in order of name."""
+    names: dict[str, Path] = {}
+    for root in paths:
+        below = sorted(p for p in root.rglob("*") if p.is_file()) if root.is_dir() else [root]
+        names |= {f"{root.name}/{p.relative_to(root).as_posix()}" if p != root else p.name: p for p in below}
+    return names
