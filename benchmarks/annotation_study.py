@@ -60,7 +60,7 @@ class Study:
     def __init__(self, demo: Path, out: Path) -> None:
         self.demo, self.out = demo, out
         self.corpus = load_corpus(demo / "corpus")
-        identity = read_json(demo / "demo.manifest.json")["settings"]
+        identity = RunFolder(demo, "demo").made_with()
         self.settings = DemoSettings.parse({k: v for k, v in identity.items() if k != "seed"}, str(demo))
 
     def steps(self):

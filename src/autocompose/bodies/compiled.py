@@ -22,11 +22,11 @@ def compiled(function: F) -> F:
         return _kept(function)
     except RuntimeError:  # numba's word for a place that it cannot find
         try:
-            numba.config.CACHE_DIR = str(writable_cache() / "numba")
+            numba.config.CACHE_DIR = str(writable_cache() / "numba")  # type: ignore[attr-defined]
             return _kept(function)
         except (RuntimeError, StorageError):
-            return numba.njit(function)  # type: ignore[no-any-return]
+            return numba.njit(function)  # type: ignore[return-value]
 
 
 def _kept(function: F) -> F:
-    return numba.njit(cache=True)(function)  # type: ignore[no-any-return]
+    return numba.njit(cache=True)(function)  # type: ignore[return-value]

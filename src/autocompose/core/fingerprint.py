@@ -16,6 +16,7 @@ from pathlib import Path
 
 from autocompose.core.errors import AutocomposeError
 from autocompose.core.files import file_hash, read_json, write_text
+from autocompose.core.run_folder import files_of_others
 
 WHOLE = 8 << 20  # bytes; larger files (videos) are known by size and time of change, as reading them takes too long
 TICK_NS = 2_000_000_000  # of the coarsest clock of a file system
@@ -33,25 +34,27 @@ def changed_ns(state: os.stat_result) -> int:
 class Contents:
     """Hashes of contents, remembered in a file so that unchanged files are read once.
 
-    :param folder: gets ``.hashes.json``; None remembers nothing.
+    :param folder: ``save`` writes ``.hashes.json`` there; None remembers nothing.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         self.memo = None if folder is None else Path(folder) / MEMO
         self.known: dict[str, list[int | str]] = {}
+        self.new = False
         if self.memo and self.memo.exists():
-            with suppress(AutocomposeError, ValueError, TypeError):  # lost or damaged: files are read again
+            with suppress(AutocomposeError, ValueError, TypeError, AttributeError):  # damaged: files are read again
                 self.known = {str(path): list(entry) for path, entry in read_json(self.memo).items() if len(entry) == 4}
 
     def of(self, paths: Sequence[Path]) -> list[str]:
         """A string for each file, the same as long as its content is the same; one that cannot be read has a reason."""
-        before = dict(self.known)
         with ThreadPoolExecutor(4) as pool:
-            found = list(pool.map(self._of, paths))
-        if self.memo and self.known != before:
-            with suppress(AutocomposeError):  # a read-only place: they are read again next time
+            return list(pool.map(self._of, paths))
+
+    def save(self) -> None:
+        """Remember what was read; nothing happens where that cannot be written."""
+        if self.memo and self.new:
+            with suppress(AutocomposeError):
                 write_text(self.memo, json.dumps(self.known))
-        return found
 
     def _of(self, path: Path) -> str:
         now = time.time_ns()
@@ -66,14 +69,14 @@ class Contents:
             digest = file_hash(path)
         except OSError as error:
             return f"unreadable: {error.strerror}"
-        self.known[key] = [*stamp, now, digest]
+        self.known[key], self.new = [*stamp, now, digest], True
         return digest
 
 
 def files_below(paths: Iterable[Path]) -> dict[str, Path]:
-    """Name -> file for all files at and below ``paths``, in order of name."""
+    """Name -> file for all files at and below ``paths``, in order of name, but those that this program made."""
     names: dict[str, Path] = {}
     for root in paths:
-        below = sorted(p for p in root.rglob("*") if p.is_file()) if root.is_dir() else [root]
+        below = files_of_others(root) if root.is_dir() else [root]
         names |= {f"{root.name}/{p.relative_to(root).as_posix()}" if p != root else p.name: p for p in below}
     return names

@@ -9,21 +9,26 @@ A folder is taken only when it is absent, empty, or carries such a record. Only 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from autocompose.core.errors import ConfigError, InputError
 from autocompose.core.files import read_json, value_hash, write_text
 
+MANIFEST = ".manifest.json"
+GALLERY = "gallery.json"  # the record of a gallery
 Settings = Mapping[str, Any]
 LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini", ".lock"})  # of file managers, and our own lock: no content
 SHOWN = 3  # differences that a message names
-# stage -> the record of version 0.1 that had a name of its own, and the file that said that the stage had finished
+# stage -> the record of version 0.1 that had a name of its own, a key in it, and the file that came last
 _OLD = {
-    "train": ("settings.json", "model.json"),
-    "options": ("training_hyperparameters.json", "validation_metrics.csv"),
-    "bodycpr": ("poses.manifest.json", "bodycpr.manifest.json"),
+    "train": ("settings.json", "encoder", "model.json"),
+    "options": ("training_hyperparameters.json", "clip_model_name", "validation_metrics.csv"),
+    "bodycpr": ("poses.manifest.json", "settings", "bodycpr.manifest.json"),
+    "evaluation": ("metrics.json", "ci95", "metrics.json"),
 }
 
 
@@ -39,13 +44,22 @@ class RunFolder:
 
     :param stage: names the records; a folder may hold those of several stages.
     :param what: what the folder holds, in messages.
-    :param beside: stages whose folder this one may share; only files that are not there yet are then written.
+    :param beside: stages whose folder this one may share, ``("any",)`` for any folder at all; only files that are not
+        there yet are then written.
+    :param within: a folder of the user's choice that may lie in this one, such as that of a cache.
     """
 
-    def __init__(self, folder: Path, stage: str, what: str = "results", beside: Sequence[str] = ()) -> None:
-        self.folder, self.stage, self.what, self.beside = Path(folder), stage, what, beside
-        self.started_path = self.folder / f"{stage}-started.manifest.json"
-        self.path = self.folder / f"{stage}.manifest.json"
+    def __init__(
+        self,
+        folder: Path,
+        stage: str,
+        what: str = "results",
+        beside: Sequence[str] = (),
+        within: Path | None = None,
+    ) -> None:
+        self.folder, self.stage, self.what, self.beside, self.within = Path(folder), stage, what, beside, within
+        self.started_path = self.folder / f"{stage}-started{MANIFEST}"
+        self.path = self.folder / f"{stage}{MANIFEST}"
 
     def record(self) -> dict[str, Any] | None:
         """What came out, and the settings; None when the stage has not finished."""
@@ -60,6 +74,12 @@ class RunFolder:
         """The stage has finished with exactly these settings."""
         record = self.record()
         return record is not None and record.get("settings_hash") == value_hash(_plain(settings))
+
+    @property
+    def is_old(self) -> bool:
+        """The folder has a record of version 0.1, which named no files and knew less of what it was made from."""
+        record = self._any_record()
+        return record is not None and "program" not in record
 
     def differences(self, settings: Settings, old: Settings | None = None) -> list[str]:
         """What differs between the folder's settings and these; [] also when no record tells.
@@ -80,7 +100,7 @@ class RunFolder:
         :return: the stage has finished.
         :raises ConfigError: the folder was made with other settings; names them. InputError: it is not ours.
         """
-        inside = _names(self.folder)  # read before the record, which another process of this run may just be writing
+        inside = self._inside()  # read before the record, which another process of this run may just be writing
         if self._any_record() is None:
             self._require_free(inside, files)
             return False
@@ -100,6 +120,21 @@ class RunFolder:
             return True
         self.start(settings, files)
         return False
+
+    def renew(self, settings: Settings, files: Iterable[str]) -> None:
+        """Take the folder for new results in place of earlier ones of this stage, whatever they were made with.
+
+        :param files: all that will be written; others that the stage has named before are removed.
+        :raises InputError: the folder is not ours, or one of the files is somebody else's.
+        """
+        files = list(files)
+        if self._any_record() is None:
+            self._require_free(self._inside(), files)
+        keep = {self.folder / name for name in files}
+        for path in list(self.owned()):
+            if path not in keep:
+                path.unlink(missing_ok=True)
+        self.start(settings, files)
 
     def start(self, settings: Settings, files: Iterable[str] = (), patterns: Iterable[str] = ()) -> None:
         """Write the first record; names of an earlier one are kept.
@@ -136,7 +171,7 @@ class RunFolder:
 
     def clear(self) -> None:
         """Remove the files that the stage has named, folders that this leaves empty, and the records."""
-        folders = set()
+        folders = set[Path]()
         for path in self.owned():
             path.unlink(missing_ok=True)
             folders.update(p for p in path.parents if self.folder in p.parents)
@@ -147,24 +182,59 @@ class RunFolder:
         self.started_path.unlink(missing_ok=True)
 
     def _any_record(self) -> dict[str, Any] | None:
-        for path in (self.started_path, self.path, *(self.folder / name for name in _OLD.get(self.stage, ())[:1])):
-            record = _read(path)
-            if record is not None:
-                return record
-        return None
+        record = _read(self.started_path) or _read(self.path)
+        if record is None and self.stage in _OLD:
+            name, key, _ = _OLD[self.stage]
+            path = self.folder / name
+            found = read_json(path) if path.is_file() else None
+            if isinstance(found, dict) and key in found:
+                return found if key == "settings" else {"settings": found}
+        return record
+
+    def _inside(self) -> list[str]:
+        names, root = _names(self.folder), self.folder.resolve()
+        if self.within and root in self.within.resolve().parents:
+            own = self.within.resolve().relative_to(root).parts[0]
+            names = [name for name in names if name != own]
+        return names
 
     def _has_finished(self) -> bool:
         if self.path.exists() or self.started_path.exists():
             return self.path.exists()
-        return self.stage in _OLD and (self.folder / _OLD[self.stage][1]).exists()
+        return self.stage in _OLD and (self.folder / _OLD[self.stage][2]).exists()
 
     def _require_free(self, inside: list[str], files: Iterable[str]) -> None:
-        if not any(RunFolder(self.folder, stage)._any_record() for stage in self.beside):
+        if "any" not in self.beside and not any(RunFolder(self.folder, s)._any_record() for s in self.beside):
             _refuse_names(self.folder, inside, self.what)
             return
         taken = next((name for name in files if (self.folder / name).exists()), None)
         if taken:
             raise InputError(f"{self.folder / taken}: is there already; choose another folder, or move the file away")
+
+
+def maker(folder: Path) -> str | None:
+    """What the program made a folder as: ``gallery``, or the stage of a record in it; None when nothing tells."""
+    with suppress(OSError, ValueError, InputError):
+        record = read_json(folder / GALLERY) if (folder / GALLERY).is_file() else None
+        if isinstance(record, dict) and {"pictures", "fingerprint", "dim"} <= record.keys():
+            return "gallery"
+        for path in folder.glob(f"*{MANIFEST}"):
+            with path.open("rb") as file:
+                if b'"settings_hash"' in file.read(300):
+                    return path.name.removesuffix(MANIFEST).removesuffix("-started")
+    return None
+
+
+def files_of_others(root: Path) -> list[Path]:
+    """All files below ``root``, sorted, but those in folders that this program has made; links to folders are not
+    followed.
+    """
+    found = []
+    for folder, folders, names in os.walk(root):
+        here = Path(folder)
+        folders[:] = [name for name in folders if maker(here / name) is None]
+        found += [path for path in (here / name for name in names) if path.is_file()]
+    return sorted(found)
 
 
 def require_free(folder: Path, what: str) -> None:
@@ -192,6 +262,23 @@ def _refuse_names(folder: Path, inside: list[str], what: str) -> None:
         )
 
 
+def require_ours(path: Path, *marks: bytes) -> None:
+    """Refuse to replace a file that the program has not written.
+
+    :param marks: any of them tells, in the first bytes, that it has.
+    :raises InputError: the file is there and is somebody else's.
+    """
+    if path.is_file():
+        with path.open("rb") as file:
+            head = file.read(4096)
+        if head and not any(mark in head for mark in marks):
+            raise InputError(
+                f"{path}: is there already and not made by this program; name another file or move it away"
+            )
+    elif path.exists():
+        raise InputError(f"{path}: is no file; name another")
+
+
 def difference(old: Any, new: Any, key: str = "") -> list[str]:
     """What differs between two settings, as lines ``key = old instead of new``."""
     if isinstance(old, dict) and isinstance(new, dict):
@@ -214,13 +301,12 @@ def _plain(settings: Settings) -> dict[str, Any]:
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """A record; the file of version 0.1 that holds bare settings becomes one."""
     if not path.is_file():
         return None
     record = read_json(path)
-    if not isinstance(record, dict):
+    if not isinstance(record, dict) or not isinstance(record.get("settings"), dict):
         raise InputError(f"{path}: not a record of this program; choose another folder")
-    return record if isinstance(record.get("settings"), dict) else {"settings": record}
+    return record
 
 
 def _write(path: Path, settings: Settings, more: Settings) -> None:

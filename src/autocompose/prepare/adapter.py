@@ -34,28 +34,43 @@ class Stage:
     :param out: the corpus folder to make.
     :param settings: everything that decides the result, JSON-able.
     :param sources: name -> raw file that the corpus is made from.
+    :param known_before: those of them that version 0.1 looked at; default: all.
     :raises InputError: ``out`` holds a corpus made with other settings, or anything that no adapter made.
     """
 
-    def __init__(self, out: Path, settings: Mapping[str, Any], sources: Mapping[str, Path] | None = None) -> None:
+    def __init__(
+        self,
+        out: Path,
+        settings: Mapping[str, Any],
+        sources: Mapping[str, Path] | None = None,
+        known_before: Iterable[Path] | None = None,
+    ) -> None:
         self.out, sources = Path(out), sources or {}
         self.own = RunFolder(self.out, "prepare", "a corpus")
-        memo = Contents(self.out if self.out.is_dir() and self.own.made_with() is not None else None)
-        raw = dict(zip(sources, memo.of(list(sources.values())), strict=True))
-        self.settings = {**settings, "raw": raw} if sources else dict(settings)
-        old = {**settings, "raw": _names_and_sizes(sources.values())}  # all that version 0.1 knew of raw files
-        differences = self.own.differences(self.settings, old)
-        if differences and not self.own.record() and not (self.out / "captions").exists():
-            say(f"{self.out}: begun with other settings ({some(differences)}); its pictures are made anew")
-            self.own.clear()
-        elif differences:
-            raise InputError(
-                f"{self.out}: holds a corpus made with {some(differences)}; choose another folder, or delete"
-                f" {self.out / 'captions'} and {self.own.path.name} to make it anew"
-            )
+        contents, self.settings = Contents(self.out), dict(settings)
+        if sources:
+            self.settings["raw"] = dict(zip(sources, contents.of(list(sources.values())), strict=True))
+        old = self.settings
+        if self.own.is_old and sources:
+            old = {**settings, "raw": _names_and_sizes(sources.values() if known_before is None else known_before)}
+        if differences := self.own.differences(self.settings, old):
+            self._begin_anew(some(differences))
         self.finished = self.own.claim(self.settings, old, CORPUS_FILES) and (self.out / "captions").exists()
+        contents.save()
         if self.finished:
             say(f"{self.out}: already prepared with these settings")
+
+    def _begin_anew(self, differences: str) -> None:
+        """Remove what was begun with other settings; a corpus that has captions may hold somebody's work."""
+        finished = self.own.record() or (self.out / "captions").exists()
+        if finished or self.own.is_old:
+            by_hand = f"{self.out / 'captions'} and {self.own.path.name}" if not self.own.is_old else f"{self.out}"
+            raise InputError(
+                f"{self.out}: holds a corpus made with {differences}; choose another folder, or delete {by_hand} to"
+                " make it anew"
+            )
+        say(f"{self.out}: was begun with {differences}; made anew")
+        self.own.clear()
 
     def name_pictures(self, names: Iterable[str] = (), patterns: Iterable[str] = ()) -> None:
         """Write down which pictures will be made, before they are: when the settings change they are made anew.
@@ -126,6 +141,7 @@ class Stage:
 
 
 def _names_and_sizes(paths: Iterable[Path]) -> str:
+    """All that version 0.1 knew of raw files."""
     return value_hash([(f.name, f.stat().st_size) for f in sorted(paths)])
 
 

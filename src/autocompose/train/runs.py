@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +17,12 @@ from torch import Tensor, nn
 from autocompose.core.config import Config
 from autocompose.core.distributed import first_process_first, require_shares
 from autocompose.core.files import value_hash
+from autocompose.core.fingerprint import Contents
 from autocompose.core.log import say
 from autocompose.core.records import TEXT_FIELDS, Edit, Split
+from autocompose.core.run_folder import RunFolder
 from autocompose.corpus.format import Corpus, pair_to_json
-from autocompose.corpus.pixels import decoded
+from autocompose.corpus.pixels import decode, decoded
 from autocompose.corpus.split import carve_val
 from autocompose.evaluate.questions import Questions, ask, questions_of
 from autocompose.model.checkpoint import Model, load_model, save_model
@@ -28,7 +31,6 @@ from autocompose.model.encoder import Encoder
 from autocompose.model.features import ImageFeatures, image_features, text_features
 from autocompose.model.losses import rank
 from autocompose.train.compose_stages import CombinerStage, ComposeSettings, HeadStage, TextStage
-from autocompose.train.history import claim
 from autocompose.train.loop import LoopSettings, Metrics, Stage, run
 from autocompose.train.picture_stage import PictureStage
 from autocompose.train.sampling import TextMode, TripletTable
@@ -126,6 +128,58 @@ def _sound_groups(corpus: Corpus) -> Corpus:
     return dataclasses.replace(corpus, pairs={**corpus.pairs, Split.VAL: bare})
 
 
+@dataclass(frozen=True)
+class MadeWith:
+    """What decides a run: data, questions, first weights and settings; and what version 0.1 wrote down of them."""
+
+    settings: dict[str, Any]
+    old: dict[str, Any]
+    cache: Path | None
+
+    @classmethod
+    def of(
+        cls,
+        data: Data,
+        table: TripletTable,
+        encoder: Encoder,
+        settings: FinetuneSettings | CombinerSettings,
+        start: nn.Module | None = None,
+    ) -> MadeWith:
+        """Hashes the pictures; with a cache folder only those that have changed."""
+        old = {"encoder": encoder.fingerprint(), "data": data.hash(), **settings.model_dump(mode="json")}
+        names = sorted({*table.images, *(n for s in (data.train, data.val) for n in data.corpus.galleries[s])})
+        with first_process_first():
+            contents = Contents(data.cache)
+            pictures = contents.of([data.corpus.image_path(n) for n in names])
+            contents.save()
+        more = {
+            "pictures": value_hash(dict(zip(names, pictures, strict=True))),
+            "questions": {"train": str(data.train), "val": str(data.val), "key": data.key, "flatten": data.flatten},
+            "start": state_hash(start) if start else None,
+        }
+        return cls({**old, **more}, old, data.cache)
+
+    def own(self, folder: Path) -> RunFolder:
+        """The run's folder; beside the papers of the commands that call it."""
+        return RunFolder(folder, "train", "a run", beside=("options",), within=self.cache)
+
+    def has_finished(self, folder: Path) -> bool:
+        """The folder holds this run, complete.
+
+        :raises ConfigError: it holds another one; says what differs. InputError: something else.
+        """
+        return self.own(folder).check(self.settings, self.old)
+
+
+def state_hash(module: nn.Module) -> str:
+    """SHA-256 of a module's weights."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
 def finetune(data: Data, encoder: Encoder, settings: FinetuneSettings, folder: Path) -> Model:
     """Stage 1. Continues where it stopped; a finished folder is only read.
 
@@ -134,19 +188,22 @@ def finetune(data: Data, encoder: Encoder, settings: FinetuneSettings, folder: P
     """
     folder = Path(folder)
     table = data.table(settings.text, settings.loop.batch_size)
-    origin = {"encoder": encoder.fingerprint(), "data": data.hash(), **settings.model_dump(mode="json")}
-    if claim(folder, origin):
+    made_with = MadeWith.of(data, table, encoder, settings)
+    if made_with.has_finished(folder):
         return load_model(folder)
     encoder.train_only(settings.part).clip.set_grad_checkpointing(settings.gradient_checkpointing)
     model = Model(encoder, ElementwiseSum())
     stage = _finetune_stage(data, table, model, settings)
     gallery = _val_gallery(data, encoder, settings.part)
+    if settings.part in ("both", "image"):  # first opened when an epoch has been trained; faults are better told now
+        for _ in decode([data.corpus.image_path(n) for n in data.corpus.galleries[data.val]], lambda _: None):
+            pass
 
     def validate() -> Metrics:
         questions = ask(encoder, data.corpus, data.val, data.key, data.flatten, gallery=gallery())
         return questions.answers(model).ranks.metrics()
 
-    return _train(stage, settings.loop, folder, validate, model, _card(data, table, origin))
+    return _train(stage, settings.loop, folder, validate, model, made_with, _card(data, table))
 
 
 def _val_gallery(data: Data, encoder: Encoder, part: str) -> Callable[[], np.ndarray | None]:
@@ -195,8 +252,8 @@ def train_combiner(
     """
     folder = Path(folder)
     table = data.table(settings.text, settings.loop.batch_size)
-    origin = {"encoder": encoder.fingerprint(), "data": data.hash(), **settings.model_dump(mode="json")}
-    if claim(folder, origin):
+    made_with = MadeWith.of(data, table, encoder, settings, start)
+    if made_with.has_finished(folder):
         return load_model(folder)
     encoder.train_only("none")
     composer = start or new_combiner(encoder.dim, settings)
@@ -206,7 +263,7 @@ def train_combiner(
     def validate() -> Metrics:
         return encoded.questions.answers(model).ranks.metrics()
 
-    return _train(encoded.stage(composer), settings.loop, folder, validate, model, _card(data, table, origin))
+    return _train(encoded.stage(composer), settings.loop, folder, validate, model, made_with, _card(data, table))
 
 
 @dataclass(frozen=True)
@@ -256,23 +313,32 @@ def new_combiner(dim: int, settings: CombinerSettings) -> Combiner:
 
 
 def _train(
-    stage: Stage, loop: LoopSettings, folder: Path, validate: Callable[[], Metrics], model: Model, card: dict[str, Any]
+    stage: Stage,
+    loop: LoopSettings,
+    folder: Path,
+    validate: Callable[[], Metrics],
+    model: Model,
+    made_with: MadeWith,
+    card: dict[str, Any],
 ) -> Model:
+    own = made_with.own(folder)
+    if rank() == 0:  # not before: what has to be repaired in the data until here makes no other run of it
+        own.claim(made_with.settings, made_with.old)
     metrics = run(stage, loop, folder, validate, NAME)
     model.encoder.eval()
     model.composer.eval()
-    model.card = {**card, "validation": metrics}
+    model.card = {**card, "settings": made_with.settings, "validation": metrics}
     if rank() == 0:
         save_model(folder, model)
+        own.finish(made_with.settings, validation=metrics)
         (folder / f"{NAME}.pt").unlink(missing_ok=True)  # only an unfinished run needs its state
     return model
 
 
-def _card(data: Data, table: TripletTable, origin: dict[str, Any]) -> dict[str, Any]:
+def _card(data: Data, table: TripletTable) -> dict[str, Any]:
     say(table.tally.line())
     return {
         "corpus": data.corpus.root.name,
         "train": {"split": data.train.value, **table.tally.record()},
         "validated_on": {"split": data.val.value, "text": data.key},
-        "settings": origin,
     }

@@ -83,6 +83,8 @@ def test_any_number_of_processes_and_an_interruption_give_the_same(photos: Path,
     prepare_folder(photos, tmp_path / "two", wanted=SMALL, mining=WIDE, processes=2)
     assert tree(tmp_path / "one") == tree(tmp_path / "two")
     half = tmp_path / "half"
+    half.mkdir()
+    (half / "prepare-started.manifest.json").write_bytes((tmp_path / "one/prepare-started.manifest.json").read_bytes())
     for name in ("people", "images"):
         for path in sorted((tmp_path / "one" / name).rglob("*.*"))[::2]:
             target = half / path.relative_to(tmp_path / "one")

@@ -18,9 +18,10 @@ from autocompose.bodies.pose_frame import remove_yaw
 from autocompose.core.errors import AutocomposeError, InputError, PoseError
 from autocompose.core.log import Tally, say, track
 from autocompose.core.records import Split
+from autocompose.core.run_folder import files_of_others
 from autocompose.corpus.about import About
 from autocompose.corpus.format import Corpus
-from autocompose.prepare.adapter import Stage, fingerprint
+from autocompose.prepare.adapter import Stage
 from autocompose.prepare.bodycpr.bases import clip_split
 from autocompose.prepare.foreign_files import archive_hint, positive, read_npz
 from autocompose.prepare.motion.smpl import face_viewer, read_sequence
@@ -85,12 +86,13 @@ def prepare_motion(
         "style": str(style),
         "seed": seed,
     }
-    stage = Stage(out, {**settings, **asdict(mining), "raw": fingerprint(list(files.values()))})
+    stage = Stage(out, {**settings, **asdict(mining)}, files)
     if stage.finished:
         return stage.result()
     motions, frames = Tally("motion files"), Tally("frames")
     clips = read_clips(files, kind, up, motions)
     poses = sample_poses(clips, count, yaw, seed, frames)
+    stage.name_pictures(poses.names)
     render_poses(poses, stage.out / "images", size=size, style=style, seed=seed, processes=processes)
     from autocompose.bodies.rendering.body import shared_body
 
@@ -134,7 +136,7 @@ def motion_files(source: Path | None, kind: Kind) -> dict[str, Path]:
         return {path.stem: path}
     if not path.is_dir():
         raise InputError(f"{path}: file or folder not found")
-    found = sorted(p for p in path.rglob("*") if p.suffix.lower() in SUFFIXES[kind] and p.is_file())
+    found = [p for p in files_of_others(path) if p.suffix.lower() in SUFFIXES[kind]]
     if not found:
         raise InputError(f"{path}: no {' or '.join(SUFFIXES[kind])} file in it or below{archive_hint(path)}")
     names = {p.relative_to(path).with_suffix("").as_posix(): p for p in found}

@@ -20,16 +20,17 @@ from autocompose.core.errors import ImageError, InputError, PoseError
 from autocompose.core.files import atomic_file, read_json, value_hash, write_json
 from autocompose.core.log import Tally, track
 from autocompose.core.records import Split
+from autocompose.core.run_folder import files_of_others
 from autocompose.corpus.about import About
 from autocompose.corpus.format import Corpus
 from autocompose.corpus.images import open_image
 from autocompose.corpus.names import name_fault
 from autocompose.corpus.poses import PoseTable
-from autocompose.prepare.adapter import Stage, fingerprint
+from autocompose.prepare.adapter import Stage
 from autocompose.prepare.motion.clips import split_motions
 from autocompose.prepare.pairing.groups import nearest_groups
 from autocompose.prepare.pairing.mined import Mining, mined_pairs
-from autocompose.prepare.photos.estimator import Estimator, Person, pose_python
+from autocompose.prepare.photos.estimator import MEDIAPIPE, Estimator, Person, pose_python
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 FOUND = "people"  # folder of what was found in each photo, so that an interrupted run continues
@@ -75,13 +76,14 @@ def prepare_folder(
     wanted, mining = wanted or Wanted(), mining or Mining()
     files = photo_files(photos, out)
     settings = {"verb": "folder", **asdict(wanted), **asdict(mining), "by_folder": by_folder, "seed": seed}
-    stage = Stage(out, {**settings, "raw": fingerprint(files.values())})
+    stage = Stage(out, settings, files)
     if stage.finished:
         return stage.result()
     pictures, people = Tally("pictures"), Tally("people")
     kept: list[tuple[str, str, Person]] = []
-    for name, found in find_people(files, stage.out, processes, pictures):
+    for name, found in find_people(files, stage.settings["raw"], stage.out, processes, pictures):
         kept += [(crop_name(name, k), name, p) for k, p in enumerate(found, 1) if _is_wanted(p, wanted, people, name)]
+    stage.name_pictures(name for name, _, _ in kept)
     cut(kept, files, stage.out / "images", wanted)
     table = pose_table(kept)
     split_of = split_motions([_group(photo, by_folder) for _, photo, _ in kept], seed)
@@ -106,7 +108,9 @@ def _about(photos: Path) -> About:
 
 
 def photo_files(photos: Path, out: Path) -> dict[str, Path]:
-    """Name (path relative to ``photos``) -> picture file, nested, in order of name; files in ``out`` are left alone.
+    """Name (path relative to ``photos``) -> picture file, nested, in order of name.
+
+    Files in ``out``, and in all other folders that this program has made, are left alone.
 
     :raises InputError: no folder, or no picture in it.
     """
@@ -114,7 +118,7 @@ def photo_files(photos: Path, out: Path) -> dict[str, Path]:
     if not photos.is_dir():
         raise InputError(f"{photos}: folder not found")
     inside = Path(out).resolve()
-    files = sorted(p for p in photos.rglob("*") if p.suffix.lower() in SUFFIXES and p.is_file())
+    files = [p for p in files_of_others(photos) if p.suffix.lower() in SUFFIXES]
     found = {p.relative_to(photos).as_posix(): p for p in files if inside not in p.resolve().parents}
     if not found:
         raise InputError(f"{photos}: no pictures ({', '.join(SUFFIXES)}) in it or below")
@@ -126,33 +130,38 @@ def crop_name(photo: str, person: int) -> str:
     return f"{photo if not name_fault(photo) else value_hash(photo)[:16]}-{person}.jpg"
 
 
-def find_people(files: dict[str, Path], out: Path, processes: int, tally: Tally) -> Iterator[tuple[str, list[Person]]]:
-    """People of each photo, in order; what was found before an interruption is read back."""
+def find_people(
+    files: dict[str, Path], contents: dict[str, str], out: Path, processes: int, tally: Tally
+) -> Iterator[tuple[str, list[Person]]]:
+    """People of each photo, in order; what was found before an interruption is read back, faults are not.
 
-    def journal(name: str) -> Path:
-        stat = files[name].stat()
-        return out / FOUND / f"{value_hash([name, stat.st_size, stat.st_mtime_ns])[:24]}.json"
-
-    todo = [name for name in files if not journal(name).exists()]
-    if todo:
-        _search({name: files[name] for name in todo}, {name: journal(name) for name in todo}, processes)
+    :param contents: hashes of the photos' contents, which the findings belong to.
+    """
+    journals = {name: out / FOUND / f"{value_hash([contents[name], MEDIAPIPE])[:24]}.json" for name in files}
+    todo = [name for name in files if not journals[name].exists()]
+    faults = _search({name: files[name] for name in todo}, journals, processes) if todo else {}
     for name in files:
-        record = read_json(journal(name))
-        if record["fault"] or not record["people"]:
-            tally.drop(record["fault"] or "no person found", name)
+        people = [] if name in faults else read_json(journals[name])["people"]
+        if not people:
+            tally.drop(faults.get(name, "no person found"), name)
             continue
         tally.keep()
-        yield name, [Person(np.array(p["image"]), np.array(p["world"]), tuple(p["box"])) for p in record["people"]]
+        yield name, [Person(np.array(p["image"]), np.array(p["world"]), tuple(p["box"])) for p in people]
 
 
-def _search(files: dict[str, Path], journals: dict[str, Path], processes: int) -> None:
-    python = pose_python()
+def _search(files: dict[str, Path], journals: dict[str, Path], processes: int) -> dict[str, str]:
+    """Look for people in photos; returns what was wrong with some of them."""
+    python, faults = pose_python(), dict[str, str]()
     idle: SimpleQueue[Estimator] = SimpleQueue()
 
     def look(name: str) -> None:
         estimator = idle.get()
         try:
-            write_json(journals[name], _looked_at(files[name], estimator), indent=None)
+            write_json(journals[name], {"people": _looked_at(files[name], estimator)}, indent=None)
+        except ImageError:
+            faults[name] = "not a readable picture"
+        except PoseError:
+            faults[name] = "MediaPipe failed on it"
         finally:
             idle.put(estimator)
 
@@ -162,17 +171,12 @@ def _search(files: dict[str, Path], journals: dict[str, Path], processes: int) -
         pool = stack.enter_context(ThreadPoolExecutor(idle.qsize()))
         for _ in track(pool.map(look, files), "looking for people", len(files)):
             pass
+    return faults
 
 
-def _looked_at(path: Path, estimator: Estimator) -> dict[str, object]:
-    try:
-        people = estimator.people(open_image(path))
-    except ImageError:
-        return {"fault": "not a readable picture", "people": []}
-    except PoseError:
-        return {"fault": "MediaPipe failed on it", "people": []}
-    found = [{"image": p.image.round(2).tolist(), "world": p.world.tolist(), "box": p.box} for p in people]
-    return {"fault": None, "people": found}
+def _looked_at(path: Path, estimator: Estimator) -> list[dict[str, object]]:
+    people = estimator.people(open_image(path))
+    return [{"image": p.image.round(2).tolist(), "world": p.world.tolist(), "box": p.box} for p in people]
 
 
 def _is_wanted(person: Person, wanted: Wanted, tally: Tally, photo: str) -> bool:
