@@ -19,6 +19,7 @@ from autocompose.core.errors import ConfigError, InputError
 from autocompose.core.files import read_json, value_hash, write_text
 
 MANIFEST = ".manifest.json"
+PAGE_MARK = b'name="generator" content="autocompose"'  # in the head of every HTML page that is written to a file
 GALLERY = "gallery.json"  # the record of a gallery
 Settings = Mapping[str, Any]
 LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini", ".lock"})  # of file managers, and our own lock: no content
@@ -44,8 +45,7 @@ class RunFolder:
 
     :param stage: names the records; a folder may hold those of several stages.
     :param what: what the folder holds, in messages.
-    :param beside: stages whose folder this one may share, ``("any",)`` for any folder at all; only files that are not
-        there yet are then written.
+    :param beside: stages whose folder this one may share; only files that are not there yet are then written.
     :param within: a folder of the user's choice that may lie in this one, such as that of a cache.
     """
 
@@ -130,11 +130,22 @@ class RunFolder:
         files = list(files)
         if self._any_record() is None:
             self._require_free(self._inside(), files)
+        elif not self.is_old:
+            self._refuse_taken(files)
         keep = {self.folder / name for name in files}
         for path in list(self.owned()):
             if path not in keep:
                 path.unlink(missing_ok=True)
         self.start(settings, files)
+
+    def add(self, files: Iterable[str]) -> None:
+        """Name files that are about to be written into a folder which may be anybody's.
+
+        :raises InputError: one of them is there, and is not of this stage.
+        """
+        files = list(files)
+        self._refuse_taken(files)
+        self.start({}, files)
 
     def start(self, settings: Settings, files: Iterable[str] = (), patterns: Iterable[str] = ()) -> None:
         """Write the first record; names of an earlier one are kept.
@@ -204,10 +215,13 @@ class RunFolder:
         return self.stage in _OLD and (self.folder / _OLD[self.stage][2]).exists()
 
     def _require_free(self, inside: list[str], files: Iterable[str]) -> None:
-        if "any" not in self.beside and not any(RunFolder(self.folder, s)._any_record() for s in self.beside):
+        if not any(RunFolder(self.folder, stage)._any_record() for stage in self.beside):
             _refuse_names(self.folder, inside, self.what)
-            return
-        taken = next((name for name in files if (self.folder / name).exists()), None)
+        self._refuse_taken(files)
+
+    def _refuse_taken(self, files: Iterable[str]) -> None:
+        named = (_read(self.started_path) or {}).get("files", ())
+        taken = next((name for name in files if name not in named and (self.folder / name).exists()), None)
         if taken:
             raise InputError(f"{self.folder / taken}: is there already; choose another folder, or move the file away")
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from autocompose.core.errors import CheckpointError
 from autocompose.core.files import atomic_file
+from autocompose.core.run_folder import RunFolder
 from autocompose.model.bundled import model_folder
 from autocompose.model.checkpoint import Model, fit, load_model
 from autocompose.model.combiner import Combiner
@@ -205,9 +206,12 @@ def write_authors_format(folder: Path, model: Model, epoch: int) -> list[Path]:
     A compact vocabulary is spread to all 49,408 rows.
 
     :raises CheckpointError: the format cannot say what this encoder is (activation, heads).
+    :raises InputError: such a file is there that this program has not written.
     """
     state = export_state(model.encoder)
     written = [Path(folder) / f"tuned_clip_{epoch}.pt"]
+    names = [written[0].name, *([f"combiner_{epoch}.pt"] if isinstance(model.composer, Combiner) else [])]
+    RunFolder(folder, "weights").add(names)
     _save({"epoch": epoch, "CLIP": state}, written[0])
     if isinstance(model.composer, Combiner):
         written.append(Path(folder) / f"combiner_{epoch}.pt")
