@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import ast
+import errno
+import inspect
 import re
 import sys
+import textwrap
+from contextlib import suppress
 from importlib.metadata import requires
+from pathlib import Path
 
 import typer
 
 from autocompose.core.errors import AutocomposeError, CorpusError, DependencyError
+from autocompose.core.files import cannot_write
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,11 +30,24 @@ app.add_typer(prepare, name="prepare")
 app.add_typer(describe, name="describe")
 
 MAX_ENTRIES = 20
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # what a disk says that takes no more
 
 
 @app.callback()
 def _root() -> None:
     """Keep the program a group of verbs even while only one is registered."""
+
+
+def restore_help(group: typer.Typer) -> None:
+    """Give every verb its first paragraph of help, read from the source, where ``python -OO`` has dropped it."""
+    for command in group.registered_commands:
+        if command.callback and not command.help and not command.callback.__doc__:
+            with suppress(OSError, SyntaxError, IndexError):
+                source = ast.parse(textwrap.dedent(inspect.getsource(command.callback)))
+                command.help = ast.get_docstring(source.body[0])  # type: ignore[arg-type]
+    for inner in group.registered_groups:
+        if inner.typer_instance:
+            restore_help(inner.typer_instance)
 
 
 def run(argv: list[str]) -> int:
@@ -44,6 +64,11 @@ def run(argv: list[str]) -> int:
         print(f"autocompose: {error}", file=sys.stderr)  # noqa: T201
         for entry in error.entries[:MAX_ENTRIES] if isinstance(error, CorpusError) and len(error.entries) > 1 else ():
             print(f"  {entry}", file=sys.stderr)  # noqa: T201
+        return 2
+    except OSError as error:
+        if debug or error.errno not in FULL:
+            raise
+        print(f"autocompose: {cannot_write(Path(error.filename or '.'), error)}", file=sys.stderr)  # noqa: T201
         return 2
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]

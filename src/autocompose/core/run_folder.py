@@ -170,6 +170,11 @@ class RunFolder:
         """
         _write(self.path, settings if settings is not None else (self.made_with() or {}), results)
 
+    def release(self) -> None:
+        """Take the records away: what is finished belongs to the user, and is never replaced."""
+        self.path.unlink(missing_ok=True)
+        self.started_path.unlink(missing_ok=True)
+
     def owned(self) -> Iterator[Path]:
         """The files that the stage has named and that are there."""
         record, root = _read(self.started_path) or {}, self.folder.resolve()
@@ -189,8 +194,7 @@ class RunFolder:
         for folder in sorted(folders, key=lambda p: len(p.parts), reverse=True):
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
-        self.path.unlink(missing_ok=True)
-        self.started_path.unlink(missing_ok=True)
+        self.release()
 
     def _any_record(self) -> dict[str, Any] | None:
         record = _read(self.started_path) or _read(self.path)

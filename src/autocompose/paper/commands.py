@@ -172,7 +172,7 @@ def _clip_fine_tune(args: argparse.Namespace) -> None:
     _claim(folder, args)
     model = finetune(data, encoder, settings, folder)
     if args.save_training and rank() == 0:
-        write_authors_format(folder / "saved_models", model, args.num_epochs - 1)
+        write_authors_format(folder / "saved_models", model, args.num_epochs - 1, replace=True)
     _write_tables(folder)
 
 
@@ -181,7 +181,6 @@ def _combiner_train(args: argparse.Namespace) -> None:
 
     from autocompose.core.distributed import join, rank
     from autocompose.core.files import atomic_file
-    from autocompose.core.run_folder import RunFolder
     from autocompose.model.foreign_weights import load_combiner, load_encoder
     from autocompose.model.start_weights import start_encoder
     from autocompose.train.runs import CombinerSettings, train_combiner
@@ -205,7 +204,6 @@ def _combiner_train(args: argparse.Namespace) -> None:
     model = train_combiner(data, encoder.to(device), settings, folder, start, args.clip_bs)
     if args.save_training and rank() == 0:
         epoch = args.num_epochs - 1
-        RunFolder(folder / "saved_models", "weights").add([f"combiner_{epoch}.pt"])
         with atomic_file(folder / "saved_models" / f"combiner_{epoch}.pt") as file:
             torch.save({"epoch": epoch, "Combiner": {k: v.cpu() for k, v in model.composer.state_dict().items()}}, file)
     _write_tables(folder)

@@ -61,7 +61,7 @@ def export_corpus(root: Path, out: Path, kind: Format = Format.PARQUET, shard: i
     about.save(out)
     shards = {split: webdataset.shards(out, split) for split in corpus.pairs}
     write_text(out / "README.md", dataset_card(corpus, about, kind, shards))
-    own.started_path.unlink()
+    own.release()
     say(f"{out}: exported; may it be passed on? {about.redistribution}")
 
 
@@ -73,7 +73,7 @@ def import_corpus(source: Path, out: Path) -> Corpus:
     """
     source, out = Path(source), Path(out)
     own = RunFolder(out, "import", "an unfinished import")
-    if (out / "captions").exists() and (own.record() or own.made_with() is None):
+    if (out / "captions").exists() and own.made_with() is None:
         raise InputError(f"{out}: holds a corpus already; choose another folder")
     kinds = [module for module in WRITERS.values() if source.is_dir() and module.is_export(source)]
     if not kinds:
@@ -88,7 +88,7 @@ def import_corpus(source: Path, out: Path) -> Corpus:
         if (source / name).is_file():
             write_bytes(out / name, (source / name).read_bytes())
     corpus = load_corpus(out)
-    own.finish()
+    own.release()
     faults = [fault for check in validate(corpus) for fault in check.faults]
     if faults:
         raise CorpusError(f"{out}: imported with {len(faults)} faults; first: {faults[0]}", faults)

@@ -18,10 +18,13 @@ import numpy as np
 
 from autocompose.core.errors import InputError, missing_file
 from autocompose.core.files import read_json
+from autocompose.core.fingerprint import changed_ns
 from autocompose.core.log import Tally
+from autocompose.core.run_folder import maker
 from autocompose.corpus.names import name_fault
 from autocompose.corpus.poses import PoseTable
 from autocompose.gallery.indexing.people import Person, read_boxes, read_people
+from autocompose.gallery.indexing.thumbs import is_thumb
 from autocompose.gallery.item import Box, Value
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif"})
@@ -64,7 +67,7 @@ def picture_root(pictures: Path) -> Path:
 
 
 def scan(pictures: Path, tally: Tally, people: Path | None = None) -> list[Found]:
-    """All pictures below a folder, sorted by path, but those of galleries that lie in it.
+    """All pictures below a folder, sorted by path, but the thumbnails of galleries that lie in it.
 
     Links that lead out of the folder are not followed, and no links to folders.
 
@@ -91,21 +94,26 @@ def scan(pictures: Path, tally: Tally, people: Path | None = None) -> list[Found
         inside = known.get(name) or ((None, joints),)
         if len(inside) == 1 and inside[0][1] is None:  # a picture with one person: its pose is that person's
             inside = ((inside[0][0], joints),)
-        found.append(Found(name, state.st_size, state.st_mtime_ns, inside, values))
+        found.append(Found(name, state.st_size, changed_ns(state), inside, values))
     return found
 
 
 def _files(root: Path, tally: Tally) -> list[Path]:
-    files = []
+    files, of_gallery = [], maker(root) == "gallery"  # version 0.1 could make one among the pictures
     for folder, folders, names in os.walk(root):
         here = Path(folder)
-        folders[:] = sorted(f for f in folders if not f.startswith(".") and not (here / f / "gallery.json").exists())
+        folders[:] = sorted(f for f in folders if not f.startswith("."))
+        for name in [f for f in folders if maker(here / f) == "gallery"]:
+            tally.drop("gallery in the folder", _shown((here / name).relative_to(root).as_posix()))
+            folders.remove(name)
         for name in [f for f in folders if (here / f).is_symlink()]:
             tally.drop("link to a folder", _shown((here / name).relative_to(root).as_posix()))
         for path in [here / name for name in sorted(names) if not name.startswith(".")]:
             if path.suffix.lower() not in SUFFIXES | UNREAD:
                 continue
             relative = path.relative_to(root).as_posix()
+            if of_gallery and is_thumb(relative):
+                continue
             fault = _fault(path, relative, root)
             if fault:
                 tally.drop(fault, _shown(relative))
