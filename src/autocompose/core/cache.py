@@ -50,10 +50,11 @@ def cache_places() -> list[Path]:
 
     A folder that ``XDG_CACHE_HOME`` names is the only one.
     """
-    home = user_cache_path(NAME)
-    if os.environ.get("XDG_CACHE_HOME"):
-        return [home]
-    return [*([home] if home.is_absolute() else []), _substitute()]  # not absolute: there is no home directory
+    try:
+        home = [path] if (path := user_cache_path(NAME)).is_absolute() else []
+    except RuntimeError:  # no home directory; older versions of platformdirs give a relative path
+        home = []
+    return home if os.environ.get("XDG_CACHE_HOME") and home else [*home, _substitute()]
 
 
 def _substitute() -> Path:

@@ -73,6 +73,14 @@ class Contents:
         return digest
 
 
+def remembered(paths: Sequence[Path], folder: Path) -> list[str]:
+    """``Contents.of`` with the memory of ``folder``, brought up to date."""
+    contents = Contents(folder)
+    found = contents.of(paths)
+    contents.save()
+    return found
+
+
 def files_below(paths: Iterable[Path]) -> dict[str, Path]:
     """Name -> file for all files at and below ``paths``, in order of name, but those that this program made."""
     names: dict[str, Path] = {}
