@@ -186,7 +186,10 @@ class RunFolder:
                 yield path
 
     def clear(self) -> None:
-        """Remove the files that the stage has named, folders that this leaves empty, and the records."""
+        """Remove the files that the stage has named, folders that this leaves empty, and the record of the end.
+
+        The first record stays, so that the folder is known as ours; ``start`` replaces it.
+        """
         folders = set[Path]()
         for path in self.owned():
             path.unlink(missing_ok=True)
@@ -194,7 +197,7 @@ class RunFolder:
         for folder in sorted(folders, key=lambda p: len(p.parts), reverse=True):
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
-        self.release()
+        self.path.unlink(missing_ok=True)
 
     def _any_record(self) -> dict[str, Any] | None:
         record = _read(self.started_path) or _read(self.path)

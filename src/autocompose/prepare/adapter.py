@@ -71,6 +71,7 @@ class Stage:
             )
         say(f"{self.out}: was begun with {differences}; made anew")
         self.own.clear()
+        self.own.start(self.settings, CORPUS_FILES)
 
     def name_pictures(self, names: Iterable[str] = (), patterns: Iterable[str] = ()) -> None:
         """Write down which pictures will be made, before they are: when the settings change they are made anew.

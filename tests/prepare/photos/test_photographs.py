@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -103,6 +104,29 @@ def test_a_worker_that_dies_costs_one_picture(photos: Path, tmp_path: Path) -> N
     record = json.loads((tmp_path / "out/prepare.manifest.json").read_text())["tallies"]
     assert record["pictures"]["dropped"]["MediaPipe failed on it"] == 1
     assert len(corpus.poses.names) == 25  # type: ignore[union-attr]
+
+
+@pytest.mark.usefixtures("fake")
+def test_a_photo_that_was_repaired_is_looked_at_again(photos: Path, tmp_path: Path) -> None:
+    path, out = photos / "damaged.jpg", tmp_path / "out"
+    prepare_folder(photos, out, wanted=SMALL, mining=WIDE)
+    dropped = json.loads((out / "prepare.manifest.json").read_text())["tallies"]["pictures"]["dropped"]
+    assert dropped["not a readable picture"] == 1
+    photo(path, [(40, 20, 50)])
+    with pytest.raises(InputError, match=r"raw\.damaged\.jpg"):
+        prepare_folder(photos, out, wanted=SMALL, mining=WIDE)
+    shutil.rmtree(out / "captions")
+    (out / "prepare.manifest.json").unlink()
+    prepare_folder(photos, out, wanted=SMALL, mining=WIDE)
+    dropped = json.loads((out / "prepare.manifest.json").read_text())["tallies"]["pictures"]["dropped"]
+    assert "not a readable picture" not in dropped
+
+
+@pytest.mark.usefixtures("fake")
+def test_what_the_program_has_made_is_not_taken_for_photos(photos: Path, tmp_path: Path) -> None:
+    first = prepare_folder(photos, photos / "corpus", wanted=SMALL, mining=WIDE)
+    second = prepare_folder(photos, tmp_path / "out", wanted=SMALL, mining=WIDE)
+    assert first.galleries == second.galleries
 
 
 @pytest.mark.usefixtures("fake")
