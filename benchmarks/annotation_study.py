@@ -26,6 +26,7 @@ from safetensors.torch import load_file
 from autocompose.core.files import read_json, write_json, write_text
 from autocompose.core.log import say
 from autocompose.core.records import Edit, Split
+from autocompose.core.run_folder import RunFolder
 from autocompose.corpus.format import Corpus, load_corpus
 from autocompose.demo.demo import IMAGE_SIDE
 from autocompose.demo.presets import DemoSettings
