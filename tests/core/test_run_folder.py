@@ -48,7 +48,9 @@ def test_a_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
 
 def test_other_settings_are_refused_and_named(tmp_path: Path) -> None:
     RunFolder(tmp_path, "x", "a run").claim({"a": 1, "b": {"c": 2}, "d": 1, "e": 1, "f": 1})
-    with pytest.raises(ConfigError, match=r"holds a run made with a = 1 instead of 2; b\.c = 2 instead of 3; .*1 more"):
+    with pytest.raises(
+        ConfigError, match=r"holds a run made with other settings \(a = 1 instead of 2; b\.c = 2 instead of 3; .*1 more"
+    ):
         RunFolder(tmp_path, "x", "a run").claim({"a": 2, "b": {"c": 3}, "d": 2, "e": 2, "f": 1})
 
 

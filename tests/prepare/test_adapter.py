@@ -64,14 +64,17 @@ def test_a_raw_file_corrected_in_place_is_seen(tmp_path: Path, source: dict[str,
     make(out, source)
     assert make(out, source).finished
     source["motion"].write_text("Frame Time: 0.133333")
-    with pytest.raises(InputError, match=r"made with raw\.motion = .* instead of .*; choose another folder, or delete"):
+    with pytest.raises(
+        InputError,
+        match=r"made with other settings \(raw\.motion = .* instead of .*\); choose another folder, or delete",
+    ):
         make(out, source)
 
 
 def test_the_advice_works(tmp_path: Path, source: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     make(out, source, yaw=0)
-    with pytest.raises(InputError, match=r"yaw = 0 instead of 120; .*delete .*captions and prepare\.manifest\.json"):
+    with pytest.raises(InputError, match=r"yaw = 0 instead of 120\); .*delete .*captions and prepare\.manifest\.json"):
         make(out, source, yaw=120)
     shutil.rmtree(out / "captions")
     (out / "prepare.manifest.json").unlink()
@@ -79,7 +82,7 @@ def test_the_advice_works(tmp_path: Path, source: dict[str, Path], capsys: pytes
     picture.write_bytes(b"of the old settings")
     (out / "images/mine.png").write_bytes(b"mine")
     make(out, source, yaw=120)
-    assert "was begun with yaw = 0 instead of 120; made anew" in capsys.readouterr().err
+    assert "was begun with other settings (yaw = 0 instead of 120); made anew" in capsys.readouterr().err
     assert picture.read_bytes() != b"of the old settings"
     assert (out / "images/mine.png").read_bytes() == b"mine"
     assert make(out, source, yaw=120).finished

@@ -106,7 +106,8 @@ class RunFolder:
             return False
         if differences := self.differences(settings, old):
             raise ConfigError(
-                f"{self.folder}: holds {self.what} made with {some(differences)}; choose another folder or delete it"
+                f"{self.folder}: holds {self.what} made with other settings ({some(differences)}); choose another folder or"
+                " delete it"
             )
         return self._has_finished()
 

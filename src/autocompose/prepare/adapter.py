@@ -66,10 +66,10 @@ class Stage:
         if finished or self.own.is_old:
             by_hand = f"{self.out / 'captions'} and {self.own.path.name}" if not self.own.is_old else f"{self.out}"
             raise InputError(
-                f"{self.out}: holds a corpus made with {differences}; choose another folder, or delete {by_hand} to"
+                f"{self.out}: holds a corpus made with other settings ({differences}); choose another folder, or delete {by_hand} to"
                 " make it anew"
             )
-        say(f"{self.out}: was begun with {differences}; made anew")
+        say(f"{self.out}: was begun with other settings ({differences}); made anew")
         self.own.clear()
         self.own.start(self.settings, CORPUS_FILES)
 
