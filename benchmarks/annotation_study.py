@@ -26,6 +26,7 @@ from safetensors.torch import load_file
 from autocompose.core.files import read_json, write_json, write_text
 from autocompose.core.log import say
 from autocompose.core.records import Edit, Split
+from autocompose.core.run_folder import RunFolder
 from autocompose.corpus.format import Corpus, load_corpus
 from autocompose.demo.demo import IMAGE_SIDE
 from autocompose.demo.presets import DemoSettings
@@ -61,7 +62,7 @@ class Study:
     def __init__(self, demo: Path, out: Path) -> None:
         self.demo, self.out = demo, out
         self.corpus = load_corpus(demo / "corpus")
-        identity = read_json(demo / "demo.manifest.json")["settings"]
+        identity = RunFolder(demo, "demo").made_with()
         self.settings = DemoSettings.parse({k: v for k, v in identity.items() if k != "seed"}, str(demo))
 
     def steps(self):

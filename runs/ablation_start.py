@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from safetensors.torch import load_file
 
-from autocompose.core.files import Manifest
 from autocompose.core.records import Split
+from autocompose.core.run_folder import RunFolder
 from autocompose.corpus.format import Corpus, load_corpus
 from autocompose.describe.rules.corpus_texts import describe_corpus
 from autocompose.describe.rules.options import RuleOptions
@@ -38,7 +38,7 @@ def part(corpus: Corpus, root: Path) -> Corpus:
 
 def main(demo: Path, out: Path) -> None:
     """Make both, once."""
-    settings = Manifest(demo, "demo").read()["settings"]
+    settings = RunFolder(demo, "demo", "a demo").made_with()
     corpus = part(load_corpus(demo / "corpus"), out / "corpus")
     corpus.save()
     images = corpus.root / "images"

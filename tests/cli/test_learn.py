@@ -160,3 +160,27 @@ def test_hub_names_are_only_followed_when_spelled_out(tmp_path):
 
     with pytest.raises(CheckpointError, match="model file not found"):
         load("owner/name")
+
+
+def test_evaluating_into_a_folder_of_the_user_is_refused(trained, tmp_path, capsys):
+    (tmp_path / "metrics.json").write_text("{}")
+    line = ["evaluate", str(trained / "clip"), str(trained / "corpus"), "--key", "auto", "--out"]
+    assert run([*line, str(tmp_path)]) == 2
+    assert "is not empty and not known as an evaluation" in capsys.readouterr().err
+    assert (tmp_path / "metrics.json").read_text() == "{}"
+
+
+def test_a_smaller_evaluation_leaves_nothing_of_the_larger_one(trained, tmp_path):
+    line = ["evaluate", str(trained / "clip"), str(trained / "corpus"), "--key", "auto", "--out", str(tmp_path / "e")]
+    assert run([*line, "--keep", "5"]) == 0
+    (tmp_path / "e/notes.txt").touch()
+    assert run([*line, "--keep", "0"]) == 0
+    names = sorted(p.name for p in (tmp_path / "e").iterdir() if not p.name.endswith(".manifest.json"))
+    assert names == ["metrics.json", "notes.txt", "ranks.csv"]
+
+
+def test_weights_of_the_user_are_not_replaced(trained, tmp_path, capsys):
+    (tmp_path / "tuned_clip_0.pt").write_bytes(b"mine")
+    assert run(["export-weights", str(trained / "combiner"), "--out", str(tmp_path)]) == 2
+    assert "tuned_clip_0.pt: is there already" in capsys.readouterr().err
+    assert [p.name for p in tmp_path.iterdir()] == ["tuned_clip_0.pt"]

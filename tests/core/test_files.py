@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from autocompose.core.errors import InputError, StorageError
-from autocompose.core.files import Manifest, atomic_file, file_hash, read_json, value_hash, write_json, write_npz
+from autocompose.core.files import atomic_file, clear_parts, file_hash, read_json, write_json, write_npz
 
 
 def test_a_file_appears_only_when_it_is_complete(tmp_path: Path) -> None:
@@ -80,18 +80,44 @@ def test_equal_arrays_give_equal_bytes(tmp_path: Path) -> None:
     assert file_hash(tmp_path / "one") == file_hash(tmp_path / "two")
 
 
-def test_a_manifest_matches_its_settings_in_any_order(tmp_path: Path) -> None:
-    manifest = Manifest(tmp_path, "stage")
-    assert manifest.read() is None and not manifest.matches({"a": 1})
-    manifest.write({"a": 1, "b": [2]}, images=3)
-    assert manifest.matches({"b": [2], "a": 1}) and not manifest.matches({"a": 1})
-    assert manifest.read()["images"] == 3  # type: ignore[index]
-    assert value_hash({"a": 1, "b": 2}) == value_hash({"b": 2, "a": 1}) != value_hash({"a": 1})
-
-
 def test_names_that_are_not_utf8_survive_in_json(tmp_path: Path) -> None:
     """As the operating system gives them; the file itself is sound UTF-8 and JSON."""
     value = {"caf\udce9": ["caf\udce9", "caf\u00e9", "\\udce9"]}
     write_json(tmp_path / "a.json", value)
     assert "caf\\udce9" in (tmp_path / "a.json").read_text("utf-8")
     assert read_json(tmp_path / "a.json") == value
+
+
+@pytest.mark.skipif(os.name == "nt", reason="file modes")
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_a_new_file_has_the_mode_that_the_umask_gives(tmp_path: Path, umask: int, mode: int) -> None:
+    before = os.umask(umask)
+    try:
+        write_json(tmp_path / "x.json", 1)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "x.json").stat().st_mode & 0o777 == mode
+
+
+@pytest.mark.skipif(os.name == "nt", reason="file modes")
+def test_a_private_file_stays_private(tmp_path: Path) -> None:
+    (tmp_path / "x.json").touch(0o600)
+    write_json(tmp_path / "x.json", 1)
+    assert (tmp_path / "x.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_long_name_can_be_written(tmp_path: Path) -> None:
+    write_json(tmp_path / ("ü" * 120 + ".json"), 1)  # 245 bytes: there is no room for a longer one beside it
+
+
+def test_only_our_half_written_files_are_removed(tmp_path: Path) -> None:
+    for name in (".download.part", ".x.json.abcdefgh.part", f".x.json.{'0' * 16}.part"):
+        (tmp_path / name).touch()
+    clear_parts(tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".download.part", ".x.json.abcdefgh.part"]
+
+
+def test_an_unreadable_source_is_not_blamed_on_the_target(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="source"), atomic_file(tmp_path / "x.bin") as file:
+        file.write((tmp_path / "source").read_bytes())
+    assert not list(tmp_path.iterdir())

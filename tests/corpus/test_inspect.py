@@ -81,3 +81,14 @@ def test_the_page_shows_pairs_texts_and_faults_and_needs_no_network(tmp_path: Pa
     assert "<script>alert" not in page and "&lt;script&gt;alert" in page
     assert "c003/0.png is already entry 0" in page
     assert "http://" not in page and "https://" not in page
+
+
+def test_a_page_of_the_user_is_not_replaced(tmp_path: Path) -> None:
+    root = str(make_corpus(tmp_path / "corpus").root)
+    page = tmp_path / "notes.html"
+    page.write_text("<html>mine")
+    assert run(["inspect", root, "--out", str(page)]) == 2
+    assert page.read_text() == "<html>mine"
+    page.unlink()
+    assert run(["inspect", root, "--out", str(page)]) == 0
+    assert run(["inspect", root, "--out", str(page)]) == 0

@@ -72,4 +72,4 @@ def test_every_precision_has_its_own_file(pool, paths, tmp_path):
         assert one.dtype == other.dtype == torch.float32
         assert not torch.equal(one, other)
         assert (one - other).norm() < 0.03 * other.norm()
-    assert len(list(tmp_path.iterdir())) == 4
+    assert len(list(tmp_path.glob("*.safetensors"))) == 4

@@ -71,6 +71,16 @@ def test_dry_run_and_only(capsys):
         run_sweep(Sweep.load(PAPER), only="RN51")
 
 
+def test_a_table_of_the_user_is_not_replaced(tmp_path):
+    (tmp_path / "results.csv").write_text("mine,1\n")
+    with pytest.raises(InputError, match=r"results\.csv: is there already"):
+        write_results(tmp_path)
+    (tmp_path / "results.csv").write_text(",".join(HEADER) + "\n")  # of version 0.1, which left no record
+    write_results(tmp_path)
+    write_results(tmp_path)
+    assert (tmp_path / "results.md").exists()
+
+
 def test_published_values_without_a_run_have_their_row(tmp_path):
     write_results(tmp_path, [Published(dataset="aist", backbone="ViT-B/32", setup="<s>", recall_at=(1, 2, 3, 4))])
     (row,) = csv.DictReader((tmp_path / "results.csv").read_text().splitlines())

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from unittest import mock
 
 import numpy as np
@@ -13,6 +14,7 @@ from autocompose.core.records import Split
 from autocompose.corpus.format import Corpus
 from autocompose.evaluate.questions import evaluate
 from autocompose.model.checkpoint import load_model
+from autocompose.model.combiner import Combiner
 from autocompose.model.encoder import Encoder
 from autocompose.model.features import text_features
 from autocompose.model.small import SmallSizes, small_config
@@ -303,3 +305,82 @@ def test_a_composer_is_trained_on_what_its_epochs_draw_and_nothing_else_is_encod
     torch.testing.assert_close(few.texts[drawn], whole[drawn])
     many = Encoded.of(data, table, encoder(), settings.model_copy(update={"loop": loop(epochs=40, batch_size=25)}))
     torch.testing.assert_close(many.texts, whole)
+
+
+COMBINER = CombinerSettings(text=ALL, projection_dim=8, hidden_dim=12, loop=loop())
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"key": "auto"}, r"questions\.key = 'sents' instead of 'auto'"),
+        ({"flatten": True}, r"questions\.flatten = False instead of True"),
+    ],
+)
+def test_other_questions_are_another_run(data, tmp_path, change, words):
+    train_combiner(data, encoder(), COMBINER, tmp_path / "run")
+    with pytest.raises(ConfigError, match=words):
+        train_combiner(dataclasses.replace(data, **change), encoder(), COMBINER, tmp_path / "run")
+
+
+def test_other_first_weights_are_another_run(data, tmp_path):
+    def start(seed):
+        torch.manual_seed(seed)
+        return Combiner(16, 8, 12, 0.5)
+
+    train_combiner(data, encoder(), COMBINER, tmp_path / "run", start(1))
+    assert train_combiner(data, encoder(), COMBINER, tmp_path / "run", start(1)).card["settings"]["start"]
+    for other in (start(2), None):
+        with pytest.raises(ConfigError, match="start = "):
+            train_combiner(data, encoder(), COMBINER, tmp_path / "run", other)
+
+
+def test_other_pictures_of_the_same_names_are_another_run(data, tmp_path):
+    copied = dataclasses.replace(data.corpus, root=tmp_path / "corpus")
+    shutil.copytree(data.corpus.root, copied.root)
+    data = dataclasses.replace(data, corpus=copied)
+    train_combiner(data, encoder(), COMBINER, tmp_path / "run")
+    path = copied.image_path(copied.galleries[Split.TRAIN][0])
+    path.write_bytes(copied.image_path(copied.galleries[Split.TRAIN][1]).read_bytes())
+    with pytest.raises(ConfigError, match="pictures = "):
+        train_combiner(data, encoder(), COMBINER, tmp_path / "run")
+
+
+@pytest.mark.parametrize("part", ["text", "both"])
+@pytest.mark.parametrize("split", [Split.TRAIN, Split.TEST])
+def test_when_the_data_are_repaired_as_told_it_is_the_same_run(data, tmp_path, part, split):
+    """A damaged picture stops the run before it claims its folder, so that entries can be removed."""
+    copied = dataclasses.replace(data.corpus, root=tmp_path / "corpus")
+    shutil.copytree(data.corpus.root, copied.root)
+    bad = copied.pairs[split][0].target
+    copied.image_path(bad).write_bytes(b"no picture")
+    settings = FinetuneSettings(text=ALL, part=part, loop=loop(epochs=2, validate_every=2))
+    with pytest.raises(AutocomposeError, match=bad):
+        finetune(dataclasses.replace(data, corpus=copied), encoder(), settings, tmp_path / "run")
+    pairs = {s: tuple(p for p in ps if bad not in (p.reference, p.target)) for s, ps in copied.pairs.items()}
+    pairs = {s: tuple(dataclasses.replace(p, img_set=()) for p in ps) for s, ps in pairs.items()}
+    galleries = {s: tuple(n for n in names if n != bad) for s, names in copied.galleries.items()}
+    repaired = dataclasses.replace(copied, pairs=pairs, galleries=galleries)
+    finetune(dataclasses.replace(data, corpus=repaired), encoder(), settings, tmp_path / "run")
+
+
+def test_a_folder_of_the_user_is_no_run(data, tmp_path):
+    out = tmp_path / "mine"
+    out.mkdir()
+    (out / "model.json").write_text("mine")
+    with pytest.raises(AutocomposeError, match="is not empty and not known as a run"):
+        train_combiner(data, encoder(), COMBINER, out)
+    assert [p.name for p in out.iterdir()] == ["model.json"]
+
+
+def test_a_run_of_version_0_1_is_read(data, tmp_path):
+    out = tmp_path / "run"
+    first = train_combiner(data, encoder(), COMBINER, out)
+    old = first.card["settings"]
+    for path in out.glob("*.manifest.json"):
+        path.unlink()
+    (out / "settings.json").write_text(
+        json.dumps({k: v for k, v in old.items() if k not in ("pictures", "questions", "start")})
+    )
+    with mock.patch("autocompose.train.runs.run", side_effect=AssertionError):
+        assert train_combiner(data, encoder(), COMBINER, out).card == first.card

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 
-from autocompose.cli.app import app, run
+from autocompose.cli.app import app, restore_help, run
 
 VERB_MODULES = (
     "data",
@@ -16,6 +16,7 @@ VERB_MODULES = (
     "learn",
     "query",
     "demo",
+    "cache",
 )
 
 
@@ -23,6 +24,8 @@ def load_verbs() -> None:
     """Import the modules that register verbs, in the order of the data flow."""
     for name in VERB_MODULES:
         import_module(f"autocompose.cli.{name}")
+    if sys.flags.optimize > 1:  # Python has left out the docstrings, which are the verbs' help
+        restore_help(app)
 
 
 def main() -> None:

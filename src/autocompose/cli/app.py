@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import ast
+import errno
+import inspect
 import os
 import re
 import sys
+import textwrap
+from contextlib import suppress
 from importlib.metadata import requires
+from pathlib import Path
 
 import typer
 
 from autocompose.core.errors import AutocomposeError, CorpusError, DependencyError, NothingLeftError
+from autocompose.core.files import cannot_write
 from autocompose.core.log import escape_output
 from autocompose.core.reading import cause
 
@@ -26,11 +33,24 @@ app.add_typer(prepare, name="prepare")
 app.add_typer(describe, name="describe")
 
 MAX_ENTRIES = 20
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # what a disk says that takes no more
 
 
 @app.callback()
 def _root() -> None:
     """Keep the program a group of verbs even while only one is registered."""
+
+
+def restore_help(group: typer.Typer) -> None:
+    """Give every verb its first paragraph of help, read from the source, where ``python -OO`` has dropped it."""
+    for command in group.registered_commands:
+        if command.callback and not command.help and not command.callback.__doc__:
+            with suppress(OSError, SyntaxError, IndexError):
+                source = ast.parse(textwrap.dedent(inspect.getsource(command.callback)))
+                command.help = ast.get_docstring(source.body[0])  # type: ignore[arg-type]
+    for inner in group.registered_groups:
+        if inner.typer_instance:
+            restore_help(inner.typer_instance)
 
 
 def run(argv: list[str]) -> int:
@@ -62,6 +82,9 @@ def run(argv: list[str]) -> int:
     except OSError as error:
         if debug:
             raise
+        if error.errno in FULL:
+            print(f"autocompose: {cannot_write(Path(error.filename or '.'), error)}", file=sys.stderr)  # noqa: T201
+            return 2
         print(f"autocompose: {_refused(error)}", file=sys.stderr)  # noqa: T201
         return 2
     except KeyboardInterrupt:

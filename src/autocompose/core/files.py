@@ -1,7 +1,6 @@
-"""Atomic files and the manifest of a finished stage.
+"""Atomic files: a file appears under its final name only when it is complete.
 
-A file appears under its final name only when it is complete: written beside it, flushed to the disk, renamed.
-A stage is finished when its manifest exists; the manifest is written last and names the stage's settings.
+It is written beside its place, flushed to the disk, and renamed.
 """
 
 from __future__ import annotations
@@ -10,7 +9,9 @@ import hashlib
 import io
 import json
 import os
-import tempfile
+import re
+import secrets
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -32,40 +33,45 @@ def atomic_file(path: Path, *, durable: bool = True) -> Iterator[IO[bytes]]:
     :raises StorageError: when the disk refuses; ``path`` keeps its old content.
     """
     path = Path(path)
+    part = path.with_name(f".{path.name[:40]}.{secrets.token_hex(8)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        # not tempfile.mkstemp, whose files are private: here the user's umask decides, as for any new file
+        handle = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
     except OSError as error:
-        raise StorageError(
-            f"{path}: cannot be written ({error.strerror or error}); free space or choose another folder"
-        ) from error
+        raise cannot_write(path, error) from error
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
             file.flush()
             if durable:
                 os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, path)
+        with suppress(OSError):  # a file that was private stays private
+            os.chmod(part, stat.S_IMODE(path.stat().st_mode))
+        os.replace(part, path)
     except OSError as error:
-        _remove(name)
-        raise StorageError(
-            f"{path}: cannot be written ({error.strerror or error}); free space or choose another folder"
-        ) from error
+        part.unlink(missing_ok=True)
+        if error.filename not in (None, str(part)):
+            raise  # of a file that the block reads
+        raise cannot_write(path, error) from error
     except BaseException:
-        _remove(name)
+        part.unlink(missing_ok=True)
         raise
 
 
-def _remove(name: str) -> None:
-    with suppress(FileNotFoundError):
-        os.unlink(name)
+def cannot_write(path: Path, error: OSError) -> StorageError:
+    """The one wording for a disk that refuses."""
+    return StorageError(f"{path}: cannot be written ({error.strerror or error}); free space or choose another folder")
+
+
+_PART = re.compile(r"\..*\.[0-9a-f]{16}\.part", re.DOTALL)
 
 
 def clear_parts(folder: Path) -> None:
     """Remove the half-written files that killed runs left below ``folder``; only when nothing writes there."""
     for path in Path(folder).rglob(".*.part"):
-        path.unlink(missing_ok=True)
+        if _PART.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -120,31 +126,3 @@ def file_hash(path: Path) -> str:
 def value_hash(value: Any) -> str:
     """SHA-256 of a JSON-able value, hexadecimal; key order does not matter."""
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
-
-
-class Manifest:
-    """The record that a stage is complete: ``FOLDER/NAME.manifest.json`` with settings, results, seconds.
-
-    Usage::
-
-        manifest = Manifest(folder, "render")
-        if not manifest.matches(settings):
-            ...do the work...
-            manifest.write(settings, images=8000)
-    """
-
-    def __init__(self, folder: Path, stage: str) -> None:
-        self.path = Path(folder) / f"{stage}.manifest.json"
-
-    def read(self) -> dict[str, Any] | None:
-        """The stored record, or None when the stage has not finished."""
-        return read_json(self.path, dict) if self.path.exists() else None
-
-    def matches(self, settings: Mapping[str, Any]) -> bool:
-        """The stage has finished with exactly these settings."""
-        record = self.read()
-        return record is not None and record.get("settings_hash") == value_hash(dict(settings))
-
-    def write(self, settings: Mapping[str, Any], **results: Any) -> None:
-        """Declare the stage complete; call it last."""
-        write_json(self.path, {"settings_hash": value_hash(dict(settings)), "settings": dict(settings), **results})

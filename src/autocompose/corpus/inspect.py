@@ -16,6 +16,7 @@ from PIL import Image
 from autocompose.core.files import write_text
 from autocompose.core.log import track
 from autocompose.core.records import Pair, Split
+from autocompose.core.run_folder import PAGE_MARK, require_ours
 from autocompose.corpus.about import About
 from autocompose.corpus.format import TEXT_KEYS, Corpus, load_corpus
 from autocompose.corpus.images import open_image
@@ -128,6 +129,7 @@ def inspect_corpus(root: Path, out: Path, shown: int = 60, seed: int = 0) -> Non
         thumbs={name: _thumb(corpus.image_path(name)) for name in track(sorted(names), "thumbnails", len(names))},
         tokens=CLIP_TOKENS,
     )
+    require_ours(out, PAGE_MARK, b" - corpus</title>")
     write_text(out, page)
 
 

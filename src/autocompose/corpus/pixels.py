@@ -12,6 +12,7 @@ import numpy as np
 from PIL import Image
 
 from autocompose.core.files import atomic_file, value_hash
+from autocompose.core.fingerprint import remembered
 from autocompose.core.log import track
 from autocompose.corpus.images import Transform, open_image, square_crop
 
@@ -37,10 +38,9 @@ def decode(paths: Sequence[Path], step: Callable[[Image.Image], T], workers: int
 def decoded(paths: Sequence[Path], kind: Transform, size: int, ratio: float, folder: Path) -> np.ndarray:
     """Pictures as one memory-mapped ``(N, size, size, 3)`` uint8 array, decoded once and kept in ``folder``.
 
-    The file's name is a hash of the paths, their sizes and times of change, and the transform.
+    The file's name is a hash of the pictures' contents and the transform.
     """
-    stamp = [(str(p), p.stat().st_size, p.stat().st_mtime_ns) if p.exists() else (str(p), 0, 0) for p in paths]
-    target = folder / f"pixels-{value_hash([stamp, kind.value, size, ratio])[:16]}.npy"
+    target = folder / f"pixels-{value_hash([remembered(paths, folder), kind.value, size, ratio])[:16]}.npy"
     if not target.exists():
         crop = square_crop(kind, size, ratio)
         with atomic_file(target) as file:

@@ -11,10 +11,10 @@ import numpy as np
 from safetensors.torch import load_file, save
 
 from autocompose.core.distributed import first_process_first, rank, together
-from autocompose.core.errors import InputError
-from autocompose.core.files import Manifest, read_json, write_bytes, write_json
+from autocompose.core.files import read_json, write_bytes, write_json
 from autocompose.core.log import say
 from autocompose.core.records import Split
+from autocompose.core.run_folder import RunFolder
 from autocompose.core.workers import kept_processes
 from autocompose.corpus.format import Corpus, load_corpus
 from autocompose.corpus.pixels import decoded
@@ -44,12 +44,9 @@ class Demo:
 
     def __init__(self, out: Path, settings: DemoSettings, seed: int) -> None:
         self.out, self.settings, self.seed = Path(out), settings, seed
-        identity = Manifest(self.out, "demo")
-        record = {"seed": seed, **settings.model_dump(mode="json")}
-        if not identity.matches(record):
-            if identity.read() is not None:
-                raise InputError(f"{out}: holds a demo made with other settings; choose another folder or delete it")
-            identity.write(record)
+        self.made_with = {"seed": seed, **settings.model_dump(mode="json")}
+        self.own = RunFolder(self.out, "demo", "a demo")
+        self.own.claim(self.made_with)
         self.seconds: dict[str, float] = {}
         self._clock = self.out / "seconds.json"
         if self._clock.exists():
@@ -70,7 +67,9 @@ class Demo:
             metrics, answers = measure(corpus, models, self.settings, self.out)
         metrics["seed"], metrics["seconds"] = self.seed, self.seconds
         write_json(self.out / "metrics.json", metrics)
-        return write_report(self.out, corpus, answers, metrics)
+        report = write_report(self.out, corpus, answers, metrics)
+        self.own.finish(self.made_with)
+        return report
 
     def corpus(self) -> Corpus:
         """BodyCPR with its texts."""

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from autocompose.core.files import Manifest, write_json
+from autocompose.core.files import write_json
 from autocompose.core.records import Pair, Split
+from autocompose.core.run_folder import RunFolder
 from autocompose.corpus.format import Corpus, load_corpus
 from autocompose.demo.presets import DemoSettings
 from autocompose.describe.rules.corpus_texts import describe_corpus
@@ -43,8 +44,8 @@ def thin(corpus: Corpus, per_cube: int, seed: int) -> Corpus:
 def write_texts(corpus: Corpus, settings: DemoSettings, seed: int) -> Corpus:
     """Describe a corpus in place; returns at once when that has been done."""
     identity = {"seed": seed, **settings.model_dump(include={"preset", "train_pairs", "statements", "wordings"})}
-    manifest = Manifest(corpus.root, STAGE)
-    if not manifest.matches(identity):
+    own = RunFolder(corpus.root, STAGE)
+    if not own.finished(identity):
         frozen = PRESETS[settings.preset].frozen_test
         told = [s for s in corpus.pairs if not (frozen and s is Split.TEST)]
         thinned = thin(corpus, settings.train_pairs, seed)
@@ -61,14 +62,14 @@ def write_texts(corpus: Corpus, settings: DemoSettings, seed: int) -> Corpus:
         )
         corpus = load_corpus(corpus.root)
         write_json(corpus.root / "text_statistics.json", statistics(corpus))
-        manifest.write(identity)
+        own.finish(identity)
         return corpus
     return load_corpus(corpus.root)
 
 
 def described(root: Path) -> bool:
     """The texts have been written."""
-    return Manifest(root, STAGE).read() is not None
+    return RunFolder(root, STAGE).record() is not None and (root / "captions").exists()
 
 
 def describe_split(

@@ -12,6 +12,7 @@ import numpy as np
 
 from autocompose.core.errors import InputError, missing_file
 from autocompose.core.files import write_json, write_text
+from autocompose.core.run_folder import RunFolder
 from autocompose.core.table import read_table
 from autocompose.evaluate.metrics import Ranks
 from autocompose.evaluate.questions import Evaluation
@@ -24,14 +25,19 @@ def write_evaluation(folder: Path, evaluation: Evaluation, keep: int = 50, run_n
     """Write ``metrics.json``, ``ranks.csv``, the selection tables, ``run.trec`` and ``qrels.trec``.
 
     :param keep: pictures kept for each query; 0 writes neither selections nor TREC files.
+    :raises InputError: the folder holds something else than an evaluation, or files of these names that are not ours.
     """
     folder = Path(folder)
+    own = RunFolder(folder, "evaluation", "an evaluation", beside=("train", "options"))
+    tables = (f"top{keep}_all_selection.csv", f"top{keep}_correct_selection.csv", "run.trec", "qrels.trec")
+    own.renew({"keep": keep, "run": run_name}, ["metrics.json", RANKS, *(tables if keep else ())])
     write_ranks(folder / RANKS, evaluation)
     if keep:
         rows, scores = evaluation.top(keep)
         write_selections(folder, evaluation, rows, keep)
         write_trec(folder, evaluation, rows, scores, run_name)
     write_json(folder / "metrics.json", evaluation.summary())
+    own.finish()
 
 
 def write_ranks(path: Path, evaluation: Evaluation) -> None:

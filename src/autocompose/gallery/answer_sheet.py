@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
-import tempfile
 from pathlib import Path
 
-from autocompose.core.files import write_text
+from autocompose.core.cache import writable_cache
+from autocompose.core.files import value_hash, write_text
+from autocompose.core.run_folder import PAGE_MARK, require_ours
 from autocompose.gallery.indexing.thumbs import read_thumb, thumb_bytes
 from autocompose.gallery.item import Item
 from autocompose.gallery.query import Answer
@@ -17,10 +18,12 @@ from autocompose.gallery.server.pages import render
 def write_sheet(gallery: Gallery, answer: Answer, path: Path | None = None) -> Path:
     """Write reference, text and results with their scores.
 
-    :param path: default: a new file in the temporary folder.
+    :param path: default: a file in the cache folder, one for each gallery, which the next answer replaces.
     """
     if path is None:
-        path = Path(tempfile.mkdtemp(prefix="autocompose-")) / "results.html"
+        path = _page_of(gallery.folder)
+    else:
+        require_ours(path, PAGE_MARK)
     pictures = {hit.item.id: _data(gallery, hit.item) for hit in answer.hits}
     start = answer.reference
     reference = None
@@ -29,6 +32,13 @@ def write_sheet(gallery: Gallery, answer: Answer, path: Path | None = None) -> P
     elif start and start.image:
         reference = _url(thumb_bytes(start.image))
     write_text(path, render("sheet.html", answer=answer, pictures=pictures, reference=reference))
+    return path
+
+
+def _page_of(folder: Path) -> Path:
+    """Where the page lies; only the user can read it."""
+    path = writable_cache() / "sheets" / f"{value_hash(str(folder.resolve()))[:16]}.html"
+    path.parent.mkdir(mode=0o700, exist_ok=True)
     return path
 
 

@@ -8,11 +8,12 @@ GALLERY/forgotten.json     content hashes of pictures that were deleted on reque
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
+
+from filelock import FileLock, Timeout
 
 from autocompose.core.config import Config
 from autocompose.core.errors import GalleryError
@@ -31,6 +32,7 @@ class GalleryConfig(Config):
     :param store: ``embedded`` or ``qdrant://host:port/collection``.
     :param index: exact or approximate search.
     :param people: corpus that tells where people are in the pictures; "" = none was named.
+    :param indexed_ns: when the last complete run began, nanoseconds since 1970; 0 = not known.
     """
 
     format: Literal[1] = 1
@@ -42,6 +44,7 @@ class GalleryConfig(Config):
     store: str = "embedded"
     index: Literal["exact", "approximate"] = "exact"
     people: str = ""
+    indexed_ns: int = 0
 
     def save(self, folder: Path) -> None:
         """Write ``gallery.json``."""
@@ -75,17 +78,18 @@ def writer_lock(folder: Path) -> Iterator[None]:
 
     :raises GalleryError: another process holds it, or the folder cannot be written.
     """
+    lock = FileLock(Path(folder) / ".lock")
     try:
         Path(folder).mkdir(parents=True, exist_ok=True)
-        lock = (Path(folder) / ".lock").open("a+")
+        lock.acquire(blocking=False)
+    except Timeout:
+        raise GalleryError(f"{folder}: another process is indexing this gallery; wait until it has ended") from None
     except OSError as error:
         raise GalleryError(f"{folder}: is no folder to write to ({error.strerror}); name another one") from None
-    with lock as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise GalleryError(f"{folder}: another process is indexing this gallery; wait until it has ended") from None
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def forgotten(folder: Path) -> set[str]:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from autocompose.core.distributed import in_shares, rank, share_value
 from autocompose.core.files import value_hash, write_bytes
+from autocompose.core.fingerprint import remembered
 from autocompose.model.embed import embed_images, embed_texts
 from autocompose.model.encoder import Encoder
 from autocompose.model.visual import JointPoolNet
@@ -62,9 +63,10 @@ def image_features(
         with torch.no_grad():
             parts = [encoder.encode_head(p.to(encoder.device)).cpu() for p in (cut.plain, cut.flipped) if p is not None]
         return ImageFeatures(*parts)
-    stamp = [(str(p), p.stat().st_size, p.stat().st_mtime_ns) if p.exists() else str(p) for p in paths]
-    made = [encoder.fingerprint("trunk" if trunk else "image"), stamp, flips, trunk, *_precision(encoder)]
-    cached = folder and folder / f"images-{value_hash(made)[:16]}.safetensors"
+    cached = None
+    if folder:
+        made = [encoder.fingerprint("trunk" if trunk else "image"), flips, trunk, *_precision(encoder)]
+        cached = folder / f"images-{value_hash([*made, remembered(paths, folder)])[:16]}.safetensors"
     if cached and _there(cached, all_processes):
         return ImageFeatures(**load_file(cached))
 
@@ -101,8 +103,10 @@ def text_features(
     :param folder: where the cache lies; None keeps nothing.
     :param all_processes: all processes that train together ask for these texts, and share the work.
     """
-    made = [encoder.fingerprint("text"), list(texts), *_precision(encoder)]
-    cached = folder and folder / f"texts-{value_hash(made)[:16]}.safetensors"
+    cached = None
+    if folder:
+        made = [encoder.fingerprint("text"), list(texts), *_precision(encoder)]
+        cached = folder / f"texts-{value_hash(made)[:16]}.safetensors"
     if cached and _there(cached, all_processes):
         return load_file(cached)["texts"]
     if all_processes:

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from autocompose.core.errors import CheckpointError
+from autocompose.core.errors import CheckpointError, InputError
 from autocompose.core.files import atomic_file
 from autocompose.model.bundled import model_folder
 from autocompose.model.checkpoint import Model, fit, load_model
@@ -199,18 +199,22 @@ def round_to_fp16(encoder: Encoder) -> Encoder:
     return encoder
 
 
-def write_authors_format(folder: Path, model: Model, epoch: int) -> list[Path]:
+def write_authors_format(folder: Path, model: Model, epoch: int, replace: bool = False) -> list[Path]:
     """Write ``tuned_clip_{epoch}.pt`` and, with a Combiner, ``combiner_{epoch}.pt`` as the paper's scripts read them.
 
     A compact vocabulary is spread to all 49,408 rows.
 
     :raises CheckpointError: the format cannot say what this encoder is (activation, heads).
+    :raises InputError: such a file is there already and ``replace`` is not set.
     """
     state = export_state(model.encoder)
     written = [Path(folder) / f"tuned_clip_{epoch}.pt"]
-    _save({"epoch": epoch, "CLIP": state}, written[0])
     if isinstance(model.composer, Combiner):
         written.append(Path(folder) / f"combiner_{epoch}.pt")
+    if not replace and (there := next((path for path in written if path.exists()), None)):
+        raise InputError(f"{there}: is there already; choose another folder or --epoch, or move the file away")
+    _save({"epoch": epoch, "CLIP": state}, written[0])
+    if isinstance(model.composer, Combiner):
         _save({"epoch": epoch, "Combiner": _on_cpu(model.composer.state_dict())}, written[1])
     return written
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import open_clip
@@ -13,7 +14,7 @@ from autocompose.model.foreign_weights import fit_clip, load_encoder
 
 RANDOM = "random"
 TAG = "pretrained:"
-OPENAI_CACHE = Path("~/.cache/clip")
+OPENAI_CACHE = Path("~/.cache/clip")  # of OpenAI's own package
 
 
 def start_encoder(config: EncoderConfig, weights: str | None = None, seed: int = 0, fp16: bool = False) -> Encoder:
@@ -34,7 +35,7 @@ def start_encoder(config: EncoderConfig, weights: str | None = None, seed: int =
 
 def _openai_file(config: EncoderConfig) -> Path:
     name = f"{(config.arch or '').replace('/', '-')}.pt"
-    path = OPENAI_CACHE.expanduser() / name
+    path = Path(os.path.expanduser(OPENAI_CACHE)) / name  # unlike Path.expanduser, content without a home
     if config.arch not in OPENAI_NAMES or not path.exists():
         raise CheckpointError(
             f"no weights for {config.arch or 'this architecture'}: name a file, or {TAG}TAG to let open_clip "

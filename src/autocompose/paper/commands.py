@@ -173,7 +173,7 @@ def _clip_fine_tune(args: argparse.Namespace) -> None:
     _claim(folder, args)
     model = finetune(data, encoder, settings, folder)
     if args.save_training and rank() == 0:
-        write_authors_format(folder / "saved_models", model, args.num_epochs - 1)
+        write_authors_format(folder / "saved_models", model, args.num_epochs - 1, replace=True)
     _write_tables(folder)
 
 
@@ -321,6 +321,9 @@ def _text_mode(args: argparse.Namespace) -> Any:
     return text_mode(f"auto-reverse_{auto}" if cycle else f"auto_{auto}", cycle)
 
 
+TRAINING_FILES = ("training_hyperparameters.json", "train_metrics.csv", "validation_metrics.csv")
+
+
 def _hyperparameters(args: argparse.Namespace) -> dict[str, Any]:
     return json.loads(json.dumps(vars(args), default=str))
 
@@ -330,15 +333,12 @@ def _refuse(folder: Path, args: argparse.Namespace) -> None:
 
     :raises ConfigError: the run has finished, or it has other hyperparameters.
     """
-    from autocompose.core.files import read_json
-    from autocompose.train.history import difference
+    from autocompose.core.run_folder import RunFolder
 
-    path = folder / "training_hyperparameters.json"
-    if not path.exists():
+    own = RunFolder(folder, "options", "a run", beside=("evaluation",))
+    own.check(_hyperparameters(args), files=TRAINING_FILES)
+    if own.made_with() is None:
         return
-    differences = difference(read_json(path, dict), _hyperparameters(args))
-    if differences:
-        raise ConfigError(f"{folder}: holds a run with other options: {'; '.join(differences)}")
     if (folder / "validation_metrics.csv").exists():
         raise ConfigError(
             f"{folder}: this experiment has finished; choose another --experiment-name or delete the folder"
@@ -350,8 +350,12 @@ def _claim(folder: Path, args: argparse.Namespace) -> None:
     """Training can start: what the options name is there, and the data suffice."""
     from autocompose.core.distributed import rank
     from autocompose.core.files import write_json
+    from autocompose.core.run_folder import RunFolder
 
     if rank() == 0:
+        RunFolder(folder, "options", "a run", beside=("evaluation",)).claim(
+            _hyperparameters(args), files=TRAINING_FILES
+        )
         write_json(folder / "training_hyperparameters.json", _hyperparameters(args))
 
 

@@ -13,12 +13,14 @@ from pydantic import Field
 from autocompose.core.config import Config
 from autocompose.core.errors import InputError
 from autocompose.core.files import write_text
+from autocompose.core.run_folder import RunFolder, require_ours
 from autocompose.core.table import read_table
 from autocompose.evaluate.results import write_csv
 
 RECALLS = ("recall_at1", "recall_at5", "recall_at10", "recall_at50")
 GROUP = ("group_recall_at1", "group_recall_at3", "group_recall_at5")
 STAGES = {"clip_finetuned": "sum", "combiner_trained": "Combiner"}
+FILES = ("results.csv", "results.md", "results.html")
 HEADER = ("dataset", "backbone", "setup", "stage", *RECALLS, *GROUP, *(f"published_{r}" for r in RECALLS))
 TITLES = {name: name.replace("_", " ").replace("recall at", "R@") for name in (*RECALLS, *GROUP)}
 
@@ -69,7 +71,15 @@ def _row(key: Sequence[str], measured: dict[str, str], published: Sequence[float
 
 
 def write_results(folder: Path, published: Iterable[Published] = ()) -> None:
-    """Write ``results.csv``, ``results.md`` and ``results.html`` into ``folder``."""
+    """Write ``results.csv``, ``results.md`` and ``results.html`` into ``folder``.
+
+    :raises InputError: files of these names are there that are not ours.
+    """
+    own = RunFolder(folder, "results")
+    if own.made_with() is None and (folder / FILES[0]).exists():  # version 0.1 left no record
+        require_ours(folder / FILES[0], ",".join(HEADER).encode())
+        own.start({}, FILES)
+    own.add(FILES)
     rows = collect(folder, published)
     write_csv(folder / "results.csv", HEADER, ([row[name] for name in HEADER] for row in rows))
     header = [*HEADER[:4], *TITLES.values()]

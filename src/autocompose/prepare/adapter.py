@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import filecmp
 import os
+import secrets
 import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -10,19 +12,20 @@ from pathlib import Path
 from typing import Any
 
 from autocompose.core.errors import CorpusError, InputError
-from autocompose.core.files import Manifest, atomic_file, clear_parts, value_hash
+from autocompose.core.files import atomic_file, clear_parts, value_hash
+from autocompose.core.fingerprint import Contents
 from autocompose.core.log import Tally, nothing_left, say
 from autocompose.core.records import Pair, Split
+from autocompose.core.run_folder import RunFolder, some
 from autocompose.corpus.about import About
 from autocompose.corpus.format import Corpus, load_corpus
 from autocompose.corpus.split import carve_val
 from autocompose.corpus.validate import validate
 
-
-def fingerprint(paths: Iterable[Path]) -> str:
-    """A hash of the names and sizes of all files below ``paths``: has the raw data changed since the last run?"""
-    files = sorted(f for path in paths for f in (path.rglob("*") if path.is_dir() else [path]) if f.is_file())
-    return value_hash([(f.name, f.stat().st_size) for f in files])
+CORPUS_FILES = (
+    "about.json", "poses.npz",
+    *(f"{folder}/{split}.json" for folder in ("captions", "image_splits") for split in Split),
+)  # fmt: skip
 
 
 class Stage:
@@ -30,28 +33,66 @@ class Stage:
 
     :param out: the corpus folder to make.
     :param settings: everything that decides the result, JSON-able.
-    :raises InputError: ``out`` holds a corpus made with other settings, or one that no adapter made.
+    :param sources: name -> raw file that the corpus is made from.
+    :param known_before: those of them that version 0.1 looked at; default: all.
+    :raises InputError: ``out`` holds a corpus made with other settings, or anything that no adapter made.
     """
 
-    def __init__(self, out: Path, settings: Mapping[str, Any]) -> None:
-        self.out = Path(out)
-        self.settings = dict(settings)
-        self.manifest = Manifest(self.out, "prepare")
-        started = Manifest(self.out, "prepare-started")
-        self.finished = self.manifest.matches(self.settings)
+    def __init__(
+        self,
+        out: Path,
+        settings: Mapping[str, Any],
+        sources: Mapping[str, Path] | None = None,
+        known_before: Iterable[Path] | None = None,
+    ) -> None:
+        self.out, sources = Path(out), sources or {}
+        self.own = RunFolder(self.out, "prepare", "a corpus")
+        contents, self.settings = Contents(self.out), dict(settings)
+        if sources:
+            self.settings["raw"] = dict(zip(sources, contents.of(list(sources.values())), strict=True))
+        old = self.settings
+        if self.own.is_old and sources:
+            old = {**settings, "raw": _names_and_sizes(sources.values() if known_before is None else known_before)}
+        if differences := self.own.differences(self.settings, old):
+            self._begin_anew(some(differences))
+        self.finished = self.own.claim(self.settings, old, CORPUS_FILES) and (self.out / "captions").exists()
+        contents.save()
         if self.finished:
             say(f"{self.out}: already prepared with these settings")
-            return
-        if self.manifest.read() or ((self.out / "captions").exists() and not started.matches(self.settings)):
+
+    def _begin_anew(self, differences: str) -> None:
+        """Remove what was begun with other settings; a corpus that has captions may hold somebody's work."""
+        finished = self.own.record() or (self.out / "captions").exists()
+        if finished or self.own.is_old:
+            by_hand = f"{self.out / 'captions'} and {self.own.path.name}" if not self.own.is_old else f"{self.out}"
             raise InputError(
-                f"{self.out}: holds a corpus made with other settings or from other raw files; choose another folder,"
-                f" or delete {self.out / 'captions'} and {self.manifest.path.name} to make it anew"
+                f"{self.out}: holds a corpus made with other settings ({differences}); choose another folder, or "
+                f"delete {by_hand} to make it anew"
             )
-        started.write(self.settings)
+        say(f"{self.out}: was begun with other settings ({differences}); made anew")
+        self.own.clear()
+        self.own.start(self.settings, CORPUS_FILES)
+
+    def name_pictures(self, names: Iterable[str] = (), patterns: Iterable[str] = ()) -> None:
+        """Write down which pictures will be made, before they are: when the settings change they are made anew.
+
+        :param patterns: names below ``images/`` as patterns, where they are not known yet.
+        """
+        self.own.name_files([f"images/{name}" for name in names], [f"images/{pattern}" for pattern in patterns])
 
     def result(self) -> Corpus:
-        """The corpus of a finished run."""
-        return load_corpus(self.out)
+        """The corpus of a finished run.
+
+        :raises CorpusError: pictures of it are gone.
+        """
+        corpus = load_corpus(self.out)
+        gone = [name for names in corpus.galleries.values() for name in names if not corpus.image_path(name).exists()]
+        if gone:
+            raise CorpusError(
+                f"{self.out}: was prepared, but {len(gone):,} of its pictures are gone, such as {gone[0]}; put them"
+                f" back, or delete {self.out / 'captions'} and {self.own.path.name} to make it anew"
+            )
+        return corpus
 
     def finish(
         self,
@@ -101,10 +142,15 @@ class Stage:
         corpus.save()
         clear_parts(self.out)
         counts = {str(s): {"pairs": len(p), "pictures": len(corpus.galleries[s])} for s, p in corpus.pairs.items()}
-        self.manifest.write(self.settings, counts=counts, tallies={t.what: t.record() for t in tallies})
+        self.own.finish(self.settings, counts=counts, tallies={t.what: t.record() for t in tallies})
         for split, count in counts.items():
             say(f"{split}: {count['pairs']:,} pairs, {count['pictures']:,} pictures")
         return corpus
+
+
+def _names_and_sizes(paths: Iterable[Path]) -> str:
+    """All that version 0.1 knew of raw files."""
+    return value_hash([(f.name, f.stat().st_size) for f in sorted(paths)])
 
 
 def place(source: Path, target: Path) -> None:
@@ -112,11 +158,10 @@ def place(source: Path, target: Path) -> None:
 
     :raises StorageError: the disk refuses.
     """
-    if target.exists() and target.stat().st_size == source.stat().st_size:
+    if target.exists() and (target.samefile(source) or filecmp.cmp(source, target, shallow=False)):
         return
     target.parent.mkdir(parents=True, exist_ok=True)
-    part = target.with_name(f".{target.name}.link")
-    part.unlink(missing_ok=True)
+    part = target.with_name(f".{target.name[:40]}.{secrets.token_hex(8)}.part")
     try:
         os.link(source, part)
         os.replace(part, target)

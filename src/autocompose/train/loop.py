@@ -21,9 +21,10 @@ from torch import Tensor, nn
 from autocompose.core.config import Config
 from autocompose.core.distributed import average_gradients, mean_over_processes, rank, share_value, share_weights
 from autocompose.core.errors import ConfigError
-from autocompose.core.files import Manifest, atomic_file, write_text
+from autocompose.core.files import atomic_file, write_text
 from autocompose.core.jsontext import to_json
 from autocompose.core.log import bar, say
+from autocompose.core.run_folder import difference, some
 from autocompose.train.optimizer import Muon
 from autocompose.train.tracker import open_tracker
 
@@ -103,8 +104,8 @@ def run(stage: Stage, settings: LoopSettings, folder: Path, validate: Callable[[
     In several processes (torchrun, ``accelerate launch``) gradients are averaged, and the first process validates and
     writes all files.
 
-    :param folder: of this run alone; gets ``metrics.jsonl`` (one line an epoch), ``NAME.pt`` (state) and
-        ``NAME.manifest.json`` (finished).
+    :param folder: of this run alone (``core.run_folder`` says whose it is); gets ``metrics.jsonl`` (one line an epoch)
+        and ``NAME.pt`` (state).
     :param validate: metrics on the validation split with the stage's present weights.
     :return: the metrics of the weights that ``stage`` holds afterwards.
     :raises ConfigError: the folder holds a run with other settings, ``select`` is no metric, or the loss explodes.
@@ -115,7 +116,6 @@ def run(stage: Stage, settings: LoopSettings, folder: Path, validate: Callable[[
 class _Run:
     def __init__(self, stage: Stage, settings: LoopSettings, folder: Path, validate: Callable[[], Metrics], name: str):
         self.stage, self.settings, self.validate, self.name = stage, settings, validate, name
-        self.manifest = Manifest(folder, name)
         self.state_path, self.log_path = folder / f"{name}.pt", folder / LOG
         self.optimizer = _optimizer(stage, settings)
         self.scaler = torch.amp.GradScaler(self._device().type, enabled=settings.precision == "fp16")
@@ -140,8 +140,6 @@ class _Run:
             self.stage.load_state_dict(self.best[1], strict=False)
         share_weights(self.stage)
         best = share_value(self._best_line() if rank() == 0 else {})
-        if rank() == 0 and not self.manifest.matches(self._identity()):
-            self.manifest.write(self._identity(), best=best)
         if self.tracker:
             self.tracker.finish()
         return {k: v for k, v in best.items() if k not in ("epoch", "loss", "seconds")}
@@ -254,10 +252,9 @@ class _Run:
 
     def _restore(self) -> None:
         state = torch.load(self.state_path, map_location="cpu", weights_only=True)
-        if state["settings"] != self._identity():
-            changed = [k for k, v in self._identity().items() if state["settings"].get(k) != v]
+        if differences := difference(state["settings"], self._identity()):
             raise ConfigError(
-                f"{self.state_path}: holds a run with another {', '.join(changed)}; choose another folder or delete it"
+                f"{self.state_path}: holds a run with {some(differences)}; choose another folder or delete it"
             )
         self.stage.load_state_dict(state["stage"], strict=False)
         self.optimizer.load_state_dict(state["optimizer"])

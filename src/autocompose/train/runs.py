@@ -15,17 +15,17 @@ from torch import Tensor, nn
 from autocompose.core.config import Config
 from autocompose.core.distributed import first_process_first, rank
 from autocompose.core.log import say
-from autocompose.corpus.pixels import decoded
+from autocompose.corpus.pixels import decode, decoded
 from autocompose.evaluate.questions import Questions, ask
 from autocompose.model.checkpoint import Model, load_model, save_model
 from autocompose.model.combiner import Combiner, ElementwiseSum
 from autocompose.model.encoder import Encoder
 from autocompose.model.features import ImageFeatures, image_features, text_features
 from autocompose.train.compose_stages import CombinerStage, ComposeSettings, HeadStage, TextStage
-from autocompose.train.history import claim
 from autocompose.train.loop import LoopSettings, Metrics, Stage, run
 from autocompose.train.picture_stage import PictureStage
 from autocompose.train.run_data import Data
+from autocompose.train.run_identity import MadeWith
 from autocompose.train.sampling import TextMode, TripletTable
 
 NAME = "training"
@@ -74,19 +74,22 @@ def finetune(data: Data, encoder: Encoder, settings: FinetuneSettings, folder: P
     """
     folder = Path(folder)
     table = data.table(settings.text, settings.loop.batch_size)
-    origin = {"encoder": encoder.fingerprint(), "data": data.hash(), **settings.model_dump(mode="json")}
-    if claim(folder, origin):
+    made_with = MadeWith.of(data, table, encoder, settings)
+    if made_with.has_finished(folder):
         return load_model(folder)
     encoder.train_only(settings.part).clip.set_grad_checkpointing(settings.gradient_checkpointing)
     model = Model(encoder, ElementwiseSum())
     stage = _finetune_stage(data, table, model, settings)
     gallery = _val_gallery(data, encoder, settings.part)
+    if settings.part in ("both", "image"):  # first opened when an epoch has been trained; faults are better told now
+        for _ in decode([data.corpus.image_path(n) for n in data.corpus.galleries[data.val]], lambda _: None):
+            pass
 
     def validate() -> Metrics:
         questions = ask(encoder, data.corpus, data.val, data.key, data.flatten, gallery=gallery())
         return questions.answers(model).ranks.metrics()
 
-    return _train(stage, settings.loop, folder, validate, model, _card(data, table, origin))
+    return _train(stage, settings.loop, folder, validate, model, made_with, _card(data, table))
 
 
 def _val_gallery(data: Data, encoder: Encoder, part: str) -> Callable[[], np.ndarray | None]:
@@ -135,8 +138,8 @@ def train_combiner(
     """
     folder = Path(folder)
     table = data.table(settings.text, settings.loop.batch_size)
-    origin = {"encoder": encoder.fingerprint(), "data": data.hash(), **settings.model_dump(mode="json")}
-    if claim(folder, origin):
+    made_with = MadeWith.of(data, table, encoder, settings, start)
+    if made_with.has_finished(folder):
         return load_model(folder)
     encoder.train_only("none")
     composer = start or new_combiner(encoder.dim, settings)
@@ -146,7 +149,7 @@ def train_combiner(
     def validate() -> Metrics:
         return encoded.questions.answers(model).ranks.metrics()
 
-    return _train(encoded.stage(composer), settings.loop, folder, validate, model, _card(data, table, origin))
+    return _train(encoded.stage(composer), settings.loop, folder, validate, model, made_with, _card(data, table))
 
 
 @dataclass(frozen=True)
@@ -196,23 +199,32 @@ def new_combiner(dim: int, settings: CombinerSettings) -> Combiner:
 
 
 def _train(
-    stage: Stage, loop: LoopSettings, folder: Path, validate: Callable[[], Metrics], model: Model, card: dict[str, Any]
+    stage: Stage,
+    loop: LoopSettings,
+    folder: Path,
+    validate: Callable[[], Metrics],
+    model: Model,
+    made_with: MadeWith,
+    card: dict[str, Any],
 ) -> Model:
+    own = made_with.own(folder)
+    if rank() == 0:  # not before: what has to be repaired in the data until here makes no other run of it
+        own.claim(made_with.settings, made_with.old)
     metrics = run(stage, loop, folder, validate, NAME)
     model.encoder.eval()
     model.composer.eval()
-    model.card = {**card, "validation": metrics}
+    model.card = {**card, "settings": made_with.settings, "validation": metrics}
     if rank() == 0:
         save_model(folder, model)
+        own.finish(made_with.settings, validation=metrics)
         (folder / f"{NAME}.pt").unlink(missing_ok=True)  # only an unfinished run needs its state
     return model
 
 
-def _card(data: Data, table: TripletTable, origin: dict[str, Any]) -> dict[str, Any]:
+def _card(data: Data, table: TripletTable) -> dict[str, Any]:
     say(table.tally.line())
     return {
         "corpus": data.corpus.root.name,
         "train": {"split": data.train.value, **table.tally.record()},
         "validated_on": {"split": data.val.value, "text": data.key},
-        "settings": origin,
     }

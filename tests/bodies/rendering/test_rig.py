@@ -66,6 +66,18 @@ def test_a_cache_folder_that_cannot_be_written_is_named(home: Path) -> None:
         load_anny()
 
 
+def test_a_model_that_is_ready_is_read_where_nobody_may_write(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load_anny()
+    (lock,) = home.rglob("lock")
+    lock.unlink()
+    monkeypatch.setattr("autocompose.bodies.rendering.rig.alone", lambda _: pytest.fail("needs no lock"))
+    monkeypatch.setattr(
+        "autocompose.bodies.rendering.rig.writable_cache", lambda: pytest.fail("needs no place to write")
+    )
+    load_anny()
+    assert FakeAnny.built == 1
+
+
 def test_a_missing_anny_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "anny", None)
     with pytest.raises(DependencyError, match=r"autocompose\[demo\]"):

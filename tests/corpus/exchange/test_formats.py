@@ -140,3 +140,65 @@ def test_wrong_folders(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     (corpus / "images/c000/0.png").unlink()
     with pytest.raises(CorpusError, match="not exported, 1 faults"):
         export_corpus(corpus, tmp_path / "f")
+
+
+def test_exports_go_into_folders_of_their_own(corpus: Path, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "README.md").write_text("mine")
+    with pytest.raises(InputError, match="is not empty"):
+        export_corpus(corpus, mine)
+    assert tree(mine) == tree(mine) and (mine / "README.md").read_text() == "mine"
+    export_corpus(corpus, tmp_path / "out")
+    with pytest.raises(InputError, match="is not empty"):
+        export_corpus(corpus, tmp_path / "out")
+
+
+@pytest.mark.parametrize("kind", list(Format))
+def test_an_export_that_was_cut_short_leaves_no_shards_behind(
+    corpus: Path, tmp_path: Path, kind: Format, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("autocompose.corpus.exchange.formats.dataset_card", killed)
+    with pytest.raises(KeyboardInterrupt):
+        export_corpus(corpus, out, kind)
+    monkeypatch.undo()
+    stale = next(p for p in sorted(out.rglob("*")) if p.suffix in (".parquet", ".tar"))
+    extra = stale.with_name(stale.name.replace("0." + stale.suffix[1:], "9." + stale.suffix[1:]))
+    extra.write_bytes(stale.read_bytes())
+    (out / "mine.txt").write_text("mine")
+    export_corpus(corpus, out, kind)
+    assert not extra.exists() and (out / "mine.txt").exists()
+    assert not list(out.glob("*.manifest.json"))
+
+
+def test_an_import_does_not_touch_poses_of_the_user(corpus: Path, tmp_path: Path) -> None:
+    export_corpus(corpus, tmp_path / "out")
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "poses.npz").write_bytes(b"mine")
+    with pytest.raises(InputError, match="is not empty"):
+        import_corpus(tmp_path / "out", mine)
+    assert (mine / "poses.npz").read_bytes() == b"mine"
+
+
+def test_an_import_that_was_cut_short_goes_on(corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    export_corpus(corpus, tmp_path / "out")
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("autocompose.corpus.exchange.formats.load_corpus", killed)
+    with pytest.raises(KeyboardInterrupt):
+        import_corpus(tmp_path / "out", tmp_path / "in")
+    monkeypatch.undo()
+    next((tmp_path / "in/images").rglob("*.png")).write_bytes(b"half")
+    import_corpus(tmp_path / "out", tmp_path / "in")
+    import_corpus(tmp_path / "out", tmp_path / "fresh")
+    assert tree(tmp_path / "in") == tree(tmp_path / "fresh")
+    with pytest.raises(InputError, match="holds a corpus already"):
+        import_corpus(tmp_path / "out", tmp_path / "in")

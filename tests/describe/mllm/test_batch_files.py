@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from autocompose.core.errors import AnnotationError, InputError
+from autocompose.core.run_folder import RunFolder
 from autocompose.corpus.format import Corpus
 from autocompose.describe.mllm.annotate import annotate
 from autocompose.describe.mllm.asks import Answer, Ask
@@ -66,6 +67,36 @@ def test_requests_still_out_are_not_exported_over(corpus: Corpus, tmp_path: Path
     export_batch(job(corpus), tmp_path / "a")
     with pytest.raises(AnnotationError, match="import the answers"):
         export_batch(job(corpus), tmp_path / "a")
+
+
+def test_a_folder_of_the_user_gets_no_requests(corpus: Corpus, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(InputError, match="is not empty and not known as a folder of batch files"):
+        export_batch(job(corpus), tmp_path)
+
+
+def test_the_next_round_may_go_into_the_same_folder(corpus: Corpus, tmp_path: Path) -> None:
+    assert corpus.poses is not None
+    files = export_batch(job(corpus), tmp_path / "a")
+    answers = answered(files, Annotator(corpus.poses, Fake(corpus).annotator.errors), tmp_path / "a/answers.jsonl")
+    import_batch(job(corpus), [answers])
+    for path in files:
+        path.unlink()
+    assert export_batch(job(corpus), tmp_path / "a") and answers.exists()
+
+
+def test_an_export_that_was_cut_short_is_begun_again(
+    corpus: Corpus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(self: RunFolder, *_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(RunFolder, "finish", killed)
+    with pytest.raises(KeyboardInterrupt):
+        export_batch(job(corpus), tmp_path / "a", most_lines=5)
+    monkeypatch.undo()
+    again = export_batch(job(corpus), tmp_path / "a", most_lines=8)
+    assert len(again) == 2 and len(list((tmp_path / "a").glob("requests-*.jsonl"))) == 2
 
 
 def test_importing_twice_stores_once_and_costs_once(corpus: Corpus, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -86,6 +87,8 @@ def test_any_number_of_processes_and_an_interruption_give_the_same(photos: Path,
     prepare_folder(photos, tmp_path / "two", wanted=SMALL, mining=WIDE, processes=2)
     assert tree(tmp_path / "one") == tree(tmp_path / "two")
     half = tmp_path / "half"
+    half.mkdir()
+    (half / "prepare-started.manifest.json").write_bytes((tmp_path / "one/prepare-started.manifest.json").read_bytes())
     for name in ("people", "images"):
         for path in sorted((tmp_path / "one" / name).rglob("*.*"))[::2]:
             target = half / path.relative_to(tmp_path / "one")
@@ -118,6 +121,29 @@ def test_without_a_pair_the_people_are_saved_and_can_be_searched(
     assert again.poses is not None and all(again.image_path(name).exists() for name in again.poses.names)
     prepare_folder(photos, tmp_path / "looser", wanted=SMALL, mining=Mining(low=float(bound[1]), high=1.0))
     assert any(load_corpus(tmp_path / "looser").pairs.values())  # the hint is true
+
+
+@pytest.mark.usefixtures("fake")
+def test_a_photo_that_was_repaired_is_looked_at_again(photos: Path, tmp_path: Path) -> None:
+    path, out = photos / "damaged.jpg", tmp_path / "out"
+    prepare_folder(photos, out, wanted=SMALL, mining=WIDE)
+    dropped = json.loads((out / "prepare.manifest.json").read_text())["tallies"]["pictures"]["dropped"]
+    assert dropped["not a readable picture"] == 1
+    photo(path, [(40, 20, 50)])
+    with pytest.raises(InputError, match=r"raw\.damaged\.jpg"):
+        prepare_folder(photos, out, wanted=SMALL, mining=WIDE)
+    shutil.rmtree(out / "captions")
+    (out / "prepare.manifest.json").unlink()
+    prepare_folder(photos, out, wanted=SMALL, mining=WIDE)
+    dropped = json.loads((out / "prepare.manifest.json").read_text())["tallies"]["pictures"]["dropped"]
+    assert "not a readable picture" not in dropped
+
+
+@pytest.mark.usefixtures("fake")
+def test_what_the_program_has_made_is_not_taken_for_photos(photos: Path, tmp_path: Path) -> None:
+    first = prepare_folder(photos, photos / "corpus", wanted=SMALL, mining=WIDE)
+    second = prepare_folder(photos, tmp_path / "out", wanted=SMALL, mining=WIDE)
+    assert first.galleries == second.galleries
 
 
 @pytest.mark.usefixtures("fake")

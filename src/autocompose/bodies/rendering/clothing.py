@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import njit
+
+from autocompose.bodies.compiled import compiled
 
 if TYPE_CHECKING:
     from autocompose.bodies.rendering.appearance import Outfit
@@ -101,7 +102,7 @@ def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     return (total / np.maximum(np.sqrt(x * x + y * y + z * z), 1e-12)[:, None]).astype(vertices.dtype)
 
 
-@njit(cache=True)
+@compiled
 def _add_normals(vertices: np.ndarray, faces: np.ndarray, total: np.ndarray) -> None:
     """Add each triangle's normal, twice its area long, to its corners."""
     for face in range(len(faces)):

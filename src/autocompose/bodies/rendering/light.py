@@ -7,8 +7,8 @@ and on the floor at the cost of a table look-up. All colours are linear light.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from autocompose.bodies.compiled import compiled
 from autocompose.bodies.rendering.appearance import Shot
 
 _SKY, _LAMP = 20, 8  # directions
@@ -92,7 +92,7 @@ def visibility(body: np.ndarray, spots: np.ndarray, points: np.ndarray, directio
     return result
 
 
-@njit(cache=True)
+@compiled
 def _look_up(
     bases: np.ndarray, body: np.ndarray, spots: np.ndarray, points: np.ndarray, cells: int, result: np.ndarray
 ) -> None:
@@ -112,7 +112,7 @@ def _look_up(
             share[len(spots) + n] = _lit(high - nearest[place])
 
 
-@njit(cache=True)
+@compiled
 def _in_map(basis: np.ndarray, point: np.ndarray, cells: int) -> tuple[int, np.float32]:
     """Flat cell and height of a point; one outside the map belongs to its border."""
     x, y, z = point
@@ -122,7 +122,7 @@ def _in_map(basis: np.ndarray, point: np.ndarray, cells: int) -> tuple[int, np.f
     return row * cells + column, basis[2, 0] * x + basis[2, 1] * y + basis[2, 2] * z
 
 
-@njit(cache=True)
+@compiled
 def _lit(above: np.float32) -> np.float32:
     """The share of light, from how many cells a point lies above the nearest surface, minus if below."""
     return min(max(above + np.float32(1.8), np.float32(0)), np.float32(1))

@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
+
+from autocompose.bodies.compiled import compiled
 
 _TOLERANCE = -1e-5  # of barycentric weights: rounding must not open cracks between neighbours
 
@@ -33,7 +34,7 @@ def rasterise(
     return samples, triangle[samples], weights[samples]
 
 
-@njit(cache=True)
+@compiled
 def _fill(
     corners: np.ndarray,
     nearness: np.ndarray,

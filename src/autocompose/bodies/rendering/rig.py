@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import numpy as np
 from autocompose.bodies.rendering.blend_shapes import quick_blend_shapes
 from autocompose.bodies.rotations import twist
 from autocompose.bodies.skeleton import COCO17, SMPL22, SMPL22_PARENTS, mirror_joints
+from autocompose.core.cache import alone, ensure_home, find_cached, writable_cache
 from autocompose.core.errors import DependencyError, StorageError
 from autocompose.core.log import say
 
@@ -52,28 +51,22 @@ def load_anny() -> Any:
 
     :raises DependencyError: anny is not installed. :raises StorageError: the cache folder cannot be written.
     """
+    ensure_home()
     try:
         import anny
         from anny.paths import set_anny_cache_path
         from safetensors import SafetensorError
     except ImportError as error:
         raise DependencyError("anny", "demo", "posing bodies") from error
-    home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    folder = home / "autocompose" / f"anny-{anny.__version__}"
+    name = f"anny-{anny.__version__}"
+    ready = find_cached(f"{name}/ready")
+    folder = ready.parent if ready else writable_cache() / name
     set_anny_cache_path(folder / "data")
-    ready = folder / "ready"
     try:
-        with _alone(folder):
-            if not ready.exists():
-                say(f"building the body model in {folder}: some seconds, only once")
-                shutil.rmtree(folder / "data", ignore_errors=True)
-                with quick_blend_shapes():
-                    anny.Anny(skinning_method="lbs")
-                for path in (folder / "data").rglob("*.safetensors"):
-                    if not path.name.startswith("build_compact"):  # 780 MB that only the building needed
-                        path.unlink()
-                ready.touch()
-            return anny.Anny(skinning_method="lbs")  # unused, but the default would load and compile warp
+        if not ready:  # what is ready may lie where nobody may write, and needs no lock
+            with alone(folder):
+                _build(anny, folder)
+        return anny.Anny(skinning_method="lbs")  # unused, but the default would load and compile warp
     except (OSError, SafetensorError) as error:  # a full disk is the second, while anny writes
         reason = getattr(error, "strerror", None) or error
         raise StorageError(
@@ -82,15 +75,17 @@ def load_anny() -> Any:
         ) from error
 
 
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Hold an exclusive lock in ``folder`` (released by the system when the process dies)."""
-    import fcntl
-
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+def _build(anny: Any, folder: Path) -> None:
+    if (folder / "ready").exists():  # another process has built it while this one waited
+        return
+    say(f"building the body model in {folder}: some seconds, only once")
+    shutil.rmtree(folder / "data", ignore_errors=True)
+    with quick_blend_shapes():
+        anny.Anny(skinning_method="lbs")
+    for path in (folder / "data").rglob("*.safetensors"):
+        if not path.name.startswith("build_compact"):  # 780 MB that only the building needed
+            path.unlink()
+    (folder / "ready").touch()
 
 
 def tpose_motions(

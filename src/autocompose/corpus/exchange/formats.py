@@ -7,10 +7,11 @@ from enum import Enum
 from pathlib import Path
 
 from autocompose.core.errors import CorpusError, InputError
-from autocompose.core.files import Manifest, write_bytes, write_json, write_text
+from autocompose.core.files import write_bytes, write_json, write_text
 from autocompose.core.log import say
 from autocompose.core.reading import read_file
 from autocompose.core.records import Split
+from autocompose.core.run_folder import RunFolder
 from autocompose.corpus.about import About
 from autocompose.corpus.exchange import parquet, webdataset
 from autocompose.corpus.exchange.transfer import Arrivals
@@ -18,6 +19,7 @@ from autocompose.corpus.format import TEXT_KEYS, Corpus, load_corpus
 from autocompose.corpus.validate import validate
 
 SHARD = 400  # megabytes
+EXPORTED = ("poses.npz", "about.json", "README.md")
 
 
 class Format(str, Enum):
@@ -37,18 +39,21 @@ def export_corpus(root: Path, out: Path, kind: Format = Format.PARQUET, shard: i
     """Write a corpus with its pictures, all fields, poses, and a dataset card (``README.md``).
 
     :param shard: size of a shard in megabytes, about.
-    :raises CorpusError: the corpus breaks its format; InputError: ``out`` is not empty.
+    An export that was cut short is begun again; a finished one belongs to whoever asked for it.
+
+    :raises CorpusError: the corpus breaks its format; InputError: ``out`` holds something else.
     """
     corpus = load_corpus(root)
     out = Path(out)
     settings = {"verb": "export", "kind": str(kind), "shard": shard, "corpus": str(Path(root).resolve())}
-    started = Manifest(out, "export-started")
-    if out.exists() and any(out.iterdir()) and not started.matches(settings):
-        raise InputError(f"{out}: is not empty; choose a new folder for the export")
+    own = RunFolder(out, "export", "an unfinished export")
+    own.check(settings)
     faults = [fault for check in validate(corpus) for fault in check.faults]
     if faults:
         raise CorpusError(f"{root}: not exported, {len(faults)} faults; first: {faults[0]}", faults)
-    started.write(settings)
+    own.start(settings, EXPORTED, WRITERS[kind].PATTERNS)
+    own.clear()  # what an export that was cut short has left
+    own.start(settings, EXPORTED, WRITERS[kind].PATTERNS)
     about = About.of(corpus.root)
     for split in corpus.pairs:
         WRITERS[kind].write_split(corpus, split, out, shard * 1_000_000)
@@ -57,7 +62,7 @@ def export_corpus(root: Path, out: Path, kind: Format = Format.PARQUET, shard: i
     about.save(out)
     shards = {split: webdataset.shards(out, split) for split in corpus.pairs}
     write_text(out / "README.md", dataset_card(corpus, about, kind, shards))
-    started.path.unlink()
+    own.release()
     say(f"{out}: exported; may it be passed on? {about.redistribution}")
 
 
@@ -68,12 +73,14 @@ def import_corpus(source: Path, out: Path) -> Corpus:
         picture folder, or a corpus that breaks its format. Nothing is written under its final name before the checks.
     """
     source, out = Path(source), Path(out)
-    if (out / "captions").exists():
+    own = RunFolder(out, "import", "an unfinished import")
+    if (out / "captions").exists() and own.made_with() is None:
         raise InputError(f"{out}: holds a corpus already; choose another folder")
     kinds = [module for module in WRITERS.values() if source.is_dir() and module.is_export(source)]
     if not kinds:
         raise InputError(f"{source}: neither pairs/*.parquet nor pairs-*.tar in it; expected the folder of an export")
     arrivals = Arrivals(out)
+    own.claim({"source": str(source.resolve())})
     kinds[0].read(source, arrivals)
     for split in arrivals.pairs:
         write_json(out / "captions" / f"{split}.json", arrivals.pairs[split])
@@ -82,6 +89,7 @@ def import_corpus(source: Path, out: Path) -> Corpus:
         if (source / name).is_file():
             write_bytes(out / name, read_file(source / name))
     corpus = load_corpus(out)
+    own.release()
     faults = [fault for check in validate(corpus) for fault in check.faults]
     if faults:
         raise CorpusError(f"{out}: imported with {len(faults)} faults; first: {faults[0]}", faults)

@@ -23,6 +23,7 @@ from autocompose.corpus.format import TEXT_KEYS, Corpus
 if TYPE_CHECKING:
     import pyarrow
 
+PATTERNS = ("pairs/*-?????.parquet", "pictures/*-?????.parquet")  # of the files that it writes
 BATCH = 64  # pictures in memory at once
 
 

@@ -41,6 +41,7 @@ class Arrivals:
         self.out = out
         self.pairs: dict[Split, list[dict[str, Any]]] = {}
         self.galleries: dict[Split, list[str]] = {}
+        self._there: set[str] = set()
 
     def start(self, split: Split) -> None:
         """Announce a split."""
@@ -55,7 +56,8 @@ class Arrivals:
         fault = name_fault(name)
         if fault:
             raise CorpusError(f"picture name {name!r} {fault}; the export is damaged or hostile, it is not imported")
-        if not (self.out / "images" / name).exists():
+        if name not in self._there:  # splits share pictures; files of an import that was cut short are written again
             write_bytes(self.out / "images" / name, data)
+            self._there.add(name)
         if in_gallery:
             self.galleries[split].append(name)

@@ -23,6 +23,7 @@ from autocompose.core.records import Split
 from autocompose.corpus.exchange.transfer import Arrivals, picture_bytes, split_pictures
 from autocompose.corpus.format import Corpus, pair_to_json
 
+PATTERNS = ("pairs-*-??????.tar", "pictures-*-??????.tar")  # of the files that it writes
 END = 1024  # bytes of zeros that end a tar file; without them it was cut off
 Sample = list[tuple[str, bytes]]  # (extension, content)
 

@@ -15,6 +15,7 @@ from autocompose.core.errors import CorpusError, InputError
 from autocompose.core.files import atomic_file, json_bytes
 from autocompose.core.log import Tally, track
 from autocompose.core.records import TEXT_FIELDS, Edit, Pair, Split
+from autocompose.core.run_folder import require_ours
 from autocompose.corpus.format import Corpus
 from autocompose.corpus.poses import PoseTable
 from autocompose.describe.audit.changes import UNITS, large_changes, mentioned
@@ -115,6 +116,7 @@ def audit_corpus(
         for split in splits:
             summaries += [_audit_field(corpus, split, key, turns, tally, None) for key in chosen]
         return summaries, tally
+    require_ours(out, b'"text_index"')
     with atomic_file(out) as file:
         for split in splits:
             summaries += [_audit_field(corpus, split, key, turns, tally, file) for key in chosen]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from autocompose.core.files import write_text
 from autocompose.core.log import Tally
+from autocompose.core.run_folder import PAGE_MARK, require_ours
 from autocompose.describe.audit.claims import Claim
 from autocompose.describe.audit.corpus import Summary
 from autocompose.describe.audit.judge import Verdict
@@ -47,6 +48,7 @@ def write_report(path: Path, summaries: Sequence[Summary], tally: Tally, corpus:
     """Write the page atomically."""
     from jinja2 import Environment
 
+    require_ours(path, PAGE_MARK, b"<title>Audit of ")
     source = (files(__package__) / "report.html").read_text("utf-8")
     page = Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True).from_string(source)
     write_text(

@@ -14,6 +14,7 @@ from typing import Any
 from autocompose.core.errors import AnnotationError, InputError
 from autocompose.core.files import write_bytes
 from autocompose.core.log import Tally
+from autocompose.core.run_folder import RunFolder
 from autocompose.describe.mllm.asks import Answer, Ask, Dialect
 from autocompose.describe.mllm.completion import NoAnswerError, read_completion
 from autocompose.describe.mllm.job import Job
@@ -30,17 +31,26 @@ def export_batch(job: Job, folder: Path, most_bytes: int = MOST_BYTES, most_line
 
     :return: the files; none when everything is answered.
     :raises AnnotationError: the folder holds request files already (their answers should be imported first).
+    :raises InputError: the folder holds something else.
     """
+    own = RunFolder(folder, "batch", "a folder of batch files")
+    if own.made_with() is not None and own.record() is None:
+        own.clear()  # an export that was cut short; nobody was told to send these files
     old = sorted(folder.glob("requests-*.jsonl"))
     if old:
         raise AnnotationError(f"{old[0]}: import the answers to these requests, then remove them or use another folder")
+    own.check(own.made_with() or {})
+    own.path.unlink(missing_ok=True)
     files: list[Path] = []
     with Rounds(job) as rounds:
         dialect = rounds.dialect()
         lines = (_line(ask, dialect) for ask in rounds.open_questions())
         for block in _blocks(lines, most_bytes, most_lines):
             files.append(folder / f"requests-{len(files) + 1:03d}.jsonl")
+            own.start({}, [files[-1].name])
             write_bytes(files[-1], block)
+    if files:
+        own.finish({})
     return files
 
 

@@ -11,12 +11,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from autocompose import __version__
 from autocompose.bodies.convert import EXCHANGED
 from autocompose.bodies.pose_frame import faults, sides_exchanged
 from autocompose.core.errors import CorpusError, PoseError
-from autocompose.core.files import Manifest, atomic_file, file_hash, json_bytes, read_json, value_hash, write_json
+from autocompose.core.files import atomic_file, file_hash, json_bytes, read_json, value_hash, write_json
 from autocompose.core.log import Tally, say, track
 from autocompose.core.records import TEXT_FIELDS, Edit, Pair, Source, Split
+from autocompose.core.run_folder import RunFolder
 from autocompose.core.several import several
 from autocompose.core.workers import each
 from autocompose.corpus.format import Corpus, load_corpus, pair_to_json
@@ -110,6 +112,7 @@ def describe_corpus(
         "codes": codes,
         "pairs": {str(s): value_hash([(p.reference, p.target) for p in ps]) for s, ps in corpus.pairs.items()},
         "poses": file_hash(corpus.root / "poses.npz"),
+        "program": __version__,
     }
     folder = corpus.root / f".{STAGE}-{value_hash(settings)[:16]}"
     counts = Counts(Tally("rule texts"), Tally("wordings"), n_texts)
@@ -123,8 +126,8 @@ def describe_corpus(
     _run([j for j in jobs if not j.path.exists()], len(jobs), processes)
     for split, rows in usable.items():
         _merge(folder, corpus, split, rows, edits, counts, codes)
-    Manifest(corpus.root, STAGE).write(settings, **counts.entries.record(), wordings=counts.wordings.record())
-    for old in corpus.root.glob(f".{STAGE}-*"):
+    RunFolder(corpus.root, STAGE).finish(settings, **counts.entries.record(), wordings=counts.wordings.record())
+    for old in corpus.root.glob(f".{STAGE}-{'[0-9a-f]' * 16}"):
         shutil.rmtree(old)
     return counts
 

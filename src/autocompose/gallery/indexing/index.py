@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -15,7 +16,9 @@ from PIL import Image
 
 from autocompose.core.errors import GalleryError, ImageError, InputError
 from autocompose.core.files import file_hash
+from autocompose.core.fingerprint import TICK_NS
 from autocompose.core.log import Tally, track
+from autocompose.core.run_folder import require_free
 from autocompose.core.several import several
 from autocompose.corpus.gate import Picture
 from autocompose.gallery.embedder import Embedder
@@ -104,11 +107,18 @@ def build(
     :param store: ``embedded`` or ``qdrant://host:port/collection``.
     :param people: corpus whose poses tell where people are in the pictures; each becomes an item of its own. Default:
         what the last run was told.
-    :raises GalleryError: another process is indexing; the gallery belongs to another model or folder.
+    :raises GalleryError: another process is indexing; the gallery belongs to another model or folder; ``out`` holds
+        something else than a gallery.
     :raises InputError: no picture was found.
     """
     report = Report(Tally("pictures"))
     picture_root(pictures)  # a slip leaves no folder behind
+    if read_config(out) is None:
+        try:
+            require_free(out, "a gallery")
+        except InputError as error:
+            raise GalleryError(str(error)) from None
+    began = time.time_ns()
     with writer_lock(out):
         config = _configure(pictures, model, Path(out), kind, store, model_folder, people)
         found = scan(pictures, report.tally, Path(config.people) if config.people else None)
@@ -118,8 +128,9 @@ def build(
         config.save(Path(out))
         target = open_store(out, config, write=True)
         try:
-            _update(target, found, model, Path(out), Path(config.pictures), processes, report)
+            _update(target, found, model, Path(out), config, processes, report)
             target.publish()
+            config.model_copy(update={"indexed_ns": began}).save(Path(out))
         finally:
             target.close()
     return report
@@ -148,17 +159,18 @@ def _configure(
         store=store,
         index=kind,
         people=str(Path(people).resolve()) if people else old.people if old else "",
+        indexed_ns=old.indexed_ns if old else 0,
     )
 
 
 def _update(
-    store: Store, scanned: Scan, model: Embedder, out: Path, root: Path, processes: int, report: Report
+    store: Store, scanned: Scan, model: Embedder, out: Path, config: GalleryConfig, processes: int, report: Report
 ) -> None:
-    known: dict[str, list[Item]] = defaultdict(list)
+    root, known = Path(config.pictures), defaultdict[str, list[Item]](list)
     for item in store.items():
         known[item.path].append(item)
     found = scanned.found
-    new = [f for f in found if not _settled(f, known.get(f.path, []))]
+    new = [f for f in found if not _settled(f, known.get(f.path, []), config.indexed_ns)]
     digests = _digests(new, root, scanned)
     banned = forgotten(out)
     keep: set[int] = set()
@@ -187,9 +199,10 @@ def _update(
     report.removed, report.held = len(gone), len(left) - len(gone)
 
 
-def _settled(found: Found, items: list[Item]) -> bool:
-    """Size and time of change are those of the items, so the content is taken to be the same."""
-    return bool(items) and all((i.size, i.mtime_ns) == (found.size, found.mtime_ns) for i in items)
+def _settled(found: Found, items: list[Item], indexed_ns: int) -> bool:
+    """Size and time of change are those of the items, and the clock had ticked on before they were last read."""
+    same = all((i.size, i.mtime_ns) == (found.size, found.mtime_ns) for i in items)
+    return bool(items) and same and found.mtime_ns + TICK_NS < indexed_ns
 
 
 def _renew(item: Item, found: Found) -> Item:

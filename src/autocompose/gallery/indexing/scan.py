@@ -16,13 +16,16 @@ from pathlib import Path
 import numpy as np
 
 from autocompose.core.errors import missing_file
+from autocompose.core.fingerprint import changed_ns
 from autocompose.core.log import Tally
 from autocompose.core.reading import cause, unreadable
+from autocompose.core.run_folder import maker
 from autocompose.corpus.names import name_fault
 from autocompose.corpus.walk import picture_fault, walk
 from autocompose.gallery.indexing.people import Person, read_boxes, read_people
 from autocompose.gallery.indexing.picture_names import PictureNames
 from autocompose.gallery.indexing.sidefiles import Poses, SideFile, read_metadata, read_poses, read_splits, shown
+from autocompose.gallery.indexing.thumbs import is_thumb
 from autocompose.gallery.item import Box
 from autocompose.gallery.values import Value
 
@@ -122,7 +125,7 @@ def scan(pictures: Path, tally: Tally, people: Path | None = None) -> Scan:
     for name, state in states.items():
         values = {**poses.meta.get(name, {}), **meta.get(name, {}), **table.get(name, {})}
         inside = _inside(known.get(name), poses.joints.get(name))
-        result.found.append(Found(name, state.st_size, state.st_mtime_ns, inside, values))
+        result.found.append(Found(name, state.st_size, changed_ns(state), inside, values))
     return result
 
 
@@ -140,9 +143,17 @@ def _states(root: Path, result: Scan) -> dict[str, os.stat_result]:
             raise unreadable(root, error)
         result.block(path.relative_to(root).as_posix(), "folder: ", error)
 
-    states = {}
-    for path in walk(root, blocked, lambda folder: not os.path.exists(folder / "gallery.json")):
+    def enter(folder: Path) -> bool:
+        if maker(folder) != "gallery":
+            return True
+        result.tally.drop("gallery in the folder", shown(folder.relative_to(root).as_posix()))
+        return False
+
+    states, of_gallery = {}, maker(root) == "gallery"  # version 0.1 could make one among the pictures
+    for path in walk(root, blocked, enter):
         relative = path.relative_to(root).as_posix()
+        if of_gallery and is_thumb(relative):
+            continue
         try:
             unread = "" if path.is_symlink() and path.is_dir() else picture_fault(path)
             if unread is None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 
 from PIL import Image
 
-from autocompose.core.files import atomic_file
+from autocompose.core.files import atomic_file, clear_parts
 from autocompose.corpus.images import bare
 
 SIDE = 384
@@ -46,8 +47,17 @@ def thumb_bytes(picture: Image.Image) -> bytes:
     return buffer.getvalue()
 
 
+_THUMB = re.compile(r"thumbs/([0-9a-f]{2})/(\1[0-9a-f]{62})\.webp")
+
+
+def is_thumb(name: str) -> bool:
+    """The name, relative to a gallery, is one that ``thumb_path`` gives."""
+    return _THUMB.fullmatch(name) is not None
+
+
 def sweep_thumbs(gallery: Path, digests: set[str]) -> None:
-    """Remove every thumbnail of other content, and what killed runs have left half-written."""
-    for path in (gallery / "thumbs").glob("*/*"):
-        if path.suffix != ".webp" or path.stem not in digests:
+    """Remove every thumbnail of other content, and what killed runs have left half-written; the rest is not ours."""
+    for path in (gallery / "thumbs").glob("??/*.webp"):
+        if is_thumb(path.relative_to(gallery).as_posix()) and path.stem not in digests:
             path.unlink(missing_ok=True)
+    clear_parts(gallery / "thumbs")

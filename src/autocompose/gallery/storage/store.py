@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from autocompose.core.errors import GalleryError
+from autocompose.core.errors import GalleryError, StorageError
 from autocompose.core.jsontext import to_json
 from autocompose.core.reading import cause
 from autocompose.gallery.item import Item
@@ -37,6 +37,8 @@ CREATE TABLE IF NOT EXISTS items (
 CREATE INDEX IF NOT EXISTS items_path ON items (path);
 CREATE INDEX IF NOT EXISTS items_digest ON items (digest);
 CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value NOT NULL);
+CREATE TABLE IF NOT EXISTS files (version INTEGER PRIMARY KEY);
+INSERT OR IGNORE INTO files SELECT value FROM state WHERE key = 'published' AND value >= 0;
 """
 _COLUMNS = "path, digest, size, mtime_ns, width, height, box, meta, joints"
 
@@ -139,6 +141,8 @@ class EmbeddedStore:
                 return db
             except sqlite3.DatabaseError as error:
                 fault = error
+        if write and ("full" in str(fault) or "disk" in str(fault)):
+            raise self._refused(fault)
         raise GalleryError(f"{path}: cannot be opened as a gallery ({fault}); index the pictures into another folder")
 
     def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
@@ -159,14 +163,27 @@ class EmbeddedStore:
 
     # -- writing
 
-    def _write(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+    def _write(self, sql: str, rows: Sequence[Sequence[Any]], new_version: bool = True) -> None:
+        """Change rows, all or none.
+
+        :raises StorageError: the disk is full, or refuses.
+        """
         if not rows:
             return
-        with self._lock, self._db:
-            self._db.executemany(sql, rows)
-            self._db.execute(
-                "INSERT INTO state VALUES ('version', 1) ON CONFLICT (key) DO UPDATE SET value = value + 1"
-            )
+        try:
+            with self._lock, self._db:
+                self._db.executemany(sql, rows)
+                if new_version:
+                    self._db.execute(
+                        "INSERT INTO state VALUES ('version', 1) ON CONFLICT (key) DO UPDATE SET value = value + 1"
+                    )
+        except sqlite3.DatabaseError as error:
+            raise self._refused(error) from None
+
+    def _refused(self, error: sqlite3.DatabaseError) -> StorageError:
+        return StorageError(
+            f"{self.folder / 'items.sqlite'}: cannot be written ({error}); free space and run the same command again"
+        )
 
     def put(self, items: Sequence[Item], vectors: np.ndarray) -> None:
         """See ``Store.put``."""
@@ -193,15 +210,22 @@ class EmbeddedStore:
             done = done and self._checksum() != ""
             if not done or not target.exists():
                 index = self._build()
+                if index:
+                    self._name_file(version)
                 checksum = index.save(target) if index else "none"
-                with self._db:
-                    state = {"published": version, "approximate": approximate, "checksum": checksum}
-                    rows = [*state.items(), ("recall", index.recall if index else 1.0)]
-                    self._db.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", rows)
-            for old in self.folder.glob("vectors-*.faiss"):
-                if old != target:
-                    old.unlink()
-            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                recall = index.recall if index else 1.0
+                state = {"published": version, "approximate": approximate, "recall": recall, "checksum": checksum}
+                self._write("INSERT OR REPLACE INTO state VALUES (?, ?)", list(state.items()), new_version=False)
+            for old in self._named_files() - {version}:
+                (self.folder / f"vectors-{old}.faiss").unlink(missing_ok=True)
+            self._rows("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _name_file(self, version: int) -> None:
+        """Write down that a vector file is ours, before it is there: no other is ever removed."""
+        self._write("INSERT OR REPLACE INTO files VALUES (?)", [(version,)], new_version=False)
+
+    def _named_files(self) -> set[int]:
+        return {int(version) for (version,) in self._rows("SELECT version FROM files")}
 
     def _build(self) -> VectorIndex | None:
         rows = self._rows("SELECT id, vector FROM items ORDER BY id")

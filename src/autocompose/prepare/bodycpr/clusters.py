@@ -23,12 +23,13 @@ from autocompose.bodies.rendering.render import render
 from autocompose.bodies.sampling.sampler import FAMILIES
 from autocompose.core.config import Config
 from autocompose.core.errors import InputError
-from autocompose.core.files import Manifest, atomic_file, clear_parts
+from autocompose.core.files import atomic_file, clear_parts
 from autocompose.core.log import Tally, say, track
 from autocompose.core.records import Pair, Split
+from autocompose.core.run_folder import RunFolder
 from autocompose.core.workers import each, kept_processes
 from autocompose.corpus.about import About
-from autocompose.corpus.format import Corpus
+from autocompose.corpus.format import Corpus, load_corpus
 from autocompose.corpus.poses import PoseTable
 from autocompose.prepare.bodycpr import cube_codes, frozen
 from autocompose.prepare.bodycpr.bases import PATIENCE, Task, draw_base, turned
@@ -104,13 +105,12 @@ def prepare_bodycpr(out: Path, preset: str = "demo", seed: int = 0, workers: int
         raise InputError(f"preset {preset!r}: expected one of {', '.join(PRESETS)}")
     out, size = Path(out), PRESETS[preset]
     settings = {"preset": preset, **size.model_dump(), "seed": seed, "version": VERSION, "mocap": bool(clip_files())}
-    for stage in ("poses", "bodycpr"):
-        manifest = Manifest(out, stage)
-        if manifest.read() is not None and not manifest.matches(settings):
-            raise InputError(f"{out}: holds a benchmark made with other settings; choose another folder or delete it")
+    finished = RunFolder(out, "bodycpr", "a benchmark").claim(settings) and (out / "captions").exists()
     with kept_processes(workers):
         table = _stage_poses(out, size, seed, workers, settings)
         _stage_pictures(out, table, size, seed, workers)
+    if finished:  # its captions may have texts by now
+        return load_corpus(out)
     return _stage_pairs(out, table, settings)
 
 
@@ -118,8 +118,8 @@ def prepare_bodycpr(out: Path, preset: str = "demo", seed: int = 0, workers: int
 
 
 def _stage_poses(out: Path, size: Preset, seed: int, workers: int | None, settings: dict[str, Any]) -> PoseTable:
-    manifest = Manifest(out, "poses")
-    if manifest.matches(settings):
+    poses = RunFolder(out, "poses")
+    if poses.finished(settings) and (out / "poses.npz").exists():
         return PoseTable.load(out / "poses.npz")
     if not clip_files():
         say("pybullet is not installed (no wheels above Python 3.11): no motion capture, all base poses are sampled")
@@ -137,7 +137,7 @@ def _stage_poses(out: Path, size: Preset, seed: int, workers: int | None, settin
     if size.frozen_test:
         table = _joined(frozen.load().table(shared_body()), table)
     table.save(out / "poses.npz")
-    manifest.write(settings, **tally.record())
+    poses.finish(settings, **tally.record())
     return table
 
 
@@ -290,7 +290,7 @@ def _stage_pairs(out: Path, table: PoseTable, settings: dict[str, Any]) -> Corpu
     corpus.save()
     clear_parts(out)
     counts = {split.value: {"pairs": len(pairs[split]), "pictures": len(galleries[split])} for split in Split}
-    Manifest(out, "bodycpr").write(settings, **counts, **tally.record())
+    RunFolder(out, "bodycpr").finish(settings, **counts, **tally.record())
     return corpus
 
 

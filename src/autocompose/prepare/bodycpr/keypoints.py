@@ -14,8 +14,8 @@ import numpy as np
 from autocompose.bodies.rendering.body import shared_body
 from autocompose.bodies.rendering.render import project
 from autocompose.core.errors import InputError
-from autocompose.core.files import Manifest
 from autocompose.core.log import track
+from autocompose.core.run_folder import RunFolder
 from autocompose.core.workers import each
 from autocompose.corpus.format import load_corpus
 from autocompose.corpus.poses import PoseTable
@@ -30,7 +30,7 @@ def add_keypoints(root: Path, workers: int | None = None) -> PoseTable:
     :param workers: processes; default: one per core. The result does not depend on it.
     :raises InputError: ``root`` is no finished benchmark of this version.
     """
-    record = Manifest(root, "bodycpr").read()
+    record = RunFolder(root, "bodycpr").record()
     if record is None or record["settings"].get("version") != bodycpr.VERSION:
         raise InputError(
             f"{root}: not a finished benchmark of this version; make it with 'autocompose prepare bodycpr'"

@@ -30,10 +30,10 @@ from autocompose.bodies.sampling import self_contact as selfhit
 from autocompose.bodies.sampling.limits import ARM, INDEX, LEG, LIMITS, SIDES
 from autocompose.bodies.sampling.sampler import ARMS, DEEPEST, FAMILIES, put_limb, sample
 from autocompose.bodies.skeleton import SMPL22
-from autocompose.core.errors import PoseError
-from autocompose.core.files import Manifest, write_npz
+from autocompose.core.files import write_npz
 from autocompose.core.log import track
 from autocompose.core.records import Split
+from autocompose.core.run_folder import RunFolder
 from autocompose.core.workers import each
 from autocompose.corpus.format import Corpus
 from autocompose.prepare.bodycpr.bases import MOCAP_SHARE, UNSEEN_FAMILIES, clip_frames, turned
@@ -72,15 +72,11 @@ def prepare_singles(out: Path, count: int, size: int, seed: int = 0, workers: in
     """Render ``count`` pictures (rounded up to whole parts), or read those that are there.
 
     :param size: side of the pictures in pixels.
-    :raises PoseError: ``out`` holds pictures made with other settings.
+    :raises InputError: ``out`` holds pictures made with other settings, or what is not ours.
     """
     parts = -(-count // PART)
     settings = {"size": size, "seed": seed, "part": PART}
-    manifest = Manifest(out, "singles")
-    if not manifest.matches(settings):
-        if manifest.read() is not None:
-            raise PoseError(f"{out}: holds pictures made with other settings; choose another folder or delete it")
-        manifest.write(settings)
+    RunFolder(out, "singles", "pictures of bodies").claim(settings)
     todo = [n for n in range(parts) if not _path(out, n).exists()]
     work = partial(_make_part, out=out, size=size, seed=seed)
     for _ in track(each(work, todo, workers), "single bodies", len(todo)):

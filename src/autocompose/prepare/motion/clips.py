@@ -20,11 +20,12 @@ from autocompose.core.errors import AutocomposeError, InputError, PoseError
 from autocompose.core.log import Tally, say, track
 from autocompose.core.reading import cause
 from autocompose.core.records import Split
+from autocompose.core.run_folder import maker
 from autocompose.corpus.about import About
 from autocompose.corpus.format import Corpus
 from autocompose.corpus.names import safe_names
 from autocompose.corpus.walk import walk
-from autocompose.prepare.adapter import Stage, fingerprint
+from autocompose.prepare.adapter import Stage
 from autocompose.prepare.bodycpr.bases import clip_split
 from autocompose.prepare.foreign_files import archive_hint, positive, read_npz
 from autocompose.prepare.motion.smpl import face_viewer, read_sequence
@@ -94,12 +95,13 @@ def prepare_motion(
         "style": str(style),
         "seed": seed,
     }
-    stage = Stage(out, {**settings, **asdict(mining), "raw": fingerprint(list(files.values()))})
+    stage = Stage(out, {**settings, **asdict(mining)}, files)
     if stage.finished:
         return stage.result()
     motions, frames = Tally("motion files"), Tally("frames")
     clips = read_clips(files, kind, up, motions)
     poses = sample_poses(clips, count, yaw, seed, frames)
+    stage.name_pictures(poses.names)
     render_poses(poses, stage.out / "images", size=size, style=style, seed=seed, processes=processes)
     from autocompose.bodies.rendering.body import shared_body
 
@@ -149,7 +151,8 @@ def motion_files(source: Path | None, kind: Kind) -> dict[str, Path]:
         return safe_names([path], path.parent, suffix=False)
     if not path.is_dir():
         raise InputError(f"{path}: file or folder not found")
-    found = sorted(p for p in walk(path, _say_blocked) if p.suffix.lower() in SUFFIXES[kind] and os.path.isfile(p))
+    seen = walk(path, _say_blocked, lambda folder: maker(folder) is None)
+    found = sorted(p for p in seen if p.suffix.lower() in SUFFIXES[kind] and os.path.isfile(p))
     if not found:
         raise InputError(f"{path}: no {' or '.join(SUFFIXES[kind])} file in it or below{archive_hint(path)}")
     return safe_names(found, path, suffix=False)

@@ -20,6 +20,7 @@ from typing import IO
 import numpy as np
 from PIL import Image
 
+from autocompose.core.cache import find_cached, writable_cache
 from autocompose.core.errors import InputError, PoseError
 from autocompose.core.log import say
 from autocompose.prepare.photos import pose_worker
@@ -67,15 +68,13 @@ def pose_python(cache: Path | None = None) -> Path:
             return Path(sys.executable)
     except PackageNotFoundError:
         pass
-    folder = (cache or _cache()) / f"mediapipe-{MEDIAPIPE}"
+    name = f"mediapipe-{MEDIAPIPE}"
+    ready = None if cache else find_cached(f"{name}/complete")
+    folder = ready.parent if ready else (cache or writable_cache()) / name
     python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if not (folder / "complete").exists():
         _make(folder, python)
     return python
-
-
-def _cache() -> Path:
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "autocompose"
 
 
 def _make(folder: Path, python: Path) -> None:

@@ -21,17 +21,18 @@ from autocompose.core.files import atomic_file, read_json, value_hash, write_jso
 from autocompose.core.log import Limit, Tally, nothing_left, track
 from autocompose.core.reading import cause
 from autocompose.core.records import Split
+from autocompose.core.run_folder import maker
 from autocompose.corpus.about import About
 from autocompose.corpus.format import Corpus
 from autocompose.corpus.gate import open_image
 from autocompose.corpus.names import name_fault, safe_names
 from autocompose.corpus.poses import PoseTable
 from autocompose.corpus.walk import picture_fault, walk
-from autocompose.prepare.adapter import Stage, fingerprint
+from autocompose.prepare.adapter import Stage
 from autocompose.prepare.motion.clips import split_motions
 from autocompose.prepare.pairing.groups import nearest_groups
 from autocompose.prepare.pairing.mined import Mining, mined_pairs
-from autocompose.prepare.photos.estimator import Estimator, Person, pose_python
+from autocompose.prepare.photos.estimator import MEDIAPIPE, Estimator, Person, pose_python
 
 FOUND = "people"  # folder of what was found in each photo, so that an interrupted run continues
 MARKS = SKELETONS["mediapipe33"]
@@ -77,14 +78,15 @@ def prepare_folder(
     pictures, people = Tally("pictures"), Tally("people")
     files = photo_files(photos, out, pictures)
     settings = {"verb": "folder", **asdict(wanted), **asdict(mining), "by_folder": by_folder, "seed": seed}
-    stage = Stage(out, {**settings, "raw": fingerprint(files.values())})
+    stage = Stage(out, settings, files)
     if stage.finished:
         return stage.result()
     kept: list[tuple[str, str, Person]] = []
-    for name, found in find_people(files, stage.out, processes, pictures):
+    for name, found in find_people(files, stage.settings["raw"], stage.out, processes, pictures):
         kept += [(crop_name(name, k), name, p) for k, p in enumerate(found, 1) if _is_wanted(p, wanted, people, name)]
     if not kept:
         raise nothing_left(out, [pictures, people])
+    stage.name_pictures(name for name, _, _ in kept)
     cut(kept, files, stage.out / "images", wanted)
     table = pose_table(kept)
     split_of = split_motions([_group(photo, by_folder) for _, photo, _ in kept], seed)
@@ -109,7 +111,9 @@ def _about(photos: Path) -> About:
 
 
 def photo_files(photos: Path, out: Path, tally: Tally | None = None) -> dict[str, Path]:
-    """Name (path relative to ``photos``) -> picture file, nested, in order of name; files in ``out`` are left alone.
+    """Name (path relative to ``photos``) -> picture file, nested, in order of name.
+
+    Files in ``out``, and in all other folders that this program has made, are left alone.
 
     :param tally: counts pictures that cannot be used, and folders that cannot be read.
     :raises InputError: no folder, or no picture in it.
@@ -124,7 +128,7 @@ def photo_files(photos: Path, out: Path, tally: Tally | None = None) -> dict[str
         tally.drop(f"folder: {cause(error)}", str(folder))
 
     files = []
-    for path in sorted(walk(photos, blocked)):
+    for path in sorted(walk(photos, blocked, lambda folder: maker(folder) is None)):
         try:
             fault = picture_fault(path) if path.is_file() and inside not in path.resolve().parents else None
         except OSError as error:
@@ -144,33 +148,38 @@ def crop_name(photo: str, person: int) -> str:
     return f"{photo if not name_fault(photo) else value_hash(photo)[:16]}-{person}.jpg"
 
 
-def find_people(files: dict[str, Path], out: Path, processes: int, tally: Tally) -> Iterator[tuple[str, list[Person]]]:
-    """People of each photo, in order; what was found before an interruption is read back."""
+def find_people(
+    files: dict[str, Path], contents: dict[str, str], out: Path, processes: int, tally: Tally
+) -> Iterator[tuple[str, list[Person]]]:
+    """People of each photo, in order; what was found before an interruption is read back, faults are not.
 
-    def journal(name: str) -> Path:
-        stat = files[name].stat()
-        return out / FOUND / f"{value_hash([name, stat.st_size, stat.st_mtime_ns])[:24]}.json"
-
-    todo = [name for name in files if not journal(name).exists()]
-    if todo:
-        _search({name: files[name] for name in todo}, {name: journal(name) for name in todo}, processes)
+    :param contents: hashes of the photos' contents, which the findings belong to.
+    """
+    journals = {name: out / FOUND / f"{value_hash([contents[name], MEDIAPIPE])[:24]}.json" for name in files}
+    todo = [name for name in files if not journals[name].exists()]
+    faults = _search({name: files[name] for name in todo}, journals, processes) if todo else {}
     for name in files:
-        record = read_json(journal(name))
-        if record["fault"] or not record["people"]:
-            tally.drop(record["fault"] or "no person found", name)
+        people = [] if name in faults else read_json(journals[name])["people"]
+        if not people:
+            tally.drop(faults.get(name, "no person found"), name)
             continue
         tally.keep()
-        yield name, [Person(np.array(p["image"]), np.array(p["world"]), tuple(p["box"])) for p in record["people"]]
+        yield name, [Person(np.array(p["image"]), np.array(p["world"]), tuple(p["box"])) for p in people]
 
 
-def _search(files: dict[str, Path], journals: dict[str, Path], processes: int) -> None:
-    python = pose_python()
+def _search(files: dict[str, Path], journals: dict[str, Path], processes: int) -> dict[str, str]:
+    """Look for people in photos; returns what was wrong with some of them."""
+    python, faults = pose_python(), dict[str, str]()
     idle: SimpleQueue[Estimator] = SimpleQueue()
 
     def look(name: str) -> None:
         estimator = idle.get()
         try:
-            write_json(journals[name], _looked_at(files[name], estimator), indent=None)
+            write_json(journals[name], {"people": _looked_at(files[name], estimator)}, indent=None)
+        except ImageError:
+            faults[name] = "not a readable picture"
+        except PoseError:
+            faults[name] = "MediaPipe failed on it"
         finally:
             idle.put(estimator)
 
@@ -180,17 +189,12 @@ def _search(files: dict[str, Path], journals: dict[str, Path], processes: int) -
         pool = stack.enter_context(ThreadPoolExecutor(idle.qsize()))
         for _ in track(pool.map(look, files), "looking for people", len(files)):
             pass
+    return faults
 
 
-def _looked_at(path: Path, estimator: Estimator) -> dict[str, object]:
-    try:
-        people = estimator.people(open_image(path))
-    except ImageError:
-        return {"fault": "not a readable picture", "people": []}
-    except PoseError:
-        return {"fault": "MediaPipe failed on it", "people": []}
-    found = [{"image": p.image.round(2).tolist(), "world": p.world.tolist(), "box": p.box} for p in people]
-    return {"fault": None, "people": found}
+def _looked_at(path: Path, estimator: Estimator) -> list[dict[str, object]]:
+    people = estimator.people(open_image(path))
+    return [{"image": p.image.round(2).tolist(), "world": p.world.tolist(), "box": p.box} for p in people]
 
 
 def _is_wanted(person: Person, wanted: Wanted, tally: Tally, photo: str) -> bool:

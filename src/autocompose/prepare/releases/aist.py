@@ -14,11 +14,12 @@ from autocompose.bodies.pose_frame import remove_yaw
 from autocompose.bodies.skeleton import COCO17, mirror_order, turn
 from autocompose.core.errors import InputError
 from autocompose.core.files import atomic_file
+from autocompose.core.fingerprint import files_below
 from autocompose.core.log import Tally, nothing_left, say, track
 from autocompose.core.workers import each
 from autocompose.corpus.about import About
 from autocompose.corpus.format import Corpus
-from autocompose.prepare.adapter import Stage, fingerprint
+from autocompose.prepare.adapter import Stage
 from autocompose.prepare.foreign_files import expect_folder
 from autocompose.prepare.motion.smpl import face_viewer
 from autocompose.prepare.pairing.diverse import farthest
@@ -112,7 +113,7 @@ def prepare_aist(
         "val_share": val_share,
         "seed": seed,
     }
-    stage = Stage(out, {**settings, "raw": fingerprint([Path(raw), *([videos] if videos else [])])})
+    stage = Stage(out, settings, files_below([Path(raw), *([videos] if videos else [])]))
     if stage.finished:
         return stage.result()
     annotations = read_annotations(raw)
@@ -122,6 +123,8 @@ def prepare_aist(
     swapped = _check_sides(annotations, names)
     work = partial(shots_of, root=annotations.root, cameras=annotations.cameras, choice=choice, swapped=swapped)
     work = partial(work, videos=videos, images=stage.out / "images")
+    if videos is not None:
+        stage.name_pictures(patterns=[f"{name.replace('cAll', view)}/??????.jpg" for name in names for view in VIEWS])
     frames = Tally("frames")
     shots = list(track(each(work, names, processes), "sequences", len(names)))
     for shot in shots:
@@ -132,6 +135,7 @@ def prepare_aist(
     if not poses.names:
         raise nothing_left(out, [frames])
     if videos is None:
+        stage.name_pictures(poses.names)
         render_poses(poses, stage.out / "images", size=choice.size, style=style, seed=seed, processes=processes)
     from autocompose.bodies.rendering.body import shared_body
 

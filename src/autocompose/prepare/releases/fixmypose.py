@@ -13,12 +13,13 @@ import numpy as np
 
 from autocompose.core.errors import CorpusError, InputError
 from autocompose.core.files import read_json
+from autocompose.core.fingerprint import files_below
 from autocompose.core.log import Tally, say
 from autocompose.core.records import Pair, Split
 from autocompose.corpus.about import About
 from autocompose.corpus.format import Corpus
 from autocompose.corpus.names import name_fault
-from autocompose.prepare.adapter import Stage, fingerprint
+from autocompose.prepare.adapter import Stage
 from autocompose.prepare.foreign_files import as_texts, base_name, find_file
 from autocompose.prepare.releases.fixmypose_pictures import place_pictures
 
@@ -36,15 +37,19 @@ ABOUT = About(
 )
 
 
-class Protocol(str, Enum):
-    """Which of the public files become train and test.
+# into about.json; not the docstring below, which Python may leave out
+PROTOCOLS = (
+    "Which of the public files become train and test. "
+    "``retrieval``: train_ret -> train, valid_ret -> test with its ten candidates; split by movement. "
+    "``captioning``: train -> train, valid -> test; the rooms of the test are unseen. "
+    "``captioning-seen``: the same with valid_seen, whose rooms occur in train. "
+    "``both-tasks``: train_ret and train -> train, valid_ret -> test; leaks, because most test items of the retrieval "
+    "task are training items of the captioning task."
+)
 
-    ``retrieval``: train_ret -> train, valid_ret -> test with its ten candidates; split by movement.
-    ``captioning``: train -> train, valid -> test; the rooms of the test are unseen.
-    ``captioning-seen``: the same with valid_seen, whose rooms occur in train.
-    ``both-tasks``: train_ret and train -> train, valid_ret -> test; leaks, because most test items of the retrieval
-    task are training items of the captioning task.
-    """
+
+class Protocol(str, Enum):
+    """Which of the public files become train and test; see ``PROTOCOLS``."""
 
     RETRIEVAL = "retrieval"
     CAPTIONING = "captioning"
@@ -114,7 +119,9 @@ def prepare_fixmypose(
         "val_share": val_share,
         "seed": seed,
     }
-    stage = Stage(out, {**settings, "raw": fingerprint([*files.values(), *([pictures] if pictures else [])])})
+    below = files_below([*files.values(), pictures or Path(raw)])
+    known_before = [*files.values(), *(files_below([pictures]).values() if pictures else ())]
+    stage = Stage(out, settings, below, known_before)
     if stage.finished:
         return stage.result()
     items = {name: read_items(path, name) for name, path in files.items()}
@@ -122,6 +129,7 @@ def prepare_fixmypose(
     train = unique_items([item for name in train_files for item in items[name]], tally)
     test = items[test_file]
     _refuse_leak(train, test, protocol, allow_leak)
+    stage.name_pictures(dict.fromkeys(name for item in (*train, *test) for name in item.pictures.values()))
     there = place_pictures([*train, *test], pictures or raw, stage.out / "images")
     sides = {Split.TRAIN: _complete(train, there, tally), Split.TEST: _complete(test, there, tally)}
     corpus = Corpus(
@@ -131,8 +139,7 @@ def prepare_fixmypose(
     )
     # a distractor of a test group may be a picture of the training movements, by the authors' design
     shares = ("gallery", *(("image", "uid") if allow_leak else ()))
-    text = " ".join((Protocol.__doc__ or "").split())
-    about = ABOUT.model_copy(update={"protocol": f"{protocol}, one of: {text}", "shares": shares})
+    about = ABOUT.model_copy(update={"protocol": f"{protocol}, one of: {PROTOCOLS}", "shares": shares})
     return stage.finish(corpus, about, [tally], val_share, seed, add_groups)
 
 

@@ -12,12 +12,13 @@ import numpy as np
 
 from autocompose.core.errors import InputError
 from autocompose.core.files import write_json
+from autocompose.core.fingerprint import files_below
 from autocompose.core.log import Tally, say, track
 from autocompose.core.records import Pair, Split
 from autocompose.corpus.about import About
 from autocompose.corpus.format import Corpus
 from autocompose.corpus.poses import PoseTable
-from autocompose.prepare.adapter import Stage, fingerprint
+from autocompose.prepare.adapter import Stage
 from autocompose.prepare.foreign_files import archive_hint, expect_folder
 from autocompose.prepare.motion.smpl import face_viewer, read_sequence
 from autocompose.prepare.pairing.groups import nearest_groups
@@ -106,9 +107,9 @@ def prepare_posefix(
     settings = {
         "verb": "posefix", "training": str(training), "where": str(where), "size": size, "style": str(style),
         "reverse_texts": reverse_texts, "seed": seed, "smplh": smplh is not None,
-        "raw": fingerprint([Path(raw), amass]),
     }  # fmt: skip
-    stage = Stage(out, settings)
+    before = files_below([Path(raw), amass])
+    stage = Stage(out, settings, before | ({"smplh": smplh} if smplh else {}), before.values())
     if stage.finished:
         return stage.result()
     release = read_release(raw)
@@ -120,6 +121,7 @@ def prepare_posefix(
     views = list(dict.fromkeys(v for found in ids.values() for i in found for v in views_of(release, i)))
     poses = pose_set(views, rotations, release)
     images = stage.out / "images"
+    stage.name_pictures(poses.names)
     render_poses(poses, images, size=size, style=style, seed=seed, processes=processes, smplh=smplh)
     from autocompose.bodies.rendering.body import shared_body
 

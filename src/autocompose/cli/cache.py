@@ -1,0 +1,25 @@
+"""Verb: cache."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from autocompose.cli.app import app
+
+
+@app.command()
+def cache(
+    clear: Annotated[bool, typer.Option("--clear", help="Remove all of it; what is needed is made again.")] = False,
+) -> None:
+    """Show or clear what the program keeps in the user's cache folder (XDG_CACHE_HOME moves it)."""
+    from autocompose.core.cache import cache_places, entries
+    from autocompose.core.cache import clear as remove_all
+
+    found = remove_all() if clear else entries()
+    for entry in found:
+        typer.echo(f"{entry.size / 1e6:8.1f} MB  {entry.path}  {entry.purpose}")
+    total = sum(entry.size for entry in found) / 1e6
+    what = f"{'removed' if clear else 'in all'}: {total:.1f} MB" if found else "nothing is cached"
+    typer.echo(f"{what} (looked in {', '.join(map(str, cache_places()))})")
