@@ -98,8 +98,11 @@ def load_model(folder: str | Path) -> Model:
         raise CheckpointError(
             f"{folder / 'model.json'}: not a model of format {FORMAT}; was it written by another version?"
         )
+    missing = [key for key in ("encoder", "composer") if not isinstance(info.get(key), dict)]
+    if missing:
+        raise CheckpointError(f"{folder / 'model.json'}: lacks {' and '.join(missing)}; copy the run folder again")
     encoder = Encoder(EncoderConfig.parse(info["encoder"], str(folder / "model.json")))
-    composer = _composer(info["composer"], encoder.dim)
+    composer = _composer(info["composer"], encoder.dim, str(folder / "model.json"))
     state = read_safetensors(weights)
     for prefix, module in (("encoder.", encoder.clip), ("composer.", composer)):
         fit(module, {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}, str(weights))
@@ -138,6 +141,9 @@ def _composer_sizes(composer: Composer) -> dict[str, Any]:
     }
 
 
-def _composer(sizes: dict[str, Any], dim: int) -> Composer:
+def _composer(sizes: dict[str, Any], dim: int, origin: str) -> Composer:
     kind, rest = sizes.get("kind"), {k: v for k, v in sizes.items() if k != "kind"}
-    return ElementwiseSum() if kind == "sum" else Combiner(dim, **rest)
+    try:
+        return ElementwiseSum() if kind == "sum" else Combiner(dim, **rest)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{origin}: composer: {error}") from None
