@@ -85,7 +85,7 @@ def test_what_the_format_cannot_say_is_not_exported():
         export_state(Encoder(gelu))
 
 
-@pytest.mark.parametrize("name", ["RN50", "RN101", "RN50x4", "ViT-B/32", "ViT-B/16"])
+@pytest.mark.parametrize("name", ["RN50", "RN101", "RN50x4", "ViT-B/32", "ViT-B/16", "ViT-L/14", "ViT-L/14@336px"])
 def test_shapes_tell_the_papers_backbones(name):
     with torch.device("meta"):
         encoder = Encoder(EncoderConfig(arch=name))

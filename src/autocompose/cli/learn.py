@@ -37,7 +37,7 @@ def finetune(
         str | None,
         typer.Option(help="First weights: file, run folder, pretrained:TAG (may download) or random."),
     ] = None,
-    transform: Annotated[str | None, typer.Option(help="clip, square, squarepad or targetpad.")] = None,
+    transform: Annotated[str | None, typer.Option(help="clip, squarepad, targetpad or stretch.")] = None,
     part: Annotated[str | None, typer.Option(help="Which encoder trains: text, image or both.")] = None,
     texts: Texts = None,
     cycle: Cycle = None,

@@ -40,7 +40,7 @@ def decoded(paths: Sequence[Path], kind: Transform, size: int, ratio: float, fol
     The file's name is a hash of the paths, their sizes and times of change, and the transform.
     """
     stamp = [(str(p), p.stat().st_size, p.stat().st_mtime_ns) if p.exists() else (str(p), 0, 0) for p in paths]
-    target = folder / f"pixels-{value_hash([stamp, kind.value, size, ratio])[:16]}.npy"
+    target = folder / f"pixels-{value_hash([stamp, kind.geometry.value, size, ratio])[:16]}.npy"
     if not target.exists():
         crop = square_crop(kind, size, ratio)
         with atomic_file(target) as file:

@@ -40,6 +40,12 @@ class Model:
     composer: Composer
     card: dict[str, Any] = field(default_factory=dict)
 
+    def to(self, device: torch.device | str) -> Model:
+        """Move encoder and composer, in place."""
+        self.encoder.to(device)
+        self.composer.to(device)
+        return self
+
     def embed_images(self, images: Sequence[Picture], batch_size: int | None = None) -> np.ndarray:
         """Paths or pictures -> ``(N, D)`` float32, not normalised.
 

@@ -205,7 +205,7 @@ def check_same(found: EncoderConfig, wanted: EncoderConfig, origin: str) -> None
 
 
 def _described(config: EncoderConfig) -> dict[str, Any]:
-    values = _essence(config.open_clip_config()) | {"transform": config.transform.value}
+    values = _essence(config.open_clip_config()) | {"transform": config.transform.geometry.value}
     if config.transform.value == "targetpad":
         values["target ratio"] = config.target_ratio
     return values

@@ -33,7 +33,7 @@ def start_encoder(config: EncoderConfig, weights: str | None = None, seed: int =
 
 
 def _openai_file(config: EncoderConfig) -> Path:
-    name = f"{(config.arch or '').replace('/', '-')}.pt"
+    name = f"{(config.arch or '').replace('/', '-').replace('@', '-')}.pt"
     path = OPENAI_CACHE.expanduser() / name
     if config.arch not in OPENAI_NAMES or not path.exists():
         raise CheckpointError(

@@ -38,6 +38,7 @@ class LoopSettings(Config):
 
     :param warmup: share of all steps in which the learning rate rises from 0.
     :param validate_every: epochs between validations; the last epoch is always validated.
+    :param validate_first: validate after the first epoch too and count from there (the paper's protocol).
     :param save_seconds: at least this many seconds between two saved states.
     :param select: validation metric whose best epoch is kept, with a leading "-" if smaller is better; None keeps the
         last epoch (the paper's protocol).
@@ -48,7 +49,7 @@ class LoopSettings(Config):
     """
 
     epochs: int = Field(10, ge=1)
-    batch_size: int = Field(128, ge=2)
+    batch_size: int = Field(128, ge=1)
     learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(0.01, ge=0)
     eps: float = Field(1e-8, gt=0)
@@ -58,6 +59,7 @@ class LoopSettings(Config):
     precision: Literal["fp32", "bf16", "fp16"] = "fp32"
     clip_gradients: bool = True
     validate_every: int = Field(1, ge=1)
+    validate_first: bool = False
     save_seconds: float = Field(30.0, ge=0)
     select: str | None = "group_recall_at1"
     seed: int = Field(0, ge=0)
@@ -148,7 +150,7 @@ class _Run:
         return {k: v for k, v in best.items() if k not in ("epoch", "loss", "seconds")}
 
     def _train_epoch(self, tick: Callable[[], None]) -> None:
-        start, total = time.monotonic(), torch.zeros(())
+        start, total = time.monotonic(), torch.zeros((), device=self._device())
         self._seed()
         self.stage.train()
         for step, batch in enumerate(self.stage.batches(self.epoch)):
@@ -174,11 +176,12 @@ class _Run:
             nn.utils.clip_grad_norm_(parameters, MAX_GRAD_NORM)
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        return loss.detach().float().cpu()
+        return loss.detach().float()  # on the device: to ask for it would make every step wait
 
     def _end_epoch(self, loss: float, start: float) -> None:
         line: dict[str, Any] = {"epoch": self.epoch, "loss": loss}
-        if self.epoch % self.settings.validate_every == 0 or self.epoch == self.settings.epochs:
+        since = self.epoch - self.settings.validate_first
+        if since % self.settings.validate_every == 0 or self.epoch == self.settings.epochs:
             self.stage.eval()
             if rank() == 0:
                 line |= self.validate()

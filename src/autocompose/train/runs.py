@@ -105,10 +105,16 @@ class Data:
         :raises ConfigError: fewer pairs than one batch, or the processes cannot share a batch.
         """
         require_shares(batch_size)
+        if batch_size == 1:
+            say("batch size 1: there is nothing to tell the target from, so the loss is 0 and nothing is learned")
         table = TripletTable(self.corpus.split(self.train), text, self.corpus.poses)
         table.require_batch(batch_size)
         questions_of(self.corpus, self.val, self.key, self.flatten)
         return table
+
+    def name(self, split: Split) -> str:
+        """What a split is called in the corpus."""
+        return self.corpus.files.get(split, split.value)
 
     def hash(self) -> str:
         """SHA-256 of the pairs and galleries in use."""
@@ -126,17 +132,19 @@ def _sound_groups(corpus: Corpus) -> Corpus:
     return dataclasses.replace(corpus, pairs={**corpus.pairs, Split.VAL: bare})
 
 
-def finetune(data: Data, encoder: Encoder, settings: FinetuneSettings, folder: Path) -> Model:
+def finetune(data: Data, encoder: Encoder, settings: FinetuneSettings, folder: Path, keep: bool = True) -> Model:
     """Stage 1. Continues where it stopped; a finished folder is only read.
 
     :param encoder: changed in place.
+    :param keep: write the weights. Without, the folder keeps what continuing needs until ``forget`` is called.
+    :return: on the device of ``encoder``.
     :raises ConfigError: the folder belongs to another run; says what differs.
     """
     folder = Path(folder)
     table = data.table(settings.text, settings.loop.batch_size)
     origin = {"encoder": encoder.fingerprint(), "data": data.hash(), **settings.model_dump(mode="json")}
     if claim(folder, origin):
-        return load_model(folder)
+        return load_model(folder).to(encoder.device)
     encoder.train_only(settings.part).clip.set_grad_checkpointing(settings.gradient_checkpointing)
     model = Model(encoder, ElementwiseSum())
     stage = _finetune_stage(data, table, model, settings)
@@ -146,7 +154,7 @@ def finetune(data: Data, encoder: Encoder, settings: FinetuneSettings, folder: P
         questions = ask(encoder, data.corpus, data.val, data.key, data.flatten, gallery=gallery())
         return questions.answers(model).ranks.metrics()
 
-    return _train(stage, settings.loop, folder, validate, model, _card(data, table, origin))
+    return _train(stage, settings.loop, folder, validate, model, _card(data, table, origin), keep)
 
 
 def _val_gallery(data: Data, encoder: Encoder, part: str) -> Callable[[], np.ndarray | None]:
@@ -185,19 +193,22 @@ def train_combiner(
     folder: Path,
     start: Combiner | None = None,
     encode_size: int | None = None,
+    keep: bool = True,
 ) -> Model:
     """Stage 2. Continues where it stopped; a finished folder is only read.
 
     :param encoder: frozen; every picture and text is encoded once.
     :param start: weights to start from.
     :param encode_size: pictures that the encoder takes at a time; None: what suits the device.
+    :param keep: as in ``finetune``.
+    :return: on the device of ``encoder``.
     :raises ConfigError: the folder belongs to another run; says what differs.
     """
     folder = Path(folder)
     table = data.table(settings.text, settings.loop.batch_size)
     origin = {"encoder": encoder.fingerprint(), "data": data.hash(), **settings.model_dump(mode="json")}
     if claim(folder, origin):
-        return load_model(folder)
+        return load_model(folder).to(encoder.device)
     encoder.train_only("none")
     composer = start or new_combiner(encoder.dim, settings)
     model = Model(encoder, composer.to(encoder.device))
@@ -206,7 +217,7 @@ def train_combiner(
     def validate() -> Metrics:
         return encoded.questions.answers(model).ranks.metrics()
 
-    return _train(encoded.stage(composer), settings.loop, folder, validate, model, _card(data, table, origin))
+    return _train(encoded.stage(composer), settings.loop, folder, validate, model, _card(data, table, origin), keep)
 
 
 @dataclass(frozen=True)
@@ -256,23 +267,34 @@ def new_combiner(dim: int, settings: CombinerSettings) -> Combiner:
 
 
 def _train(
-    stage: Stage, loop: LoopSettings, folder: Path, validate: Callable[[], Metrics], model: Model, card: dict[str, Any]
+    stage: Stage,
+    loop: LoopSettings,
+    folder: Path,
+    validate: Callable[[], Metrics],
+    model: Model,
+    card: dict[str, Any],
+    keep: bool,
 ) -> Model:
     metrics = run(stage, loop, folder, validate, NAME)
     model.encoder.eval()
     model.composer.eval()
     model.card = {**card, "validation": metrics}
-    if rank() == 0:
+    if rank() == 0 and keep:
         save_model(folder, model)
-        (folder / f"{NAME}.pt").unlink(missing_ok=True)  # only an unfinished run needs its state
+        forget(folder)
     return model
+
+
+def forget(folder: Path) -> None:
+    """Remove what only an unfinished run needs: the state that it continues from."""
+    (Path(folder) / f"{NAME}.pt").unlink(missing_ok=True)
 
 
 def _card(data: Data, table: TripletTable, origin: dict[str, Any]) -> dict[str, Any]:
     say(table.tally.line())
     return {
         "corpus": data.corpus.root.name,
-        "train": {"split": data.train.value, **table.tally.record()},
-        "validated_on": {"split": data.val.value, "text": data.key},
+        "train": {"split": data.name(data.train), **table.tally.record()},
+        "validated_on": {"split": data.name(data.val), "text": data.key},
         "settings": origin,
     }
