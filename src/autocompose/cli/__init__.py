@@ -16,6 +16,7 @@ VERB_MODULES = (
     "learn",
     "query",
     "demo",
+    "doctor",
 )
 
 

@@ -31,6 +31,7 @@ from autocompose.train.compose_stages import CombinerStage, ComposeSettings, Hea
 from autocompose.train.history import claim
 from autocompose.train.loop import LoopSettings, Metrics, Stage, run
 from autocompose.train.picture_stage import PictureStage
+from autocompose.train.precision import recorded_precision
 from autocompose.train.sampling import TextMode, TripletTable
 
 NAME = "training"
@@ -142,6 +143,8 @@ def finetune(data: Data, encoder: Encoder, settings: FinetuneSettings, folder: P
     """
     folder = Path(folder)
     table = data.table(settings.text, settings.loop.batch_size)
+    loop = settings.loop.on(encoder.device, recorded_precision(folder, "train"))
+    settings = settings.model_copy(update={"loop": loop})
     origin = {"encoder": encoder.fingerprint(), "data": data.hash(), **settings.model_dump(mode="json")}
     if claim(folder, origin):
         return load_model(folder).to(encoder.device)
@@ -206,6 +209,8 @@ def train_combiner(
     """
     folder = Path(folder)
     table = data.table(settings.text, settings.loop.batch_size)
+    loop = settings.loop.on(encoder.device, recorded_precision(folder, "train"))
+    settings = settings.model_copy(update={"loop": loop})
     origin = {"encoder": encoder.fingerprint(), "data": data.hash(), **settings.model_dump(mode="json")}
     if claim(folder, origin):
         return load_model(folder).to(encoder.device)
