@@ -22,6 +22,9 @@ Cycle = Annotated[bool | None, typer.Option("--cycle/--no-cycle", help="Add the 
 Epochs = Annotated[int | None, typer.Option(help="Passes over the training pairs.")]
 BatchSize = Annotated[int | None, typer.Option(help="Pairs in a batch, over all processes.")]
 Rate = Annotated[float | None, typer.Option(help="Learning rate.")]
+NoVal = Annotated[
+    bool, typer.Option("--no-val", help="Train on all pairs: nothing is set apart, and the last epoch is kept.")
+]
 Seed = Annotated[int | None, typer.Option(help="Decides batches, texts and dropout.")]
 Cache = Annotated[Path | None, typer.Option(help="Folder for encoded pictures [default: CORPUS/.cache].")]
 Tracker = Annotated[str | None, typer.Option(help="none, tensorboard, trackio, wandb, comet_ml or mlflow.")]
@@ -47,13 +50,16 @@ def finetune(
     seed: Seed = None,
     cache: Cache = None,
     tracker: Tracker = None,
+    no_val: NoVal = False,
 ) -> None:
     """Stage 1: fine-tune CLIP so that picture + text finds the target. Model selection uses val, never test."""
     from autocompose.train.run_options import fields, finetune_run
 
     changes = fields(texts, cycle, epochs, batch_size, learning_rate, seed, tracker)
     changes |= {"part": part} if part else {}
-    finetune_run(corpus, out, config, {"arch": arch, "transform": transform, "weights": weights}, changes, cache)
+    finetune_run(
+        corpus, out, config, {"arch": arch, "transform": transform, "weights": weights}, changes, cache, no_val
+    )
 
 
 @app.command()
@@ -70,11 +76,13 @@ def train(
     seed: Seed = None,
     cache: Cache = None,
     tracker: Tracker = None,
+    no_val: NoVal = False,
 ) -> None:
     """Stage 2: train the Combiner on frozen CLIP. Model selection uses val, never test."""
     from autocompose.train.run_options import fields, train_run
 
-    train_run(corpus, clip, out, config, fields(texts, cycle, epochs, batch_size, learning_rate, seed, tracker), cache)
+    changes = fields(texts, cycle, epochs, batch_size, learning_rate, seed, tracker)
+    train_run(corpus, clip, out, config, changes, cache, no_val)
 
 
 @app.command()

@@ -64,8 +64,10 @@ def image_features(
             parts = [encoder.encode_head(p.to(encoder.device)).cpu() for p in (cut.plain, cut.flipped) if p is not None]
         return ImageFeatures(*parts)
     stamp = [(str(p), p.stat().st_size, p.stat().st_mtime_ns) if p.exists() else str(p) for p in paths]
-    made = [encoder.fingerprint("trunk" if trunk else "image"), stamp, flips, trunk, *_precision(encoder)]
-    cached = folder and folder / f"images-{value_hash(made)[:16]}.safetensors"
+    cached = None
+    if folder is not None:  # hashing the weights takes a second: only for what is kept
+        made = [encoder.fingerprint("trunk" if trunk else "image"), stamp, flips, trunk, *_precision(encoder)]
+        cached = folder / f"images-{value_hash(made)[:16]}.safetensors"
     if cached and _there(cached, all_processes):
         return ImageFeatures(**load_file(cached))
 
@@ -102,8 +104,10 @@ def text_features(
     :param folder: where the cache lies; None keeps nothing.
     :param all_processes: all processes that train together ask for these texts, and share the work.
     """
-    made = [encoder.fingerprint("text"), list(texts), *_precision(encoder)]
-    cached = folder and folder / f"texts-{value_hash(made)[:16]}.safetensors"
+    cached = None
+    if folder is not None:
+        made = [encoder.fingerprint("text"), list(texts), *_precision(encoder)]
+        cached = folder / f"texts-{value_hash(made)[:16]}.safetensors"
     if cached and _there(cached, all_processes):
         return load_file(cached)["texts"]
     if all_processes:

@@ -232,9 +232,9 @@ class _Run:
         return -line[metric] if select.startswith("-") else line[metric]
 
     def _best_line(self) -> dict[str, Any]:
-        validated = [entry for entry in self.lines if len(entry) > 3]
         if self.settings.select is None:
-            return validated[-1]
+            return self.lines[-1]
+        validated = [entry for entry in self.lines if len(entry) > 3]
         return max(validated, key=self._score)  # the first of equals, as _keep_if_best
 
     def _rate(self, step: int) -> float:

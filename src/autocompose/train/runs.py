@@ -76,23 +76,31 @@ class CombinerSettings(Config):
 class Data:
     """A corpus and how it is used.
 
-    :param train, val: splits that train and that are validated on.
+    :param train, val: splits that train and that are validated on; ``val`` None: none is, and the last epoch is kept.
     :param key: corpus key of the validation questions; ``flatten``: one question per text.
     :param cache: folder for encoded and decoded pictures.
     """
 
     corpus: Corpus
     train: Split = Split.TRAIN
-    val: Split = Split.VAL
+    val: Split | None = Split.VAL
     key: str = "sents"
     flatten: bool = False
     cache: Path | None = None
 
     @classmethod
-    def of(cls, corpus: Corpus, text: TextMode, cache: Path | None = None, seed: int = 0) -> Data:
+    def of(
+        cls, corpus: Corpus, text: TextMode, cache: Path | None = None, seed: int = 0, validate: bool = True
+    ) -> Data:
         """The usual use: a ``val`` split, carved from train where the corpus has none, asked with human texts where
         all its pairs have them, else with the first text of the training source.
+
+        :param validate: False: no split is set apart, all pairs of train are trained on.
+        :raises CorpusError: there is no ``val`` split, and train cannot be divided.
         """
+        if not validate:
+            say(f"{corpus.root}: no validation; all {len(corpus.split(Split.TRAIN)):,} pairs of train are used")
+            return cls(corpus, val=None, cache=cache)
         if Split.VAL not in corpus.pairs:
             corpus = _sound_groups(carve_val(corpus, seed=seed))
             say(f"{corpus.root}: no val split; {len(corpus.split(Split.VAL)):,} pairs of train are set apart")
@@ -110,8 +118,21 @@ class Data:
             say("batch size 1: there is nothing to tell the target from, so the loss is 0 and nothing is learned")
         table = TripletTable(self.corpus.split(self.train), text, self.corpus.poses)
         table.require_batch(batch_size)
-        questions_of(self.corpus, self.val, self.key, self.flatten)
+        if self.val is not None:
+            questions_of(self.corpus, self.val, self.key, self.flatten)
         return table
+
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """The splits in use."""
+        return (self.train,) if self.val is None else (self.train, self.val)
+
+    def chosen(self, loop: LoopSettings) -> LoopSettings:
+        """Settings of a loop on these data: without validation no epoch can be chosen, the last one is kept."""
+        if self.val is not None or loop.select is None:
+            return loop
+        say(f"no validation: the last of {loop.epochs} epochs is kept")
+        return loop.model_copy(update={"select": None})
 
     def name(self, split: Split) -> str:
         """What a split is called in the corpus."""
@@ -119,7 +140,7 @@ class Data:
 
     def hash(self) -> str:
         """SHA-256 of the pairs and galleries in use."""
-        splits = {self.train, self.val}
+        splits = set(self.splits)
         pairs = {s.value: [pair_to_json(p) for p in self.corpus.split(s)] for s in splits}
         return value_hash([pairs, {s.value: list(self.corpus.galleries[s]) for s in splits}])
 
@@ -143,7 +164,7 @@ def finetune(data: Data, encoder: Encoder, settings: FinetuneSettings, folder: P
     """
     folder = Path(folder)
     table = data.table(settings.text, settings.loop.batch_size)
-    loop = settings.loop.on(encoder.device, recorded_precision(folder, "train"))
+    loop = data.chosen(settings.loop).on(encoder.device, recorded_precision(folder, "train"))
     settings = settings.model_copy(update={"loop": loop})
     origin = {"encoder": encoder.fingerprint(), "data": data.hash(), **settings.model_dump(mode="json")}
     if claim(folder, origin):
@@ -154,6 +175,8 @@ def finetune(data: Data, encoder: Encoder, settings: FinetuneSettings, folder: P
     gallery = _val_gallery(data, encoder, settings.part)
 
     def validate() -> Metrics:
+        if data.val is None:
+            return {}
         questions = ask(encoder, data.corpus, data.val, data.key, data.flatten, gallery=gallery())
         return questions.answers(model).ranks.metrics()
 
@@ -162,7 +185,7 @@ def finetune(data: Data, encoder: Encoder, settings: FinetuneSettings, folder: P
 
 def _val_gallery(data: Data, encoder: Encoder, part: str) -> Callable[[], np.ndarray | None]:
     """Features of the validation gallery with the present weights; None: they must be computed from the pictures."""
-    if part not in ("text", "head"):
+    if part not in ("text", "head") or data.val is None:
         return lambda: None
     paths = [data.corpus.image_path(n) for n in data.corpus.galleries[data.val]]
     fixed = image_features(encoder, paths, data.cache, trunk=part == "head", all_processes=True).plain
@@ -209,7 +232,7 @@ def train_combiner(
     """
     folder = Path(folder)
     table = data.table(settings.text, settings.loop.batch_size)
-    loop = settings.loop.on(encoder.device, recorded_precision(folder, "train"))
+    loop = data.chosen(settings.loop).on(encoder.device, recorded_precision(folder, "train"))
     settings = settings.model_copy(update={"loop": loop})
     origin = {"encoder": encoder.fingerprint(), "data": data.hash(), **settings.model_dump(mode="json")}
     if claim(folder, origin):
@@ -219,10 +242,15 @@ def train_combiner(
     model = Model(encoder, composer.to(encoder.device))
     encoded = Encoded.of(data, table, encoder, settings, encode_size)
 
-    def validate() -> Metrics:
-        return encoded.questions.answers(model).ranks.metrics()
-
-    return _train(encoded.stage(composer), settings.loop, folder, validate, model, _card(data, table, origin), keep)
+    return _train(
+        encoded.stage(composer),
+        settings.loop,
+        folder,
+        lambda: encoded.metrics(model),
+        model,
+        _card(data, table, origin),
+        keep,
+    )
 
 
 @dataclass(frozen=True)
@@ -230,13 +258,13 @@ class Encoded:
     """What a frozen encoder says of a corpus: all that a composer needs to be trained and validated.
 
     :param images: of ``table.images``. :param texts: ``(T, D)`` of ``table.texts``, not normalised; NaN for those that
-        the settings' epochs never draw.
+        the settings' epochs never draw. :param questions: None without validation.
     """
 
     table: TripletTable
     images: ImageFeatures
     texts: Tensor
-    questions: Questions
+    questions: Questions | None
     settings: CombinerSettings
 
     @classmethod
@@ -254,9 +282,15 @@ class Encoded:
         with loop.autocast(encoder.device):
             images = image_features(encoder, paths, data.cache, settings.text.mirror, size, all_processes=True)
             texts[drawn] = text_features(encoder, [table.texts[t] for t in drawn], data.cache, all_processes=True)
-        with first_process_first():
-            questions = ask(encoder, data.corpus, data.val, data.key, data.flatten, data.cache)
+        questions = None
+        if data.val is not None:
+            with first_process_first():
+                questions = ask(encoder, data.corpus, data.val, data.key, data.flatten, data.cache)
         return cls(table, images, texts, questions, settings)
+
+    def metrics(self, model: Model) -> Metrics:
+        """Of a model with this encoder on the validation questions; none without validation."""
+        return self.questions.answers(model).ranks.metrics() if self.questions is not None else {}
 
     def stage(self, composer: nn.Module) -> CombinerStage:
         """The training of a composer: (image features, text features) -> normalised prediction."""
@@ -300,6 +334,6 @@ def _card(data: Data, table: TripletTable, origin: dict[str, Any]) -> dict[str, 
     return {
         "corpus": data.corpus.root.name,
         "train": {"split": data.name(data.train), **table.tally.record()},
-        "validated_on": {"split": data.name(data.val), "text": data.key},
+        "validated_on": {"split": data.name(data.val), "text": data.key} if data.val is not None else None,
         "settings": origin,
     }

@@ -140,7 +140,9 @@ class TripletTable:
         :raises ConfigError: there are fewer pairs.
         """
         if len(self) < batch_size:
-            raise ConfigError(f"batch_size {batch_size}: only {len(self)} training pairs; choose a smaller batch")
+            raise ConfigError(
+                f"batch_size {batch_size}: only {len(self)} training pairs; choose a smaller batch, at most {len(self)}"
+            )
 
     def epoch(self, seed: int, epoch: int, batch_size: int, per_group: int = 0) -> Iterator[Batch]:
         """The batches of one epoch; the last incomplete one is dropped.
