@@ -145,14 +145,14 @@ def export_weights(
 
 @app.command()
 def push(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Run folder, small, or a folder of `export`.")],
     name: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="Repository on the Hugging Face hub.")],
     private: Annotated[bool, typer.Option("--private", help="Only for you.")] = False,
 ) -> None:
-    """Share a model: upload a run folder to the Hugging Face hub."""
+    """Share a model or an exported corpus on the Hugging Face hub, with a model card or dataset card."""
     from autocompose.model.hub import push_to_hub
 
-    typer.echo(push_to_hub(run, name, private))
+    typer.echo(push_to_hub(folder, name, private))
 
 
 @app.command()
