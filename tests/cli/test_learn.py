@@ -95,6 +95,28 @@ def test_a_run_folder_as_first_weights_says_what_it_is(trained):
     assert load(trained / "again").encoder.config == load(trained / "clip").encoder.config
 
 
+def test_a_small_corpus_trains_without_validation(trained, tmp_path, capsys):
+    four_fields(make_corpus(tmp_path / "corpus", train=1)).save()
+    stages = {
+        "finetune": ["--weights", str(trained / "clip"), "--out", str(tmp_path / "clip")],
+        "train": [
+            "--clip",
+            str(trained / "clip"),
+            "--out",
+            str(tmp_path / "comb"),
+            "--config",
+            str(trained / "combiner.toml"),
+        ],
+    }
+    for verb, options in stages.items():
+        command = [verb, str(tmp_path / "corpus"), *options, "--texts", "auto_1", "--epochs", "1", "--batch-size", "12"]
+        assert run(command) == 2
+        assert "--no-val" in capsys.readouterr().err
+        assert run([*command, "--no-val"]) == 0
+        assert "the last epoch, not validated" in capsys.readouterr().err
+    assert load(tmp_path / "comb").card["validation"] == {}
+
+
 def test_new_words_get_rows_of_their_own(trained, capsys):
     small = load(trained / "clip")
     small.encoder = small.encoder.with_vocabulary(["raise your horse"])

@@ -152,8 +152,8 @@ def test_what_cannot_be_opened_at_all(tmp_path: Path, monkeypatch: pytest.Monkey
     for path, reason in (
         (tmp_path, "not a file"),
         (tmp_path / "pipe.jpg", "not a file"),
-        (tmp_path / ("x" * 300), "cannot be read"),
-        (tmp_path / "a\0b", "cannot be read"),
+        (tmp_path / ("x" * 300), "name is too long"),
+        (tmp_path / "a\0b", "null"),
         (tmp_path / "none" / "x.jpg", "not found"),
     ):
         with pytest.raises(ImageError, match=reason):
@@ -163,7 +163,7 @@ def test_what_cannot_be_opened_at_all(tmp_path: Path, monkeypatch: pytest.Monkey
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(os, "open", refused)
-    with pytest.raises(ImageError, match=r"x\.jpg: cannot be read \(Permission denied\)"):
+    with pytest.raises(ImageError, match=r"x\.jpg: no permission to read it"):
         open_image(tmp_path / "x.jpg")
 
 

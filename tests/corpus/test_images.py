@@ -72,6 +72,16 @@ def test_every_transform_gives_a_normalised_square(kind: Transform, size: tuple[
     assert np.allclose(corner, black, atol=1e-5) == (kind.value.endswith("pad") and size != (40, 40))
 
 
+@pytest.mark.parametrize("size", [(40, 40), (64, 30), (20, 70), (33, 32)])
+def test_square_is_the_papers_clip_and_stretch_is_ours(size: tuple[int, int]) -> None:
+    """Their ``square`` resizes the short side and crops; a picture of two halves tells it from stretching."""
+    image = picture(3, size)
+    square, clip, stretch = (preprocess(k, 32)(image) for k in (Transform.SQUARE, Transform.CLIP, Transform.STRETCH))
+    assert square.equal(clip)
+    assert square.equal(stretch) == (size == (40, 40))
+    assert {k.geometry for k in Transform} == set(Transform) - {Transform.SQUARE}
+
+
 def test_bare_pixels_are_written_without_the_files_words(tmp_path: Path) -> None:
     picture(0, (8, 6)).save(tmp_path / "x.jpg", comment=b"SECRET", icc_profile=b"PROFILE")
     image = Image.open(tmp_path / "x.jpg")

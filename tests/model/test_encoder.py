@@ -22,6 +22,7 @@ def encoder():
 def test_openai_names_mean_quickgelu():
     assert open_clip_name("ViT-B/32") == "ViT-B-32-quickgelu"
     assert open_clip_name("RN50x4") == "RN50x4-quickgelu"
+    assert EncoderConfig(arch="ViT-L/14@336px").open_clip_config()["vision_cfg"]["image_size"] == 336
     assert EncoderConfig(arch="RN50").open_clip_config()["quick_gelu"] is True
     assert "quick_gelu" not in EncoderConfig(arch="ViT-B-32").open_clip_config()
 

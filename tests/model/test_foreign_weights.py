@@ -85,7 +85,7 @@ def test_what_the_format_cannot_say_is_not_exported():
         export_state(Encoder(gelu))
 
 
-@pytest.mark.parametrize("name", ["RN50", "RN101", "RN50x4", "ViT-B/32", "ViT-B/16"])
+@pytest.mark.parametrize("name", ["RN50", "RN101", "RN50x4", "ViT-B/32", "ViT-B/16", "ViT-L/14", "ViT-L/14@336px"])
 def test_shapes_tell_the_papers_backbones(name):
     with torch.device("meta"):
         encoder = Encoder(EncoderConfig(arch=name))
@@ -136,51 +136,40 @@ class Bomb:
         return os.system, (f"touch {self.path}",)
 
 
-def test_code_in_a_torch_file_does_not_run(tmp_path):
+def test_code_in_a_torch_file_does_not_run(tmp_path, capsys):
     torch.save({"CLIP": Bomb(tmp_path / "ran")}, tmp_path / "w.pt")
-    with pytest.raises(CheckpointError, match="more than weights"):
+    with pytest.raises(CheckpointError, match=r"no weights of a CLIP.*it holds no tensors"):
         load_encoder(tmp_path / "w.pt")
+    assert "besides tensors it holds posix.system" in capsys.readouterr().err
     assert not (tmp_path / "ran").exists()
 
 
-def test_code_in_a_torchscript_archive_does_not_run(tmp_path):
+def test_code_in_a_torchscript_archive_does_not_run(tmp_path, capsys):
     with zipfile.ZipFile(tmp_path / "w.pt", "w") as archive:
         archive.writestr("w/constants.pkl", b"")
         archive.writestr("w/data.pkl", pickle.dumps(Bomb(tmp_path / "ran"), protocol=2))
-    with pytest.raises(CheckpointError, match=r"asks for posix\.system"):
-        read_archive(tmp_path / "w.pt")
+    assert read_archive(tmp_path / "w.pt") == {}
+    assert "besides tensors it holds posix.system" in capsys.readouterr().err
     assert not (tmp_path / "ran").exists()
-
-
-@pytest.mark.parametrize("content", [b"", b"junk" * 40, b"PK\x03\x04 cut"])
-def test_damaged_files(tmp_path, content):
-    (tmp_path / "w.pt").write_bytes(content)
-    with pytest.raises(CheckpointError, match=r"w\.pt: "):
-        load_encoder(tmp_path / "w.pt")
-
-
-def test_truncated_archives(tmp_path):
-    torch.save({"CLIP": {"a": torch.ones(100)}}, tmp_path / "w.pt")
-    data = (tmp_path / "w.pt").read_bytes()
-    (tmp_path / "w.pt").write_bytes(data[: len(data) // 2])
-    with pytest.raises(CheckpointError, match="damaged"):
-        load_encoder(tmp_path / "w.pt")
 
 
 def test_wrong_contents_are_named(tmp_path):
     torch.save({"epoch": 3}, tmp_path / "a.pt")
-    with pytest.raises(CheckpointError, match=r"no weights under 'CLIP'.*epoch"):
+    with pytest.raises(CheckpointError, match=r"no weights of a CLIP.*it holds no tensors"):
         load_encoder(tmp_path / "a.pt")
     torch.save({"Combiner": Combiner(4, 8, 8).state_dict()}, tmp_path / "c.pt")
-    with pytest.raises(CheckpointError, match="no weights under 'CLIP'"):
+    with pytest.raises(CheckpointError, match=r"no weights of a CLIP.*it holds Combiner\.text_projection_layer"):
         load_encoder(tmp_path / "c.pt")
     torch.save({"x": torch.ones(2)}, tmp_path / "x.pt")
-    with pytest.raises(CheckpointError, match="not the weights of a CLIP"):
+    with pytest.raises(CheckpointError, match=r"none is called visual\.conv1\.weight; it holds x"):
         load_encoder(tmp_path / "x.pt")
-    with pytest.raises(CheckpointError, match="no Combiner weights"):
+    with pytest.raises(CheckpointError, match="no weights of a Combiner"):
         load_combiner(tmp_path / "x.pt")
     with pytest.raises(CheckpointError, match="not found"):
         load_encoder(tmp_path / "no.pt")
+    torch.save({"visual.conv1.weight": torch.ones(2, 2), "visual.proj": torch.ones(2)}, tmp_path / "y.pt")
+    with pytest.raises(CheckpointError, match="not the weights of a CLIP, by their shapes"):
+        load_encoder(tmp_path / "y.pt")
 
 
 def test_one_missing_and_one_misshapen_tensor(tmp_path):

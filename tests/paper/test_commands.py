@@ -86,6 +86,7 @@ def test_the_four_commands_in_the_papers_order(project, capsys):
     printed = json.loads(capsys.readouterr().out)
     assert printed.keys() == SEVEN
     (tested,) = rows(clip_folder / "validation_metrics_test.csv")
+    assert next(iter(tested)) == "epoch" and tested.pop("epoch") == "0"  # as theirs, which does not know better
     assert {k: float(v) for k, v in tested.items()} == printed
     assert {k: float(v) for k, v in watched[-1].items() if k != "epoch"} == pytest.approx(printed)
     assert (clip_folder / "top50_all_selection.csv").exists()
@@ -95,6 +96,7 @@ def test_the_four_commands_in_the_papers_order(project, capsys):
     assert run("combiner_test", *CLIP, *SIZES, *tuned, *saved, "--keep-selection", "0") == 0
     assert not (combiner_folder / "top0_all_selection.csv").exists()
     (tested,) = rows(combiner_folder / "validation_metrics_test.csv")
+    tested.pop("epoch")
     last = rows(combiner_folder / "validation_metrics.csv")[-1]
     assert {k: float(v) for k, v in last.items() if k != "epoch"} == pytest.approx(
         {k: float(v) for k, v in tested.items()}
@@ -106,6 +108,63 @@ def test_the_four_commands_in_the_papers_order(project, capsys):
 )
 def test_the_other_text_sources(project, text):
     assert run("clip_fine_tune", *TRAIN, *text, "--clip-weights", "random") == 0
+
+
+@pytest.mark.parametrize(
+    ("epochs", "frequency", "validated"),
+    [(1, 1, [0]), (5, 2, [0, 2, 4]), (6, 2, [0, 2, 4, 5]), (4, 3, [0, 3]), (3, 9, [0, 2])],
+)
+def test_it_validates_when_the_papers_scripts_do(project, epochs, frequency, validated):
+    """After the first epoch, which they call 0, then every f epochs, and after the last."""
+    options = ["--num-epochs", str(epochs), "--validation-frequency", str(frequency), "--batch-size", "36"]
+    text = ["--mllm-mode", "reverse-mllm_03", "--encoder", "text", "--clip-weights", "random"]
+    assert run("clip_fine_tune", *CLIP, *options, *text) == 0
+    folder = project / "models/tiny-test/clip_finetuned_on_posefix_e"
+    assert [int(r["epoch"]) for r in rows(folder / "validation_metrics.csv")] == validated
+    assert [int(r["epoch"]) for r in rows(folder / "train_metrics.csv")] == list(range(epochs))
+
+
+@pytest.mark.parametrize("command", ["clip_fine_tune", "combiner_train"])
+def test_without_save_training_no_weights_are_left_and_a_killed_run_continues(project, capsys, command):
+    options = [*TRAIN, "--use-human-sents", "5", "--clip-weights", "random"]
+    options = [o for o in options if o != "--save-training"] + (SIZES if command == "combiner_train" else [])
+    (folder,) = [
+        project / f"models/tiny-test/{name}_on_posefix_e"
+        for name in (["clip_finetuned"] if command == "clip_fine_tune" else ["combiner_trained"])
+    ]
+    with mock.patch.object(paper, "_write_tables", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
+        run(command, *options)  # training is over, its tables are not written
+    assert (folder / "training.pt").exists()
+    capsys.readouterr()
+    assert run(command, *options) == 0
+    assert "continuing" in capsys.readouterr().err
+    assert [r["epoch"] for r in rows(folder / "validation_metrics.csv")] == ["0", "1"]
+    assert not [p.name for p in folder.rglob("*") if p.suffix in (".pt", ".safetensors")]
+    (folder / "training.pt").touch()  # as if killed between the tables and the removal
+    assert run(command, *options) == 2
+    assert not (folder / "training.pt").exists()
+
+
+def test_splits_of_any_name_and_one_pair_in_a_batch(project, capsys):
+    for kind in ("captions", "image_splits"):
+        for split in ("train", "test"):
+            path = project / f"posefix_dataset/{kind}/{split}.json"
+            path.rename(path.with_name(f"my_{split}10.json"))
+    splits = ["--train-split", "my_train10", "--val-split", "my_test10"]
+    few = [*CLIP, "--num-epochs", "1", "--batch-size", "1", "--encoder", "text", "--save-training"]
+    assert run("clip_fine_tune", *few, *splits, "--use-human-sents", "2", "--clip-weights", "random") == 0
+    assert "nothing is learned" in capsys.readouterr().err
+    folder = project / "models/tiny-test/clip_finetuned_on_posefix_e"
+    assert json.loads((folder / "model.json").read_text())["card"]["validated_on"]["split"] == "my_test10"
+    tuned = ["--clip-model-path", str(folder / "saved_models/tuned_clip_0.pt")]
+    assert run("clip_test", *CLIP, *tuned, *splits[2:]) == 0
+
+
+@pytest.mark.parametrize("dataset", ["posefix", "fixmypose"])
+def test_more_human_texts_than_there_are(project, dataset):
+    (project / "posefix_dataset").rename(project / f"{dataset}_dataset")
+    few = [*CLIP, "--num-epochs", "1", "--batch-size", "36", "--encoder", "text", "--clip-weights", "random"]
+    assert paper.clip_fine_tune(["--dataset", dataset, *few, "--use-human-sents", "1000000000"]) == 0
 
 
 def test_a_finished_run_is_refused_and_an_unfinished_one_continues(project, capsys):
@@ -126,11 +185,15 @@ def test_a_finished_run_is_refused_and_an_unfinished_one_continues(project, caps
     [
         ([], "none chosen"),
         (["--use-auto-sents", "1", "--mllm-mode", "mllm_1"], "auto and mllm chosen"),
-        (["--use-auto-sents", "4"], "posefix up to 3"),
+        (["--use-auto-sents", "-1"], "expected at least 1"),
         (["--use-human-sents", "1", "--use-cycle-loss"], "do not lead back"),
         (["--mllm-mode", "mllm_1", "--use-cycle-loss"], "reverse"),
         (["--mllm-mode", "mllm-mirror-mirror_1"], "expected mllm"),
-        (["--mllm-mode", "mllm_1", "--train-split", "training"], "split 'training'"),
+        (["--mllm-mode", "mirror_1"], "expected mllm"),
+        (["--mllm-mode", "mllm_6"], "k from 1 to 5"),
+        (["--mllm-mode", "mllm_1", "--train-split", "learn"], "--train-split 'learn': expected a name with"),
+        (["--mllm-mode", "mllm_1", "--val-split", "../test"], "--val-split '../test': expected a name with"),
+        (["--mllm-mode", "mllm_1", "--train-split", "train10"], "captions/train10.json: file not found"),
         (["--mllm-mode", "mllm_1", "--clip-model-name", "RN50"], "no weights for RN50.*pretrained:openai"),
     ],
 )
@@ -147,7 +210,7 @@ def test_wrong_options_are_one_line(project, capsys, monkeypatch, options, words
     ("options", "words"),
     [
         (["--frobnicate"], "unrecognized arguments: --frobnicate"),
-        (["--batch-size", "1"], "--batch-size: '1': expected a whole number, at least 2"),
+        (["--batch-size", "0"], "--batch-size: '0': expected a whole number, at least 1"),
         (["--validation-frequency", "0"], "at least 1"),
         (["--seed", "-1"], "at least 0"),
         (["--transform", "round"], "invalid choice: 'round'"),
@@ -181,7 +244,7 @@ def test_ctrl_c_is_one_line_and_stops_a_sweep(project, capsys, monkeypatch):
 
 def test_human_texts_are_refused_for_aist(project, capsys):
     assert paper.clip_fine_tune(["--dataset", "aist", *TRAIN, "--use-human-sents", "1"]) == 2
-    assert "aist does not have that" in capsys.readouterr().err
+    assert "aist has none; fixmypose and posefix have" in capsys.readouterr().err
 
 
 def test_a_checkpoint_of_another_architecture_is_named(project, capsys):

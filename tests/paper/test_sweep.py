@@ -56,7 +56,7 @@ def test_a_sweep_runs_skips_and_tells(project, capsys, monkeypatch):  # noqa: F8
 
 
 def test_a_failing_experiment_does_not_stop_the_others(project, capsys):  # noqa: F811
-    broken = TINY.setups[0].model_copy(update={"name": "bad", "k": (9,)})
+    broken = TINY.setups[0].model_copy(update={"name": "bad", "options": ("--mllm-mode", "mllm_9"), "k": (9,)})
     sweep = TINY.model_copy(update={"setups": (broken, TINY.setups[0].model_copy(update={"k": (1,)}))})
     with pytest.raises(InputError, match="1 experiments failed: tiny-test/posefix/bad"):
         run_sweep(sweep)

@@ -6,9 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from autocompose.core.distributed import rank, together
-from autocompose.train.optimizer import Muon, matrices
+from autocompose.train.optimizer import Muon, matrices, orthogonalised
 
 
 def network(channels_last: bool = False) -> nn.Sequential:
@@ -67,6 +69,65 @@ def test_a_matrix_moves_in_all_directions_nearly_alike(channels_last):
         if parameter.ndim > 1:
             values = torch.linalg.svdvals(step) / (0.01 * 0.2 * max(step.shape) ** 0.5)
             assert values.min() > 0.3 and values.max() < 1.6 and values.max() < 4 * values.min(), (name, values)
+
+
+SHAPES = [(5, 5), (4, 19), (19, 4), (1, 7), (7, 1)]
+
+
+def slowly_orthogonalised(matrix: torch.Tensor) -> torch.Tensor:
+    """What the iteration does to each singular value, one after the other, in double precision."""
+    left, values, right = torch.linalg.svd(matrix.double(), full_matrices=False)
+    values = values / values.square().sum().sqrt()
+    for i in range(len(values)):
+        for _ in range(5):
+            values[i] = 3.4445 * values[i] - 4.7750 * values[i] ** 3 + 2.0315 * values[i] ** 5
+    return (left @ torch.diag(values) @ right).float()
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("dtype", "error"), [(torch.float32, 2e-5), (torch.bfloat16, 0.1)])
+def test_orthogonalising_is_a_polynomial_of_the_singular_values(shape, dtype, error):
+    matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    found = orthogonalised(matrix, dtype)
+    assert found.dtype == dtype
+    torch.testing.assert_close(found.float(), slowly_orthogonalised(matrix), atol=error, rtol=0)
+    assert not orthogonalised(torch.zeros(shape), dtype).any()
+
+
+def test_in_bf16_it_moves_as_torchs_own():
+    """``torch.optim.Muon`` knows bf16 only; three steps of a layer are the same to the last bit."""
+    ours, theirs = nn.Linear(9, 4, bias=False), nn.Linear(9, 4, bias=False)
+    theirs.load_state_dict(ours.state_dict())
+    optimizer = Muon(ours, 0.01, 0.1, 1e-8, torch.bfloat16)
+    known = torch.optim.Muon(theirs.parameters(), lr=0.01, weight_decay=0.1, adjust_lr_fn="match_rms_adamw")
+    generator = torch.Generator().manual_seed(1)
+    for _ in range(3):
+        gradient = torch.randn(4, 9, generator=generator)
+        for layer, moved in ((ours, optimizer), (theirs, known)):
+            layer.weight.grad = gradient.clone()
+            moved.step()
+    assert torch.equal(ours.weight, theirs.weight)
+
+
+class Watched(TorchDispatchMode):
+    """Remembers the types of all tensors that anything is computed of."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = set()
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        self.seen.update(part.dtype for part in tree_leaves(args) if isinstance(part, torch.Tensor))
+        return function(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_in_fp32_nothing_is_computed_in_another_type(dtype):
+    """On a processor that emulates bf16 one product of it costs as much as dozens in fp32."""
+    model = network()
+    with Watched() as watched:
+        train(model, Muon(model, 0.01, 0.1, 1e-8, dtype), 1)
+    assert {kind for kind in watched.seen if kind.is_floating_point} == {torch.float32, dtype}
 
 
 def test_the_order_of_memory_changes_nothing():

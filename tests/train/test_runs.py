@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from autocompose.core.errors import AutocomposeError, ConfigError
+from autocompose.core.errors import AutocomposeError, ConfigError, CorpusError
 from autocompose.core.records import Split
 from autocompose.corpus.format import Corpus
 from autocompose.evaluate.questions import evaluate
@@ -254,6 +254,59 @@ def test_training_both_sees_the_pictures_that_the_cache_would_have(data):
     rows, flip = torch.tensor([0, 3, 3, 1]), torch.tensor([False, True, False, True])
     cached = image_features(network, paths, flips=True).rows(rows, flip)
     torch.testing.assert_close(stage.encode_images(stage.load_images(rows, flip)), cached, atol=1e-5, rtol=1e-4)
+
+
+def test_a_finished_run_comes_back_where_the_encoder_is(data, tmp_path):
+    settings = FinetuneSettings(text=ALL, loop=loop(epochs=1))
+    stage2 = CombinerSettings(text=ALL, projection_dim=8, hidden_dim=12, loop=loop(epochs=1))
+    finetune(data, encoder(), settings, tmp_path / "one")
+    train_combiner(data, encoder(), stage2, tmp_path / "two")
+    with mock.patch.object(Encoder, "device", property(lambda _: torch.device("meta"))):
+        models = [
+            finetune(data, encoder(), settings, tmp_path / "one"),
+            train_combiner(data, encoder(), stage2, tmp_path / "two"),
+        ]
+    for model in models:
+        weights = [*model.encoder.parameters(), *model.composer.parameters()]
+        assert {weight.device.type for weight in weights} == {"meta"}
+
+
+@pytest.mark.parametrize("part", ["text", "both"])
+def test_validation_does_not_hash_the_weights(data, tmp_path, part):
+    """They change every epoch, and nothing is kept of them: the hash of a large encoder takes a second."""
+    hashed = []
+    for epochs in (1, 3):
+        with mock.patch.object(Encoder, "fingerprint", autospec=True, side_effect=Encoder.fingerprint) as counted:
+            settings = FinetuneSettings(text=ALL, part=part, loop=loop(epochs=epochs))
+            finetune(data, encoder(), settings, tmp_path / str(epochs))
+        hashed.append(counted.call_count)
+    assert hashed[0] == hashed[1]
+
+
+@pytest.fixture
+def together(corpus):
+    """A corpus whose pairs all hang together: one group."""
+    first = corpus.split(Split.TRAIN)[0]
+    pairs = tuple(p for p in corpus.split(Split.TRAIN) if p.img_set == first.img_set)
+    return dataclasses.replace(corpus, pairs={**corpus.pairs, Split.TRAIN: pairs})
+
+
+def test_pairs_that_all_hang_together_train_without_validation(together, tmp_path, capsys):
+    with pytest.raises(CorpusError, match=r"12 train pairs cannot be divided.*--no-val"):
+        Data.of(together, ALL)
+    data = Data.of(together, ALL, validate=False)
+    assert data.val is None
+    settings = FinetuneSettings(text=ALL, loop=loop(batch_size=12, select="recall_at5"))
+    model = finetune(data, encoder(), settings, tmp_path / "one")
+    told = " ".join(capsys.readouterr().err.split())
+    assert "all 12 pairs of train are used" in told and "the last of 3 epochs is kept" in told
+    assert model.card["validation"] == {} and model.card["validated_on"] is None
+    assert model.card["settings"]["loop"]["select"] is None
+    assert [set(line) for line in history(tmp_path / "one")] == [{"epoch", "loss", "seconds"}] * 3
+    stage2 = CombinerSettings(text=ALL, projection_dim=8, hidden_dim=12, loop=loop(batch_size=12))
+    last = train_combiner(data, model.encoder, stage2, tmp_path / "two")
+    assert torch.equal(load_model(tmp_path / "two").composer.output_layer.weight, last.composer.output_layer.weight)
+    assert finetune(data, encoder(), settings, tmp_path / "one").card == model.card
 
 
 def test_val_is_carved_where_there_is_none(corpus):

@@ -28,6 +28,8 @@ def pairs(n, missing=()):
         ("mllm-reverse_5", {Edit.PLAIN, Edit.REVERSE}),
         ("mllm-mirror-reverse_3", set(Edit)),
         ("mllm-reverse-mirror_3", set(Edit)),
+        ("reverse-mllm_3", {Edit.PLAIN, Edit.REVERSE}),
+        ("mirror-mllm-reverse_03", set(Edit)),
     ],
 )
 def test_mode_names_of_the_paper(name, edits):
@@ -37,7 +39,7 @@ def test_mode_names_of_the_paper(name, edits):
 
 
 @pytest.mark.parametrize(
-    "name", ["mirror_3", "mllm", "mllm_0", "mllm_6", "mllm-mirror-mirror_3", "mllm-mirror-filter_3"]
+    "name", ["mirror_3", "mllm", "mllm_0", "mllm_6", "mllm-mirror-mirror_3", "mllm-mirror-filter_3", "mllm_-1", "mllm_"]
 )
 def test_other_mode_names_are_refused(name):
     with pytest.raises(ConfigError, match="expected mllm"):

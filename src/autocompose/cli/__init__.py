@@ -17,6 +17,7 @@ VERB_MODULES = (
     "query",
     "demo",
     "cache",
+    "doctor",
 )
 
 

@@ -22,6 +22,9 @@ Cycle = Annotated[bool | None, typer.Option("--cycle/--no-cycle", help="Add the 
 Epochs = Annotated[int | None, typer.Option(help="Passes over the training pairs.")]
 BatchSize = Annotated[int | None, typer.Option(help="Pairs in a batch, over all processes.")]
 Rate = Annotated[float | None, typer.Option(help="Learning rate.")]
+NoVal = Annotated[
+    bool, typer.Option("--no-val", help="Train on all pairs: nothing is set apart, and the last epoch is kept.")
+]
 Seed = Annotated[int | None, typer.Option(help="Decides batches, texts and dropout.")]
 Cache = Annotated[Path | None, typer.Option(help="Folder for encoded pictures.", show_default="CORPUS/.cache")]
 Tracker = Annotated[str | None, typer.Option(help="none, tensorboard, trackio, wandb, comet_ml or mlflow.")]
@@ -37,7 +40,7 @@ def finetune(
         str | None,
         typer.Option(help="First weights: file, run folder, pretrained:TAG (may download) or random."),
     ] = None,
-    transform: Annotated[str | None, typer.Option(help="clip, square, squarepad or targetpad.")] = None,
+    transform: Annotated[str | None, typer.Option(help="clip, squarepad, targetpad or stretch.")] = None,
     part: Annotated[str | None, typer.Option(help="Which encoder trains: text, image or both.")] = None,
     texts: Texts = None,
     cycle: Cycle = None,
@@ -47,13 +50,16 @@ def finetune(
     seed: Seed = None,
     cache: Cache = None,
     tracker: Tracker = None,
+    no_val: NoVal = False,
 ) -> None:
     """Stage 1: fine-tune CLIP so that picture + text finds the target. Model selection uses val, never test."""
     from autocompose.train.run_options import fields, finetune_run
 
     changes = fields(texts, cycle, epochs, batch_size, learning_rate, seed, tracker)
     changes |= {"part": part} if part else {}
-    finetune_run(corpus, out, config, {"arch": arch, "transform": transform, "weights": weights}, changes, cache)
+    finetune_run(
+        corpus, out, config, {"arch": arch, "transform": transform, "weights": weights}, changes, cache, no_val
+    )
 
 
 @app.command()
@@ -70,11 +76,13 @@ def train(
     seed: Seed = None,
     cache: Cache = None,
     tracker: Tracker = None,
+    no_val: NoVal = False,
 ) -> None:
     """Stage 2: train the Combiner on frozen CLIP. Model selection uses val, never test."""
     from autocompose.train.run_options import fields, train_run
 
-    train_run(corpus, clip, out, config, fields(texts, cycle, epochs, batch_size, learning_rate, seed, tracker), cache)
+    changes = fields(texts, cycle, epochs, batch_size, learning_rate, seed, tracker)
+    train_run(corpus, clip, out, config, changes, cache, no_val)
 
 
 @app.command()
@@ -137,14 +145,14 @@ def export_weights(
 
 @app.command()
 def push(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Run folder, small, or a folder of `export`.")],
     name: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="Repository on the Hugging Face hub.")],
     private: Annotated[bool, typer.Option("--private", help="Only for you.")] = False,
 ) -> None:
-    """Share a model: upload a run folder to the Hugging Face hub."""
+    """Share a model or an exported corpus on the Hugging Face hub, with a model card or dataset card."""
     from autocompose.model.hub import push_to_hub
 
-    typer.echo(push_to_hub(run, name, private))
+    typer.echo(push_to_hub(folder, name, private))
 
 
 @app.command()

@@ -32,12 +32,14 @@ class Corpus:
     :param pairs: split -> pairs in file order.
     :param galleries: split -> image names in file order.
     :param poses: 3D poses, or None.
+    :param files: split -> name of its files, where that is another: ``captions/NAME.json``.
     """
 
     root: Path
     pairs: Mapping[Split, tuple[Pair, ...]]
     galleries: Mapping[Split, tuple[str, ...]]
     poses: PoseTable | None = field(default=None, repr=False)
+    files: Mapping[Split, str] = field(default_factory=dict)
 
     def image_path(self, name: str) -> Path:
         """Where a picture lies."""
@@ -59,10 +61,10 @@ class Corpus:
         :param flatten: one query per text (the paper's rule for AIST) instead of only the first text.
         :raises CorpusError: the split is empty, or a pair has no text under ``key``; lists the pairs.
         """
-        pairs = self.split(split)
+        pairs, file = self.split(split), f"captions/{self.files.get(split, split)}.json"
         if not pairs:
-            raise CorpusError(f"{self.root}: captions/{split}.json holds no pairs; there is nothing to ask")
-        without = [f"captions/{split}.json[{i}]: no {key!r}" for i, p in enumerate(pairs) if not p.texts.get(key)]
+            raise CorpusError(f"{self.root}: {file} holds no pairs; there is nothing to ask")
+        without = [f"{file}[{i}]: no {key!r}" for i, p in enumerate(pairs) if not p.texts.get(key)]
         if without:
             raise CorpusError(f"{self.root}: {without[0]} ({len(without)} pairs lack it)", without)
         return [
@@ -81,10 +83,15 @@ class Corpus:
             self.poses.save(self.root / "poses.npz")
 
 
-def load_corpus(root: str | Path, splits: Split | str | Iterable[Split | str] | None = None) -> Corpus:
+def load_corpus(
+    root: str | Path,
+    splits: Split | str | Iterable[Split | str] | None = None,
+    files: Mapping[Split, str] | None = None,
+) -> Corpus:
     """Read a corpus folder; the authors' layout is read unchanged, also without ``val``.
 
     :param splits: only these; default: all that exist.
+    :param files: names of the files of a split, where they are not called as the split is.
     :raises CorpusError: wrong structure, with the entries at fault; InputError: a file is missing or not JSON.
     """
     root = Path(root)
@@ -96,10 +103,11 @@ def load_corpus(root: str | Path, splits: Split | str | Iterable[Split | str] | 
         raise missing_file(
             root / "captions" / "train.json", "captions", "a corpus needs at least one of train, val, test"
         )
-    pairs = {s: _read_pairs(root / "captions" / f"{s}.json") for s in wanted}
-    galleries = {s: read_gallery(root / "image_splits" / f"{s}.json") for s in wanted}
+    names = {s: (files or {}).get(s, s.value) for s in wanted}
+    pairs = {s: _read_pairs(root / "captions" / f"{name}.json") for s, name in names.items()}
+    galleries = {s: read_gallery(root / "image_splits" / f"{name}.json") for s, name in names.items()}
     poses = PoseTable.load(root / "poses.npz") if (root / "poses.npz").exists() else None
-    return Corpus(root, pairs, galleries, poses)
+    return Corpus(root, pairs, galleries, poses, files or {})
 
 
 def pair_to_json(pair: Pair) -> dict[str, Any]:

@@ -21,19 +21,26 @@ LONGEST = 8  # long side / short side: what lies further out is not seen, or wou
 
 
 class Transform(str, Enum):
-    """How a picture becomes a square: reference_commands, section 2.
+    """How a picture becomes a square.
 
-    ``clip``: resize the short side, centre crop. ``square``: stretch. ``squarepad``: pad to a square with black.
-    ``targetpad``: pad until the ratio of the sides is at most ``target_ratio``, then as ``clip``.
+    ``clip``: resize the short side, centre crop; ``square`` is the paper's other name for it. ``squarepad``: pad to a
+    square with black. ``targetpad``: pad until the ratio of the sides is at most ``target_ratio``, then as ``clip``.
+    ``stretch``: both sides to the same length; ours.
     """
 
     CLIP = "clip"
     SQUARE = "square"
     SQUAREPAD = "squarepad"
     TARGETPAD = "targetpad"
+    STRETCH = "stretch"
 
     def __str__(self) -> str:
         return self.value
+
+    @property
+    def geometry(self) -> Transform:
+        """The transform that gives the same pixels, one for each: what features and decoded pictures depend on."""
+        return Transform.CLIP if self is Transform.SQUARE else self
 
 
 def pad_to_ratio(image: Image.Image, ratio: float) -> Image.Image:
@@ -51,7 +58,7 @@ def square_crop(kind: Transform, size: int, target_ratio: float = 1.25) -> Calla
     """The geometric part of ``preprocess``: RGB picture -> RGB picture of ``size`` x ``size`` pixels."""
     from torchvision.transforms import v2
 
-    shape = [size, size] if kind is Transform.SQUARE else size
+    shape = [size, size] if kind is Transform.STRETCH else size
     resize = v2.Resize(shape, interpolation=v2.InterpolationMode.BICUBIC, antialias=True)
     steps = v2.Compose([resize, v2.CenterCrop(size)])
     ratio = {Transform.SQUAREPAD: 1.0, Transform.TARGETPAD: target_ratio}.get(kind)

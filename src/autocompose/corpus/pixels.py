@@ -40,7 +40,8 @@ def decoded(paths: Sequence[Path], kind: Transform, size: int, ratio: float, fol
 
     The file's name is a hash of the pictures' contents and the transform.
     """
-    target = folder / f"pixels-{value_hash([remembered(paths, folder), kind.value, size, ratio])[:16]}.npy"
+    made = [remembered(paths, folder), kind.geometry.value, size, ratio]
+    target = folder / f"pixels-{value_hash(made)[:16]}.npy"
     if not target.exists():
         crop = square_crop(kind, size, ratio)
         with atomic_file(target) as file:

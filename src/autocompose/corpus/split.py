@@ -42,7 +42,7 @@ def carve_val(corpus: Corpus, share: float = 0.1, seed: int = 0, keys: Iterable[
     if not chosen:
         raise CorpusError(
             f"{corpus.root}: the {len(pairs)} train pairs cannot be divided; most of them are linked by shared pictures"
-            f" or {', '.join(labels.keys)}; pass fewer group keys or hold out data before pairing"
+            f" or {', '.join(labels.keys)}; pass fewer group keys, or train on all without validation (--no-val)"
         )
     moved = [c in chosen for c in components]
     held = {label for found, m in zip(of_pair, moved, strict=True) if m for label in found}

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+import torch
 from safetensors.torch import load_file, save
 
 from autocompose.core.distributed import first_process_first, rank, together
@@ -28,6 +29,7 @@ from autocompose.prepare.bodycpr.clusters import PRESETS, prepare_bodycpr
 from autocompose.prepare.bodycpr.singles import Singles, cube_pictures, joined, prepare_singles
 from autocompose.train.baselines import train_one_input
 from autocompose.train.loop import Metrics, run
+from autocompose.train.precision import recorded_precision
 from autocompose.train.pretrain import Pretrain
 from autocompose.train.run_data import Data
 from autocompose.train.runs import Encoded, finetune, new_combiner, train_combiner
@@ -43,7 +45,8 @@ class Demo:
     """
 
     def __init__(self, out: Path, settings: DemoSettings, seed: int) -> None:
-        self.out, self.settings, self.seed = Path(out), settings, seed
+        self.out, self.seed = Path(out), seed
+        self.settings = settings = settings.on(torch.device("cpu"), recorded_precision(self.out, "demo"))
         self.made_with = {"seed": seed, **settings.model_dump(mode="json")}
         self.own = RunFolder(self.out, "demo", "a demo")
         self.own.claim(self.made_with)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+import torch
 from pydantic import Field
 
 from autocompose.core.config import Config
@@ -55,3 +57,14 @@ class DemoSettings(Config):
         }
         loop = settings.pretrain_loop.model_copy(update={"seed": seed})
         return settings.model_copy(update={"pretrain_loop": loop, **stages})
+
+    def on(self, device: torch.device, recorded: str | None = None) -> DemoSettings:
+        """With the precision of all stages decided; the parameters are those of ``LoopSettings.on``."""
+        pretrain = self.pretrain_loop.on(device, recorded)
+        changes: dict[str, Any] = {"pretrain_loop": pretrain}
+        for name in ("finetune", "head", "combiner"):
+            stage = getattr(self, name)
+            if stage.loop.precision == "auto":
+                loop = stage.loop.model_copy(update={"precision": pretrain.precision})
+                changes[name] = stage.model_copy(update={"loop": loop})
+        return self.model_copy(update=changes)

@@ -41,6 +41,12 @@ class Model:
     composer: Composer
     card: dict[str, Any] = field(default_factory=dict)
 
+    def to(self, device: torch.device | str) -> Model:
+        """Move encoder and composer, in place."""
+        self.encoder.to(device)
+        self.composer.to(device)
+        return self
+
     def embed_images(self, images: Picture | Sequence[Picture], batch_size: int | None = None) -> np.ndarray:
         """Pictures (paths or PIL) -> ``(N, D)`` float32, not normalised; a single one -> ``(D,)``.
 
@@ -105,20 +111,16 @@ def load_model(folder: str | Path) -> Model:
     for path in (folder / "model.json", weights):
         if not path.exists():
             raise CheckpointError(str(missing_file(path, "model file", "name a folder that training has written")))
-    info = read_json(folder / "model.json", dict)
-    if info.get("format") != FORMAT:
+    info = read_json(folder / "model.json")
+    if not isinstance(info, dict) or info.get("format") != FORMAT:
         raise CheckpointError(
             f"{folder / 'model.json'}: not a model of format {FORMAT}; was it written by another version?"
         )
-    if missing := [key for key in ("encoder", "composer") if not isinstance(info.get(key), dict)]:
-        raise CheckpointError(f"{folder / 'model.json'}: says nothing about the {missing[0]}; copy the file again")
+    missing = [key for key in ("encoder", "composer") if not isinstance(info.get(key), dict)]
+    if missing:
+        raise CheckpointError(f"{folder / 'model.json'}: lacks {' and '.join(missing)}; copy the run folder again")
     encoder = Encoder(EncoderConfig.parse(info["encoder"], str(folder / "model.json")))
-    try:
-        composer = _composer(info["composer"], encoder.dim)
-    except (TypeError, ValueError, RuntimeError) as error:
-        raise CheckpointError(
-            f"{folder / 'model.json'}: no sizes of a Combiner ({error}); copy the file again"
-        ) from None
+    composer = _composer(info["composer"], encoder.dim, str(folder / "model.json"))
     state = read_safetensors(weights)
     for prefix, module in (("encoder.", encoder.clip), ("composer.", composer)):
         fit(module, {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}, str(weights))
@@ -157,6 +159,9 @@ def _composer_sizes(composer: Composer) -> dict[str, Any]:
     }
 
 
-def _composer(sizes: dict[str, Any], dim: int) -> Composer:
+def _composer(sizes: dict[str, Any], dim: int, origin: str) -> Composer:
     kind, rest = sizes.get("kind"), {k: v for k, v in sizes.items() if k != "kind"}
-    return ElementwiseSum() if kind == "sum" else Combiner(dim, **rest)
+    try:
+        return ElementwiseSum() if kind == "sum" else Combiner(dim, **rest)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise CheckpointError(f"{origin}: composer: {error}") from None

@@ -29,7 +29,7 @@ from autocompose.model.token_ids import token_ids
 from autocompose.model.visual import JointPool, JointPoolNet
 
 # OpenAI trained these with QuickGELU; open_clip calls those variants NAME-quickgelu.
-OPENAI_NAMES = ("RN50", "RN101", "RN50x4", "RN50x16", "RN50x64", "ViT-B/32", "ViT-B/16", "ViT-L/14")
+OPENAI_NAMES = ("RN50", "RN101", "RN50x4", "RN50x16", "RN50x64", "ViT-B/32", "ViT-B/16", "ViT-L/14", "ViT-L/14@336px")
 VOCABULARY = 49_408
 SOT, EOT = 49_406, 49_407
 CPU_TEXTS = 64  # at a time: large batches make tensors for which memory is mapped anew, a third of the time
@@ -93,7 +93,8 @@ class EncoderConfig(Config):
 
 def open_clip_name(arch: str) -> str:
     """open_clip's name of an architecture: OpenAI's names mean the QuickGELU variant."""
-    return f"{arch.replace('/', '-')}-quickgelu" if arch in OPENAI_NAMES else arch.replace("/", "-")
+    name = arch.replace("/", "-").replace("@336px", "-336")
+    return f"{name}-quickgelu" if arch in OPENAI_NAMES else name
 
 
 class Encoder(nn.Module):
@@ -242,7 +243,8 @@ class Encoder(nn.Module):
 
         :param part: ``trunk``: the image side without the head of the small backbone.
         """
-        digest = hashlib.sha256(self.config.model_dump_json(exclude=_OTHER_SIDE[part]).encode())
+        config = self.config.model_copy(update={"transform": self.config.transform.geometry})
+        digest = hashlib.sha256(config.model_dump_json(exclude=_OTHER_SIDE[part]).encode())
         for name, tensor in sorted(self.clip.state_dict().items()):
             side = "image" if name.startswith("visual.") else "text"
             if part in ("both", side) or (part == "trunk" and side == "image" and not name.startswith("visual.head.")):

@@ -64,7 +64,7 @@ def image_features(
             parts = [encoder.encode_head(p.to(encoder.device)).cpu() for p in (cut.plain, cut.flipped) if p is not None]
         return ImageFeatures(*parts)
     cached = None
-    if folder:
+    if folder is not None:  # hashing the weights takes a second: only for what is kept
         made = [encoder.fingerprint("trunk" if trunk else "image"), flips, trunk, *_precision(encoder)]
         cached = folder / f"images-{value_hash([*made, remembered(paths, folder)])[:16]}.safetensors"
     if cached and _there(cached, all_processes):
@@ -104,7 +104,7 @@ def text_features(
     :param all_processes: all processes that train together ask for these texts, and share the work.
     """
     cached = None
-    if folder:
+    if folder is not None:
         made = [encoder.fingerprint("text"), list(texts), *_precision(encoder)]
         cached = folder / f"texts-{value_hash(made)[:16]}.safetensors"
     if cached and _there(cached, all_processes):

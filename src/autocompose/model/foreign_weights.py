@@ -1,4 +1,5 @@
-"""Weights of others: the paper's ``tuned_clip_N.pt`` and ``combiner_N.pt``, OpenAI's CLIP files, plain state dicts.
+"""Weights of others: the paper's ``tuned_clip_N.pt`` and ``combiner_N.pt``, OpenAI's CLIP files, plain state dicts,
+checkpoints of training scripts, and Hugging Face's ``CLIPModel``.
 
 Such files hold tensors only. The architecture follows from their shapes; what shapes cannot tell is a convention:
 QuickGELU, and one attention head for each 64 channels.
@@ -19,42 +20,64 @@ from autocompose.model.bundled import model_folder
 from autocompose.model.checkpoint import Model, fit, load_model
 from autocompose.model.combiner import Combiner
 from autocompose.model.encoder import OPENAI_NAMES, VOCABULARY, Encoder, EncoderConfig
+from autocompose.model.hugging_face import model_file, openai_names, unseen_in_shapes
+from autocompose.model.state_dicts import CLIP, COMBINER, HUGGING_FACE, Network, weights_of
 from autocompose.model.weight_files import read_archive
 
 HEAD = 64
-NOT_WEIGHTS = ("input_resolution", "context_length", "vocab_size", "attn_mask")
 
 
 def load_encoder(path: Path, wanted: EncoderConfig | None = None, weights_fp16: bool = False) -> Encoder:
-    """An encoder from a run folder or a weight file.
+    """An encoder from a run folder, a weight file, or a downloaded repository of Hugging Face transformers.
 
     :param wanted: what the flags say. A folder or file that contradicts it is an error. A file does not know its
         transform, so that ``wanted`` decides; without ``wanted`` it is that of ``EncoderConfig``.
     :param weights_fp16: round as ``round_to_fp16`` does.
     :raises CheckpointError: unreadable, not CLIP weights, or different from ``wanted``; says in what.
     """
-    path = model_folder(path)
-    if path.is_dir():
+    path = _own_folder(model_folder(path))
+    file = model_file(path) if path.is_dir() else path
+    if file is None:
         encoder = load_model(path).encoder
         if wanted is not None:
             check_same(encoder.config, wanted, str(path))
     else:
-        encoder = _encoder_from_file(path, wanted)
+        encoder = _encoder_from_file(file, wanted)
     return round_to_fp16(encoder) if weights_fp16 else encoder
 
 
+def _own_folder(path: Path) -> Path:
+    """The run folder, where its weights are named instead of it: only ``model.json`` says what they belong to."""
+    own = path.name == "model.safetensors" and path.with_name("model.json").exists()
+    return path.parent if own else path
+
+
 def _encoder_from_file(path: Path, wanted: EncoderConfig | None) -> Encoder:
-    content = read_archive(path)
-    state = _state(content, "CLIP", path)
-    state = {k: v for k, v in state.items() if k.rsplit(".", 1)[-1] not in NOT_WEIGHTS}
-    found = config_of(state, str(path))
+    tensors = read_archive(path)
+    theirs = weights_of(tensors, HUGGING_FACE, path)
+    told: dict[str, Any] = {}
+    if theirs is not None:
+        state, origin = openai_names(theirs.tensors, path), f"{path} (CLIPModel of Hugging Face transformers)"
+        told, marked = unseen_in_shapes(path), False
+    else:
+        weights = weights_of(tensors, CLIP, path)
+        if weights is None:
+            raise CheckpointError(_nothing_of(CLIP, tensors, path))
+        state, origin = weights.tensors, str(path)
+        marked = weights.place == CLIP.key  # the paper's files: QuickGELU; of other weights only the flags know
+    found = config_of(state, origin, told)
     if wanted is not None:
-        marked = "CLIP" in content  # the paper's files: QuickGELU; of other weights only the flags know the activation
         update = {"transform": wanted.transform, "target_ratio": wanted.target_ratio}
         found = found.model_copy(update=update)
-        check_same(found, wanted if marked else _with_activation(wanted, True), str(path))
-        found = found if marked else wanted
-    return fit_clip(Encoder(found), state, str(path))
+        known = marked or bool(told)
+        check_same(found, wanted if known else _with_activation(wanted, True), origin)
+        found = found if known else wanted
+    return fit_clip(Encoder(found), state, origin)
+
+
+def _nothing_of(network: Network, tensors: dict[str, Tensor], path: Path) -> str:
+    there = f"it holds {', '.join(list(tensors)[:3])} ..." if tensors else "it holds no tensors"
+    return f"{path}: no weights of a {network.name}: none is called {network.marks[0]}; {there}"
 
 
 def fit_clip(encoder: Encoder, state: dict[str, Tensor], origin: str) -> Encoder:
@@ -74,17 +97,18 @@ def load_combiner(path: Path, dim: int | None = None, sizes: tuple[int, int] | N
     :param sizes: (projection, hidden) that the flags say.
     :raises CheckpointError: unreadable, no Combiner, or of other sizes; says which.
     """
-    path = model_folder(path)
+    path = _own_folder(model_folder(path))
     if path.is_dir():
         composer = load_model(path).composer
         if not isinstance(composer, Combiner):
             raise CheckpointError(f"{path}: holds an element-wise sum, not a Combiner; name the folder of stage 2")
         combiner = composer
     else:
-        state = _state(read_archive(path), "Combiner", path)
-        for name in ("text_projection_layer.weight", "combiner_layer.weight"):
-            if name not in state:
-                raise CheckpointError(f"{path}: no Combiner weights ({name} is missing)")
+        tensors = read_archive(path)
+        weights = weights_of(tensors, COMBINER, path)
+        state = weights.tensors if weights is not None else {}
+        if not state.keys() >= set(COMBINER.marks):
+            raise CheckpointError(_nothing_of(COMBINER, tensors, path))
         projection, width = state["text_projection_layer.weight"].shape
         combiner = Combiner(width, projection, state["combiner_layer.weight"].shape[0])
         fit(combiner, state, str(path))
@@ -96,15 +120,18 @@ def load_combiner(path: Path, dim: int | None = None, sizes: tuple[int, int] | N
     return combiner.eval()
 
 
-def config_of(state: dict[str, Tensor], origin: str) -> EncoderConfig:
+def config_of(state: dict[str, Tensor], origin: str, told: dict[str, Any] | None = None) -> EncoderConfig:
     """The architecture that tensors of these shapes belong to, by name where it is one of OpenAI's.
 
+    :param told: what is known of activation and heads, as ``hugging_face.unseen_in_shapes`` says it.
     :raises CheckpointError: not the tensors of a CLIP.
     """
     try:
-        values = _model_of(state)
-    except (KeyError, IndexError) as error:
-        raise CheckpointError(f"{origin}: not the weights of a CLIP ({error} is missing)") from None
+        values = _model_of(state, told or {})
+    except KeyError as error:
+        raise CheckpointError(f"{origin}: not all weights of a CLIP ({error} is missing)") from None
+    except (IndexError, ValueError, ZeroDivisionError) as error:
+        raise CheckpointError(f"{origin}: not the weights of a CLIP, by their shapes ({error})") from None
     for name in OPENAI_NAMES:
         known = EncoderConfig(arch=name)
         if _essence(known.open_clip_config()) == _essence(values):
@@ -112,13 +139,15 @@ def config_of(state: dict[str, Tensor], origin: str) -> EncoderConfig:
     return EncoderConfig(model=values)
 
 
-def _model_of(state: dict[str, Tensor]) -> dict[str, Any]:
+def _model_of(state: dict[str, Tensor], told: dict[str, Any]) -> dict[str, Any]:
     """The open_clip configuration behind tensor shapes."""
     if "visual.proj" in state:
         width, _, patch, _ = state["visual.conv1.weight"].shape
         grid = round((len(state["visual.positional_embedding"]) - 1) ** 0.5)
         vision = {"image_size": patch * grid, "layers": _count(state, r"visual\.transformer\.resblocks\.(\d+)\.")}
         vision |= {"width": width, "patch_size": patch}
+        if told.get("head_width", HEAD) != HEAD:
+            vision["head_width"] = told["head_width"]
     else:
         grid = round((len(state["visual.attnpool.positional_embedding"]) - 1) ** 0.5)
         layers = [_count(state, rf"visual\.layer{i}\.(\d+)\.") for i in (1, 2, 3, 4)]
@@ -128,10 +157,11 @@ def _model_of(state: dict[str, Tensor]) -> dict[str, Any]:
         "context_length": len(state["positional_embedding"]),
         "vocab_size": len(state["token_embedding.weight"]),
         "width": text_width,
-        "heads": max(1, text_width // HEAD),
+        "heads": told.get("heads", max(1, text_width // HEAD)),
         "layers": _count(state, r"transformer\.resblocks\.(\d+)\."),
     }
-    return {"embed_dim": state["text_projection"].shape[1], "quick_gelu": True, "vision_cfg": vision, "text_cfg": text}
+    quick = told.get("quick_gelu", True)
+    return {"embed_dim": state["text_projection"].shape[1], "quick_gelu": quick, "vision_cfg": vision, "text_cfg": text}
 
 
 def _count(state: dict[str, Tensor], pattern: str) -> int:
@@ -175,7 +205,7 @@ def check_same(found: EncoderConfig, wanted: EncoderConfig, origin: str) -> None
 
 
 def _described(config: EncoderConfig) -> dict[str, Any]:
-    values = _essence(config.open_clip_config()) | {"transform": config.transform.value}
+    values = _essence(config.open_clip_config()) | {"transform": config.transform.geometry.value}
     if config.transform.value == "targetpad":
         values["target ratio"] = config.target_ratio
     return values
@@ -229,7 +259,7 @@ def export_state(encoder: Encoder) -> dict[str, Tensor]:
     full = encoder.config.model_copy(update={"vocabulary": None})
     if "joint_pool" in full.open_clip_config()["vision_cfg"]:
         raise CheckpointError("the paper's format cannot hold this encoder: its image side is our own, not CLIP's")
-    has, read = _essence(full.open_clip_config()), _essence(_model_of(state))
+    has, read = _essence(full.open_clip_config()), _essence(_model_of(state, {}))
     faults = [f"{key} would be read as {read[key]} instead of {has[key]}" for key in has if has[key] != read[key]]
     if faults:
         raise CheckpointError(f"the paper's format cannot hold this encoder: {'; '.join(faults)}")
@@ -243,18 +273,3 @@ def _on_cpu(state: dict[str, Tensor]) -> dict[str, Tensor]:
 def _save(content: dict[str, Any], path: Path) -> None:
     with atomic_file(path) as file:
         torch.save(content, file)
-
-
-def _state(content: Any, key: str, path: Path) -> dict[str, Tensor]:
-    """The state dict inside a file: bare, or under ``CLIP``, ``Combiner``, ``state_dict``; without ``module.``."""
-    inner = content
-    for wrapper in (key, "state_dict"):
-        if isinstance(inner, dict) and isinstance(inner.get(wrapper), dict):
-            inner = inner[wrapper]
-    if not isinstance(inner, dict) or not inner or not all(isinstance(v, Tensor) for v in inner.values()):
-        kind = f"keys {', '.join(map(str, list(inner)[:5]))}" if isinstance(inner, dict) else type(inner).__name__
-        raise CheckpointError(f"{path}: no weights under {key!r} and no state dict ({kind})")
-    return {
-        name.removeprefix("module."): tensor.float() if tensor.is_floating_point() else tensor
-        for name, tensor in inner.items()
-    }

@@ -33,13 +33,19 @@ def start_encoder(config: EncoderConfig, weights: str | None = None, seed: int =
     return load_encoder(Path(weights) if weights else _openai_file(config), config, fp16)
 
 
+def openai_file(arch: str) -> Path:
+    """Where OpenAI's own package keeps the file of one of its models."""
+    cache = Path(os.path.expanduser(OPENAI_CACHE))  # unlike Path.expanduser, content without a home
+    return cache / f"{arch.replace('/', '-').replace('@', '-')}.pt"
+
+
 def _openai_file(config: EncoderConfig) -> Path:
-    name = f"{(config.arch or '').replace('/', '-')}.pt"
-    path = Path(os.path.expanduser(OPENAI_CACHE)) / name  # unlike Path.expanduser, content without a home
+    path = openai_file(config.arch or "")
     if config.arch not in OPENAI_NAMES or not path.exists():
+        place = OPENAI_CACHE / path.name
         raise CheckpointError(
             f"no weights for {config.arch or 'this architecture'}: name a file, or {TAG}TAG to let open_clip "
-            f"download one (such as {TAG}openai), or {RANDOM}; OpenAI's file would be found at {OPENAI_CACHE / name}"
+            f"download one (such as {TAG}openai), or {RANDOM}; OpenAI's file would be found at {place}"
         )
     return path
 

@@ -1,83 +1,106 @@
-"""Tensors out of weight files, without running anything that is in them.
+"""Tensors out of weight files, without running anything that is in them; what a file is, its content says.
 
-Read: safetensors; ``torch.save`` files (only tensors and plain containers are accepted); TorchScript archives such as
-OpenAI's CLIP files, whose pickled module tree is walked with inert stand-ins for its classes.
+Read: safetensors; ``torch.save`` files; TorchScript archives such as OpenAI's CLIP files. Whatever else a file holds
+(the options of a training script, numpy numbers, whole modules) is left out, and named.
 """
 
 from __future__ import annotations
 
 import pickle
+import warnings
 import zipfile
-from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
 from autocompose.core.errors import CheckpointError, missing_file
+from autocompose.core.log import say
+from autocompose.model.stand_ins import StandIn, read_pickled
 
-DTYPES = {
-    "FloatStorage": torch.float32,
-    "HalfStorage": torch.float16,
-    "BFloat16Storage": torch.bfloat16,
-    "DoubleStorage": torch.float64,
-    "LongStorage": torch.int64,
-    "IntStorage": torch.int32,
-    "ByteStorage": torch.uint8,
-    "BoolStorage": torch.bool,
-}
-
-_DAMAGE = (
-    pickle.UnpicklingError,
-    zipfile.BadZipFile,
-    StopIteration,
-    RuntimeError,
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    EOFError,
+AGAIN = "download or copy it again"
+LONGEST_HEADER = 100_000_000  # of a safetensors file, in bytes, as the format itself says
+# what people have in the place of weights: first bytes, and what to do about it
+IMPOSTORS = (
+    (b"version https://git-lfs", "a Git LFS pointer, not the weights: run `git lfs pull`, or download the file itself"),
+    (b"\x1f\x8b", "a compressed archive (gzip): unpack it first"),
+    (b"BZh", "a compressed archive (bzip2): unpack it first"),
+    (b"7z\xbc\xaf", "a compressed archive (7z): unpack it first"),
+    (b"\xfd7zXZ", "a compressed archive (xz): unpack it first"),
+    (b"\x28\xb5\x2f\xfd", "a compressed archive (zstd): unpack it first"),
+    (b"\x89HDF", "an HDF5 file (Keras, TensorFlow): weights of PyTorch are needed"),
+    (b"\x93NUMPY", "a numpy array: weights of PyTorch are needed"),
+    (b"GGUF", "a GGUF file (llama.cpp): weights of PyTorch are needed"),
 )
+MODULE_PARTS = ("_parameters", "_buffers", "_modules")  # how a pickled nn.Module names what it holds
 
 
-def read_archive(path: Path) -> Any:
-    """What a weight file holds: a dictionary of tensors, or nested dictionaries as it was saved.
+def read_archive(path: Path) -> dict[str, Tensor]:
+    """All tensors of a weight file.
 
-    :raises CheckpointError: missing, damaged, or holding anything but data.
+    :return: name -> tensor; a name is the path to it, such as ``state_dict.visual.proj``. Of a number (``logit_scale``
+        as a float) a tensor is made where it is called so.
+    :raises CheckpointError: missing, unreadable, damaged, or something else than a weight file; says what.
     """
     path = Path(path)
     if not path.is_file():
         raise CheckpointError(str(missing_file(path, "weight file", "check the path, or download the file yourself")))
-    if path.suffix == ".safetensors":
-        return read_safetensors(path)
-    if _is_torchscript(path):
-        return _read_torchscript(path)
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise CheckpointError(f"{path}: holds more than weights, so it is not loaded ({_line(error)})") from None
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError) as error:
-        raise CheckpointError(
-            f"{path}: damaged or not a weight file ({_line(error)}); download or export it again"
-        ) from None
+        if _holds_safetensors(path):
+            return read_safetensors(path)
+        return _flat(_read_torch(path))
+    except CheckpointError as error:
+        raise CheckpointError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from None
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except Exception as error:  # a damaged file makes a decoder raise anything
+        raise CheckpointError(f"{path}: damaged or not a weight file ({_line(error)}); {AGAIN}") from None
+
+
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """All tensors of a safetensors file.
+
+    :raises CheckpointError: truncated, or not a safetensors file; says what it is instead.
+    """
+    try:
+        if not _holds_safetensors(path):
+            raise CheckpointError(f"{path}: {_impostor(path) or 'not a safetensors file'}")
+        return load_file(path)
+    except CheckpointError:
+        raise
+    except Exception as error:
+        raise CheckpointError(f"{path}: not a complete safetensors file ({_line(error)}); {AGAIN}") from None
 
 
 def _line(error: Exception) -> str:
     return next(iter(str(error).splitlines()), type(error).__name__).split(". ")[0]
 
 
-def read_safetensors(path: Path) -> dict[str, Tensor]:
-    """All tensors of a file.
+def _holds_safetensors(path: Path) -> bool:
+    with open(path, "rb") as file:
+        head = file.read(9)
+    return head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= LONGEST_HEADER
 
-    :raises CheckpointError: truncated or not a safetensors file.
-    """
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path}: not a complete safetensors file ({error})") from None
+
+def _read_torch(path: Path) -> Any:
+    """What ``torch.save`` or ``torch.jit.save`` wrote."""
+    reason = _impostor(path)
+    if reason:
+        raise CheckpointError(reason)
+    if not _is_torchscript(path):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return torch.load(path, map_location="cpu", weights_only=True)
+        except pickle.UnpicklingError:
+            pass  # holds more than tensors: see below
+    tree, names = read_pickled(path)
+    if names:
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        say(f"{path}: besides tensors it holds {', '.join(names[:3])}{more}; left out, none of its code has run")
+    return tree
 
 
 def _is_torchscript(path: Path) -> bool:
@@ -87,67 +110,77 @@ def _is_torchscript(path: Path) -> bool:
         return any(name.endswith("/constants.pkl") for name in archive.namelist())
 
 
-def _read_torchscript(path: Path) -> dict[str, Tensor]:
+def _impostor(path: Path) -> str | None:
+    """What a file is that is not a weight file, or why it cannot be one; None where it may be."""
+    with open(path, "rb") as file:
+        head = file.read(512)
+    if not head:
+        return f"the file is empty; {AGAIN}"
+    for start, what in IMPOSTORS:
+        if head.startswith(start):
+            return what
+    if head[4:8] == b"TFL3":
+        return "a TensorFlow Lite model: weights of PyTorch are needed"
+    if head.startswith(b"PK"):
+        return _poor_zip(path)
+    if not head.startswith(b"\x80"):  # every pickle that torch writes does
+        return _text(head) or f"not a weight file (safetensors, torch.save, TorchScript), or damaged; {AGAIN}"
+    return None
+
+
+def _poor_zip(path: Path) -> str | None:
+    if not zipfile.is_zipfile(path):
+        return f"the file is cut off; {AGAIN}"
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+    if any(name.endswith("data.pkl") for name in names):
+        return None
+    if any(name.endswith(".npy") for name in names):
+        return "arrays of numpy (npz): weights of PyTorch are needed"
+    return f"a zip archive without weights ({', '.join(names[:3]) or 'empty'}): unpack it first"
+
+
+def _text(head: bytes) -> str | None:
+    """What a text file in the place of weights is; None if it is no text."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            data = next(name for name in archive.namelist() if name.endswith("/data.pkl"))
-            with archive.open(data) as file:
-                tree = _TreeReader(file, archive, data.removesuffix(".pkl")).load()
-    except CheckpointError as error:
-        raise CheckpointError(f"{path}: {error}") from None
-    except _DAMAGE as error:
-        raise CheckpointError(f"{path}: damaged TorchScript archive ({error})") from None
-    return dict(_tensors(tree, ""))
+        text = head.decode("utf-8-sig", "strict" if len(head) < 512 else "ignore").strip()
+    except UnicodeDecodeError:
+        return None
+    if not all(letter.isprintable() or letter.isspace() for letter in text):
+        return None
+    if text.startswith("<"):
+        return "a web page, not the weights: the address was wrong, or the download needs a login; download it again"
+    start = " ".join(text.split())[:40]
+    return f"a text file ({start!r}...), not the weights; download them again"
 
 
-def _tensors(node: Any, prefix: str) -> list[tuple[str, Tensor]]:
-    if isinstance(node, Tensor):
-        return [(prefix, node)]
-    children = node.attributes if isinstance(node, _Node) else {}
-    dot = f"{prefix}." if prefix else ""
-    return [found for name, child in children.items() for found in _tensors(child, dot + name)]
+def _flat(tree: Any) -> dict[str, Tensor]:
+    """Tensors of nested dictionaries and stand-ins under dotted names, each container once."""
+    found: dict[str, Tensor] = {}
+    waiting: list[tuple[str, Any]] = [("", tree)]
+    seen: set[int] = set()
+    while waiting:
+        name, value = waiting.pop()
+        if isinstance(value, Tensor):
+            found[name] = _checked(name, value)
+        elif isinstance(value, (int, float)) and name.rpartition(".")[2] == "logit_scale":
+            found[name] = torch.tensor(float(value))
+        content = value.content if isinstance(value, StandIn) else value
+        if isinstance(content, dict) and id(content) not in seen:
+            seen.add(id(content))
+            inner = [(_joined(name, key), part) for key, part in content.items()]
+            waiting += reversed(inner)
+    return found
 
 
-class _Node:
-    """Stands for an object of a class that the archive defines: its attributes, none of its code."""
-
-    attributes: dict[str, Any]
-
-    def __setstate__(self, state: Any) -> None:
-        self.attributes = state if isinstance(state, dict) else {}
+def _joined(name: str, key: Any) -> str:
+    return name if key in MODULE_PARTS else f"{name}.{key}".lstrip(".")
 
 
-class _TreeReader(pickle.Unpickler):
-    """Builds the module tree of a TorchScript archive; every name that it asks for maps to something inert."""
-
-    def __init__(self, file: Any, archive: zipfile.ZipFile, folder: str) -> None:
-        super().__init__(file)
-        self.archive, self.folder = archive, folder
-
-    def find_class(self, module: str, name: str) -> Any:
-        if module.startswith("__torch__"):
-            return type(name, (_Node,), {})
-        if module == "torch" and name in DTYPES:
-            return DTYPES[name]
-        if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
-            return _tensor_view
-        if (module, name) == ("collections", "OrderedDict"):
-            return OrderedDict
-        if module == "torch.jit._pickle":  # typed lists and dictionaries: the plain value is enough
-            return _first
-        raise CheckpointError(f"asks for {module}.{name}, which no weight file needs; it is not loaded")
-
-    def persistent_load(self, pid: Any) -> Tensor:
-        kind, dtype, key, _, count = pid
-        if kind != "storage" or not isinstance(dtype, torch.dtype):
-            raise CheckpointError(f"unknown kind of stored data {kind!r}")
-        data = bytearray(self.archive.read(f"{self.folder}/{key}"))
-        return torch.frombuffer(data, dtype=dtype, count=count) if count else torch.empty(0, dtype=dtype)
-
-
-def _tensor_view(storage: Tensor, offset: int, size: Any, stride: Any, *_: Any) -> Tensor:
-    return torch.as_strided(storage, size, stride, offset)  # refuses to reach beyond the storage
-
-
-def _first(value: Any, *_: Any) -> Any:
-    return value
+def _checked(name: str, tensor: Tensor) -> Tensor:
+    """A tensor of at most as many numbers as are stored for it: a small file must not fill the memory."""
+    if tensor.layout is not torch.strided:
+        raise CheckpointError(f"{name} is not a plain tensor ({tensor.layout})")
+    if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+        raise CheckpointError(f"{name} has {tensor.numel():,} numbers, more than the file holds")
+    return tensor.detach()

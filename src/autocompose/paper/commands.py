@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -109,13 +110,17 @@ def _common(purpose: str) -> argparse.ArgumentParser:
 def _training(parser: argparse.ArgumentParser, epochs: int, batch_size: int, validation_frequency: int) -> None:
     parser.epilog = f"Keeps {PROTOCOL}."
     parser.add_argument("--num-epochs", type=_at_least(1), default=epochs, help="passes over the training pairs")
-    parser.add_argument("--batch-size", type=_at_least(2), default=batch_size, help="pairs in a batch")
+    parser.add_argument("--batch-size", type=_at_least(1), default=batch_size, help="pairs in a batch")
     parser.add_argument(
         "--validation-frequency", type=_at_least(1), default=validation_frequency, help="epochs between validations"
     )
-    parser.add_argument("--save-training", action="store_true", help="keep the last epoch's weights in saved_models/")
+    parser.add_argument(
+        "--save-training", action="store_true", help="write the last epoch's weights, as a model and into saved_models/"
+    )
     parser.add_argument("--train-split", default="train", help="split of the training pairs")
-    parser.add_argument("--mllm-mode", default="none", help="mllm[-mirror][-reverse]_k with k from 1 to 5")
+    parser.add_argument(
+        "--mllm-mode", default="none", help="mllm[-mirror][-reverse]_k with k from 1 to 5, words in any order"
+    )
     parser.add_argument("--use-cycle-loss", action="store_true", help="also find the way back to the reference")
     parser.add_argument("--cycle-loss-weight", type=float, default=0.5, help="share of the way back, 0 to 1")
     parser.add_argument("--use-auto-sents", type=int, default=0, help="rule-based texts per pair; posefix only")
@@ -123,7 +128,9 @@ def _training(parser: argparse.ArgumentParser, epochs: int, batch_size: int, val
     ours = parser.add_argument_group("ours")
     ours.add_argument("--clip-weights", help="first CLIP weights: a file, pretrained:TAG (may download) or random")
     ours.add_argument("--mask-false-negatives", action="store_true", help="equal pictures in a batch are no negatives")
-    ours.add_argument("--precision", choices=("fp32", "bf16", "fp16"), default="fp32", help="of the forward pass")
+    ours.add_argument(
+        "--precision", choices=("fp32", "bf16", "fp16", "auto"), default="fp32", help="of the forward pass"
+    )
     ours.add_argument(
         "--chunk", type=_at_least(0), default=0, help="encode so many at a time to save memory; 0 = all at once"
     )
@@ -171,7 +178,7 @@ def _clip_fine_tune(args: argparse.Namespace) -> None:
     encoder = start_encoder(_encoder_config(args), args.clip_weights, args.seed, args.weights_fp16).to(device)
     data.table(settings.text, args.batch_size)
     _claim(folder, args)
-    model = finetune(data, encoder, settings, folder)
+    model = finetune(data, encoder, settings, folder, keep=args.save_training)
     if args.save_training and rank() == 0:
         write_authors_format(folder / "saved_models", model, args.num_epochs - 1, replace=True)
     _write_tables(folder)
@@ -202,7 +209,7 @@ def _combiner_train(args: argparse.Namespace) -> None:
         start = load_combiner(args.combiner_model_path, encoder.dim, (args.projection_dim, args.hidden_dim))
     data.table(settings.text, args.batch_size)
     _claim(folder, args)
-    model = train_combiner(data, encoder.to(device), settings, folder, start, args.clip_bs)
+    model = train_combiner(data, encoder.to(device), settings, folder, start, args.clip_bs, args.save_training)
     if args.save_training and rank() == 0:
         epoch = args.num_epochs - 1
         with atomic_file(folder / "saved_models" / f"combiner_{epoch}.pt") as file:
@@ -234,14 +241,13 @@ def _test(args: argparse.Namespace, model: Any, folder: Path) -> None:
     from autocompose.evaluate.results import write_csv, write_evaluation
 
     device = join()
-    model.encoder.to(device)
-    model.composer.to(device)
     data = _data(args)
-    found = evaluate(model, data.corpus, data.val, data.key, data.flatten, data.cache)
+    found = evaluate(model.to(device), data.corpus, data.val, data.key, data.flatten, data.cache)
     write_evaluation(folder, found, args.keep_selection, folder.name)
     metrics = found.ranks.metrics()
     names = [m for m in METRICS if m in metrics]
-    write_csv(folder / "validation_metrics_test.csv", names, [[metrics[m] for m in names]])
+    epoch = 0  # as the paper's scripts write, which do not know which epoch a file is of
+    write_csv(folder / "validation_metrics_test.csv", ("epoch", *names), [[epoch, *(metrics[m] for m in names)]])
     print(json.dumps({m: metrics[m] for m in names}, indent=4))  # noqa: T201
 
 
@@ -258,14 +264,23 @@ def _encoder_config(args: argparse.Namespace) -> Any:
 
 
 def _data(args: argparse.Namespace) -> Any:
+    """What trains and what asks. A split may have any name that says what it is, such as ``train10``."""
+    from autocompose.core.records import Split
     from autocompose.corpus.format import load_corpus
     from autocompose.train.run_data import Data
-    from autocompose.train.run_options import split_of
 
     root = Path(f"{args.dataset}_dataset")
-    train, val = (split_of(getattr(args, name, "train")) for name in ("train_split", "val_split"))
-    corpus = load_corpus(root, {train, val} if hasattr(args, "train_split") else {val})
-    return Data(corpus, train, val, flatten=args.dataset == "aist", cache=root / ".cache")
+    files = {Split.TEST: _split_name(args.val_split, "--val-split")}
+    if hasattr(args, "train_split"):
+        files[Split.TRAIN] = _split_name(args.train_split, "--train-split")
+    corpus = load_corpus(root, files, files)
+    return Data(corpus, Split.TRAIN, Split.TEST, flatten=args.dataset == "aist", cache=root / ".cache")
+
+
+def _split_name(name: str, option: str) -> str:
+    if not re.fullmatch(r"[\w.-]*(train|test|val)[\w.-]*", name):
+        raise ConfigError(f'{option} {name!r}: expected a name with "train", "test" or "val" in it, such as train10')
+    return name
 
 
 def _settings(args: argparse.Namespace, rate: float, weight_decay: float, eps: float) -> dict[str, Any]:
@@ -288,6 +303,7 @@ def _settings(args: argparse.Namespace, rate: float, weight_decay: float, eps: f
             "schedule": "constant",
             "clip_gradients": False,
             "validate_every": args.validation_frequency,
+            "validate_first": True,
             "select": None,
             "precision": args.precision,
             "seed": args.seed,
@@ -307,11 +323,11 @@ def _text_mode(args: argparse.Namespace) -> Any:
         raise ConfigError(
             f"text source: exactly one of --use-human-sents, --use-auto-sents, --mllm-mode; {chosen} chosen"
         )
-    most = {"human": {"fixmypose": 1, "posefix": 3}, "auto": {"posefix": 3}}.get(active[0])
-    count = human or auto
-    if most is not None and not 1 <= count <= most.get(args.dataset, 0):
-        allowed = ", ".join(f"{name} up to {n}" for name, n in most.items())
-        raise ConfigError(f"--use-{active[0]}-sents {count}: {args.dataset} does not have that; there are: {allowed}")
+    known = {"human": ("fixmypose", "posefix"), "auto": ("posefix",)}.get(active[0], DATASETS)
+    if args.dataset not in known:
+        raise ConfigError(f"--use-{active[0]}-sents: {args.dataset} has none; {' and '.join(known)} have")
+    if human < 0 or auto < 0:
+        raise ConfigError(f"--use-{active[0]}-sents {human or auto}: expected at least 1")
     if mode != "none":
         return TextMode.from_name(mode, cycle)
     if human:
@@ -334,12 +350,14 @@ def _refuse(folder: Path, args: argparse.Namespace) -> None:
     :raises ConfigError: the run has finished, or it has other hyperparameters.
     """
     from autocompose.core.run_folder import RunFolder
+    from autocompose.train.runs import forget
 
     own = RunFolder(folder, "options", "a run", beside=("evaluation",))
     own.check(_hyperparameters(args), files=TRAINING_FILES)
     if own.made_with() is None:
         return
     if (folder / "validation_metrics.csv").exists():
+        forget(folder)  # the end may have come between the tables and this
         raise ConfigError(
             f"{folder}: this experiment has finished; choose another --experiment-name or delete the folder"
         )
@@ -360,10 +378,14 @@ def _claim(folder: Path, args: argparse.Namespace) -> None:
 
 
 def _write_tables(folder: Path) -> None:
-    """``train_metrics.csv`` and, last of all files, ``validation_metrics.csv``; epochs count from 0 as in the paper."""
+    """``train_metrics.csv`` and, last of all files, ``validation_metrics.csv``; epochs count from 0 as in the paper.
+
+    Then the run has finished, and the state that it would continue from goes.
+    """
     from autocompose.core.distributed import rank
     from autocompose.evaluate.results import write_csv
     from autocompose.train.history import history
+    from autocompose.train.runs import forget
 
     if rank() > 0:
         return
@@ -374,3 +396,4 @@ def _write_tables(folder: Path) -> None:
     write_csv(folder / "train_metrics.csv", ("epoch", "train_epoch_loss"), losses)
     rows = [[line["epoch"] - 1, *(line[m] for m in names)] for line in validated]
     write_csv(folder / "validation_metrics.csv", ("epoch", *names), rows)
+    forget(folder)

@@ -54,7 +54,7 @@ def train_one_input(kept: str, encoded: Encoded, composer: nn.Module, model: Mod
     found = Model(model.encoder, alone)  # type: ignore[arg-type]
 
     def validate() -> Metrics:
-        return encoded.questions.answers(found).ranks.metrics()
+        return encoded.metrics(found)
 
     run(encoded.stage(alone), encoded.settings.loop, folder / kept, validate, "baseline")
     alone.eval()

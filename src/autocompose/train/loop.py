@@ -26,6 +26,7 @@ from autocompose.core.jsontext import to_json
 from autocompose.core.log import bar, say
 from autocompose.core.run_folder import difference, some
 from autocompose.train.optimizer import Muon
+from autocompose.train.precision import best_precision, resolved
 from autocompose.train.tracker import open_tracker
 
 Metrics = dict[str, float]
@@ -38,26 +39,29 @@ class LoopSettings(Config):
 
     :param warmup: share of all steps in which the learning rate rises from 0.
     :param validate_every: epochs between validations; the last epoch is always validated.
+    :param validate_first: validate after the first epoch too and count from there (the paper's protocol).
     :param save_seconds: at least this many seconds between two saved states.
     :param select: validation metric whose best epoch is kept, with a leading "-" if smaller is better; None keeps the
         last epoch (the paper's protocol).
     :param optimizer: ``muon`` learns small networks from scratch in about half of the epochs (docs/training.md);
         matrices get Muon, all else AdamW. The paper's protocol is ``adamw``.
-    :param precision: of the forward pass, and of encoding what is frozen; bf16 and fp16 pay on GPUs that have them.
+    :param precision: of the forward pass, and of encoding what is frozen. ``auto``: what the device has instructions
+        for; a run that continues keeps what it began with, and writes it into its settings.
     :param tracker: where each epoch's line goes besides ``metrics.jsonl``.
     """
 
     epochs: int = Field(10, ge=1)
-    batch_size: int = Field(128, ge=2)
+    batch_size: int = Field(128, ge=1)
     learning_rate: float = Field(1e-3, gt=0)
     weight_decay: float = Field(0.01, ge=0)
     eps: float = Field(1e-8, gt=0)
     optimizer: Literal["adamw", "muon"] = "adamw"
     warmup: float = Field(0.05, ge=0, le=1)
     schedule: Literal["constant", "cosine"] = "cosine"
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     clip_gradients: bool = True
     validate_every: int = Field(1, ge=1)
+    validate_first: bool = False
     save_seconds: float = Field(30.0, ge=0)
     select: str | None = "group_recall_at1"
     seed: int = Field(0, ge=0)
@@ -69,10 +73,22 @@ class LoopSettings(Config):
             raise ValueError("optimizer muon does not scale gradients as fp16 needs: use bf16 or fp32")
         return self
 
+    def on(self, device: torch.device, recorded: str | None = None) -> LoopSettings:
+        """With ``precision`` decided, the same in all processes.
+
+        :param recorded: the precision that an unfinished run has begun with.
+        """
+        if self.precision != "auto":
+            return self
+        allowed = ("fp32", "bf16") if self.optimizer == "muon" else ("fp32", "bf16", "fp16")
+        chosen = share_value(resolved(self.precision, device, recorded, allowed))
+        return self.model_copy(update={"precision": chosen})
+
     def autocast(self, device: torch.device) -> torch.autocast:
         """The block in which ``precision`` holds."""
-        dtype = torch.float16 if self.precision == "fp16" else torch.bfloat16
-        return torch.autocast(device.type, dtype, enabled=self.precision != "fp32")
+        chosen = best_precision(device).precision if self.precision == "auto" else self.precision
+        dtype = torch.float16 if chosen == "fp16" else torch.bfloat16
+        return torch.autocast(device.type, dtype, enabled=chosen != "fp32")
 
 
 class Stage(nn.Module):
@@ -93,7 +109,8 @@ class Stage(nn.Module):
 def _optimizer(stage: Stage, settings: LoopSettings) -> Any:
     rate, decay, eps = settings.learning_rate, settings.weight_decay, settings.eps
     if settings.optimizer == "muon":
-        return Muon(stage, rate, decay, eps)
+        # what the processor emulates it emulates here too
+        return Muon(stage, rate, decay, eps, torch.bfloat16 if settings.precision == "bf16" else torch.float32)
     parameters = [p for p in stage.parameters() if p.requires_grad]
     return torch.optim.AdamW(parameters, lr=rate, weight_decay=decay, eps=eps, fused=True)
 
@@ -110,7 +127,10 @@ def run(stage: Stage, settings: LoopSettings, folder: Path, validate: Callable[[
     :return: the metrics of the weights that ``stage`` holds afterwards.
     :raises ConfigError: the folder holds a run with other settings, ``select`` is no metric, or the loss explodes.
     """
-    return _Run(stage, settings, Path(folder), validate, name).finish()
+    path = Path(folder) / f"{name}.pt"
+    state = torch.load(path, map_location="cpu", weights_only=True) if path.exists() else None
+    settings = settings.on(next(stage.parameters()).device, state["settings"]["precision"] if state else None)
+    return _Run(stage, settings, Path(folder), validate, name).finish(state)
 
 
 class _Run:
@@ -124,9 +144,9 @@ class _Run:
         self.epoch, self.lines = 0, list[dict[str, Any]]()
         self.best: tuple[float, dict[str, Tensor]] | None = None
 
-    def finish(self) -> Metrics:
-        if self.state_path.exists():
-            self._restore()
+    def finish(self, state: dict[str, Any] | None) -> Metrics:
+        if state is not None:
+            self._restore(state)
         saved = time.monotonic()
         with bar() as progress:
             task = progress.add_task(self.name, total=self.total, completed=self.epoch * self.stage.steps())
@@ -145,7 +165,7 @@ class _Run:
         return {k: v for k, v in best.items() if k not in ("epoch", "loss", "seconds")}
 
     def _train_epoch(self, tick: Callable[[], None]) -> None:
-        start, total = time.monotonic(), torch.zeros(())
+        start, total = time.monotonic(), torch.zeros((), device=self._device())
         self._seed()
         self.stage.train()
         for step, batch in enumerate(self.stage.batches(self.epoch)):
@@ -171,11 +191,12 @@ class _Run:
             nn.utils.clip_grad_norm_(parameters, MAX_GRAD_NORM)
         self.scaler.step(self.optimizer)
         self.scaler.update()
-        return loss.detach().float().cpu()
+        return loss.detach().float()  # on the device: to ask for it would make every step wait
 
     def _end_epoch(self, loss: float, start: float) -> None:
         line: dict[str, Any] = {"epoch": self.epoch, "loss": loss}
-        if self.epoch % self.settings.validate_every == 0 or self.epoch == self.settings.epochs:
+        since = self.epoch - self.settings.validate_first
+        if since % self.settings.validate_every == 0 or self.epoch == self.settings.epochs:
             self.stage.eval()
             if rank() == 0:
                 line |= self.validate()
@@ -208,9 +229,9 @@ class _Run:
         return -line[metric] if select.startswith("-") else line[metric]
 
     def _best_line(self) -> dict[str, Any]:
-        validated = [entry for entry in self.lines if len(entry) > 3]
         if self.settings.select is None:
-            return validated[-1]
+            return self.lines[-1]
+        validated = [entry for entry in self.lines if len(entry) > 3]
         return max(validated, key=self._score)  # the first of equals, as _keep_if_best
 
     def _rate(self, step: int) -> float:
@@ -250,8 +271,7 @@ class _Run:
         with atomic_file(self.state_path) as file:
             torch.save(state, file)
 
-    def _restore(self) -> None:
-        state = torch.load(self.state_path, map_location="cpu", weights_only=True)
+    def _restore(self, state: dict[str, Any]) -> None:
         if differences := difference(state["settings"], self._identity()):
             raise ConfigError(
                 f"{self.state_path}: holds a run with {some(differences)}; choose another folder or delete it"

@@ -2,6 +2,7 @@
 
 Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon) moves a matrix by its orthogonalised momentum, so
 that all its directions learn equally fast. A convolution is a matrix too: output channels by everything they see.
+``torch.optim.Muon`` does the same, but always in bf16, which takes 22 times as long on a processor that emulates it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,11 @@ from torch import Tensor, nn
 
 from autocompose.core.distributed import as_one, rank, world
 
+MOMENTUM = 0.95
+ROUNDS = 5
+LINEAR, CUBIC, QUINTIC = 3.4445, -4.7750, 2.0315  # of the polynomial that each round applies to the singular values
+SMALLEST = 1e-7
+
 
 def matrices(module: nn.Module) -> list[Tensor]:
     """Weights of linear layers, convolutions and attention that are trained: not embeddings, biases or norms."""
@@ -27,26 +33,50 @@ def matrices(module: nn.Module) -> list[Tensor]:
     return [p for p in found if p is not None and p.requires_grad]
 
 
+@torch.no_grad()
+def orthogonalised(matrix: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """About the nearest matrix with orthonormal rows or columns: five rounds of a quintic Newton-Schulz iteration.
+
+    Singular values in about 0.01 to 1 of the norm end within 0.7 to 1.2; smaller ones rise less.
+
+    :param matrix: ``(M, N)``. :param dtype: what the products are computed in; the result has it too.
+    """
+    tall = matrix.shape[0] > matrix.shape[1]
+    x = matrix.T.to(dtype) if tall else matrix.to(dtype)
+    x = x / x.norm().clamp(min=SMALLEST)
+    for _ in range(ROUNDS):
+        gram = x @ x.T
+        x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=CUBIC, alpha=QUINTIC), x, beta=LINEAR)
+    return x.T if tall else x
+
+
 class Muon:
-    """``torch.optim.Muon`` for ``matrices(module)`` and AdamW for its other parameters, behind one optimiser's face.
+    """Muon for ``matrices(module)`` and AdamW for its other parameters, behind one optimiser's face.
 
     Orthogonalising costs as much as a quarter of a small network's step; processes that train together share it out:
     each moves its own matrices and tells the others.
 
     :param learning_rate: of both; a step of Muon is scaled to the size of one of AdamW.
+    :param dtype: what orthogonalising is computed in. bf16 is enough where the processor has it.
     """
 
-    def __init__(self, module: nn.Module, learning_rate: float, weight_decay: float, eps: float) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        learning_rate: float,
+        weight_decay: float,
+        eps: float,
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
         self.matrices = matrices(module)
         chosen = {id(p) for p in self.matrices}
         others = [p for p in module.parameters() if p.requires_grad and id(p) not in chosen]
-        # torch's Muon takes matrices only, so it gets views of the weights
-        self.views = [nn.Parameter(_matrix(p.detach(), p)) for p in self.matrices]
+        self.weight_decay, self.dtype = weight_decay, dtype
+        self.views = [_matrix(p.detach(), p) for p in self.matrices]
         self.owner = _owners([view.shape for view in self.views], world())
-        mine = [view for view, owner in zip(self.views, self.owner, strict=True) if owner == rank()]
-        shared: dict[str, Any] = {"lr": learning_rate, "weight_decay": weight_decay}
-        self.adamw = torch.optim.AdamW(others, eps=eps, fused=True, **shared) if others else None
-        self.muon = torch.optim.Muon(mine, adjust_lr_fn="match_rms_adamw", **shared) if mine else None
+        self.momentum: dict[int, Tensor] = {}
+        settings: dict[str, Any] = {"lr": learning_rate, "weight_decay": weight_decay, "eps": eps}
+        self.adamw = torch.optim.AdamW(others, fused=True, **settings) if others else None
         self.param_groups: list[dict[str, Any]] = [{"params": [*others, *self.matrices], "lr": learning_rate}]
 
     def zero_grad(self, set_to_none: bool = True) -> None:
@@ -54,17 +84,28 @@ class Muon:
         for parameter in self.param_groups[0]["params"]:
             parameter.grad = None
 
+    @torch.no_grad()
     def step(self) -> None:
         """One step at the rate of ``param_groups``."""
-        for view, parameter in zip(self.views, self.matrices, strict=True):
-            view.grad = None if parameter.grad is None else _matrix(parameter.grad, parameter)
-        for part in (self.adamw, self.muon):
-            if part is not None:
-                for group in part.param_groups:
-                    group["lr"] = self.param_groups[0]["lr"]
-                part.step()
+        rate = self.param_groups[0]["lr"]
+        if self.adamw is not None:
+            for group in self.adamw.param_groups:
+                group["lr"] = rate
+            self.adamw.step()
+        for number, parameter in enumerate(self.matrices):
+            if self.owner[number] == rank() and parameter.grad is not None:
+                self._move(number, _matrix(parameter.grad, parameter), rate)
         if world() > 1:
             self._exchange()
+
+    def _move(self, number: int, gradient: Tensor, rate: float) -> None:
+        """Nesterov momentum, orthogonalised; a step is as large as one of AdamW with the same rate."""
+        view = self.views[number]
+        momentum = self.momentum.setdefault(number, torch.zeros_like(view))
+        momentum.lerp_(gradient, 1 - MOMENTUM)
+        step = orthogonalised(gradient.lerp(momentum, MOMENTUM), self.dtype)
+        view.mul_(1 - rate * self.weight_decay)
+        view.add_(step, alpha=-rate * 0.2 * max(view.shape) ** 0.5)
 
     def _exchange(self) -> None:
         """Every process gets the matrices that another one has moved."""
@@ -75,8 +116,7 @@ class Muon:
 
     def state_dict(self) -> dict[str, Any]:
         """States of both; where several processes train, all must ask for it."""
-        states = self.muon.state if self.muon is not None else {}
-        momentum = {n: states[view]["momentum_buffer"] for n, view in enumerate(self.views) if view in states}
+        momentum = self.momentum
         if world() > 1:
             parts: list[dict[int, Tensor]] = [{} for _ in range(world())]
             dist.all_gather_object(parts, momentum)
@@ -87,9 +127,11 @@ class Muon:
         """Continue from ``state_dict()``, whatever the number of processes was."""
         if self.adamw is not None:
             self.adamw.load_state_dict(state["adamw"])
-        for number, values in state["momentum"].items():
-            if self.muon is not None and self.owner[number] == rank():
-                self.muon.state[self.views[number]] = {"momentum_buffer": values.clone()}
+        self.momentum = {
+            number: values.clone().to(self.views[number].device)
+            for number, values in state["momentum"].items()
+            if self.owner[number] == rank()
+        }
 
 
 def _owners(shapes: list[torch.Size], processes: int) -> list[int]:

@@ -13,6 +13,7 @@ from autocompose.core.records import TEXT_FIELDS, Edit, Split
 from autocompose.corpus.format import Corpus, pair_to_json
 from autocompose.corpus.split import carve_val
 from autocompose.evaluate.questions import questions_of
+from autocompose.train.loop import LoopSettings
 from autocompose.train.sampling import TextMode, TripletTable
 
 
@@ -20,23 +21,31 @@ from autocompose.train.sampling import TextMode, TripletTable
 class Data:
     """A corpus and how it is used.
 
-    :param train, val: splits that train and that are validated on.
+    :param train, val: splits that train and that are validated on; ``val`` None: none is, and the last epoch is kept.
     :param key: corpus key of the validation questions; ``flatten``: one question per text.
     :param cache: folder for encoded and decoded pictures.
     """
 
     corpus: Corpus
     train: Split = Split.TRAIN
-    val: Split = Split.VAL
+    val: Split | None = Split.VAL
     key: str = "sents"
     flatten: bool = False
     cache: Path | None = None
 
     @classmethod
-    def of(cls, corpus: Corpus, text: TextMode, cache: Path | None = None, seed: int = 0) -> Data:
+    def of(
+        cls, corpus: Corpus, text: TextMode, cache: Path | None = None, seed: int = 0, validate: bool = True
+    ) -> Data:
         """The usual use: a ``val`` split, carved from train where the corpus has none, asked with human texts where
         all its pairs have them, else with the first text of the training source.
+
+        :param validate: False: no split is set apart, all pairs of train are trained on.
+        :raises CorpusError: there is no ``val`` split, and train cannot be divided.
         """
+        if not validate:
+            say(f"{corpus.root}: no validation; all {len(corpus.split(Split.TRAIN)):,} pairs of train are used")
+            return cls(corpus, val=None, cache=cache)
         if Split.VAL not in corpus.pairs:
             corpus = _sound_groups(carve_val(corpus, seed=seed))
             say(f"{corpus.root}: no val split; {len(corpus.split(Split.VAL)):,} pairs of train are set apart")
@@ -50,14 +59,33 @@ class Data:
         :raises ConfigError: fewer pairs than one batch, or the processes cannot share a batch.
         """
         require_shares(batch_size)
+        if batch_size == 1:
+            say("batch size 1: there is nothing to tell the target from, so the loss is 0 and nothing is learned")
         table = TripletTable(self.corpus.split(self.train), text, self.corpus.poses)
         table.require_batch(batch_size)
-        questions_of(self.corpus, self.val, self.key, self.flatten)
+        if self.val is not None:
+            questions_of(self.corpus, self.val, self.key, self.flatten)
         return table
+
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """The splits in use."""
+        return (self.train,) if self.val is None else (self.train, self.val)
+
+    def chosen(self, loop: LoopSettings) -> LoopSettings:
+        """Settings of a loop on these data: without validation no epoch can be chosen, the last one is kept."""
+        if self.val is not None or loop.select is None:
+            return loop
+        say(f"no validation: the last of {loop.epochs} epochs is kept")
+        return loop.model_copy(update={"select": None})
+
+    def name(self, split: Split) -> str:
+        """What a split is called in the corpus."""
+        return self.corpus.files.get(split, split.value)
 
     def hash(self) -> str:
         """SHA-256 of the pairs and galleries in use."""
-        splits = {self.train, self.val}
+        splits = set(self.splits)
         pairs = {s.value: [pair_to_json(p) for p in self.corpus.split(s)] for s in splits}
         return value_hash([pairs, {s.value: list(self.corpus.galleries[s]) for s in splits}])
 

@@ -39,14 +39,24 @@ class MadeWith:
     ) -> MadeWith:
         """Hashes the pictures; with a cache folder only those that have changed."""
         old = {"encoder": encoder.fingerprint(), "data": data.hash(), **settings.model_dump(mode="json")}
-        names = sorted({*table.images, *(n for s in (data.train, data.val) for n in data.corpus.galleries[s])})
+        names = sorted({*table.images, *(n for s in data.splits for n in data.corpus.galleries[s])})
         with first_process_first():
             contents = Contents(data.cache)
             pictures = contents.of([data.corpus.image_path(n) for n in names])
             contents.save()
         more = {
             "pictures": value_hash(dict(zip(names, pictures, strict=True))),
-            "questions": {"train": str(data.train), "val": str(data.val), "key": data.key, "flatten": data.flatten},
+            "questions": {
+                "train": str(data.train),
+                "val": str(data.val) if data.val else None,
+                "key": data.key,
+                "flatten": data.flatten,
+            },
+                "train": str(data.train),
+                "val": str(data.val) if data.val else None,
+                "key": data.key,
+                "flatten": data.flatten,
+            },
             "start": state_hash(start) if start else None,
         }
         return cls({**old, **more}, old, data.cache)

@@ -87,7 +87,13 @@ def merged(settings: type[Config], file: dict[str, Any], changes: dict[str, Any]
 
 
 def finetune_run(
-    corpus: Path, out: Path, config: Path | None, encoder: dict[str, Any], changes: dict[str, Any], cache: Path | None
+    corpus: Path,
+    out: Path,
+    config: Path | None,
+    encoder: dict[str, Any],
+    changes: dict[str, Any],
+    cache: Path | None,
+    no_val: bool = False,
 ) -> None:
     """Stage 1 from the command line.
 
@@ -99,7 +105,7 @@ def finetune_run(
     settings = merged(FinetuneSettings, file, changes, str(config or "options"))
     loaded = load_corpus(corpus)
     network = _start(start, start.pop("weights", None), settings.loop.seed, str(config or "options"))
-    data = Data.of(loaded, settings.text, cache or corpus / ".cache", settings.loop.seed)
+    data = Data.of(loaded, settings.text, cache or corpus / ".cache", settings.loop.seed, not no_val)
     if settings.part != "image":
         network = _with_words(network, data, settings.text)
     model = run_finetune(data, network.to(device), settings, out)
@@ -136,7 +142,13 @@ def _start(encoder: dict[str, Any], weights: str | None, seed: int, origin: str)
 
 
 def train_run(
-    corpus: Path, clip: Path, out: Path, config: Path | None, changes: dict[str, Any], cache: Path | None
+    corpus: Path,
+    clip: Path,
+    out: Path,
+    config: Path | None,
+    changes: dict[str, Any],
+    cache: Path | None,
+    no_val: bool = False,
 ) -> None:
     """Stage 2 from the command line."""
     device = join()
@@ -145,10 +157,11 @@ def train_run(
     settings = merged(CombinerSettings, file, changes, str(config or "options"))
     loaded = load_corpus(corpus)
     encoder = load_encoder(clip).to(device)
-    data = Data.of(loaded, settings.text, cache or corpus / ".cache", settings.loop.seed)
+    data = Data.of(loaded, settings.text, cache or corpus / ".cache", settings.loop.seed, not no_val)
     model = train_combiner(data, encoder, settings, out)
     say(f"{out}: {_line(model.card['validation'])}")
 
 
 def _line(metrics: dict[str, float]) -> str:
-    return "validation " + ", ".join(f"{k} {v:.2f}" for k, v in metrics.items())
+    values = ", ".join(f"{k} {v:.2f}" for k, v in metrics.items())
+    return f"validation {values}" if values else "the last epoch, not validated"

@@ -24,6 +24,7 @@ from autocompose.model.features import ImageFeatures, image_features, text_featu
 from autocompose.train.compose_stages import CombinerStage, ComposeSettings, HeadStage, TextStage
 from autocompose.train.loop import LoopSettings, Metrics, Stage, run
 from autocompose.train.picture_stage import PictureStage
+from autocompose.train.precision import recorded_precision
 from autocompose.train.run_data import Data
 from autocompose.train.run_identity import MadeWith
 from autocompose.train.sampling import TextMode, TripletTable
@@ -66,35 +67,44 @@ class CombinerSettings(Config):
     )
 
 
-def finetune(data: Data, encoder: Encoder, settings: FinetuneSettings, folder: Path) -> Model:
+def finetune(data: Data, encoder: Encoder, settings: FinetuneSettings, folder: Path, keep: bool = True) -> Model:
     """Stage 1. Continues where it stopped; a finished folder is only read.
 
     :param encoder: changed in place.
+    :param keep: write the weights. Without, the folder keeps what continuing needs until ``forget`` is called.
+    :return: on the device of ``encoder``.
     :raises ConfigError: the folder belongs to another run; says what differs.
     """
     folder = Path(folder)
     table = data.table(settings.text, settings.loop.batch_size)
+    loop = data.chosen(settings.loop).on(encoder.device, recorded_precision(folder, "train"))
+    settings = settings.model_copy(update={"loop": loop})
     made_with = MadeWith.of(data, table, encoder, settings)
     if made_with.has_finished(folder):
-        return load_model(folder)
+        return load_model(folder).to(encoder.device)
     encoder.train_only(settings.part).clip.set_grad_checkpointing(settings.gradient_checkpointing)
     model = Model(encoder, ElementwiseSum())
     stage = _finetune_stage(data, table, model, settings)
     gallery = _val_gallery(data, encoder, settings.part)
-    if settings.part in ("both", "image"):  # first opened when an epoch has been trained; faults are better told now
+    if data.val and settings.part in (
+        "both",
+        "image",
+    ):  # first opened when an epoch has been trained; faults are better told now
         for _ in decode([data.corpus.image_path(n) for n in data.corpus.galleries[data.val]], lambda _: None):
             pass
 
     def validate() -> Metrics:
+        if data.val is None:
+            return {}
         questions = ask(encoder, data.corpus, data.val, data.key, data.flatten, gallery=gallery())
         return questions.answers(model).ranks.metrics()
 
-    return _train(stage, settings.loop, folder, validate, model, made_with, _card(data, table))
+    return _train(stage, settings.loop, folder, validate, model, made_with, _card(data, table), keep)
 
 
 def _val_gallery(data: Data, encoder: Encoder, part: str) -> Callable[[], np.ndarray | None]:
     """Features of the validation gallery with the present weights; None: they must be computed from the pictures."""
-    if part not in ("text", "head"):
+    if part not in ("text", "head") or data.val is None:
         return lambda: None
     paths = [data.corpus.image_path(n) for n in data.corpus.galleries[data.val]]
     fixed = image_features(encoder, paths, data.cache, trunk=part == "head", all_processes=True).plain
@@ -128,28 +138,34 @@ def train_combiner(
     folder: Path,
     start: Combiner | None = None,
     encode_size: int | None = None,
+    keep: bool = True,
 ) -> Model:
     """Stage 2. Continues where it stopped; a finished folder is only read.
 
     :param encoder: frozen; every picture and text is encoded once.
     :param start: weights to start from.
     :param encode_size: pictures that the encoder takes at a time; None: what suits the device.
+    :param keep: as in ``finetune``.
+    :return: on the device of ``encoder``.
     :raises ConfigError: the folder belongs to another run; says what differs.
     """
     folder = Path(folder)
     table = data.table(settings.text, settings.loop.batch_size)
+    loop = data.chosen(settings.loop).on(encoder.device, recorded_precision(folder, "train"))
+    settings = settings.model_copy(update={"loop": loop})
     made_with = MadeWith.of(data, table, encoder, settings, start)
     if made_with.has_finished(folder):
-        return load_model(folder)
+        return load_model(folder).to(encoder.device)
     encoder.train_only("none")
     composer = start or new_combiner(encoder.dim, settings)
     model = Model(encoder, composer.to(encoder.device))
     encoded = Encoded.of(data, table, encoder, settings, encode_size)
 
     def validate() -> Metrics:
-        return encoded.questions.answers(model).ranks.metrics()
+        return encoded.metrics(model)
 
-    return _train(encoded.stage(composer), settings.loop, folder, validate, model, made_with, _card(data, table))
+    stage = encoded.stage(composer)
+    return _train(stage, settings.loop, folder, validate, model, made_with, _card(data, table), keep)
 
 
 @dataclass(frozen=True)
@@ -157,13 +173,13 @@ class Encoded:
     """What a frozen encoder says of a corpus: all that a composer needs to be trained and validated.
 
     :param images: of ``table.images``. :param texts: ``(T, D)`` of ``table.texts``, not normalised; NaN for those that
-        the settings' epochs never draw.
+        the settings' epochs never draw. :param questions: None without validation.
     """
 
     table: TripletTable
     images: ImageFeatures
     texts: Tensor
-    questions: Questions
+    questions: Questions | None
     settings: CombinerSettings
 
     @classmethod
@@ -181,9 +197,15 @@ class Encoded:
         with loop.autocast(encoder.device):
             images = image_features(encoder, paths, data.cache, settings.text.mirror, size, all_processes=True)
             texts[drawn] = text_features(encoder, [table.texts[t] for t in drawn], data.cache, all_processes=True)
-        with first_process_first():
-            questions = ask(encoder, data.corpus, data.val, data.key, data.flatten, data.cache)
+        questions = None
+        if data.val is not None:
+            with first_process_first():
+                questions = ask(encoder, data.corpus, data.val, data.key, data.flatten, data.cache)
         return cls(table, images, texts, questions, settings)
+
+    def metrics(self, model: Model) -> Metrics:
+        """Of a model with this encoder on the validation questions; none without validation."""
+        return self.questions.answers(model).ranks.metrics() if self.questions is not None else {}
 
     def stage(self, composer: nn.Module) -> CombinerStage:
         """The training of a composer: (image features, text features) -> normalised prediction."""
@@ -206,6 +228,7 @@ def _train(
     model: Model,
     made_with: MadeWith,
     card: dict[str, Any],
+    keep: bool,
 ) -> Model:
     own = made_with.own(folder)
     if rank() == 0:  # not before: what has to be repaired in the data until here makes no other run of it
@@ -214,17 +237,22 @@ def _train(
     model.encoder.eval()
     model.composer.eval()
     model.card = {**card, "settings": made_with.settings, "validation": metrics}
-    if rank() == 0:
+    if rank() == 0 and keep:
         save_model(folder, model)
         own.finish(made_with.settings, validation=metrics)
-        (folder / f"{NAME}.pt").unlink(missing_ok=True)  # only an unfinished run needs its state
+        forget(folder)
     return model
+
+
+def forget(folder: Path) -> None:
+    """Remove what only an unfinished run needs: the state that it continues from."""
+    (Path(folder) / f"{NAME}.pt").unlink(missing_ok=True)
 
 
 def _card(data: Data, table: TripletTable) -> dict[str, Any]:
     say(table.tally.line())
     return {
         "corpus": data.corpus.root.name,
-        "train": {"split": data.train.value, **table.tally.record()},
-        "validated_on": {"split": data.val.value, "text": data.key},
+        "train": {"split": data.name(data.train), **table.tally.record()},
+        "validated_on": {"split": data.name(data.val), "text": data.key} if data.val is not None else None,
     }

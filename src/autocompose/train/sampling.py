@@ -6,7 +6,6 @@ Everything of an epoch is decided by (seed, epoch), so that a run continues exac
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -46,15 +45,16 @@ class TextMode(Config):
 
     @classmethod
     def from_name(cls, name: str, cycle: bool = False) -> TextMode:
-        """Parse the paper's mode string, such as ``mllm-mirror-reverse_3``.
+        """Parse the paper's mode string, such as ``mllm-mirror-reverse_3``, its words in any order.
 
         :raises ConfigError: not such a string.
         """
-        match = re.fullmatch(r"mllm((?:-(?:mirror|reverse))*)_([1-5])", name)
-        parts = match[1].split("-")[1:] if match else []
-        if not match or len(set(parts)) != len(parts):
+        words, _, number = name.rpartition("_")
+        parts = words.split("-")
+        known = "mllm" in parts and set(parts) <= {"mllm", "mirror", "reverse"} and len(set(parts)) == len(parts)
+        if not known or not number.isdecimal() or not 1 <= int(number) <= 5:
             raise ConfigError(f"mllm mode {name!r}: expected mllm[-mirror][-reverse]_k with k from 1 to 5")
-        values = {"mirror": "mirror" in parts, "reverse": "reverse" in parts, "texts": int(match[2]), "cycle": cycle}
+        values = {"mirror": "mirror" in parts, "reverse": "reverse" in parts, "texts": int(number), "cycle": cycle}
         return cls.parse({"source": Source.MLLM, **values}, f"mllm mode {name!r}")
 
     @property
@@ -110,7 +110,8 @@ class TripletTable:
         self.target = np.array([images(p.target) for p in kept])
         groups = _Numbers()
         self.group = np.array([groups(str(sorted(p.img_set)) if p.img_set else str(i)) for i, p in enumerate(kept)])
-        self._text = np.full((len(kept), len(mode.edits), mode.texts), -1)
+        most = max(len(p.texts_of(mode.source, edit)) for p in kept for edit in mode.edits)
+        self._text = np.full((len(kept), len(mode.edits), min(mode.texts, most)), -1)
         self._count = np.zeros((len(kept), len(mode.edits)), int)
         for row, pair in enumerate(kept):
             for column, edit in enumerate(mode.edits):
@@ -139,7 +140,9 @@ class TripletTable:
         :raises ConfigError: there are fewer pairs.
         """
         if len(self) < batch_size:
-            raise ConfigError(f"batch_size {batch_size}: only {len(self)} training pairs; choose a smaller batch")
+            raise ConfigError(
+                f"batch_size {batch_size}: only {len(self)} training pairs; choose a smaller batch, at most {len(self)}"
+            )
 
     def epoch(self, seed: int, epoch: int, batch_size: int, per_group: int = 0) -> Iterator[Batch]:
         """The batches of one epoch; the last incomplete one is dropped.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import subprocess
@@ -10,6 +9,8 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 PREFIX = "autocompose-serve-"
 LOCK = "lock"
@@ -24,11 +25,7 @@ def scratch_folder() -> Iterator[Path]:
     folder of a running one is locked.
     """
     remove_left(Path(tempfile.gettempdir()))
-    with (
-        tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as name,
-        open(Path(name, LOCK), "w") as lock,
-    ):
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with tempfile.TemporaryDirectory(prefix=PREFIX, ignore_cleanup_errors=True) as name, FileLock(Path(name, LOCK)):
         watch = subprocess.Popen(["/bin/sh", "-c", _WATCH, "sh", name], stdin=subprocess.PIPE, start_new_session=True)
         try:
             yield Path(name)
@@ -43,8 +40,8 @@ def remove_left(folder: Path) -> None:
             state = path.lstat()
             if state.st_uid != os.getuid() or path.is_symlink():
                 continue
-            with open(path / LOCK, "r+") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                shutil.rmtree(path, ignore_errors=True)
-        except OSError:  # no lock in it, so not ours; or locked, so in use
+            if (path / LOCK).is_file():  # without one it is not ours
+                with FileLock(path / LOCK, timeout=0):
+                    shutil.rmtree(path, ignore_errors=True)
+        except (OSError, Timeout):  # locked: in use
             continue
