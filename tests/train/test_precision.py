@@ -1,6 +1,5 @@
 """The precision of a run: chosen by what the device can do, written down, and kept."""
 
-import json
 from types import SimpleNamespace
 
 import pytest
@@ -92,7 +91,7 @@ def test_a_loop_that_continues_on_another_machine_keeps_its_precision(tmp_path, 
         run(line, settings(precision="auto", save_seconds=0), tmp_path, lambda: next(calls)(), "line")
     other_machine(monkeypatch, "fp32")
     run(Line(), settings(precision="auto"), tmp_path, lambda: {"error": 1.0}, "line")
-    assert json.loads((tmp_path / "line.manifest.json").read_text())["settings"]["precision"] == "bf16"
+    assert torch.load(tmp_path / "line.pt", weights_only=True)["settings"]["precision"] == "bf16"
 
 
 @pytest.mark.parametrize("stage", [1, 2])

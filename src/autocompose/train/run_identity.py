@@ -52,11 +52,6 @@ class MadeWith:
                 "key": data.key,
                 "flatten": data.flatten,
             },
-                "train": str(data.train),
-                "val": str(data.val) if data.val else None,
-                "key": data.key,
-                "flatten": data.flatten,
-            },
             "start": state_hash(start) if start else None,
         }
         return cls({**old, **more}, old, data.cache)
