@@ -1,15 +1,19 @@
-"""What a frame claims about one part: the verb's own action and its modifiers, read in the verb's mode."""
+"""What a clause claims about one part: the verb's own action and its goals, read in the verb's mode."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from autocompose.describe.audit.claims import LEANS, TURNS
 from autocompose.describe.audit.lexicon import Verb
+from autocompose.describe.audit.phrases import Mod
 from autocompose.describe.audit.tokens import Entity
 
-Mod = tuple[str, str, Entity | None]
-Found = tuple[Entity, str, Entity | None]
+if TYPE_CHECKING:
+    from autocompose.describe.audit.clauses import Clause
+
+Found = tuple[Entity, str, Entity | None] | tuple[Entity, str, Entity | None, str]
 
 BODY = Entity("body", "none")
 HEAD = Entity("head", "none")
@@ -26,36 +30,60 @@ OPPOSITE = {"left": "right", "right": "left"}
 ALWAYS = {"more-bent": "bend", "less-bent": "straighten", "clockwise": "turn-right", "counterclockwise": "turn-left"}
 CLOSENESS = {"in": "closer", "closer": "closer", "together": "closer", "away": "apart", "apart": "apart"}
 GAP = {"smaller": "closer", "bigger": "apart"}
+REACHING = ("extend", "stretch", "reach", "lengthen", "straighten", "unfold", "outstretched")
 _LEANING = ("head", "torso", "pelvis", "body", "shoulder")
 POSSIBLE = dict.fromkeys(LEANS, _LEANING) | dict.fromkeys(TURNS, (*_LEANING, "foot"))  # action -> parts that can do it
 LEAN_OF = {"left": "lean-left", "right": "lean-right", "forward": "lean-forward", "backward": "lean-backward",
            "down": "lean-forward", "up": "lean-backward", "out": "lean-forward"}  # fmt: skip
 
 
-def actions_of(verb: Verb | None, own: bool, entity: Entity, mods: list[Mod]) -> Iterator[Found]:
-    """The claims about one part that make sense for such a part; parameters as for ``_read``."""
-    if entity.part == "palm":
-        mods = _palm_mods(verb or Verb(), own, mods)
-        entity = Entity("hand", entity.side)
-    for part, action, other in _read(verb, own, entity, mods):
+def actions_of(
+    verb: Verb | None, own: bool, entity: Entity, mods: list[Mod], clause: Clause | None = None
+) -> Iterator[Found]:
+    """The claims about one part that make sense for such a part; parameters as for ``_read``.
+
+    :param clause: where the verb stands; None when only modifiers are read.
+    """
+    verb = verb or Verb()
+    if entity.part in ("palm", "toe"):
+        mods = _aimed_mods(verb, own, entity.part, mods)
+        entity = Entity("hand" if entity.part == "palm" else "foot", entity.side)
+    for part, action, other, *_ in _read(verb, own, entity, mods):
         if part.part in POSSIBLE.get(action, (part.part,)):
-            yield part, action, other
+            yield part, action, other, _how(verb, own, part, action, mods, clause)
 
 
-def _palm_mods(verb: Verb, own: bool, mods: list[Mod]) -> list[Mod]:
-    """Directions of a palm tell how it is turned, unless it is moved."""
+def _aimed_mods(verb: Verb, own: bool, part: str, mods: list[Mod]) -> list[Mod]:
+    """Directions of a palm, a sole or toes tell how it is turned, unless it is moved."""
     moved = own and verb.mode == "move" and not verb.passive
-    return [mod for mod in mods if mod[0] != "dir" or moved or mod[1] not in PLAIN | {"in", "out", "aside"}]
+    aims = PLAIN | {"in", "out", "aside"} if part == "palm" else PLAIN - OPPOSITE.keys()
+    return [mod for mod in mods if mod.kind != "dir" or moved or mod.action not in aims]
 
 
-def _read(verb: Verb | None, own: bool, entity: Entity, mods: list[Mod]) -> Iterator[Found]:
+def _how(verb: Verb, own: bool, part: Entity, action: str, mods: list[Mod], clause: Clause | None) -> str:
+    """How a direction is meant: a move, a place, or where something points."""
+    reaching = clause is not None and clause.verb_words.startswith(REACHING)
+    if action == "straighten":
+        return "reach" if reaching and part.part in ("arm", "leg") else "move"
+    if action not in PLAIN:
+        return "move"
+    if verb.mode in ("point", "hang") or (own and reaching) or verb.mode == "posture":
+        return "aim"
+    words = [mod.words for mod in mods if mod.action == action or mod.kind == "rel"]
+    if any("front" in w or w.startswith(("behind", "before", "on the ", "on your ")) for w in words):
+        return "place"
+    moves = own and clause is not None and not verb.passive and not clause.copula
+    placed = any(mod.kind == "rel" and mod.other is not None for mod in mods)
+    return "place" if placed and not moves else "move"
+
+
+def _read(verb: Verb, own: bool, entity: Entity, mods: list[Mod]) -> Iterator[Found]:
     """What a frame says about one part.
 
     :param verb: the frame's verb, possibly inherited from the frame before.
     :param own: the verb stands in this frame; an inherited one only lends its way of reading.
     :param mods: ``(kind, action, reference)`` in text order.
     """
-    verb = verb or Verb()
     if entity.part == "chin":
         verb, entity = verb._replace(mode="look", part="head", does=tuple(LEAN_OF.get(d, d) for d in verb.does)), HEAD
     if verb.mode in ("kneel", "kneel-on", "all-fours", "over-shoulder"):
@@ -66,12 +94,12 @@ def _read(verb: Verb | None, own: bool, entity: Entity, mods: list[Mod]) -> Iter
     if entity.part == "weight":
         yield from _weight(mods)
         return
-    directions = [action for kind, action, _ in mods if kind == "dir"]
+    directions = [action for kind, action, _, _ in mods if kind == "dir"]
     bending_trunk = verb.mode == "bend" and entity.part in TRUNK | {"head", "hip"}
     if own or (not mods and not (verb.mode == "bend" and entity.part in ("hand", "foot"))):
         yield from _verb_alone(verb, entity, mods, directions)
-    for kind, action, other in mods:
-        if kind == "dir" and not (action == "in" and any(a == "closer" for _, a, _ in mods)):
+    for kind, action, other, _ in mods:
+        if kind == "dir" and not (action == "in" and any(a == "closer" for _, a, _, _ in mods)):
             yield from _direction(verb, entity, action, directions, bending_trunk)
         if kind == "state":
             yield from _state(verb, entity, action, mods)
@@ -91,7 +119,7 @@ def _kneel_or_look(verb: Verb, entity: Entity) -> Iterator[Found]:
 
 def _weight(mods: list[Mod]) -> Iterator[Found]:
     pelvis = Entity("pelvis", "none")
-    for kind, action, other in mods:
+    for kind, action, other, _ in mods:
         if kind == "dir" and action in PLAIN:
             yield pelvis, action, None
         elif other is not None and other.side in OPPOSITE:
@@ -99,7 +127,7 @@ def _weight(mods: list[Mod]) -> Iterator[Found]:
 
 
 def _verb_alone(verb: Verb, entity: Entity, mods: list[Mod], directions: list[str]) -> Iterator[Found]:
-    if verb.fallback and (directions or (verb.mode != "posture" and any(kind == "state" for kind, _, _ in mods))):
+    if verb.fallback and (directions or (verb.mode != "posture" and any(kind == "state" for kind, _, _, _ in mods))):
         return
     for action in verb.does:
         if verb.mode == "bend" and verb.passive and not directions and entity.part in BENDABLE:
@@ -138,12 +166,12 @@ def _bend(verb: Verb, entity: Entity, mods: list[Mod], directions: list[str]) ->
     does = "straighten" if "less" in directions else "bend"
     at = [
         other
-        for _, action, other in mods
+        for _, action, other, _ in mods
         if action in ("at", "near?") and other is not None and other.part in ("elbow", "knee")
     ]
     if at:
         yield _joint(at[0], entity), does, None
-    elif not any(kind == "state" and action == "right-angle" for kind, action, _ in mods):
+    elif not any(kind == "state" and action == "right-angle" for kind, action, _, _ in mods):
         yield entity, does, None
 
 
@@ -238,10 +266,10 @@ def _state(verb: Verb, entity: Entity, action: str, mods: list[Mod]) -> Iterator
     if part == "body" and action in ("straight", "vertical"):
         yield TORSO, "vertical", None
     elif action in ("bent", "straight", "right-angle"):
-        squared = action == "bent" and any(a == "right-angle" for _, a, _ in mods)
+        squared = action == "bent" and any(a == "right-angle" for _, a, _, _ in mods)
         if part in BENDABLE | {"torso"} and verb.mode != "turn" and not squared:
             joint = [
-                other for _, a, other in mods if a == "at" and other is not None and other.part in ("elbow", "knee")
+                other for _, a, other, _ in mods if a == "at" and other is not None and other.part in ("elbow", "knee")
             ]
             yield _joint(joint[0], entity) if joint else entity, action, None
     elif action == "near" and entity.side != "both":
@@ -254,7 +282,12 @@ def _state(verb: Verb, entity: Entity, action: str, mods: list[Mod]) -> Iterator
 
 def _relation(verb: Verb, entity: Entity, action: str, other: Entity) -> Iterator[Found]:
     waist = other.part == "waist"
-    other = {"waist": Entity("pelvis", "none"), "chin": HEAD, "palm": Entity("hand", other.side)}.get(other.part, other)
+    other = {
+        "waist": Entity("pelvis", "none"),
+        "chin": HEAD,
+        "palm": Entity("hand", other.side),
+        "toe": Entity("foot", other.side),
+    }.get(other.part, other)
     if action in ("at", "of"):
         return
     if (

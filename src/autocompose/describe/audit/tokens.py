@@ -108,7 +108,7 @@ def _lex(words: list[str]) -> list[Token]:
             continue
         for phrase, meaning in trie.get(word, ()):
             n, (kind, value) = len(phrase), meaning
-            if n == 1 or (tuple(words[i : i + n]) == phrase and not _cuts_entity(phrase, words[i + n : i + n + 1])):
+            if n == 1 or (tuple(words[i : i + n]) == phrase and not _cut(phrase, meaning, words[i + n : i + n + 4])):
                 break
         else:
             phrase, kind, value, n = (word,), "number" if word.isdigit() else "word", None, 1
@@ -160,6 +160,16 @@ def _noun_follows(words: list[str], i: int, trie: dict[str, Any]) -> bool:
     if words[i + 1 : i + 2] and words[i + 1] in word_set("nouns"):
         return True  # "a big step"
     return any((option := trie.get(word)) and option[-1][1][0] in ("part", "side") for word in words[i + 1 : i + 3])
+
+
+def _cut(phrase: tuple[str, ...], meaning: Meaning, after: list[str]) -> bool:
+    """Whether a phrase does not mean what it says as a whole: "drop to" speaks of kneeling only before knees."""
+    if meaning[0] == "verb" and meaning[1].mode == "kneel-on":
+        return not _KNEELING.intersection(after)
+    return _cuts_entity(phrase, after[:1])
+
+
+_KNEELING = frozenset(("knee", "knees", "hands", "hand", "fours"))
 
 
 def _cuts_entity(phrase: tuple[str, ...], after: list[str]) -> bool:
