@@ -17,6 +17,7 @@ from autocompose.describe.audit.tokens import Entity, Token
 STATIVE = frozenset(("is", "are", "stuck"))
 LASTING = frozenset(("still", "yet", "stuck", "currently", "now"))
 DUTY = frozenset(("should", "must", "need", "needs", "ought", "will", "would", "can", "could", "now", "end", "ends"))
+POSTPOSED = frozenset(("in front", "behind", "ahead", "behind you", "in front of you", "out in front"))
 OTHER_SIDE = {"left": "right", "right": "left"}
 
 
@@ -49,6 +50,9 @@ class Clause:
     joined: bool = False
     named: bool = False  # the clause names its parts itself
     lends: bool = False
+    added: bool = False  # opened by "and"
+    lists: bool = False  # takes over what the borrowed verb says by itself: "raise your left arm, right arm and head"
+    acts: bool = False  # its parts stand before the verb: "the left leg comes forward"
     copula: bool = False
     due: bool = False
     lasting: bool = False  # "still", "stuck"
@@ -66,7 +70,15 @@ class Clause:
         """Asks for the opposite: "stop leaning left", "don't lift it so high", "you lift it too far", "squat less"."""
         less = any(mod[:2] == ("dir", "less") for mod in self.goals)
         less = less and self.verb is not None and self.verb.mode != "bend"
+        if self.excess in word_set("undo"):
+            return self.undone
         return less or self.excess.startswith("too") or (self.negated and bool(self.excess))
+
+    @property
+    def undone(self) -> bool:
+        """Whether stopping it means the opposite: "stop leaning left", but not "stop pointing ahead"."""
+        verb = self.verb or Verb()
+        return verb.mode in ("lean", "turn", "bend") or bool({"up", "down"} & set(verb.does))
 
 
 @dataclass
@@ -111,6 +123,7 @@ class _Builder:
         self.last = Token("end", None, "")  # the phrase before, adverbs and articles left out
         self.words = ""  # of the token before
         self.referred = False  # the clause before ended with a reference
+        self.commas = False  # the clause is being closed by a comma
 
     def read(self, phrase: Token) -> None:
         """Take the next phrase."""
@@ -123,18 +136,22 @@ class _Builder:
 
     def close(self, joined: bool = False, negated: bool = False, opens: bool = False) -> None:
         """Finish the clause, and remember what the next one may inherit."""
-        clause, self.clause = self.clause, Clause(joined=joined, negated=negated, opens=opens)
+        added = self.last.kind == "and"
+        clause, self.clause = self.clause, Clause(joined=joined, negated=negated, opens=opens, added=added)
         if clause.opens and clause.empty and not negated:
             self.clause.opens = True
         listed = clause.joined and not (clause.verb or clause.goals or clause.source) and self.referred
         self.referred = bool(clause.goals) and clause.goals[-1].other is not None
         if listed or clause.empty:
+            if self.commas:
+                self.memory.remember(clause.parts)  # ", and the right arm, stretched wide, folds in"
             return  # "in line with the shoulders and legs"
         clause.named = bool(clause.parts)
         if clause.thing and not clause.opposite and not clause.negated:
             self.memory.subjects, self.memory.verb = None, None
             return
-        if clause.negated and not clause.opposite:
+        undone = clause.excess in word_set("undo") and not clause.undone
+        if undone or (clause.negated and not clause.opposite):
             self.memory.remember(clause.parts)
             clause.parts = clause.parts or (self.memory.subjects or [])
             clause.dropped = True
@@ -144,9 +161,12 @@ class _Builder:
 
     def _complete(self, clause: Clause) -> None:
         """Fill in the parts and the verb that a clause leaves out."""
-        parts = clause.parts or implied(clause, self.memory)
+        before = self.found[-1] if self.found and not clause.opens else None
+        continues = clause.joined and not (clause.parts or clause.verb or clause.pronoun) and before is not None
+        parts = clause.parts or (before.parts if continues and before else implied(clause, self.memory))
         if clause.verb is None and (clause.joined or not clause.named):
             clause.verb, clause.lends = self.memory.verb, True
+            clause.lists = clause.added or before is None or not before.goals
         if clause.named or clause.pronoun:
             self.memory.remember(parts)
         clause.parts = list(parts)
@@ -184,7 +204,9 @@ class _Builder:
         if not entity.part:
             return None
         after_and = self.last.kind == "and"
-        if after_and and clause.goals and clause.goals[-1].other is not None and not clause.verb:
+        if after_and and (clause.acts or clause.source):
+            self._subject(entity, joined=True)  # "the left leg comes from behind and the left foot ..."
+        elif after_and and clause.goals and clause.goals[-1].other is not None and not clause.verb:
             self._subject(entity, joined=True)
         elif clause.verb is not None and clause.verb.mode == "touch" and (self.last.kind == "with" or not clause.goals):
             self._touch(entity)
@@ -221,6 +243,9 @@ class _Builder:
 
     def _on_mod(self, phrase: Token) -> None:
         mod: Mod = phrase.value
+        if self.last.kind == "noun" and self.last.value.was and mod.words in POSTPOSED and self.clause.verb:
+            self.clause.was += [(part, mod) for part in self.clause.parts[-1:]]
+            return  # "straighten the bent right knee in front"
         if mod.other is not None:
             other = self.resolve(Noun(mod.other), related=True)
             if not other.part or mod.action == "of":
@@ -241,6 +266,9 @@ class _Builder:
             self._subject(clause.parts[-1], joined=True)  # "bring your elbows down to touch your knees"
         elif to and clause.verb is not None and clause.verb.mode == verb.mode == "turn":
             return  # "turn your head to face left" says it once
+        elif _postposed(clause, phrase):
+            clause.was += [(part, mod) for part in clause.parts for mod in clause.goals]
+            clause.goals = []  # "the right leg in front moves back"
         elif not clause.goals and (
             clause.verb is None or (clause.verb.neutral and not (after_and or to or self.last.kind == "by"))
         ):
@@ -249,7 +277,10 @@ class _Builder:
             negated = clause.negated and after_and and phrase.words.endswith("ing")
             self.close(joined=after_and, negated=negated)  # "without bending and twisting"
             self.clause.infinitive = to
-        self.clause.verb, self.clause.verb_words = verb, phrase.words
+        clause = self.clause
+        clause.acts = bool(clause.parts)
+        clause.verb, clause.verb_words = verb, phrase.words
+        clause.lasting = clause.lasting or phrase.words in LASTING
 
     def _on_degree(self, phrase: Token) -> None:
         self.clause.degree = self.clause.degree or phrase.value
@@ -287,13 +318,14 @@ class _Builder:
             clause.thing = True
 
     def _on_comma(self, phrase: Token) -> None:
-        clause = self.clause
+        clause, self.commas = self.clause, True
         if clause.opens and not (clause.verb or clause.parts or clause.pronoun) and len(clause.goals) == 1:
             if clause.goals[0].action in OTHER_SIDE and clause.goals[0].words.startswith("on "):
                 self.memory.sided(clause.goals[0].action)
                 self.clause = Clause(opens=True)
                 return
         self.close(joined=True)
+        self.commas = False
 
     def _on_break(self, phrase: Token) -> None:
         self.close()
@@ -313,6 +345,13 @@ _HANDLERS = {name.removeprefix("_on_"): method for name, method in vars(_Builder
 
 def _turns(clause: Clause) -> bool:
     return clause.verb is not None and clause.verb.mode == "turn" and not clause.parts
+
+
+def _postposed(clause: Clause, verb: Token) -> bool:
+    """Whether a finite verb follows a part and where it is: "the right leg in front moves back"."""
+    placed = all(mod.kind == "dir" and mod.words in POSTPOSED for mod in clause.goals)
+    finite = not participle(verb) and verb.words.split(" ")[0].endswith("s")
+    return bool(clause.parts and clause.goals) and placed and finite and clause.verb is None and not clause.copula
 
 
 def implied(clause: Clause, memory: Memory) -> list[Entity]:

@@ -22,6 +22,8 @@ JOINT_OF = {"arm": "elbow", "forearm": "elbow", "upper arm": "elbow", "hand": "e
             "leg": "knee", "shin": "knee", "thigh": "knee", "foot": "knee"}  # fmt: skip
 TRUNK = frozenset(("torso", "body", "pelvis"))
 LIMBS = frozenset(("arm", "leg", "elbow", "knee", "forearm", "shin", "thigh", "upper arm"))
+SLANTING = frozenset(("arm", "leg", "forearm", "shin", "thigh", "upper arm", "torso", "body"))
+KEEPING = ("keep", "kept", "stay", "remain", "hold", "held", "leave", "rest")
 BENDABLE = frozenset(("arm", "leg", "elbow", "knee"))
 PLAIN = frozenset(("up", "down", "left", "right", "forward", "backward"))
 BESIDE_BODY = {"in-front": "forward", "behind": "backward", "above": "up", "below": "down", "left-of": "left",
@@ -65,8 +67,12 @@ def _how(verb: Verb, own: bool, part: Entity, action: str, mods: list[Mod], clau
     reaching = clause is not None and clause.verb_words.startswith(REACHING)
     if action == "straighten":
         return "reach" if reaching and part.part in ("arm", "leg") else "move"
+    if action in ("vertical", "horizontal"):
+        return "reach" if any(mod.action == action and mod.words.startswith("more") for mod in mods) else "move"
     if action not in PLAIN:
         return "move"
+    if clause is not None and clause.verb_words.startswith(KEEPING):
+        return "place"
     if verb.mode in ("point", "hang") or (own and reaching) or verb.mode == "posture":
         return "aim"
     words = [mod.words for mod in mods if mod.action == action or mod.kind == "rel"]
@@ -98,11 +104,11 @@ def _read(verb: Verb, own: bool, entity: Entity, mods: list[Mod]) -> Iterator[Fo
     bending_trunk = verb.mode == "bend" and entity.part in TRUNK | {"head", "hip"}
     if own or (not mods and not (verb.mode == "bend" and entity.part in ("hand", "foot"))):
         yield from _verb_alone(verb, entity, mods, directions)
-    for kind, action, other, _ in mods:
+    for kind, action, other, words in mods:
         if kind == "dir" and not (action == "in" and any(a == "closer" for _, a, _, _ in mods)):
             yield from _direction(verb, entity, action, directions, bending_trunk)
         if kind == "state":
-            yield from _state(verb, entity, action, mods)
+            yield from _state(verb, entity, action, words, mods)
         if other is not None and verb.mode != "support":
             yield from _relation(verb, entity, action, other)
 
@@ -119,7 +125,7 @@ def _kneel_or_look(verb: Verb, entity: Entity) -> Iterator[Found]:
 
 def _weight(mods: list[Mod]) -> Iterator[Found]:
     pelvis = Entity("pelvis", "none")
-    for kind, action, other, _ in mods:
+    for kind, action, other, words in mods:
         if kind == "dir" and action in PLAIN:
             yield pelvis, action, None
         elif other is not None and other.side in OPPOSITE:
@@ -127,6 +133,10 @@ def _weight(mods: list[Mod]) -> Iterator[Found]:
 
 
 def _verb_alone(verb: Verb, entity: Entity, mods: list[Mod], directions: list[str]) -> Iterator[Found]:
+    if verb.fallback and any(
+        kind == "rel" and action in ("apart", "closer", "near", "behind", "level") for kind, action, _, _ in mods
+    ):
+        return  # "step the left foot further from the right"
     if verb.fallback and (directions or (verb.mode != "posture" and any(kind == "state" for kind, _, _, _ in mods))):
         return
     for action in verb.does:
@@ -261,7 +271,7 @@ def _out(entity: Entity, directions: list[str], outward: bool) -> Iterator[Found
         yield entity, "apart", BODY
 
 
-def _state(verb: Verb, entity: Entity, action: str, mods: list[Mod]) -> Iterator[Found]:
+def _state(verb: Verb, entity: Entity, action: str, words: str, mods: list[Mod]) -> Iterator[Found]:
     part = entity.part
     if part == "body" and action in ("straight", "vertical"):
         yield TORSO, "vertical", None
@@ -272,6 +282,8 @@ def _state(verb: Verb, entity: Entity, action: str, mods: list[Mod]) -> Iterator
                 other for _, a, other, _ in mods if a == "at" and other is not None and other.part in ("elbow", "knee")
             ]
             yield _joint(joint[0], entity) if joint else entity, action, None
+    elif action == "horizontal" and words == "level" and part not in SLANTING:
+        return  # "both hands level" compares them
     elif action == "near" and entity.side != "both":
         return
     elif action == "crossed":

@@ -56,6 +56,8 @@ def read(text: str) -> list[Claim]:
 
 def _claims(clause: Clause) -> Iterator[Claim]:
     own = clause.verb is not None and not clause.lends
+    if clause.lends and not (clause.goals or clause.lists):
+        return
     for part in clause.parts:
         for found in actions_of(clause.verb, own, part, clause.goals, clause):
             yield _claim(found, clause.degree)

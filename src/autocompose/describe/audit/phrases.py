@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from autocompose.describe.audit.claims import LIMB_PARTS
+from autocompose.describe.audit.lexicon import word_set
 from autocompose.describe.audit.tokens import Entity, Token
 
 
@@ -66,6 +67,8 @@ def phrases(tokens: list[Token]) -> list[Token]:
             i = _determined(tokens, i, found)
         elif kind == "entity":
             i = _noun(tokens, i, found, (), True)
+        elif _relative(tokens, i, found):
+            i = _told(tokens, i, found)
         elif kind == "rel" or (kind == "break" and tokens[i].words == "before"):
             i = _relation(tokens, i, found)
         elif kind in ("dir", "state"):
@@ -81,6 +84,24 @@ def phrases(tokens: list[Token]) -> list[Token]:
             found.append(tokens[i])
             i += 1
     return found
+
+
+def _relative(tokens: list[Token], i: int, found: list[Token]) -> bool:
+    """ "The arm that reached forward", "the foot that hung behind": how it was before."""
+    if tokens[i].words not in ("that", "which", "who") or not found or found[-1].kind != "noun":
+        return False
+    return i + 1 < len(tokens) and tokens[i + 1].kind == "verb" and tokens[i + 1].value.passive
+
+
+def _told(tokens: list[Token], i: int, found: list[Token]) -> int:
+    """Read a relative clause as a source."""
+    j, mods = i + 2, list[Mod]()
+    while j < len(tokens) and tokens[j].kind not in _STOPS | {"verb"} and tokens[j].words != "now":
+        if tokens[j].kind in ("dir", "state"):
+            mods.append(Mod(tokens[j].kind, tokens[j].value, None, tokens[j].words))
+        j += 1
+    found.append(Token("source", tuple(mods), "that"))
+    return j
 
 
 def _adjectives(tokens: list[Token], i: int) -> int:
@@ -244,7 +265,7 @@ def starts_source(tokens: list[Token], i: int, found: list[Token]) -> bool:
 
 def _source(tokens: list[Token], i: int, found: list[Token]) -> int:
     """Read a source phrase; what follows it is the way or the goal again."""
-    j, mods, named, relation = i + 1, list[Mod](), False, ""
+    j, mods, named, relation, thing = i + 1, list[Mod](), False, "", False
     whole = j < len(tokens) and tokens[j].words in ("where", "how")
     j += whole
     while j < len(tokens):
@@ -252,6 +273,10 @@ def _source(tokens: list[Token], i: int, found: list[Token]) -> int:
         if whole:
             if token.kind in ("comma", "end", "to"):
                 break
+        elif thing and token.words in ("in front", "behind"):
+            pass  # "from the long step in front"
+        elif token.words == "before" and j + 1 < len(tokens) and tokens[j + 1].kind in ("det", "entity"):
+            relation = "in-front"
         elif token.kind in _STOPS or _goal(token) or (named and token.kind not in ("word", "degree", "det")):
             break
         if token.kind == "det" and named:
@@ -270,9 +295,9 @@ def _source(tokens: list[Token], i: int, found: list[Token]) -> int:
             bare = tokens[j - 1].kind in ("det", "degree", "dir", "state", "word")
             if not (participle(token) or bare):
                 break
-            named = not participle(token)  # "from its forward reach" is complete
-        elif token.kind == "thing":
-            named = True
+            named = thing = not participle(token)  # "from its forward reach" is complete
+        elif token.kind == "thing" or token.words in word_set("nouns"):
+            named = thing = True
         j += 1
     found.append(Token("source", tuple(mods), "from"))
     return max(j, i + 1)

@@ -99,7 +99,7 @@ def _readings(claim: Claim, side: str) -> list[Test]:
         return _distance_change(claim, side)
     if action in ("near", "level", "above", "below", "in-front", "behind", "left-of", "right-of"):
         return _relation(claim, side)
-    return _state(part, side, action)
+    return _state(part, side, action, claim.how)
 
 
 def _move(part: str, side: str, action: str) -> list[Test]:
@@ -232,7 +232,7 @@ def _relation(claim: Claim, side: str) -> list[Test]:
     return tests
 
 
-def _state(part: str, side: str, action: str) -> list[Test]:
+def _state(part: str, side: str, action: str, how: str) -> list[Test]:
     if action in ("bent", "straight", "right-angle") and part in _BEND_JOINT:
         key: Feature = ("bend", _BEND_JOINT[part], side)
         if action == "right-angle":
@@ -243,6 +243,8 @@ def _state(part: str, side: str, action: str) -> list[Test]:
         if action == "straight" and part != "torso":
             return []
         key = ("tilt", part, side)
+        if how == "reach":
+            return [Test(key, 1 if action == "horizontal" else -1, DEGREES)]
         if action == "horizontal":
             return [Test(key, 1, 10.0, change=False, limit=68.0)]
         return [Test(key, -1, 8.0, change=False, limit=27.0)]

@@ -266,7 +266,10 @@ def _sided(found: list[Token], i: int, before: list[Token]) -> tuple[Token, int]
     return Token("dir", side, found[i].words), i + 1
 
 
-_FILLERS = frozenset(["of", "whole", "entire", "still", "extended", "raised", "bent", "straight", "outstretched"])
+_FILLERS = frozenset(
+    ["of", "whole", "entire", "still", "extended", "raised", "lifted", "bent", "straight", "outstretched", "stretched",
+     "folded", "hanging", "front", "rear", "back", "own", "standing", "supporting", "trailing"]
+)  # fmt: skip
 
 
 def _entity(side: str, found: list[Token], i: int, j: int) -> tuple[Token, int]:
