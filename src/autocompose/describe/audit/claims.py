@@ -18,7 +18,17 @@ TURNS = ("turn-left", "turn-right", "turn-around")
 BENDS = ("bend", "straighten")
 DISTANCES = ("closer", "apart")
 RELATIONS = ("near", "level", "above", "below", "in-front", "behind", "left-of", "right-of")
-STATES = ("bent", "straight", "right-angle", "horizontal", "vertical", "on-floor", "crossed", "shoulder-width")
+STATES = (
+    "bent",
+    "straight",
+    "right-angle",
+    "horizontal",
+    "vertical",
+    "on-floor",
+    "near-floor",
+    "crossed",
+    "shoulder-width",
+)
 ACTIONS = MOVES + LEANS + TURNS + BENDS + DISTANCES + RELATIONS + STATES
 
 HOW = ("move", "place", "aim", "reach")

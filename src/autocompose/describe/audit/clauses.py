@@ -359,6 +359,8 @@ def implied(clause: Clause, memory: Memory) -> list[Entity]:
     verb, subjects = clause.verb, memory.subjects
     if verb is not None and verb.mode in ("kneel", "kneel-on", "all-fours"):
         return [] if verb.mode == "kneel-on" else [Entity("knee", "both")]
+    if subjects and clause.joined and verb is not None and verb.part == "body" and _finite(clause.verb_words):
+        return subjects  # "the hand comes off the knee and sinks"
     moved = _moved_by_preposition(clause)
     if moved is not None:
         clause.goals = [mod for mod in clause.goals if mod.other != moved]
@@ -377,6 +379,11 @@ def implied(clause: Clause, memory: Memory) -> list[Entity]:
     if verb is None and subjects is None and any(m.action == "vertical" for m in clause.goals):
         return [Entity("torso", "none")]
     return subjects or []
+
+
+def _finite(words: str) -> bool:
+    """Whether a verb stands in the third person: "sinks"."""
+    return words.split(" ")[0].endswith("s") and words.split(" ")[0] not in ("press", "cross")
 
 
 def _moved_by_preposition(clause: Clause) -> Entity | None:

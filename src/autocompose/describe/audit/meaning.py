@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from autocompose.describe.audit.claims import LEANS, TURNS
 from autocompose.describe.audit.lexicon import Verb
-from autocompose.describe.audit.phrases import Mod
+from autocompose.describe.audit.phrases import WAY, Mod
 from autocompose.describe.audit.tokens import Entity
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ JOINT_OF = {"arm": "elbow", "forearm": "elbow", "upper arm": "elbow", "hand": "e
             "leg": "knee", "shin": "knee", "thigh": "knee", "foot": "knee"}  # fmt: skip
 TRUNK = frozenset(("torso", "body", "pelvis"))
 LIMBS = frozenset(("arm", "leg", "elbow", "knee", "forearm", "shin", "thigh", "upper arm"))
+ARM = frozenset(("hand", "arm", "forearm", "elbow", "upper arm"))
 SLANTING = frozenset(("arm", "leg", "forearm", "shin", "thigh", "upper arm", "torso", "body"))
 KEEPING = ("keep", "kept", "stay", "remain", "hold", "held", "leave", "rest")
 BENDABLE = frozenset(("arm", "leg", "elbow", "knee"))
@@ -78,7 +79,14 @@ def _how(verb: Verb, own: bool, part: Entity, action: str, mods: list[Mod], clau
     words = [mod.words for mod in mods if mod.action == action or mod.kind == "rel"]
     if any("front" in w or w.startswith(("behind", "before", "on the ", "on your ")) for w in words):
         return "place"
+    if any("floor" in w or "ground" in w for w in words):
+        return "place"
+    ways = {mod.action for mod in mods if mod.kind == "dir"}
+    if action in ("forward", "backward") and ways & {"up", "overhead"} and part.part in ARM:
+        return "place"
     moves = own and clause is not None and not verb.passive and not clause.copula
+    if not moves and part.part in ("elbow", "knee"):
+        return "aim"
     placed = any(mod.kind == "rel" and mod.other is not None for mod in mods)
     return "place" if placed and not moves else "move"
 
@@ -256,7 +264,9 @@ def _turned(verb: Verb, entity: Entity, action: str) -> Iterator[Found]:
     elif action in ("out", "aside", "in") and entity.side in OPPOSITE:
         yield entity, f"turn-{OPPOSITE[entity.side] if action == 'in' else entity.side}", None
     elif (
-        entity.part in ("head", "torso", "pelvis") and action in LEAN_OF and (verb.mode, action) != ("look", "forward")
+        entity.part in ("head", "torso", "pelvis")
+        and action in LEAN_OF
+        and not (action == "forward" and (verb.mode == "look" or entity.part != "head"))  # "the chest faces forward"
     ):
         yield entity, LEAN_OF[action], None
 
@@ -275,6 +285,8 @@ def _state(verb: Verb, entity: Entity, action: str, words: str, mods: list[Mod])
     part = entity.part
     if part == "body" and action in ("straight", "vertical"):
         yield TORSO, "vertical", None
+    elif words == WAY and (verb.mode == "point" or {"up", "down"} & set(verb.does) and verb.mode != "hang"):
+        return  # "raise it straight up", "pointing straight ahead"
     elif action in ("bent", "straight", "right-angle"):
         squared = action == "bent" and any(a == "right-angle" for _, a, _, _ in mods)
         if part in BENDABLE | {"torso"} and verb.mode != "turn" and not squared:
@@ -323,6 +335,8 @@ def _relation(verb: Verb, entity: Entity, action: str, other: Entity) -> Iterato
     elif action == "across":
         if other.part != "body":
             yield entity, "in-front", other
+    elif other.part == "body" and action == "below":
+        yield entity, action, Entity("pelvis", "none")  # "underneath your body"
     elif other.part == "body" and action in BESIDE_BODY:
         yield entity, BESIDE_BODY[action], None
     elif other.part == "body" and action in ("near", "near?"):

@@ -45,6 +45,11 @@ PLACES = frozenset(("above", "below", "behind", "in-front", "near", "left-of", "
 _ADJECTIVES = frozenset(("state", "verb", "dir", "degree", "word", "side"))
 _STOPS = frozenset(("comma", "end", "break", "neg", "undo", "and", "with", "pron"))
 _PERSON = {"behind": "backward", "in-front": "forward", "near": "beside", "above": "up"}
+_WAYS = frozenset(
+    ("up", "down", "forward", "forwards", "ahead", "upward", "upwards", "downward", "downwards", "back", "backward",
+     "backwards", "sideways", "left", "right")
+)  # fmt: skip
+WAY = "straight down"  # words of a "straight" that may belong to a direction
 _MOST_ADJECTIVES = 6
 
 
@@ -69,8 +74,14 @@ def phrases(tokens: list[Token]) -> list[Token]:
             i = _noun(tokens, i, found, (), True)
         elif _relative(tokens, i, found):
             i = _told(tokens, i, found)
+        elif _while(tokens, i):
+            found.append(Token("break", None, "as"))
+            i += 1
         elif kind == "rel" or (kind == "break" and tokens[i].words == "before"):
             i = _relation(tokens, i, found)
+        elif tokens[i].words == "straight" and i + 1 < len(tokens) and tokens[i + 1].words in _WAYS:
+            found.append(Token("mod", Mod("state", "straight", None, WAY), "straight"))
+            i += 1
         elif kind in ("dir", "state"):
             if kind == "state" and found and found[-1].words == "back" and found[-1].kind == "mod":
                 found.pop()  # "back on the floor" is no direction
@@ -84,6 +95,19 @@ def phrases(tokens: list[Token]) -> list[Token]:
             found.append(tokens[i])
             i += 1
     return found
+
+
+def _while(tokens: list[Token], i: int) -> bool:
+    """Whether "as" joins two statements ("as the torso leans back"): a part and a finite verb follow."""
+    if tokens[i].words != "as":
+        return False
+    for j in range(i + 1, min(i + 10, len(tokens))):
+        token = tokens[j]
+        if token.kind == "verb" and not participle(token):
+            return any(t.kind in ("entity", "pron") for t in tokens[i + 1 : j])
+        if token.kind in ("comma", "end", "break", "neg", "dir", "state") or token.words == "as":
+            return token.kind in ("dir", "state") and j > i + 2 and tokens[j - 1].kind == "entity"
+    return False
 
 
 def _relative(tokens: list[Token], i: int, found: list[Token]) -> bool:
@@ -189,6 +213,8 @@ def _owner(tokens: list[Token], i: int) -> tuple[Token | None, int]:
 def _relation(tokens: list[Token], i: int, found: list[Token]) -> int:
     """A relation and its object; without one it says nothing, or where the person stands ("behind you")."""
     token, j = tokens[i], i + 1
+    if token.words == "between" and tokens[j : j + 1] and tokens[j].kind == "pron":
+        return _skip_to_part(tokens, j)  # "with a gap between it and your body"
     action = "in-front" if token.kind == "break" else token.value
     while j < len(tokens) and tokens[j].kind in ("det", "degree", "word", "state", "verb"):
         adjective = tokens[j].kind in ("det", "degree", "word") or (
@@ -215,6 +241,16 @@ def _relation(tokens: list[Token], i: int, found: list[Token]) -> int:
         return i + 2
     found.append(Token("to" if action == "near?" else "by", action, token.words))
     return i + 1
+
+
+def _skip_to_part(tokens: list[Token], i: int) -> int:
+    """Index after the next part, if one follows closely."""
+    for j in range(i, min(i + 6, len(tokens))):
+        if tokens[j].kind == "entity":
+            return j + 1
+        if tokens[j].kind in ("comma", "end"):
+            return j
+    return i
 
 
 def _acts(tokens: list[Token], i: int) -> bool:
@@ -273,8 +309,9 @@ def _source(tokens: list[Token], i: int, found: list[Token]) -> int:
         if whole:
             if token.kind in ("comma", "end", "to"):
                 break
-        elif thing and token.words in ("in front", "behind"):
-            pass  # "from the long step in front"
+        elif thing and (token.words in ("in front", "behind") or (token.kind == "rel" and not _goal(token))):
+            named = thing = False  # "from the long step in front", "from its hang beside the waist"
+            relation = token.value if token.kind == "rel" else relation
         elif token.words == "before" and j + 1 < len(tokens) and tokens[j + 1].kind in ("det", "entity"):
             relation = "in-front"
         elif token.kind in _STOPS or _goal(token) or (named and token.kind not in ("word", "degree", "det")):

@@ -210,7 +210,7 @@ def _other_side(claim: Claim, side: str) -> str:
 
 _PLACE = {"above": ("y", 1), "below": ("y", -1), "in-front": ("z", 1), "behind": ("z", -1), "left-of": ("x", 1),
           "right-of": ("x", -1)}  # fmt: skip
-NEAR = 0.20  # metres between surfaces
+NEAR = 0.24  # metres between surfaces
 _LEVEL = {"head": 0.18, "pelvis": 0.18, "torso": 0.22, "body": 0.22}
 
 
@@ -248,6 +248,8 @@ def _state(part: str, side: str, action: str, how: str) -> list[Test]:
         if action == "horizontal":
             return [Test(key, 1, 10.0, change=False, limit=68.0)]
         return [Test(key, -1, 8.0, change=False, limit=27.0)]
+    if action == "near-floor" and part not in ("body", "torso"):
+        return [Test(("floor", part, side), -1, 0.08, change=False, limit=0.35)]
     if action == "on-floor" and part not in ("body", "torso"):
         return [Test(("floor", part, side), -1, 0.08, change=False, limit=0.17)]
     return []

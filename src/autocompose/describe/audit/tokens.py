@@ -191,7 +191,7 @@ def _disambiguate(token: Token, before: list[Token], after: list[str]) -> Token:
         return Token("verb", phrases()["lower"][1], "lower")
     if token.words in _UNITS and last == "number":
         return Token("word", None, token.words)
-    if token.words == "rear" and last == "det" and after and after[0] in part_words():
+    if token.words == "rear" and (last == "part" or (last == "det" and after and after[0] in part_words())):
         return Token("word", None, "rear")
     if token.words == "back" and last == "det":
         adjective = bool(after) and after[0] in part_words()
@@ -210,6 +210,8 @@ def _disambiguate(token: Token, before: list[Token], after: list[str]) -> Token:
 def _as_noun(token: Token, before: list[Token]) -> Token:
     """Words that are nouns after an article: "take a step", "into a low lunge" (which lowers nothing)."""
     kinds = [t.kind for t in before[-2:]]
+    if kinds[:1] == ["det"] and kinds[1:] in (["degree"], ["word"], ["state"]):
+        return Token("word", None, token.words)
     if kinds == ["det", "dir"]:
         before[-1] = Token("word", None, before[-1].words)
     elif kinds[-1:] != ["det"]:
