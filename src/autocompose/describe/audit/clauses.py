@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from autocompose.describe.audit.claims import CENTRAL_PARTS, LIMB_PARTS
 from autocompose.describe.audit.lexicon import Verb, word_set
-from autocompose.describe.audit.meaning import POSSIBLE
+from autocompose.describe.audit.meaning import KEEPING, POSSIBLE
 from autocompose.describe.audit.phrases import Mod, Noun, limb_of, participle, phrases
 from autocompose.describe.audit.tokens import Entity, Token
 
@@ -52,6 +52,7 @@ class Clause:
     lends: bool = False
     added: bool = False  # opened by "and"
     lists: bool = False  # takes over what the borrowed verb says by itself: "raise your left arm, right arm and head"
+    kept: bool = False  # "keep the left arm raised"
     acts: bool = False  # its parts stand before the verb: "the left leg comes forward"
     copula: bool = False
     due: bool = False
@@ -248,6 +249,9 @@ class _Builder:
             return  # "straighten the bent right knee in front"
         if mod.other is not None:
             other = self.resolve(Noun(mod.other), related=True)
+            bends = self.clause.verb is not None and self.clause.verb.mode == "bend" and not self.clause.parts
+            if bends and mod.action == "of" and other.part in ("elbow", "knee"):
+                self.clause.parts.append(self.resolve(Noun(mod.other)))  # "a slight bend of the elbow"
             if not other.part or mod.action == "of":
                 return
             mod = mod._replace(other=other)
@@ -262,6 +266,7 @@ class _Builder:
     def _on_verb(self, phrase: Token) -> None:
         clause, verb = self.clause, phrase.value
         to, after_and = self.last.kind == "to", self.last.kind == "and"
+        kept = verb.passive and clause.verb_words.startswith(KEEPING) and not clause.goals and bool(clause.parts)
         if verb.mode == "touch" and to and clause.parts:
             self._subject(clause.parts[-1], joined=True)  # "bring your elbows down to touch your knees"
         elif to and clause.verb is not None and clause.verb.mode == verb.mode == "turn":
@@ -278,7 +283,7 @@ class _Builder:
             self.close(joined=after_and, negated=negated)  # "without bending and twisting"
             self.clause.infinitive = to
         clause = self.clause
-        clause.acts = bool(clause.parts)
+        clause.acts, clause.kept = bool(clause.parts), kept
         clause.verb, clause.verb_words = verb, phrase.words
         clause.lasting = clause.lasting or phrase.words in LASTING
 
@@ -359,7 +364,8 @@ def implied(clause: Clause, memory: Memory) -> list[Entity]:
     verb, subjects = clause.verb, memory.subjects
     if verb is not None and verb.mode in ("kneel", "kneel-on", "all-fours"):
         return [] if verb.mode == "kneel-on" else [Entity("knee", "both")]
-    if subjects and clause.joined and verb is not None and verb.part == "body" and _finite(clause.verb_words):
+    stays = verb is not None and (verb.part == "body" or (verb.mode == "bend" and not clause.goals))
+    if subjects and clause.joined and stays and _finite(clause.verb_words):
         return subjects  # "the hand comes off the knee and sinks"
     moved = _moved_by_preposition(clause)
     if moved is not None:

@@ -72,7 +72,7 @@ def _how(verb: Verb, own: bool, part: Entity, action: str, mods: list[Mod], clau
         return "reach" if any(mod.action == action and mod.words.startswith("more") for mod in mods) else "move"
     if action not in PLAIN:
         return "move"
-    if clause is not None and clause.verb_words.startswith(KEEPING):
+    if clause is not None and (clause.kept or clause.verb_words.startswith(KEEPING)):
         return "place"
     if verb.mode in ("point", "hang") or (own and reaching) or verb.mode == "posture":
         return "aim"
@@ -82,6 +82,7 @@ def _how(verb: Verb, own: bool, part: Entity, action: str, mods: list[Mod], clau
     if any("floor" in w or "ground" in w for w in words):
         return "place"
     ways = {mod.action for mod in mods if mod.kind == "dir"}
+    ways |= set(verb.does)
     if action in ("forward", "backward") and ways & {"up", "overhead"} and part.part in ARM:
         return "place"
     moves = own and clause is not None and not verb.passive and not clause.copula
@@ -166,7 +167,7 @@ def _verb_alone(verb: Verb, entity: Entity, mods: list[Mod], directions: list[st
 def _sensible(action: str, verb: Verb, entity: Entity, directions: list[str]) -> bool:
     """Whether a verb's own action means anything for the part ("extend your hand" straightens nothing)."""
     if verb.mode == "posture":
-        return entity.part in TRUNK  # "the left hand sits above the knee" lowers nothing
+        return entity.part in ("body", "pelvis")  # "the left hand sits above the knee" lowers nothing
     if action == "crossed":
         return entity.side == "both" and not directions
     if action == "apart":
@@ -314,6 +315,12 @@ def _relation(verb: Verb, entity: Entity, action: str, other: Entity) -> Iterato
     }.get(other.part, other)
     if action in ("at", "of"):
         return
+    if action == "apart" and (entity.part == "head" or verb.mode in ("turn", "look")):
+        if entity.part == other.part and other.side in OPPOSITE:
+            yield entity, f"turn-{OPPOSITE[other.side]}", None  # "turn your head away from the left"
+            return
+        if verb.mode in ("turn", "look", "lean"):
+            return
     if (
         verb.mode == "lean"
         and entity.part == "head"

@@ -334,7 +334,7 @@ def _source(tokens: list[Token], i: int, found: list[Token]) -> int:
                 break
             named = thing = not participle(token)  # "from its forward reach" is complete
         elif token.kind == "thing" or token.words in word_set("nouns"):
-            named = thing = True
+            named = thing = not (j + 1 < len(tokens) and tokens[j + 1].kind in ("verb", "thing", "state"))
         j += 1
     found.append(Token("source", tuple(mods), "from"))
     return max(j, i + 1)

@@ -111,8 +111,8 @@ def _move(part: str, side: str, action: str) -> list[Test]:
         tests.append(Test(("from-chest", axis, part, side), sign, METRES))
     if part == "head" and axis == "y":
         tests += [Test(("lean-forward", "head"), -sign, DEGREES, wraps=True), Test(("face-down",), -sign, DEGREES)]
-    if part == "torso" and axis != "y":
-        tests += _leaning(part, action)
+    if part == "torso":
+        tests += _leaning(part, {"up": "backward", "down": "forward"}.get(action, action))
     return tests
 
 

@@ -185,6 +185,8 @@ def _disambiguate(token: Token, before: list[Token], after: list[str]) -> Token:
     last = before[-1].kind if before else ""
     noun_place = last in _SWITCHES
     if token.words == "lower":
+        if last == "det":
+            return Token("word", None, "lower")  # "your lower chest"
         follows = bool(after) and (after[0] in _OBJECT_STARTS or after[0] in part_words())
         return token if follows else Token("dir", "down", "lower")
     if token.words.startswith("lower ") and token.kind == "part" and not noun_place:
