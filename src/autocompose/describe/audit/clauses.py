@@ -246,17 +246,22 @@ class _Builder:
         mod: Mod = phrase.value
         if self.last.kind == "noun" and self.last.value.was and mod.words in POSTPOSED and self.clause.verb:
             self.clause.was += [(part, mod) for part in self.clause.parts[-1:]]
-            return  # "straighten the bent right knee in front"
+            return None  # "straighten the bent right knee in front"
+        if mod.action == "apart" and mod.other is not None and not mod.other.part and mod.other.side in OTHER_SIDE:
+            known = self.clause.parts[-1].part if self.clause.parts else self.memory.part
+            if known in CENTRAL_PARTS:  # "turn your head away from the left"
+                return self.clause.goals.append(Mod("dir", OTHER_SIDE[mod.other.side], None, mod.words))
         if mod.other is not None:
             other = self.resolve(Noun(mod.other), related=True)
             bends = self.clause.verb is not None and self.clause.verb.mode == "bend" and not self.clause.parts
             if bends and mod.action == "of" and other.part in ("elbow", "knee"):
                 self.clause.parts.append(self.resolve(Noun(mod.other)))  # "a slight bend of the elbow"
             if not other.part or mod.action == "of":
-                return
+                return None
             mod = mod._replace(other=other)
             self.memory.part = self.memory.part or other.part
         self.clause.goals.append(mod)
+        return None
 
     def _on_source(self, phrase: Token) -> None:
         for mod in phrase.value:

@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from autocompose.describe.audit.claims import LIMB_PARTS, Claim
+from autocompose.describe.audit.claims import LIMB_PARTS, STATED, Claim
 from autocompose.describe.audit.measure import PoseRow, Poses
 from autocompose.describe.audit.rules import ANGLES, Test, tests_of
 
 NEARLY = 0.5  # a reading that nearly holds keeps the others from contradicting
+STILL = 0.15  # a change this small, in tolerances, did not happen: the claim speaks of a movement that is not there
 SWAP_BELOW = 0.4  # a claim that nearly holds as it stands is no exchange of sides
 
 
@@ -134,6 +135,8 @@ def _judgement(
     score, value, unit = float(found[0][row]), float(found[1][row]), str(found[2][row])
     if np.isnan(score):
         return Judgement(claim, Verdict.UNCHECKABLE, None, None, unit)
-    verdict = Verdict.SUPPORTED if score >= 1 else Verdict.CONTRADICTED if score <= -1 else Verdict.UNSUPPORTED
+    missing = claim.action not in STATED and claim.how == "move" and claim.side != "both" and abs(score) < STILL
+    against = score <= -1 or missing
+    verdict = Verdict.SUPPORTED if score >= 1 else Verdict.CONTRADICTED if against else Verdict.UNSUPPORTED
     swap = score < SWAP_BELOW and mirrored is not None and float(mirrored[row]) >= 1
     return Judgement(claim, verdict, score, value, unit, swap)

@@ -74,10 +74,16 @@ def _how(verb: Verb, own: bool, part: Entity, action: str, mods: list[Mod], clau
         return "move"
     if clause is not None and (clause.kept or clause.verb_words.startswith(KEEPING)):
         return "place"
+    if verb.mode == "support":
+        return "place"
     if verb.mode in ("point", "hang") or (own and reaching) or verb.mode == "posture":
         return "aim"
     words = [mod.words for mod in mods if mod.action == action or mod.kind == "rel"]
-    if any("front" in w or w.startswith(("behind", "before", "on the ", "on your ")) for w in words):
+    if any(
+        "front" in w
+        or w.startswith(("behind", "before", "on the ", "on your ", "to the right side", "to the left side", "to your"))
+        for w in words
+    ):
         return "place"
     if any("floor" in w or "ground" in w for w in words):
         return "place"
@@ -108,6 +114,9 @@ def _read(verb: Verb, own: bool, entity: Entity, mods: list[Mod]) -> Iterator[Fo
         verb = Verb()  # "tuck your elbows in", "a nod to the left foot"
     if entity.part == "weight":
         yield from _weight(mods)
+        return
+    if own and verb.mode == "support" and entity.side == "none" and entity.part in ("leg", "foot"):
+        yield Entity("foot", "none"), "up", None  # "stand on one leg" lifts the other foot
         return
     directions = [action for kind, action, _, _ in mods if kind == "dir"]
     bending_trunk = verb.mode == "bend" and entity.part in TRUNK | {"head", "hip"}
@@ -316,9 +325,6 @@ def _relation(verb: Verb, entity: Entity, action: str, other: Entity) -> Iterato
     if action in ("at", "of"):
         return
     if action == "apart" and (entity.part == "head" or verb.mode in ("turn", "look")):
-        if entity.part == other.part and other.side in OPPOSITE:
-            yield entity, f"turn-{OPPOSITE[other.side]}", None  # "turn your head away from the left"
-            return
         if verb.mode in ("turn", "look", "lean"):
             return
     if (

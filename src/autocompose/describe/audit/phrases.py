@@ -329,12 +329,12 @@ def _source(tokens: list[Token], i: int, found: list[Token]) -> int:
         elif token.kind in ("dir", "state"):
             mods.append(Mod(token.kind, token.value, None, token.words))
         elif token.kind == "verb":
-            bare = tokens[j - 1].kind in ("det", "degree", "dir", "state", "word")
+            bare = tokens[j - 1].kind in ("det", "degree", "dir", "state", "word", "thing")
             if not (participle(token) or bare):
                 break
             named = thing = not participle(token)  # "from its forward reach" is complete
         elif token.kind == "thing" or token.words in word_set("nouns"):
-            named = thing = not (j + 1 < len(tokens) and tokens[j + 1].kind in ("verb", "thing", "state"))
+            named = thing = not (j + 1 < len(tokens) and tokens[j + 1].kind in ("verb", "thing", "state", "dir"))
         j += 1
     found.append(Token("source", tuple(mods), "from"))
     return max(j, i + 1)

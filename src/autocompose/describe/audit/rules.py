@@ -124,7 +124,8 @@ def _goal(part: str, side: str, action: str, how: str) -> list[Test]:
     tests = [] if how == "place" else _aim(part, side, action)
     if axis == "y":
         low: Feature = ("height", part, side)
-        place = Test(low, sign, 0.1, change=False, limit=0.35) if part in LEG_PARTS else None
+        limit = 0.15 if sign > 0 else 0.35
+        place = Test(low, sign, 0.1, change=False, limit=limit) if part in LEG_PARTS else None
         place = place or Test(("relative", "y", part, side, "shoulder", side), sign, 0.1, change=False, limit=-0.1)
         return [*tests, place] if how == "place" else tests
     tests.append(Test(("coordinate", axis, part, side), sign, 0.08, change=False, limit=sign * 0.05))
@@ -195,8 +196,14 @@ def _distance_change(claim: Claim, side: str) -> list[Test]:
     if claim.other in ("body", "torso") and part in LIMB_PARTS:
         keys: list[Feature] = [("reach", part, side), ("lateral", part, side), ("distance", part, side, "body", "none")]
         return [Test(key, sign, METRES) for key in keys]
+    if {part, claim.other} in _RIGID:
+        return []  # their distance cannot change
     ends: Feature = (part, side, claim.other, _other_side(claim, side))
     return [Test(("distance", *ends), sign, METRES), Test(("flat-distance", *ends), sign, METRES)]
+
+
+_RIGID = [{"knee", "pelvis"}, {"knee", "hip"}, {"thigh", "hip"}, {"thigh", "pelvis"}, {"elbow", "shoulder"},
+          {"hand", "elbow"}, {"hand", "forearm"}, {"foot", "knee"}, {"foot", "shin"}]  # fmt: skip
 
 
 def _other_side(claim: Claim, side: str) -> str:

@@ -283,6 +283,8 @@ def _entity(side: str, found: list[Token], i: int, j: int) -> tuple[Token, int]:
     elif not side:
         side = "both" if plural else "none"
     words = " ".join(t.words for t in found[i : j + 1])
-    if j + 1 < len(found) and (found[j + 1].words in word_set("level")):
+    after = found[j + 1].words if j + 1 < len(found) else ""
+    named = found[j].words != words or (i > 0 and found[i - 1].kind == "det")
+    if after in word_set("level") and not (after == "high" and named):  # "raise your left arm high"
         return Token("level", Entity(part, side), f"{words} {found[j + 1].words}"), j + 2
     return Token("entity", Entity(part, side), words), j + 1
