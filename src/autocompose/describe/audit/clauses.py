@@ -11,13 +11,15 @@ from dataclasses import dataclass, field
 from autocompose.describe.audit.claims import CENTRAL_PARTS, LIMB_PARTS
 from autocompose.describe.audit.lexicon import Verb, word_set
 from autocompose.describe.audit.meaning import KEEPING, POSSIBLE
-from autocompose.describe.audit.phrases import Mod, Noun, limb_of, participle, phrases
+from autocompose.describe.audit.phrases import PLACES, Mod, Noun, limb_of, participle, phrases
 from autocompose.describe.audit.tokens import Entity, Token
 
 STATIVE = frozenset(("is", "are", "stuck"))
+PAST = frozenset(("was", "were"))
 LASTING = frozenset(("still", "yet", "stuck", "currently", "now"))
 DUTY = frozenset(("should", "must", "need", "needs", "ought", "will", "would", "can", "could", "now", "end", "ends"))
 POSTPOSED = frozenset(("in front", "behind", "ahead", "behind you", "in front of you", "out in front"))
+TRUNK_WAYS = frozenset(("forward", "backward", "left", "right", "down", "aside"))
 OTHER_SIDE = {"left": "right", "right": "left"}
 
 
@@ -47,6 +49,7 @@ class Clause:
     resumed: bool = False
     agent: bool = False  # a person who does it: "have them bend"
     infinitive: bool = False
+    rises: bool = False  # comes out of a posture: "now up out of the lunge"
     joined: bool = False
     named: bool = False  # the clause names its parts itself
     lends: bool = False
@@ -164,7 +167,7 @@ class _Builder:
         """Fill in the parts and the verb that a clause leaves out."""
         before = self.found[-1] if self.found and not clause.opens else None
         continues = clause.joined and not (clause.parts or clause.verb or clause.pronoun) and before is not None
-        parts = clause.parts or (before.parts if continues and before else implied(clause, self.memory))
+        parts = clause.parts or (before.parts if continues and before else implied(clause, self.memory, before))
         if clause.verb is None and (clause.joined or not clause.named):
             clause.verb, clause.lends = self.memory.verb, True
             clause.lists = clause.added or before is None or not before.goals
@@ -244,6 +247,8 @@ class _Builder:
 
     def _on_mod(self, phrase: Token) -> None:
         mod: Mod = phrase.value
+        if mod.words == "behind" and self.clause.verb is not None and self.clause.verb.mode == "bend":
+            return None
         if self.last.kind == "noun" and self.last.value.was and mod.words in POSTPOSED and self.clause.verb:
             self.clause.was += [(part, mod) for part in self.clause.parts[-1:]]
             return None  # "straighten the bent right knee in front"
@@ -253,8 +258,7 @@ class _Builder:
                 return self.clause.goals.append(Mod("dir", OTHER_SIDE[mod.other.side], None, mod.words))
         if mod.other is not None:
             other = self.resolve(Noun(mod.other), related=True)
-            bends = self.clause.verb is not None and self.clause.verb.mode == "bend" and not self.clause.parts
-            if bends and mod.action == "of" and other.part in ("elbow", "knee"):
+            if mod.action == "of" and mod.words == "of" and self.last.kind == "verb" and not self.clause.parts:
                 self.clause.parts.append(self.resolve(Noun(mod.other)))  # "a slight bend of the elbow"
             if not other.part or mod.action == "of":
                 return None
@@ -264,6 +268,7 @@ class _Builder:
         return None
 
     def _on_source(self, phrase: Token) -> None:
+        self.clause.rises = self.clause.rises or not phrase.value
         for mod in phrase.value:
             other = None if mod.other is None else self.resolve(Noun(mod.other), related=True)
             self.clause.source.append(mod._replace(other=other))
@@ -307,16 +312,19 @@ class _Builder:
         self.clause.parts, self.clause.excess = subjects, phrase.words
 
     def _on_word(self, phrase: Token) -> None:
-        clause, words = self.clause, phrase.words
+        words = phrase.words
+        if words in DUTY and self.last.kind == "and" and self.clause.goals:
+            self.close(joined=True)  # "the arm is overhead and should come down"
+        clause = self.clause
         if words in word_set("people") and clause.verb is None:
             clause.thing = False
-        clause.copula = clause.copula or words in STATIVE
+        clause.copula = clause.copula or words in STATIVE or words in PAST
         clause.due = clause.due or words in DUTY
-        clause.lasting = clause.lasting or words in LASTING
+        clause.lasting = clause.lasting or words in LASTING or words in PAST
 
     def _on_pron(self, phrase: Token) -> None:
         clause = self.clause
-        if clause.parts:
+        if clause.parts and not (clause.copula and clause.goals):
             return
         if clause.goals and clause.verb is None:
             self.close()
@@ -359,18 +367,21 @@ def _turns(clause: Clause) -> bool:
 
 def _postposed(clause: Clause, verb: Token) -> bool:
     """Whether a finite verb follows a part and where it is: "the right leg in front moves back"."""
-    placed = all(mod.kind == "dir" and mod.words in POSTPOSED for mod in clause.goals)
+    placed = all(mod.action in PLACES or (mod.kind == "dir" and mod.words in POSTPOSED) for mod in clause.goals)
     finite = not participle(verb) and verb.words.split(" ")[0].endswith("s")
     return bool(clause.parts and clause.goals) and placed and finite and clause.verb is None and not clause.copula
 
 
-def implied(clause: Clause, memory: Memory) -> list[Entity]:
+def implied(clause: Clause, memory: Memory, before: Clause | None = None) -> list[Entity]:
     """The parts of a clause that names none."""
     verb, subjects = clause.verb, memory.subjects
     if verb is not None and verb.mode in ("kneel", "kneel-on", "all-fours"):
         return [] if verb.mode == "kneel-on" else [Entity("knee", "both")]
-    stays = verb is not None and (verb.part == "body" or (verb.mode == "bend" and not clause.goals))
-    if subjects and clause.joined and stays and _finite(clause.verb_words):
+    stays = verb is not None and (
+        verb.part == "body" or (verb.mode == "bend" and not TRUNK_WAYS & {m.action for m in clause.goals})
+    )
+    follows = before is not None and before.acts and clause.added
+    if subjects and clause.joined and stays and (follows or _finite(clause.verb_words)):
         return subjects  # "the hand comes off the knee and sinks"
     moved = _moved_by_preposition(clause)
     if moved is not None:
@@ -387,6 +398,8 @@ def implied(clause: Clause, memory: Memory) -> list[Entity]:
         return [Entity("pelvis", "none")]  # "sit back"
     if verb is not None and verb.part and not at_joint:
         return [Entity(verb.part, "both" if verb.part == "shoulder" else "none")]
+    if verb is None and clause.opens and clause.rises and clause.goals and clause.goals[0].action in ("up", "down"):
+        return [Entity("body", "none")]  # "now up out of the lunge"
     if verb is None and subjects is None and any(m.action == "vertical" for m in clause.goals):
         return [Entity("torso", "none")]
     return subjects or []

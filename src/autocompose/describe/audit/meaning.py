@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from autocompose.describe.audit.claims import LEANS, TURNS
+from autocompose.describe.audit.claims import LEANS, LIMB_PARTS, TURNS
 from autocompose.describe.audit.lexicon import Verb
 from autocompose.describe.audit.phrases import WAY, Mod
 from autocompose.describe.audit.tokens import Entity
@@ -33,6 +33,7 @@ OPPOSITE = {"left": "right", "right": "left"}
 ALWAYS = {"more-bent": "bend", "less-bent": "straighten", "clockwise": "turn-right", "counterclockwise": "turn-left"}
 CLOSENESS = {"in": "closer", "closer": "closer", "together": "closer", "away": "apart", "apart": "apart"}
 GAP = {"smaller": "closer", "bigger": "apart"}
+SETTING = ("set", "put", "place", "plant", "step")
 REACHING = ("extend", "stretch", "reach", "lengthen", "straighten", "unfold", "outstretched")
 _LEANING = ("head", "torso", "pelvis", "body", "shoulder")
 POSSIBLE = dict.fromkeys(LEANS, _LEANING) | dict.fromkeys(TURNS, (*_LEANING, "foot"))  # action -> parts that can do it
@@ -70,13 +71,15 @@ def _how(verb: Verb, own: bool, part: Entity, action: str, mods: list[Mod], clau
         return "reach" if reaching and part.part in ("arm", "leg") else "move"
     if action in ("vertical", "horizontal"):
         return "reach" if any(mod.action == action and mod.words.startswith("more") for mod in mods) else "move"
+    if action == "closer" and any(mod.action == "near" for mod in mods):
+        return "place"
     if action not in PLAIN:
         return "move"
     if clause is not None and (clause.kept or clause.verb_words.startswith(KEEPING)):
         return "place"
     if verb.mode == "support":
         return "place"
-    if verb.mode in ("point", "hang") or (own and reaching) or verb.mode == "posture":
+    if verb.mode in ("point", "hang") or "stand" in verb.does or (own and reaching) or verb.mode == "posture":
         return "aim"
     words = [mod.words for mod in mods if mod.action == action or mod.kind == "rel"]
     if any(
@@ -84,6 +87,8 @@ def _how(verb: Verb, own: bool, part: Entity, action: str, mods: list[Mod], clau
         or w.startswith(("behind", "before", "on the ", "on your ", "to the right side", "to the left side", "to your"))
         for w in words
     ):
+        return "place"
+    if action == "down" and clause is not None and clause.verb_words.startswith(SETTING):
         return "place"
     if any("floor" in w or "ground" in w for w in words):
         return "place"
@@ -128,7 +133,7 @@ def _read(verb: Verb, own: bool, entity: Entity, mods: list[Mod]) -> Iterator[Fo
         if kind == "state":
             yield from _state(verb, entity, action, words, mods)
         if other is not None and verb.mode != "support":
-            yield from _relation(verb, entity, action, other)
+            yield from _relation(verb, entity, action, other, words)
 
 
 def _kneel_or_look(verb: Verb, entity: Entity) -> Iterator[Found]:
@@ -147,7 +152,7 @@ def _weight(mods: list[Mod]) -> Iterator[Found]:
         if kind == "dir" and action in PLAIN:
             yield pelvis, action, None
         elif other is not None and other.side in OPPOSITE:
-            yield pelvis, other.side, None
+            yield pelvis, OPPOSITE[other.side] if action == "apart" else other.side, None
 
 
 def _verb_alone(verb: Verb, entity: Entity, mods: list[Mod], directions: list[str]) -> Iterator[Found]:
@@ -247,7 +252,7 @@ def _moved(verb: Verb, entity: Entity, action: str, directions: list[str]) -> It
         yield entity, action, None
     elif action in ("aside", "beside", "out"):
         lowered = action == "beside" and ("down" in directions or "down" in verb.does)  # "lower your arm to the side"
-        if not lowered and not (action == "out" and "straighten" in verb.does):
+        if not lowered and not (action == "out" and "straighten" in verb.does and entity.part not in ("hand", "foot")):
             yield from _out(entity, directions, outward=action == "out")
     elif action == "in" and verb.mode == "bend":
         return  # "curl your elbow in"
@@ -314,7 +319,7 @@ def _state(verb: Verb, entity: Entity, action: str, words: str, mods: list[Mod])
         yield entity, action, None
 
 
-def _relation(verb: Verb, entity: Entity, action: str, other: Entity) -> Iterator[Found]:
+def _relation(verb: Verb, entity: Entity, action: str, other: Entity, words: str) -> Iterator[Found]:
     waist = other.part == "waist"
     other = {
         "waist": Entity("pelvis", "none"),
@@ -327,6 +332,8 @@ def _relation(verb: Verb, entity: Entity, action: str, other: Entity) -> Iterato
     if action == "apart" and (entity.part == "head" or verb.mode in ("turn", "look")):
         if verb.mode in ("turn", "look", "lean"):
             return
+    if verb.mode == "lean" and action == "closer" and words in ("towards", "toward") and entity.part in LIMB_PARTS:
+        return  # "tilt the arm towards the head"
     if (
         verb.mode == "lean"
         and entity.part == "head"

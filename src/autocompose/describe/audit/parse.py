@@ -87,10 +87,29 @@ def reference_clauses(said: list[Clause]) -> list[bool]:
         if continues and clause.joined and (starts[-1] or _complains(said[i - 1])):
             starts.append(True)
             continue
+        if _apposed(said, i):
+            starts.append(True)
+            continue
         describes = clause.copula and not (clause.due or clause.opposite or _changes(clause)) and clause.named
-        mended = any(is_imperative(n) and _same_limb(clause, n) for n in following)
+        mended = any((is_imperative(n) or n.due) and _same_limb(clause, n) for n in following)
         starts.append(describes and (clause.lasting or mended))
     return starts
+
+
+def _apposed(said: list[Clause], i: int) -> bool:
+    """ "The right arm, stretched wide sideways, folds in": a participle between a part and its verb."""
+    clause = said[i]
+    if (
+        clause.verb is None
+        or not clause.verb.passive
+        or clause.lends
+        or clause.named
+        or not clause.joined
+        or i + 1 == len(said)
+    ):
+        return False
+    after = said[i + 1]
+    return after.joined and not after.named and after.verb_words.split(" ")[0].endswith("s") and not after.lends
 
 
 def _complains(clause: Clause) -> bool:

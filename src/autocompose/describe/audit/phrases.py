@@ -85,6 +85,8 @@ def phrases(tokens: list[Token]) -> list[Token]:
         elif kind in ("dir", "state"):
             if kind == "state" and found and found[-1].words == "back" and found[-1].kind == "mod":
                 found.pop()  # "back on the floor" is no direction
+            if tokens[i].value == "forward" and found and found[-1].words == "back":
+                found.pop()  # "back to the front"
             found.append(Token("mod", Mod(kind, tokens[i].value, None, tokens[i].words), tokens[i].words))
             i += 1
         elif kind == "level":
@@ -114,6 +116,8 @@ def _relative(tokens: list[Token], i: int, found: list[Token]) -> bool:
     """ "The arm that reached forward", "the foot that hung behind": how it was before."""
     if tokens[i].words not in ("that", "which", "who") or not found or found[-1].kind != "noun":
         return False
+    if i + 1 < len(tokens) and tokens[i].words == "which" and tokens[i + 1].words in ("is", "are"):
+        return True
     return i + 1 < len(tokens) and tokens[i + 1].kind == "verb" and tokens[i + 1].value.passive
 
 
@@ -144,7 +148,9 @@ def _adjectives(tokens: list[Token], i: int) -> int:
 
 def participle(token: Token) -> bool:
     """Whether a verb may stand as an adjective: "raised", "hanging"."""
-    return token.value.passive or token.words.split()[0].endswith("ing") or token.words == "outstretched"
+    first = token.words.split(" ")[0]
+    ing = first.endswith("ing") and first not in ("bring", "swing", "wing", "spring", "fling", "cling")
+    return token.value.passive or ing or first == "outstretched"
 
 
 def _said(tokens: list[Token]) -> tuple[Mod, ...]:
@@ -239,6 +245,9 @@ def _relation(tokens: list[Token], i: int, found: list[Token]) -> int:
         direction = _PERSON[action]
         found.append(Token("mod", Mod("dir", direction, None, f"{token.words} you"), token.words))
         return i + 2
+    if action == "behind" and (target.kind in ("comma", "end", "and", "break")) and j == i + 1:
+        found.append(Token("mod", Mod("dir", "backward", None, "behind"), "behind"))
+        return i + 1
     found.append(Token("to" if action == "near?" else "by", action, token.words))
     return i + 1
 
@@ -289,7 +298,7 @@ def starts_source(tokens: list[Token], i: int, found: list[Token]) -> bool:
     token = tokens[i]
     if token.words == "from" and token.kind == "rel":
         return True
-    if token.kind == "verb" and token.words in ("leaves", "leaving") and found and found[-1].kind == "noun":
+    if token.kind == "verb" and token.words in ("leave", "leaves", "leaving") and found and found[-1].kind == "noun":
         return i + 1 < len(tokens) and tokens[i + 1].kind in ("det", "entity")
     if token.kind != "rel" or token.value != "apart" or i + 1 >= len(tokens):
         return False

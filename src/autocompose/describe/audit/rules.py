@@ -104,11 +104,12 @@ def _readings(claim: Claim, side: str) -> list[Test]:
 
 def _move(part: str, side: str, action: str) -> list[Test]:
     axis, sign = _MOVES[action]
-    tests = [Test(("coordinate", axis, part, side), sign, METRES)]
+    ends = {"arm": ("arm", "hand"), "leg": ("leg", "foot")}.get(part, (part,))
+    tests = [Test(("coordinate", axis, end, side), sign, METRES) for end in ends]
     if part in LIMB_PARTS and axis == "y":
-        tests.append(Test(("height", part, side), sign, METRES))
+        tests += [Test(("height", end, side), sign, METRES) for end in ends]
     if part in ARM_PARTS and axis != "y":
-        tests.append(Test(("from-chest", axis, part, side), sign, METRES))
+        tests += [Test(("from-chest", axis, end, side), sign, METRES) for end in ends]
     if part == "head" and axis == "y":
         tests += [Test(("lean-forward", "head"), -sign, DEGREES, wraps=True), Test(("face-down",), -sign, DEGREES)]
     if part == "torso":
@@ -195,7 +196,8 @@ def _distance_change(claim: Claim, side: str) -> list[Test]:
         return []
     if claim.other in ("body", "torso") and part in LIMB_PARTS:
         keys: list[Feature] = [("reach", part, side), ("lateral", part, side), ("distance", part, side, "body", "none")]
-        return [Test(key, sign, METRES) for key in keys]
+        beside = Test(("surface-gap", part, side, "body", "none"), -1, 0.08, change=False, limit=0.16)
+        return [Test(key, sign, METRES) for key in keys] + ([beside] if claim.how == "place" else [])
     if {part, claim.other} in _RIGID:
         return []  # their distance cannot change
     ends: Feature = (part, side, claim.other, _other_side(claim, side))
