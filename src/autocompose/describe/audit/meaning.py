@@ -168,7 +168,8 @@ def _verb_alone(verb: Verb, entity: Entity, mods: list[Mod], directions: list[st
         elif verb.mode == "bend":
             yield from _bend(verb, entity, mods, directions)
         elif action in ("open", "shut"):
-            yield from _open(entity, action, "less" in directions)
+            together = any(mod.action in ("together", "near") for mod in mods)
+            yield from _open(entity, action, "less" in directions, together)
         elif action == "upright":
             yield TORSO, "vertical", None
         elif action == "straighten" and verb.passive and not directions:
@@ -217,8 +218,8 @@ def _joint(joint: Entity, limb: Entity) -> Entity:
     return joint if joint.side in OPPOSITE or limb.side == "none" else Entity(joint.part, limb.side)
 
 
-def _open(entity: Entity, action: str, less: bool) -> Iterator[Found]:
-    if entity.part in ("elbow", "knee"):
+def _open(entity: Entity, action: str, less: bool, together: bool) -> Iterator[Found]:
+    if entity.part in ("elbow", "knee") and not (entity.side == "both" and together):
         yield entity, "straighten" if (action == "open") != less else "bend", None
     elif entity.side == "both":
         yield entity, "apart" if action == "open" else "closer", BODY if entity.part == "arm" else None
