@@ -90,7 +90,8 @@ def _how(verb: Verb, own: bool, part: Entity, action: str, mods: list[Mod], clau
         return "place"
     if action == "down" and clause is not None and clause.verb_words.startswith(SETTING):
         return "place"
-    if any("floor" in w or "ground" in w for w in words):
+    told = own and action in verb.does and not verb.passive
+    if not told and any("floor" in w or "ground" in w for w in words):
         return "place"
     ways = {mod.action for mod in mods if mod.kind == "dir"}
     ways |= set(verb.does)

@@ -139,8 +139,8 @@ def _adjectives(tokens: list[Token], i: int) -> int:
         if token.kind == "entity":
             return j
         following = tokens[j + 1].kind if j + 1 < len(tokens) else "end"
-        if token.kind == "and" and j > i and following in ("state", "verb"):
-            continue
+        if token.kind in ("and", "comma") and j > i and following in ("state", "verb"):
+            continue  # "the raised, outstretched foot"
         if token.kind not in _ADJECTIVES or (token.kind == "verb" and not participle(token)):
             return -1
     return -1
@@ -339,7 +339,7 @@ def _source(tokens: list[Token], i: int, found: list[Token]) -> int:
             mods.append(Mod(token.kind, token.value, None, token.words))
         elif token.kind == "verb":
             bare = tokens[j - 1].kind in ("det", "degree", "dir", "state", "word", "thing")
-            if not (participle(token) or bare):
+            if not (participle(token) or bare or whole):
                 break
             named = thing = not participle(token)  # "from its forward reach" is complete
         elif token.kind == "thing" or token.words in word_set("nouns"):
