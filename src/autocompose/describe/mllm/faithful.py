@@ -87,7 +87,8 @@ def unfaithful(text: str, movements: Sequence[tuple[str, str]]) -> str | None:
     spoken = [named(phrase) for _, phrase in movements]
     limbs = set[Limb]().union(*(h.limbs | _both(h.plural) for h in heads))
     allowed = limbs.union(*(s.limbs | _both(s.plural) for s in spoken))
-    directions = set[str]().union(*(s.directions | {side for side, _ in s.left_out} for s in spoken))
+    directions = set[str]().union(*(s.directions for s in spoken))
+    referred = {side for side, _ in allowed} | {side for s in spoken for side, _ in s.left_out}
     middle = set[str]().union(*(h.middle for h in heads))
     if "torso" in middle and TRUNK_VERBS.search(text):
         middle -= {"torso"}
@@ -99,7 +100,7 @@ def unfaithful(text: str, movements: Sequence[tuple[str, str]]) -> str | None:
         *(f"the {family} is missing" for family in sorted(middle - found.middle)),
         *(f"the direction {side} is missing" for side in sorted(directions - found.words)),
         *(f"the direction {side} is not in the list"
-          for side in sorted(found.directions - directions - {s for s, _ in allowed})),
+          for side in sorted(found.directions - directions - referred)),
     )  # fmt: skip
     return wrong[0] if wrong else _moves(text, movements, limbs)
 
