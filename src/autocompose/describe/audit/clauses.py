@@ -19,6 +19,7 @@ PAST = frozenset(("was", "were"))
 LASTING = frozenset(("still", "yet", "stuck", "currently", "now"))
 DUTY = frozenset(("should", "must", "need", "needs", "ought", "will", "would", "can", "could", "now", "end", "ends"))
 POSTPOSED = frozenset(("in front", "behind", "ahead", "behind you", "in front of you", "out in front"))
+MOST = 16  # parts or goals of one clause; more open the next one, so that reading stays linear
 TRUNK_WAYS = frozenset(("forward", "backward", "left", "right", "down", "aside"))
 OTHER_SIDE = {"left": "right", "right": "left"}
 
@@ -214,7 +215,7 @@ class _Builder:
             self._subject(entity, joined=True)
         elif clause.verb is not None and clause.verb.mode == "touch" and (self.last.kind == "with" or not clause.goals):
             self._touch(entity)
-        elif self._joins(clause, after_and):
+        elif self._joins(clause, after_and) and len(clause.parts) < MOST:
             clause.parts.append(entity)
         else:
             self._subject(entity, joined=after_and)
@@ -264,6 +265,8 @@ class _Builder:
                 return None
             mod = mod._replace(other=other)
             self.memory.part = self.memory.part or other.part
+        if len(self.clause.goals) >= MOST:
+            self.close(joined=True)
         self.clause.goals.append(mod)
         return None
 

@@ -113,6 +113,9 @@ def _read(verb: Verb, own: bool, entity: Entity, mods: list[Mod]) -> Iterator[Fo
     """
     if entity.part == "chin":
         verb, entity = verb._replace(mode="look", part="head", does=tuple(LEAN_OF.get(d, d) for d in verb.does)), HEAD
+        mods = [mod._replace(kind="dir", action="down") if mod.action == "on-floor" else mod for mod in mods]
+    if verb.mode == "over-shoulder" and any(mod.kind == "dir" and mod.action in OPPOSITE for mod in mods):
+        verb, entity = verb._replace(mode="look"), HEAD
     if verb.mode in ("kneel", "kneel-on", "all-fours", "over-shoulder"):
         yield from _kneel_or_look(verb, entity)
         return
@@ -237,7 +240,7 @@ def _direction(verb: Verb, entity: Entity, action: str, directions: list[str], b
         if action in LEAN_OF and not sideways:
             yield _trunk(entity) if bending_trunk else entity, LEAN_OF[action], None
     elif (verb.mode in ("turn", "look") and part not in LIMBS) or (
-        verb.mode == "point" and part in ("foot", "torso", "head")
+        verb.mode == "point" and part in ("foot", "torso", "head", "body")
     ):
         yield from _turned(verb, entity, action)
     elif verb.mode != "turn" and not (
@@ -254,7 +257,7 @@ def _moved(verb: Verb, entity: Entity, action: str, directions: list[str]) -> It
         yield entity, action, None
     elif action in ("aside", "beside", "out"):
         lowered = action == "beside" and ("down" in directions or "down" in verb.does)  # "lower your arm to the side"
-        if not lowered and not (action == "out" and "straighten" in verb.does and entity.part not in ("hand", "foot")):
+        if not lowered and not (action == "out" and "straighten" in verb.does):
             yield from _out(entity, directions, outward=action == "out")
     elif action == "in" and verb.mode == "bend":
         return  # "curl your elbow in"

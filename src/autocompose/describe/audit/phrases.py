@@ -164,7 +164,7 @@ def _said(tokens: list[Token]) -> tuple[Mod, ...]:
     return tuple(mods)
 
 
-def _determined(tokens: list[Token], i: int, found: list[Token]) -> int:
+def _determined(tokens: list[Token], i: int, found: list[Token], owned: bool = True) -> int:
     """A determiner and, when a part follows, its noun phrase."""
     j = _adjectives(tokens, i + 1)
     between = tokens[i + 1 : j] if j > 0 else []
@@ -173,14 +173,19 @@ def _determined(tokens: list[Token], i: int, found: list[Token]) -> int:
         found.append(tokens[i])
         return i + 1
     if tokens[i].words in INDEFINITE or (found and found[-1].words == "with" and tokens[i].words != "your"):
-        i = _noun(tokens, j, found, (), True)
+        i = _noun(tokens, j, found, (), True, owned=owned)
         found += [Token("mod", mod, mod.words) for mod in _said(between)]
         return i
-    return _noun(tokens, j, found, _said(between), False, tokens[i].words)
+    return _noun(tokens, j, found, _said(between), False, tokens[i].words, owned)
 
 
-def _noun(tokens: list[Token], i: int, found: list[Token], was: tuple[Mod, ...], bare: bool, det: str = "") -> int:
-    """The noun phrase whose part stands at ``i``, with an owner before or after it."""
+def _noun(
+    tokens: list[Token], i: int, found: list[Token], was: tuple[Mod, ...], bare: bool, det: str = "", owned: bool = True
+) -> int:
+    """The noun phrase whose part stands at ``i``, with an owner before or after it.
+
+    :param owned: look for an owner after "of"; owners have none of their own, so that nothing nests.
+    """
     entity: Entity = tokens[i].value
     last = found[-1] if found else Token("end", None, "")
     bare = bare and last.kind not in ("word", "degree")
@@ -189,7 +194,7 @@ def _noun(tokens: list[Token], i: int, found: list[Token], was: tuple[Mod, ...],
     while end < len(tokens) and tokens[end].kind == "entity" and _owns(entity, tokens[end].value):
         entity = Entity(tokens[end].value.part, entity.side)  # "right leg's thigh"
         words, end = f"{words} {tokens[end].words}", end + 1
-    owner, after = _owner(tokens, end)
+    owner, after = _owner(tokens, end) if owned else (None, end)
     if owner is not None and _owns(owner.value.entity, entity):
         entity = Entity(entity.part, owner.value.entity.side)
         was, resumed, end = was + owner.value.was, resumed or owner.value.resumed, after
@@ -210,9 +215,9 @@ def _owner(tokens: list[Token], i: int) -> tuple[Token | None, int]:
     part: list[Token] = []
     j = i + 1
     if tokens[j].kind == "det":
-        j = _determined(tokens, j, part)
+        j = _determined(tokens, j, part, owned=False)
     if (not part or part[-1].kind == "det") and j < len(tokens) and tokens[j].kind == "entity":
-        j = _noun(tokens, j, part, (), True)
+        j = _noun(tokens, j, part, (), True, owned=False)
     return (part[-1], j) if part and part[-1].kind == "noun" else (None, i)
 
 

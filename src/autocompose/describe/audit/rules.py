@@ -99,6 +99,9 @@ def _readings(claim: Claim, side: str) -> list[Test]:
         return _distance_change(claim, side)
     if action in ("near", "level", "above", "below", "in-front", "behind", "left-of", "right-of"):
         return _relation(claim, side)
+    if action == "bent" and claim.degree == "slight" and part in _BEND_JOINT:
+        key: Feature = ("bend", _BEND_JOINT[part], side)
+        return [Test(key, 0, 8.0, change=False, limit=140.0, slack=35.0)]
     return _state(part, side, action, claim.how)
 
 

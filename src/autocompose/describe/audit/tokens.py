@@ -19,6 +19,9 @@ from autocompose.describe.side_words import without_false_sides
 WORD = re.compile(r"[a-z]+|\d+|[.!?;\n]+|[,:()\u2014\u2013]|-")
 
 
+LONGEST_WORD = 20  # longer ones are no slips of a word that is known
+
+
 class Token(NamedTuple):
     """One meaning found in the text, with the words it came from."""
 
@@ -58,7 +61,8 @@ def correct(word: str) -> str:
     The first letter must be right, and only words of five letters may miss one or have one too many:
     "night" is not "right".
     """
-    if word in _vocabulary() or word in _trie() or len(word) < 4 or word in word_set("ordinary"):
+    known = word in _vocabulary() or word in _trie() or word in word_set("ordinary")
+    if known or not 4 <= len(word) <= LONGEST_WORD:
         return word
     for i in range(1, len(word) - 1):
         swapped = word[:i] + word[i + 1] + word[i] + word[i + 2 :]
@@ -191,6 +195,8 @@ def _disambiguate(token: Token, before: list[Token], after: list[str]) -> Token:
         return token if follows else Token("dir", "down", "lower")
     if token.words.startswith("lower ") and token.kind == "part" and not noun_place:
         return Token("verb", phrases()["lower"][1], "lower")
+    if token.words == "one" and after and after[0] in part_words():
+        return Token("det", None, "one")  # "stand on one leg"
     if token.words in _UNITS and last == "number":
         return Token("word", None, token.words)
     if token.words == "rear" and (last == "part" or (last == "det" and after and after[0] in part_words())):

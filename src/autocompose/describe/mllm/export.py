@@ -14,6 +14,7 @@ from autocompose.core.files import write_json
 from autocompose.core.log import Tally
 from autocompose.core.records import TEXT_FIELDS, Edit, Pair, Source, Split
 from autocompose.corpus.format import Corpus, load_corpus, pair_to_json
+from autocompose.describe.audit.score import LEAST
 from autocompose.describe.mllm.asking.sent_pictures import Pictures
 from autocompose.describe.mllm.asks import Item
 from autocompose.describe.mllm.judging.pose_checks import Audit
@@ -32,8 +33,8 @@ NOTHING = "nothing has been described with the latest settings; run 'autocompose
 class Rules:
     """Which texts go into the corpus.
 
-    :param min_agreement: least share of checkable claims that are not wrong by the poses (contradicted, or true only
-        with left and right exchanged), 0..1; texts without a checkable claim (or without poses) pass.
+    :param min_agreement: least agreement score of a text, the probability that it is right by the poses, 0..1
+        (``audit.score``); texts without a checkable claim (or without poses) pass.
     :param keep_long: also texts over 77 CLIP tokens, which training would cut.
     :param mirrors_agree: only variants whose mirrored twin moves the same parts, sides exchanged; the check that needs
         no poses.
@@ -42,7 +43,7 @@ class Rules:
     :param allow_stale: also texts whose pictures or poses have changed since.
     """
 
-    min_agreement: float = 1.0
+    min_agreement: float = LEAST
     mirrors_agree: bool = False
     fill_mirrors: bool = False
     keep_long: bool = False
