@@ -305,7 +305,7 @@ def _state(verb: Verb, entity: Entity, action: str, words: str, mods: list[Mod])
     part = entity.part
     if part == "body" and action in ("straight", "vertical"):
         yield TORSO, "vertical", None
-    elif words == WAY and (verb.mode == "point" or {"up", "down"} & set(verb.does) and verb.mode != "hang"):
+    elif words == WAY and (verb.mode == "point" or ({"up", "down"} & set(verb.does) and verb.mode != "hang")):
         return  # "raise it straight up", "pointing straight ahead"
     elif action in ("bent", "straight", "right-angle"):
         squared = action == "bent" and any(a == "right-angle" for _, a, _, _ in mods)
