@@ -214,8 +214,10 @@ def describe_export(
     corpus: CorpusFolder,
     min_agreement: Annotated[
         float,
-        typer.Option(min=0, max=1, help="Least share of claims that known 3D poses do not contradict; 0 keeps all."),
-    ] = 1.0,
+        typer.Option(
+            min=0, max=1, help="Least probability that a text is right, judged by known 3D poses; 0 keeps all."
+        ),
+    ] = 0.5,
     mirrors_agree: Annotated[
         bool,
         typer.Option("--mirrors-agree", help="Leave out what the mirrored pair, asked apart, tells of other parts."),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 import autocompose.describe.audit as audit
 from autocompose.describe.audit.claims import ACTIONS, LIMB_PARTS, PARTS, SIDES, Claim
-from autocompose.describe.audit.parse import parse
+from autocompose.describe.audit.parse import parse, read
 from autocompose.describe.audit.tokens import correct
 
 HERE = Path(__file__).parent
@@ -147,6 +148,162 @@ def test_plain_commands_are_always_read(side: str, part: str, action: str, dress
 def test_sentences_do_not_disturb_each_other(sentences: list[str]) -> None:
     alone = [claim for sentence in dict.fromkeys(sentences) for claim in parse(sentence)]
     assert parse(". ".join(sentences)) == alone
+
+
+KINDS = [
+    # what a text says about the reference
+    ("Straighten the bent left knee.", ["left knee: straighten"], ["left knee: bent, at first"]),
+    ("Lower the right foot from high above your hips.", ["right foot: down"], ["right foot: above (pelvis), at first"]),
+    ("That arm is overhead and should come down.", ["arm: down"], ["arm: above (head), at first"]),
+    ("Your left knee is still bent; straighten it.", ["left knee: straighten"], ["left knee: bent, at first"]),
+    ("No more bend in the right elbow.", ["right elbow: straighten"], []),
+    ("The left arm stops pointing ahead and hangs.", ["left arm: down"], []),
+    ("Bring your torso up out of its forward lean.", ["torso: up"], []),
+    ("Your right arm is too high; lower it.", ["right arm: down"], []),
+    ("with a straight left leg, sweep it to the left", ["left leg: straight", "left leg: left"], []),
+    # predicates and their parts
+    ("Lower your torso as the left leg extends backward.",
+     ["torso: down", "left leg: straighten", "left leg: backward"], []),
+    ("The right hand comes off the left hand and sinks.", ["right hand: apart (left hand)", "right hand: down"], []),
+    ("Lift the left foot, knee bent, left elbow near the ribs.",
+     ["left foot: up", "left knee: bent", "left elbow: near (torso)"], []),
+    ("Straighten the knee of your raised right leg.", ["right knee: straighten"], []),
+    # places and orientations
+    ("Left hand waist-high in front of the belly.", ["left hand: level (pelvis)", "left hand: in-front (torso)"], []),
+    ("Left foot just off the floor, toes forward.", ["left foot: near-floor"], []),
+    ("Tuck the right foot underneath your body.", ["right foot: below (pelvis)"], []),
+    # senses of words
+    ("Right hand below shoulder level.", ["right hand: below (shoulder)"], []),
+    ("Bring the left leg back to the front.", ["left leg: forward"], []),
+    ("Let it drop to rib level.", [], []),
+    ("Raise your left arm high above your head.", ["left arm: up", "left arm: above (head)"], []),
+    ("Stand on one leg.", ["foot: up"], []),
+    ("Heave your left arm.", ["left arm: up"], []),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "claims", "starts"), KINDS)
+def test_kinds_of_misreading(text: str, claims: list[str], starts: list[str]) -> None:
+    assert said(text) == claims
+    assert [str(c) for c in read(text) if c.start] == starts
+
+
+@pytest.mark.parametrize(
+    ("text", "how"),
+    [
+        ("raise your left hand", "move"),
+        ("left hand up beside the left knee", "place"),
+        ("the left forearm points up", "aim"),
+        ("your left arm hangs", "aim"),
+        ("extend your left leg", "reach"),
+        ("keep the left foot high", "place"),
+    ],
+)
+def test_how_a_direction_is_meant(text: str, how: str) -> None:
+    assert parse(text)[0].how == how
+
+
+WORDS = st.sampled_from(
+    [
+        "raise",
+        "lower",
+        "bend",
+        "the",
+        "your",
+        "a",
+        "left",
+        "right",
+        "both",
+        "hand",
+        "hands",
+        "knee",
+        "foot",
+        "arm",
+        "of",
+        "from",
+        "to",
+        "out",
+        "and",
+        "with",
+        "as",
+        "that",
+        "which",
+        "is",
+        "are",
+        "not",
+        "up",
+        "down",
+        "straight",
+        "behind",
+        "before",
+        "in",
+        "front",
+        "beside",
+        "it",
+        "so",
+        "far",
+        "too",
+        ",",
+        ".",
+        ";",
+        ":",
+        "bent",
+        "raised",
+        "hanging",
+        "over",
+        "one",
+        "leg",
+        "torso",
+        "while",
+        "stop",
+        "no",
+        "lunge",
+        "head",
+        "level",
+        "high",
+        "90",
+        "degrees",
+        "qwzx",
+    ]
+)
+
+
+@given(st.lists(WORDS, max_size=60), st.text(max_size=40))
+@settings(deadline=None, max_examples=150)
+def test_any_words_are_read(words: list[str], noise: str) -> None:
+    for claim in read(" ".join(words) + noise):
+        assert claim.part in PARTS and claim.action in ACTIONS and claim.side in SIDES
+
+
+@given(st.lists(WORDS, min_size=1, max_size=6))
+@settings(deadline=None, max_examples=8)
+def test_work_grows_with_the_length_only(words: list[str]) -> None:
+    """Counted in calls, not in seconds: ten times the text is at most about ten times the work."""
+    unit = " ".join(words) + " "
+    short, long = (_calls(unit * (size // len(unit))) for size in (1_000, 10_000))
+    assert long < 14 * short + 1000
+
+
+def _calls(text: str) -> int:
+    count = 0
+
+    def tick(frame: object, event: str, argument: object) -> None:
+        nonlocal count
+        count += 1
+
+    sys.setprofile(tick)
+    try:
+        read(text)
+    finally:
+        sys.setprofile(None)
+    return count
+
+
+@pytest.mark.parametrize(
+    "unit", ["left hand and ", "of the hand ", "bent ", "from ", "((", "a", "the left knee of ", "\u00e9"]
+)
+def test_long_texts_are_read(unit: str) -> None:
+    read((unit * 100_000)[:100_000])
 
 
 def test_typing_slips() -> None:

@@ -44,7 +44,11 @@ def test_rule_texts_of_unchanged_poses_are_not_supported() -> None:
     changes = Counter[Verdict]()
     for row, text in texts:
         still = judge_pair(parse(text), b.row(row), b.row(row))
-        changes.update(j.verdict for j in still if j.claim.action in ("up", "down", "left", "right", "bend", "forward"))
+        changes.update(
+            j.verdict
+            for j in still
+            if j.claim.how == "move" and j.claim.action in ("up", "down", "left", "right", "bend", "forward")
+        )
     assert changes.total() > N
-    assert set(changes) == {Verdict.UNSUPPORTED}
+    assert changes[Verdict.CONTRADICTED] / changes.total() > 0.9, changes
     assert np.isfinite(a.joints).all()

@@ -18,8 +18,23 @@ TURNS = ("turn-left", "turn-right", "turn-around")
 BENDS = ("bend", "straighten")
 DISTANCES = ("closer", "apart")
 RELATIONS = ("near", "level", "above", "below", "in-front", "behind", "left-of", "right-of")
-STATES = ("bent", "straight", "right-angle", "horizontal", "vertical", "on-floor", "crossed", "shoulder-width")
+STATES = (
+    "bent",
+    "straight",
+    "right-angle",
+    "horizontal",
+    "vertical",
+    "on-floor",
+    "near-floor",
+    "crossed",
+    "shoulder-width",
+)
 ACTIONS = MOVES + LEANS + TURNS + BENDS + DISTANCES + RELATIONS + STATES
+
+HOW = ("move", "place", "aim", "reach")
+"""``move``: the part moves that way; ``place``: it ends up there ("hand up beside the knee"); ``aim``: it points there
+("forearm pointing forward", "arm hanging"); ``reach``: stretched towards something, so straighter or further out."""
+STATED = RELATIONS + STATES
 
 _OTHER_SIDE = {"left": "right", "right": "left"}
 
@@ -36,7 +51,9 @@ class Claim:
     :param other: the part that a distance or relation refers to, ``body`` for the trunk as such; None for
         distances between the two sides ("bring your hands together").
     :param other_side: side of ``other``, ``none`` when not said.
-    :param degree: ``slight`` or ``large`` when the text says so. Reported, not judged.
+    :param degree: ``slight`` or ``large`` when the text says so.
+    :param how: one of ``HOW``: how a direction is meant.
+    :param start: it is about the reference, not about the change or the goal.
     """
 
     part: str
@@ -45,6 +62,8 @@ class Claim:
     other: str | None = None
     other_side: str = "none"
     degree: str | None = None
+    how: str = "move"
+    start: bool = False
 
     def swapped(self) -> Claim:
         """The claim of the mirrored text: every left becomes right."""
@@ -66,13 +85,13 @@ class Claim:
     def to_json(self) -> dict[str, Any]:
         """Plain values; fields that say nothing are left out."""
         record = {key: value for key, value in asdict(self).items() if value is not None}
-        if record["other_side"] == "none":
-            del record["other_side"]
-        return record
+        defaults = {"other_side": "none", "how": "move", "start": False}
+        return {key: value for key, value in record.items() if key not in defaults or value != defaults[key]}
 
     def __str__(self) -> str:
         side = "" if self.side == "none" else self.side + " "
         other_side = "" if self.other_side == "none" else self.other_side + " "
         other = f" ({other_side}{self.other})" if self.other else ""
         degree = f", {self.degree}" if self.degree else ""
-        return f"{side}{self.part}: {self.action}{other}{degree}"
+        start = ", at first" if self.start else ""
+        return f"{side}{self.part}: {self.action}{other}{degree}{start}"

@@ -22,6 +22,7 @@ from autocompose.describe.audit.changes import UNITS, large_changes, mentioned
 from autocompose.describe.audit.judge import Judgement, Verdict, judge_pair
 from autocompose.describe.audit.measure import Poses
 from autocompose.describe.audit.parse import parse
+from autocompose.describe.audit.score import counts, score
 
 EDIT_OF = {key: edit for (_, edit), key in TEXT_FIELDS.items()}
 WORST_KEPT = 40
@@ -193,13 +194,15 @@ def face_direction(coco: np.ndarray) -> np.ndarray:
 def text_record(
     where: dict[str, Any], pair: Pair, text: str, judged: Sequence[Judgement], changes: list[str]
 ) -> dict[str, Any]:
-    """One line of the verdicts file; ``agreement`` is the supported share of the checked claims, None without any."""
+    """One line of the verdicts file; ``agreement`` is the supported share of the checked claims, ``score`` the
+    probability that the whole text is right, both None without any."""
     count = Counter(item.verdict for item in judged)
     checked = len(judged) - count[Verdict.UNCHECKABLE]
     spoken = mentioned(judged)
     return {
         **where, "reference": pair.reference, "target": pair.target, "text": text,
         "agreement": round(count[Verdict.SUPPORTED] / checked, 4) if checked else None,
+        "score": round(score(*counts(judged)), 4) if checked else None,
         **{str(verdict).replace(" ", "_"): count[verdict] for verdict in Verdict},
         "swaps": sum(item.swap for item in judged), "large_changes": changes,
         "mentioned": [unit for unit in changes if unit in spoken], "claims": [item.to_json() for item in judged],

@@ -1,28 +1,25 @@
 """Claims against joints: supported, contradicted, unsupported, or not checkable.
 
-A claim becomes tests on features of ``measure.py``: ``all`` of the sides it speaks about, each by ``any`` of its
-readings ("out to the side" may be further from the trunk or further from the midline). A test gives an agreement:
->= 1 supports the claim, <= -1 contradicts it, between them the pose says neither.
-
-* Changes: signed change / tolerance. The tolerance is far below what people mention (5 cm, 8 degrees).
-* States and relations of B: 1 + (slack beyond the limit) / tolerance: a state supports itself exactly at its limit.
+A claim becomes the tests of ``rules``: ``all`` of the sides it speaks about, each by ``any`` of its readings. A test
+gives an agreement: >= 1 supports the claim, <= -1 contradicts it, between them the pose says neither.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from autocompose.describe.audit.claims import LIMB_PARTS, Claim
-from autocompose.describe.audit.measure import Feature, PoseRow, Poses
+from autocompose.describe.audit.claims import LIMB_PARTS, STATED, Claim
+from autocompose.describe.audit.measure import PoseRow, Poses
+from autocompose.describe.audit.rules import ANGLES, Test, tests_of
 
-METRES, DEGREES = 0.05, 8.0  # tolerance of changes
-LEAN_DEGREES, TURN_DEGREES, AROUND_DEGREES = 5.0, 10.0, 120.0
-SIDE_PAIR = ("left", "right")
+NEARLY = 0.5  # a reading that nearly holds keeps the others from contradicting
+STILL = 0.15  # a change this small, in tolerances, did not happen: the claim speaks of a movement that is not there
+SWAP_BELOW = 0.4  # a claim that nearly holds as it stands is no exchange of sides
 
 
 class Verdict(str, Enum):
@@ -35,26 +32,6 @@ class Verdict(str, Enum):
 
     def __str__(self) -> str:
         return self.value
-
-
-class Test(NamedTuple):
-    """One reading of a claim.
-
-    :param sign: +1 when a growing feature agrees with the claim, -1 when a shrinking one does, 0: distance from
-        ``limit``.
-    :param change: compare A and B; else look at B only.
-    :param limit: for states: the value from which (sign) the state holds; for sign 0 the wanted value.
-    :param slack: for sign 0: how far off still counts.
-    :param wraps: an angle in degrees that goes round.
-    """
-
-    feature: Feature
-    sign: int
-    tolerance: float
-    change: bool = True
-    limit: float = 0.0
-    slack: float = 0.0
-    wraps: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,28 +57,37 @@ class Judgement:
         return {**self.claim.to_json(), "verdict": str(self.verdict), **rounded, "unit": self.unit, "swap": self.swap}
 
 
-def agreement(claim: Claim, a: Poses | PoseRow, b: Poses | PoseRow) -> tuple[np.ndarray, np.ndarray, str]:
+def agreement(claim: Claim, a: Poses | PoseRow, b: Poses | PoseRow) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """How well a claim fits changes from A to B, for N pairs at once; one pose in A serves all of B.
 
-    :return: agreement ``(N,)``, NaN where not checkable; the measured value ``(N,)`` behind it, and its unit.
+    :return: agreement ``(N,)``, NaN where not checkable; the measured value ``(N,)`` behind it, and its
+        unit ``(N,)``, "m" or "deg".
     """
+    if claim.start:
+        return agreement(replace(claim, start=False), a, a) if len(b) == len(a) else _unknown(len(b))
     rows = [_any([_evaluate(test, a, b) for test in group]) for group in tests_of(claim)]
     if not rows:
-        return np.full(len(b), np.nan), np.full(len(b), np.nan), ""
+        return _unknown(len(b))
     scores = np.stack([score for score, _, _ in rows])
     either = claim.side == "none" and claim.part in LIMB_PARTS
     pick = _extreme(scores, largest=either)
     columns = np.arange(len(b))
-    return scores[pick, columns], np.stack([value for _, value, _ in rows])[pick, columns], rows[0][2]
+    values, units = (np.stack([row[k] for row in rows])[pick, columns] for k in (1, 2))
+    return scores[pick, columns], values, units
 
 
-def _any(results: list[tuple[np.ndarray, np.ndarray, str]]) -> tuple[np.ndarray, np.ndarray, str]:
+def _unknown(n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    return np.full(n, np.nan), np.full(n, np.nan), np.full(n, "")
+
+
+def _any(results: list[tuple[np.ndarray, np.ndarray, str]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Pair by pair: the reading that agrees most if it supports, else the one that contradicts most, if one does."""
     scores = np.stack([score for score, _, _ in results])
     most, least, columns = _extreme(scores, largest=True), _extreme(scores, largest=False), np.arange(scores.shape[1])
-    against = (scores[least, columns] <= -1) & (scores[most, columns] < 1)
+    against = (scores[least, columns] <= -1) & (scores[most, columns] < NEARLY)
     pick = np.where(against, least, most)
-    return scores[pick, columns], np.stack([value for _, value, _ in results])[pick, columns], results[0][2]
+    values, units = np.stack([value for _, value, _ in results]), np.array([unit for *_, unit in results])
+    return scores[pick, columns], values[pick, columns], units[pick]
 
 
 def _extreme(scores: np.ndarray, largest: bool) -> np.ndarray:
@@ -111,7 +97,7 @@ def _extreme(scores: np.ndarray, largest: bool) -> np.ndarray:
 
 
 def _evaluate(test: Test, a: Poses | PoseRow, b: Poses | PoseRow) -> tuple[np.ndarray, np.ndarray, str]:
-    unit = "deg" if test.feature[0] in _ANGLES else "m"
+    unit = "deg" if test.feature[0] in ANGLES else "m"
     after, before = b.feature(test.feature), a.feature(test.feature) if test.change else None
     if after is None or (test.change and before is None):
         return np.full(len(b), np.nan), np.full(len(b), np.nan), unit
@@ -124,165 +110,6 @@ def _evaluate(test: Test, a: Poses | PoseRow, b: Poses | PoseRow) -> tuple[np.nd
     if test.change:
         return test.sign * value / test.tolerance, value, unit
     return 1 + test.sign * (value - test.limit) / test.tolerance, value, unit
-
-
-_ANGLES = frozenset(("bend", "lean-forward", "lean-left", "twist", "foot-yaw", "face-yaw", "face-down", "yaw", "tilt"))
-_MOVES = {
-    "up": ("y", 1),
-    "down": ("y", -1),
-    "left": ("x", 1),
-    "right": ("x", -1),
-    "forward": ("z", 1),
-    "backward": ("z", -1),
-}
-_BEND_JOINT = {"arm": "elbow", "elbow": "elbow", "forearm": "elbow", "upper arm": "elbow", "leg": "knee",
-"knee": "knee",
-               "shin": "knee", "thigh": "knee"}  # fmt: skip
-_SIDES_OF = {"both": SIDE_PAIR, "none": SIDE_PAIR, "left": ("left",), "right": ("right",)}
-
-
-def tests_of(claim: Claim) -> list[list[Test]]:
-    """The tests of a claim: one group of alternative readings per side; [] when joints cannot tell."""
-    part, action = claim.part, claim.action
-    if action in ("closer", "apart") and claim.other is None and part in LIMB_PARTS:
-        return [[Test(("gap", part), 1 if action == "apart" else -1, METRES)]]
-    if action in ("crossed", "shoulder-width") or (action == "near" and claim.other is None):
-        return _paired_state(part, action)
-    sides = _SIDES_OF[claim.side] if part in LIMB_PARTS else ("none",)
-    groups = [_readings(claim, side) for side in sides]
-    return groups if all(groups) else []
-
-
-def _paired_state(part: str, action: str) -> list[list[Test]]:
-    if part not in LIMB_PARTS:
-        return []
-    if action == "crossed":
-        return [[Test(("crossing", part), 1, 0.08, change=False, limit=-0.05)]]
-    if action == "near":
-        return [[Test(("gap", part), -1, 0.08, change=False, limit=0.32)]]
-    return [[Test(("gap", part), 0, 0.08, change=False, limit=0.32, slack=0.18)]]
-
-
-def _readings(claim: Claim, side: str) -> list[Test]:
-    part, action = claim.part, claim.action
-    if action in _MOVES:
-        return _move(part, side, action)
-    if action in ("bend", "straighten"):
-        return _bending(part, side, action)
-    if action.startswith("lean-"):
-        return _leaning(part, action.removeprefix("lean-"))
-    if action.startswith("turn-"):
-        return _turning(part, side, action.removeprefix("turn-"))
-    if action in ("closer", "apart"):
-        return _distance_change(claim, side)
-    if action in ("near", "level", "above", "below", "in-front", "behind", "left-of", "right-of"):
-        return _relation(claim, side)
-    return _state(part, side, action)
-
-
-def _move(part: str, side: str, action: str) -> list[Test]:
-    axis, sign = _MOVES[action]
-    tests = [Test(("coordinate", axis, part, side), sign, METRES)]
-    if part == "head" and axis == "y":
-        tests += [Test(("lean-forward", "head"), -sign, DEGREES, wraps=True), Test(("face-down",), -sign, DEGREES)]
-    if part == "torso" and axis != "y":
-        tests += _leaning(part, action)
-    return tests
-
-
-def _bending(part: str, side: str, action: str) -> list[Test]:
-    if part in _BEND_JOINT:
-        return [Test(("bend", _BEND_JOINT[part], side), -1 if action == "bend" else 1, DEGREES)]
-    if part in ("torso", "body") and action == "straighten":
-        return [Test(("tilt", "torso", "none"), -1, LEAN_DEGREES)]
-    return []
-
-
-def _leaning(part: str, direction: str) -> list[Test]:
-    part = {"body": "torso"}.get(part, part)
-    if part not in ("head", "torso", "pelvis", "shoulder"):
-        return []
-    sign = 1 if direction in ("forward", "left") else -1
-    if direction in ("left", "right"):
-        return [Test(("lean-left", part), sign, LEAN_DEGREES)]
-    if part == "shoulder":
-        return []
-    tests = [Test(("lean-forward", part), sign, LEAN_DEGREES, wraps=True)]
-    return [*tests, Test(("face-down",), sign, DEGREES)] if part == "head" else tests
-
-
-def _turning(part: str, side: str, direction: str) -> list[Test]:
-    sign = 1 if direction == "left" else -1
-    if direction == "around":
-        return (
-            [Test(("yaw",), 0, 30.0, limit=180.0, slack=180.0 - AROUND_DEGREES, wraps=True)] if part == "body" else []
-        )
-    if part == "body":
-        return [Test(("yaw",), sign, TURN_DEGREES, wraps=True)]
-    if part in ("torso", "shoulder"):
-        return [Test(("twist",), sign, DEGREES, wraps=True)]
-    if part == "pelvis":
-        return [Test(("twist",), -sign, DEGREES, wraps=True), Test(("yaw",), sign, TURN_DEGREES, wraps=True)]
-    if part == "foot":
-        return [Test(("foot-yaw", side), sign, DEGREES, wraps=True)]
-    return [Test(("face-yaw",), sign, DEGREES, wraps=True)] if part == "head" else []
-
-
-def _distance_change(claim: Claim, side: str) -> list[Test]:
-    part, sign = claim.part, 1 if claim.action == "apart" else -1
-    if part in ("body", "torso", "pelvis") or claim.other is None:
-        return []
-    if claim.other in ("body", "torso") and part in LIMB_PARTS:
-        keys: list[Feature] = [("reach", part, side), ("lateral", part, side), ("distance", part, side, "body", "none")]
-        return [Test(key, sign, METRES) for key in keys]
-    return [Test(("distance", part, side, claim.other, _other_side(claim, side)), sign, METRES)]
-
-
-def _other_side(claim: Claim, side: str) -> str:
-    """Both hands on both knees: each on its own, unless the part is the same on either side."""
-    if claim.other_side == "both" and claim.side == "both" and claim.other in LIMB_PARTS and claim.other != claim.part:
-        return side
-    return claim.other_side
-
-
-_PLACE = {"above": ("y", 1), "below": ("y", -1), "in-front": ("z", 1), "behind": ("z", -1), "left-of": ("x", 1),
-          "right-of": ("x", -1)}  # fmt: skip
-_NEAR = {"head": 0.34, "torso": 0.34, "body": 0.34, "pelvis": 0.32}  # metres between joint centres, surfaces touching
-_LEVEL = {"head": 0.18, "pelvis": 0.18, "torso": 0.22, "body": 0.22}
-
-
-def _relation(claim: Claim, side: str) -> list[Test]:
-    part, action, other = claim.part, claim.action, claim.other or "body"
-    other_side = _other_side(claim, side)
-    if part in ("body", "torso", "pelvis"):
-        return []
-    if action == "near":
-        key: Feature = ("distance", part, side, other, other_side)
-        return [Test(key, -1, 0.08, change=False, limit=_NEAR.get(other, 0.32))]
-    if action == "level":
-        key = ("relative", "y", part, side, other, other_side)
-        return [Test(key, 0, 0.06, change=False, limit=0.0, slack=_LEVEL.get(other, 0.12))]
-    axis, sign = _PLACE[action]
-    return [Test(("relative", axis, part, side, other, other_side), sign, 0.05, change=False, limit=0.0)]
-
-
-def _state(part: str, side: str, action: str) -> list[Test]:
-    if action in ("bent", "straight", "right-angle") and part in _BEND_JOINT:
-        key: Feature = ("bend", _BEND_JOINT[part], side)
-        if action == "right-angle":
-            return [Test(key, 0, 10.0, change=False, limit=90.0, slack=25.0)]
-        sign = 1 if action == "straight" else -1  # "make it straight" also holds when it got straighter
-        return [Test(key, sign, 10.0, change=False, limit=150.0), Test(key, sign, DEGREES)]
-    if action in ("horizontal", "vertical", "straight") and part not in ("shoulder", "hip", "pelvis"):
-        if action == "straight" and part != "torso":
-            return []
-        key = ("tilt", part, side)
-        if action == "horizontal":
-            return [Test(key, 1, 10.0, change=False, limit=68.0)]
-        return [Test(key, -1, 8.0, change=False, limit=22.0)]
-    if action == "on-floor" and part not in ("body", "torso"):
-        return [Test(("floor", part, side), -1, 0.08, change=False, limit=0.17)]
-    return []
 
 
 def judge(claims: Sequence[Claim], a: Poses | PoseRow, b: Poses | PoseRow) -> list[list[Judgement]]:
@@ -303,11 +130,13 @@ def judge_pair(claims: Sequence[Claim], a: Poses | PoseRow, b: Poses | PoseRow) 
 
 
 def _judgement(
-    claim: Claim, found: tuple[np.ndarray, np.ndarray, str], mirrored: np.ndarray | None, row: int
+    claim: Claim, found: tuple[np.ndarray, np.ndarray, np.ndarray], mirrored: np.ndarray | None, row: int
 ) -> Judgement:
-    score, value, unit = float(found[0][row]), float(found[1][row]), found[2]
+    score, value, unit = float(found[0][row]), float(found[1][row]), str(found[2][row])
     if np.isnan(score):
         return Judgement(claim, Verdict.UNCHECKABLE, None, None, unit)
-    verdict = Verdict.SUPPORTED if score >= 1 else Verdict.CONTRADICTED if score <= -1 else Verdict.UNSUPPORTED
-    swap = verdict is not Verdict.SUPPORTED and mirrored is not None and float(mirrored[row]) >= 1
+    missing = claim.action not in STATED and claim.how == "move" and claim.side != "both" and abs(score) < STILL
+    against = score <= -1 or missing
+    verdict = Verdict.SUPPORTED if score >= 1 else Verdict.CONTRADICTED if against else Verdict.UNSUPPORTED
+    swap = score < SWAP_BELOW and mirrored is not None and float(mirrored[row]) >= 1
     return Judgement(claim, verdict, score, value, unit, swap)

@@ -1,15 +1,19 @@
-"""What a frame claims about one part: the verb's own action and its modifiers, read in the verb's mode."""
+"""What a clause claims about one part: the verb's own action and its goals, read in the verb's mode."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from autocompose.describe.audit.claims import LEANS, TURNS
+from autocompose.describe.audit.claims import LEANS, LIMB_PARTS, TURNS
 from autocompose.describe.audit.lexicon import Verb
+from autocompose.describe.audit.phrases import WAY, Mod
 from autocompose.describe.audit.tokens import Entity
 
-Mod = tuple[str, str, Entity | None]
-Found = tuple[Entity, str, Entity | None]
+if TYPE_CHECKING:
+    from autocompose.describe.audit.clauses import Clause
+
+Found = tuple[Entity, str, Entity | None] | tuple[Entity, str, Entity | None, str]
 
 BODY = Entity("body", "none")
 HEAD = Entity("head", "none")
@@ -18,6 +22,9 @@ JOINT_OF = {"arm": "elbow", "forearm": "elbow", "upper arm": "elbow", "hand": "e
             "leg": "knee", "shin": "knee", "thigh": "knee", "foot": "knee"}  # fmt: skip
 TRUNK = frozenset(("torso", "body", "pelvis"))
 LIMBS = frozenset(("arm", "leg", "elbow", "knee", "forearm", "shin", "thigh", "upper arm"))
+ARM = frozenset(("hand", "arm", "forearm", "elbow", "upper arm"))
+SLANTING = frozenset(("arm", "leg", "forearm", "shin", "thigh", "upper arm", "torso", "body"))
+KEEPING = ("keep", "kept", "stay", "remain", "hold", "held", "leave", "rest")
 BENDABLE = frozenset(("arm", "leg", "elbow", "knee"))
 PLAIN = frozenset(("up", "down", "left", "right", "forward", "backward"))
 BESIDE_BODY = {"in-front": "forward", "behind": "backward", "above": "up", "below": "down", "left-of": "left",
@@ -26,38 +33,89 @@ OPPOSITE = {"left": "right", "right": "left"}
 ALWAYS = {"more-bent": "bend", "less-bent": "straighten", "clockwise": "turn-right", "counterclockwise": "turn-left"}
 CLOSENESS = {"in": "closer", "closer": "closer", "together": "closer", "away": "apart", "apart": "apart"}
 GAP = {"smaller": "closer", "bigger": "apart"}
+SETTING = ("set", "put", "place", "plant", "step")
+REACHING = ("extend", "stretch", "reach", "lengthen", "straighten", "unfold", "outstretched")
 _LEANING = ("head", "torso", "pelvis", "body", "shoulder")
 POSSIBLE = dict.fromkeys(LEANS, _LEANING) | dict.fromkeys(TURNS, (*_LEANING, "foot"))  # action -> parts that can do it
 LEAN_OF = {"left": "lean-left", "right": "lean-right", "forward": "lean-forward", "backward": "lean-backward",
            "down": "lean-forward", "up": "lean-backward", "out": "lean-forward"}  # fmt: skip
 
 
-def actions_of(verb: Verb | None, own: bool, entity: Entity, mods: list[Mod]) -> Iterator[Found]:
-    """The claims about one part that make sense for such a part; parameters as for ``_read``."""
-    if entity.part == "palm":
-        mods = _palm_mods(verb or Verb(), own, mods)
-        entity = Entity("hand", entity.side)
-    for part, action, other in _read(verb, own, entity, mods):
+def actions_of(
+    verb: Verb | None, own: bool, entity: Entity, mods: list[Mod], clause: Clause | None = None
+) -> Iterator[Found]:
+    """The claims about one part that make sense for such a part; parameters as for ``_read``.
+
+    :param clause: where the verb stands; None when only modifiers are read.
+    """
+    verb = verb or Verb()
+    if entity.part in ("palm", "toe"):
+        mods = _aimed_mods(verb, own, entity.part, mods)
+        entity = Entity("hand" if entity.part == "palm" else "foot", entity.side)
+    for part, action, other, *_ in _read(verb, own, entity, mods):
         if part.part in POSSIBLE.get(action, (part.part,)):
-            yield part, action, other
+            yield part, action, other, _how(verb, own, part, action, mods, clause)
 
 
-def _palm_mods(verb: Verb, own: bool, mods: list[Mod]) -> list[Mod]:
-    """Directions of a palm tell how it is turned, unless it is moved."""
+def _aimed_mods(verb: Verb, own: bool, part: str, mods: list[Mod]) -> list[Mod]:
+    """Directions of a palm, a sole or toes tell how it is turned, unless it is moved."""
     moved = own and verb.mode == "move" and not verb.passive
-    return [mod for mod in mods if mod[0] != "dir" or moved or mod[1] not in PLAIN | {"in", "out", "aside"}]
+    aims = PLAIN | {"in", "out", "aside"} if part == "palm" else PLAIN - OPPOSITE.keys()
+    return [mod for mod in mods if mod.kind != "dir" or moved or mod.action not in aims]
 
 
-def _read(verb: Verb | None, own: bool, entity: Entity, mods: list[Mod]) -> Iterator[Found]:
+def _how(verb: Verb, own: bool, part: Entity, action: str, mods: list[Mod], clause: Clause | None) -> str:
+    """How a direction is meant: a move, a place, or where something points."""
+    reaching = clause is not None and clause.verb_words.startswith(REACHING)
+    if action == "straighten":
+        return "reach" if reaching and part.part in ("arm", "leg") else "move"
+    if action in ("vertical", "horizontal"):
+        return "reach" if any(mod.action == action and mod.words.startswith("more") for mod in mods) else "move"
+    if action == "closer" and any(mod.action == "near" for mod in mods):
+        return "place"
+    if action not in PLAIN:
+        return "move"
+    if clause is not None and (clause.kept or clause.verb_words.startswith(KEEPING)):
+        return "place"
+    if verb.mode == "support":
+        return "place"
+    if verb.mode in ("point", "hang") or "stand" in verb.does or (own and reaching) or verb.mode == "posture":
+        return "aim"
+    words = [mod.words for mod in mods if mod.action == action or mod.kind == "rel"]
+    if any(
+        "front" in w
+        or w.startswith(("behind", "before", "on the ", "on your ", "to the right side", "to the left side", "to your"))
+        for w in words
+    ):
+        return "place"
+    if action == "down" and clause is not None and clause.verb_words.startswith(SETTING):
+        return "place"
+    told = own and action in verb.does and not verb.passive
+    if not told and any("floor" in w or "ground" in w for w in words):
+        return "place"
+    ways = {mod.action for mod in mods if mod.kind == "dir"}
+    ways |= set(verb.does)
+    if action in ("forward", "backward") and ways & {"up", "overhead"} and part.part in ARM:
+        return "place"
+    moves = own and clause is not None and not verb.passive and not clause.copula
+    if not moves and part.part in ("elbow", "knee"):
+        return "aim"
+    placed = any(mod.kind == "rel" and mod.other is not None for mod in mods)
+    return "place" if placed and not moves else "move"
+
+
+def _read(verb: Verb, own: bool, entity: Entity, mods: list[Mod]) -> Iterator[Found]:
     """What a frame says about one part.
 
     :param verb: the frame's verb, possibly inherited from the frame before.
     :param own: the verb stands in this frame; an inherited one only lends its way of reading.
     :param mods: ``(kind, action, reference)`` in text order.
     """
-    verb = verb or Verb()
     if entity.part == "chin":
         verb, entity = verb._replace(mode="look", part="head", does=tuple(LEAN_OF.get(d, d) for d in verb.does)), HEAD
+        mods = [mod._replace(kind="dir", action="down") if mod.action == "on-floor" else mod for mod in mods]
+    if verb.mode == "over-shoulder" and any(mod.kind == "dir" and mod.action in OPPOSITE for mod in mods):
+        verb, entity = verb._replace(mode="look"), HEAD
     if verb.mode in ("kneel", "kneel-on", "all-fours", "over-shoulder"):
         yield from _kneel_or_look(verb, entity)
         return
@@ -66,17 +124,20 @@ def _read(verb: Verb | None, own: bool, entity: Entity, mods: list[Mod]) -> Iter
     if entity.part == "weight":
         yield from _weight(mods)
         return
-    directions = [action for kind, action, _ in mods if kind == "dir"]
+    if own and verb.mode == "support" and entity.side == "none" and entity.part in ("leg", "foot"):
+        yield Entity("foot", "none"), "up", None  # "stand on one leg" lifts the other foot
+        return
+    directions = [action for kind, action, _, _ in mods if kind == "dir"]
     bending_trunk = verb.mode == "bend" and entity.part in TRUNK | {"head", "hip"}
     if own or (not mods and not (verb.mode == "bend" and entity.part in ("hand", "foot"))):
         yield from _verb_alone(verb, entity, mods, directions)
-    for kind, action, other in mods:
-        if kind == "dir" and not (action == "in" and any(a == "closer" for _, a, _ in mods)):
+    for kind, action, other, words in mods:
+        if kind == "dir" and not (action == "in" and any(a == "closer" for _, a, _, _ in mods)):
             yield from _direction(verb, entity, action, directions, bending_trunk)
         if kind == "state":
-            yield from _state(verb, entity, action, mods)
+            yield from _state(verb, entity, action, words, mods)
         if other is not None and verb.mode != "support":
-            yield from _relation(verb, entity, action, other)
+            yield from _relation(verb, entity, action, other, words)
 
 
 def _kneel_or_look(verb: Verb, entity: Entity) -> Iterator[Found]:
@@ -91,15 +152,19 @@ def _kneel_or_look(verb: Verb, entity: Entity) -> Iterator[Found]:
 
 def _weight(mods: list[Mod]) -> Iterator[Found]:
     pelvis = Entity("pelvis", "none")
-    for kind, action, other in mods:
+    for kind, action, other, words in mods:
         if kind == "dir" and action in PLAIN:
             yield pelvis, action, None
         elif other is not None and other.side in OPPOSITE:
-            yield pelvis, other.side, None
+            yield pelvis, OPPOSITE[other.side] if action == "apart" else other.side, None
 
 
 def _verb_alone(verb: Verb, entity: Entity, mods: list[Mod], directions: list[str]) -> Iterator[Found]:
-    if verb.fallback and (directions or (verb.mode != "posture" and any(kind == "state" for kind, _, _ in mods))):
+    if verb.fallback and any(
+        kind == "rel" and action in ("apart", "closer", "near", "behind", "level") for kind, action, _, _ in mods
+    ):
+        return  # "step the left foot further from the right"
+    if verb.fallback and (directions or (verb.mode != "posture" and any(kind == "state" for kind, _, _, _ in mods))):
         return
     for action in verb.does:
         if verb.mode == "bend" and verb.passive and not directions and entity.part in BENDABLE:
@@ -107,7 +172,8 @@ def _verb_alone(verb: Verb, entity: Entity, mods: list[Mod], directions: list[st
         elif verb.mode == "bend":
             yield from _bend(verb, entity, mods, directions)
         elif action in ("open", "shut"):
-            yield from _open(entity, action, "less" in directions)
+            together = any(mod.action in ("together", "near") for mod in mods)
+            yield from _open(entity, action, "less" in directions, together)
         elif action == "upright":
             yield TORSO, "vertical", None
         elif action == "straighten" and verb.passive and not directions:
@@ -120,7 +186,7 @@ def _verb_alone(verb: Verb, entity: Entity, mods: list[Mod], directions: list[st
 def _sensible(action: str, verb: Verb, entity: Entity, directions: list[str]) -> bool:
     """Whether a verb's own action means anything for the part ("extend your hand" straightens nothing)."""
     if verb.mode == "posture":
-        return entity.part in TRUNK  # "the left hand sits above the knee" lowers nothing
+        return entity.part in ("body", "pelvis")  # "the left hand sits above the knee" lowers nothing
     if action == "crossed":
         return entity.side == "both" and not directions
     if action == "apart":
@@ -138,12 +204,12 @@ def _bend(verb: Verb, entity: Entity, mods: list[Mod], directions: list[str]) ->
     does = "straighten" if "less" in directions else "bend"
     at = [
         other
-        for _, action, other in mods
+        for _, action, other, _ in mods
         if action in ("at", "near?") and other is not None and other.part in ("elbow", "knee")
     ]
     if at:
         yield _joint(at[0], entity), does, None
-    elif not any(kind == "state" and action == "right-angle" for kind, action, _ in mods):
+    elif not any(kind == "state" and action == "right-angle" for kind, action, _, _ in mods):
         yield entity, does, None
 
 
@@ -156,8 +222,8 @@ def _joint(joint: Entity, limb: Entity) -> Entity:
     return joint if joint.side in OPPOSITE or limb.side == "none" else Entity(joint.part, limb.side)
 
 
-def _open(entity: Entity, action: str, less: bool) -> Iterator[Found]:
-    if entity.part in ("elbow", "knee"):
+def _open(entity: Entity, action: str, less: bool, together: bool) -> Iterator[Found]:
+    if entity.part in ("elbow", "knee") and not (entity.side == "both" and together):
         yield entity, "straighten" if (action == "open") != less else "bend", None
     elif entity.side == "both":
         yield entity, "apart" if action == "open" else "closer", BODY if entity.part == "arm" else None
@@ -174,7 +240,7 @@ def _direction(verb: Verb, entity: Entity, action: str, directions: list[str], b
         if action in LEAN_OF and not sideways:
             yield _trunk(entity) if bending_trunk else entity, LEAN_OF[action], None
     elif (verb.mode in ("turn", "look") and part not in LIMBS) or (
-        verb.mode == "point" and part in ("foot", "torso", "head")
+        verb.mode == "point" and part in ("foot", "torso", "head", "body")
     ):
         yield from _turned(verb, entity, action)
     elif verb.mode != "turn" and not (
@@ -218,7 +284,9 @@ def _turned(verb: Verb, entity: Entity, action: str) -> Iterator[Found]:
     elif action in ("out", "aside", "in") and entity.side in OPPOSITE:
         yield entity, f"turn-{OPPOSITE[entity.side] if action == 'in' else entity.side}", None
     elif (
-        entity.part in ("head", "torso", "pelvis") and action in LEAN_OF and (verb.mode, action) != ("look", "forward")
+        entity.part in ("head", "torso", "pelvis")
+        and action in LEAN_OF
+        and not (action == "forward" and (verb.mode == "look" or entity.part != "head"))  # "the chest faces forward"
     ):
         yield entity, LEAN_OF[action], None
 
@@ -233,17 +301,21 @@ def _out(entity: Entity, directions: list[str], outward: bool) -> Iterator[Found
         yield entity, "apart", BODY
 
 
-def _state(verb: Verb, entity: Entity, action: str, mods: list[Mod]) -> Iterator[Found]:
+def _state(verb: Verb, entity: Entity, action: str, words: str, mods: list[Mod]) -> Iterator[Found]:
     part = entity.part
     if part == "body" and action in ("straight", "vertical"):
         yield TORSO, "vertical", None
+    elif words == WAY and (verb.mode == "point" or ({"up", "down"} & set(verb.does) and verb.mode != "hang")):
+        return  # "raise it straight up", "pointing straight ahead"
     elif action in ("bent", "straight", "right-angle"):
-        squared = action == "bent" and any(a == "right-angle" for _, a, _ in mods)
+        squared = action == "bent" and any(a == "right-angle" for _, a, _, _ in mods)
         if part in BENDABLE | {"torso"} and verb.mode != "turn" and not squared:
             joint = [
-                other for _, a, other in mods if a == "at" and other is not None and other.part in ("elbow", "knee")
+                other for _, a, other, _ in mods if a == "at" and other is not None and other.part in ("elbow", "knee")
             ]
             yield _joint(joint[0], entity) if joint else entity, action, None
+    elif action == "horizontal" and words == "level" and part not in SLANTING:
+        return  # "both hands level" compares them
     elif action == "near" and entity.side != "both":
         return
     elif action == "crossed":
@@ -252,11 +324,21 @@ def _state(verb: Verb, entity: Entity, action: str, mods: list[Mod]) -> Iterator
         yield entity, action, None
 
 
-def _relation(verb: Verb, entity: Entity, action: str, other: Entity) -> Iterator[Found]:
+def _relation(verb: Verb, entity: Entity, action: str, other: Entity, words: str) -> Iterator[Found]:
     waist = other.part == "waist"
-    other = {"waist": Entity("pelvis", "none"), "chin": HEAD, "palm": Entity("hand", other.side)}.get(other.part, other)
+    other = {
+        "waist": Entity("pelvis", "none"),
+        "chin": HEAD,
+        "palm": Entity("hand", other.side),
+        "toe": Entity("foot", other.side),
+    }.get(other.part, other)
     if action in ("at", "of"):
         return
+    if action == "apart" and (entity.part == "head" or verb.mode in ("turn", "look")):
+        if verb.mode in ("turn", "look", "lean"):
+            return
+    if verb.mode == "lean" and action == "closer" and words in ("towards", "toward") and entity.part in LIMB_PARTS:
+        return  # "tilt the arm towards the head"
     if (
         verb.mode == "lean"
         and entity.part == "head"
@@ -278,6 +360,8 @@ def _relation(verb: Verb, entity: Entity, action: str, other: Entity) -> Iterato
     elif action == "across":
         if other.part != "body":
             yield entity, "in-front", other
+    elif other.part == "body" and action == "below":
+        yield entity, action, Entity("pelvis", "none")  # "underneath your body"
     elif other.part == "body" and action in BESIDE_BODY:
         yield entity, BESIDE_BODY[action], None
     elif other.part == "body" and action in ("near", "near?"):

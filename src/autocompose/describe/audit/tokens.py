@@ -19,6 +19,9 @@ from autocompose.describe.side_words import without_false_sides
 WORD = re.compile(r"[a-z]+|\d+|[.!?;\n]+|[,:()\u2014\u2013]|-")
 
 
+LONGEST_WORD = 20  # longer ones are no slips of a word that is known
+
+
 class Token(NamedTuple):
     """One meaning found in the text, with the words it came from."""
 
@@ -58,7 +61,8 @@ def correct(word: str) -> str:
     The first letter must be right, and only words of five letters may miss one or have one too many:
     "night" is not "right".
     """
-    if word in _vocabulary() or word in _trie() or len(word) < 4 or word in word_set("ordinary"):
+    known = word in _vocabulary() or word in _trie() or word in word_set("ordinary")
+    if known or not 4 <= len(word) <= LONGEST_WORD:
         return word
     for i in range(1, len(word) - 1):
         swapped = word[:i] + word[i + 1] + word[i] + word[i + 2 :]
@@ -108,7 +112,7 @@ def _lex(words: list[str]) -> list[Token]:
             continue
         for phrase, meaning in trie.get(word, ()):
             n, (kind, value) = len(phrase), meaning
-            if n == 1 or (tuple(words[i : i + n]) == phrase and not _cuts_entity(phrase, words[i + n : i + n + 1])):
+            if n == 1 or (tuple(words[i : i + n]) == phrase and not _cut(phrase, meaning, words[i + n : i + n + 4])):
                 break
         else:
             phrase, kind, value, n = (word,), "number" if word.isdigit() else "word", None, 1
@@ -162,6 +166,16 @@ def _noun_follows(words: list[str], i: int, trie: dict[str, Any]) -> bool:
     return any((option := trie.get(word)) and option[-1][1][0] in ("part", "side") for word in words[i + 1 : i + 3])
 
 
+def _cut(phrase: tuple[str, ...], meaning: Meaning, after: list[str]) -> bool:
+    """Whether a phrase does not mean what it says as a whole: "drop to" speaks of kneeling only before knees."""
+    if meaning[0] == "verb" and meaning[1].mode == "kneel-on":
+        return not _KNEELING.intersection(after)
+    return _cuts_entity(phrase, after[:1])
+
+
+_KNEELING = frozenset(("knee", "knees", "hands", "hand", "fours"))
+
+
 def _cuts_entity(phrase: tuple[str, ...], after: list[str]) -> bool:
     """ "towards your right" before "foot" is no direction."""
     return phrase[-1] in ("left", "right") and bool(after) and after[0] in part_words()
@@ -175,13 +189,17 @@ def _disambiguate(token: Token, before: list[Token], after: list[str]) -> Token:
     last = before[-1].kind if before else ""
     noun_place = last in _SWITCHES
     if token.words == "lower":
+        if last == "det":
+            return Token("word", None, "lower")  # "your lower chest"
         follows = bool(after) and (after[0] in _OBJECT_STARTS or after[0] in part_words())
         return token if follows else Token("dir", "down", "lower")
     if token.words.startswith("lower ") and token.kind == "part" and not noun_place:
         return Token("verb", phrases()["lower"][1], "lower")
+    if token.words == "one" and after and after[0] in part_words():
+        return Token("det", None, "one")  # "stand on one leg"
     if token.words in _UNITS and last == "number":
         return Token("word", None, token.words)
-    if token.words == "rear" and last == "det" and after and after[0] in part_words():
+    if token.words == "rear" and (last == "part" or (last == "det" and after and after[0] in part_words())):
         return Token("word", None, "rear")
     if token.words == "back" and last == "det":
         adjective = bool(after) and after[0] in part_words()
@@ -200,6 +218,8 @@ def _disambiguate(token: Token, before: list[Token], after: list[str]) -> Token:
 def _as_noun(token: Token, before: list[Token]) -> Token:
     """Words that are nouns after an article: "take a step", "into a low lunge" (which lowers nothing)."""
     kinds = [t.kind for t in before[-2:]]
+    if kinds[:1] == ["det"] and kinds[1:] in (["degree"], ["word"], ["state"]):
+        return Token("word", None, token.words)
     if kinds == ["det", "dir"]:
         before[-1] = Token("word", None, before[-1].words)
     elif kinds[-1:] != ["det"]:
@@ -256,7 +276,10 @@ def _sided(found: list[Token], i: int, before: list[Token]) -> tuple[Token, int]
     return Token("dir", side, found[i].words), i + 1
 
 
-_FILLERS = frozenset(["of", "whole", "entire", "still", "extended", "raised", "bent", "straight", "outstretched"])
+_FILLERS = frozenset(
+    ["of", "whole", "entire", "still", "extended", "raised", "lifted", "bent", "straight", "outstretched", "stretched",
+     "folded", "hanging", "front", "rear", "back", "own", "standing", "supporting", "trailing"]
+)  # fmt: skip
 
 
 def _entity(side: str, found: list[Token], i: int, j: int) -> tuple[Token, int]:
@@ -266,6 +289,8 @@ def _entity(side: str, found: list[Token], i: int, j: int) -> tuple[Token, int]:
     elif not side:
         side = "both" if plural else "none"
     words = " ".join(t.words for t in found[i : j + 1])
-    if j + 1 < len(found) and (found[j + 1].words in word_set("level")):
+    after = found[j + 1].words if j + 1 < len(found) else ""
+    named = found[j].words != words or (i > 0 and found[i - 1].kind == "det")
+    if after in word_set("level") and not (after == "high" and named):  # "raise your left arm high"
         return Token("level", Entity(part, side), f"{words} {found[j + 1].words}"), j + 2
     return Token("entity", Entity(part, side), words), j + 1

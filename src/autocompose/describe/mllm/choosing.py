@@ -9,6 +9,7 @@ from typing import Any
 from autocompose.core.log import Limit, Tally
 from autocompose.core.records import TEXT_FIELDS, Source
 from autocompose.corpus.format import Corpus
+from autocompose.describe.audit.score import LEAST
 from autocompose.describe.mllm.asking.sent_pictures import Pictures
 from autocompose.describe.mllm.described import Described, Review, Variant, Wording
 from autocompose.describe.mllm.judging.pose_checks import Audit
@@ -36,8 +37,8 @@ Reviewed = dict[tuple[str, str], dict[str, list[dict[str, Any]]]]
 class Rules:
     """Which texts go into the corpus.
 
-    :param min_agreement: least share of checkable claims that are not wrong by the poses (contradicted, or true only
-        with left and right exchanged), 0..1; texts without a checkable claim (or without poses) pass.
+    :param min_agreement: least agreement score of a text, the probability that it is right by the poses, 0..1
+        (``audit.score``); texts without a checkable claim (or without poses) pass.
     :param keep_long: also texts over 77 CLIP tokens, which training would cut.
     :param mirrors_agree: only variants whose mirrored twin moves the same parts, sides exchanged; the check that needs
         no poses.
@@ -46,7 +47,7 @@ class Rules:
     :param allow_stale: also texts whose pictures or poses have changed since.
     """
 
-    min_agreement: float = 1.0
+    min_agreement: float = LEAST
     mirrors_agree: bool = False
     fill_mirrors: bool = False
     keep_long: bool = False

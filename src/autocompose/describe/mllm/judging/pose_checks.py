@@ -10,6 +10,7 @@ from autocompose.bodies.skeleton import mirror_joints
 from autocompose.corpus.poses import PoseTable
 from autocompose.describe.audit import Poses, Verdict, judge_pair, parse
 from autocompose.describe.audit.corpus import poses_of
+from autocompose.describe.audit.score import score
 from autocompose.describe.mllm.asks import Item
 from autocompose.describe.mllm.judging.own_sides import COLOUR_WORDS
 from autocompose.describe.mllm.recipe import Frame
@@ -44,8 +45,9 @@ class Audit(NamedTuple):
 
     @property
     def agreement(self) -> float:
-        """Share of the checked claims that are not wrong, 0..1; 1 when nothing could be checked."""
-        return 1 - self.wrong / self.checked if self.checked else 1.0
+        """How likely the text is right, 0..1 (``audit.score``); 1 when nothing could be checked."""
+        doubtful = self.checked - self.supported - self.wrong
+        return score(self.wrong, doubtful) if self.checked else 1.0
 
 
 def joints_of(poses: PoseTable, item: Item, rows: dict[str, int]) -> tuple[Poses, Poses] | None:

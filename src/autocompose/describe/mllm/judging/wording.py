@@ -6,7 +6,11 @@ import re
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
+from autocompose.describe.mllm.faithful import unfaithful
 from autocompose.describe.mllm.judging.own_sides import COLOUR_WORDS
+
+__all__ = ["alike", "contradiction", "echoes", "family_of", "is_english", "leaks_colour", "mentions", "sides_named",
+           "unfaithful"]  # fmt: skip
 
 FAMILIES: dict[str, tuple[str, ...]] = {
     "arm": ("arm", "hand", "elbow", "wrist", "forearm", "fist", "palm", "finger", "fingertip", "shoulder", "upper arm"),
@@ -86,40 +90,6 @@ def family_of(part: str) -> tuple[str, str]:
     if side in ("left", "right"):
         return side, _FAMILY[rest]
     return "", _FAMILY.get(part, "torso")
-
-
-def unfaithful(text: str, movements: list[tuple[str, str]]) -> str | None:
-    """How a merged text departs from the list of movements, in words for the model; None when it keeps it.
-
-    Every limb of the list must be named with its side, and every (side, limb) named must stand in the list, as a moving
-    part or inside a phrase ("to the left knee").
-
-    :param movements: (part, phrase), sides already the person's own.
-    """
-    found = mentions(text)
-    moved = {family_of(part) for part, _ in movements}
-    spoken = [mentions(phrase) for _, phrase in movements]
-    limbs = {m for m in moved if m[0]}
-    allowed = limbs.union(*(s.limbs for s in spoken))
-    directions = frozenset[str]().union(*(s.directions for s in spoken))
-    middle = {m[1] for m in moved if not m[0]}
-    if "torso" in middle and TRUNK_VERBS.search(text):
-        middle -= {"torso"}
-    wrong = (
-        *(f"the {side} {family} is missing" for side, family in sorted(limbs - found.limbs)),
-        *(f"the {side} {family} is not in the list" for side, family in sorted(found.limbs - allowed)),
-        *(f"the {family} is missing" for family in sorted(middle - found.middle)),
-        *(f"the direction {s} is missing" for s in sorted(directions - found.directions - {s for s, _ in found.limbs})),
-        *(
-            f"the direction {s} is not in the list"
-            for s in sorted(found.directions - directions - {s for s, _ in allowed})
-        ),
-    )
-    return wrong[0] if wrong else None
-
-
-TRUNK_VERBS = re.compile(r"\b(lean|bend|turn|twist|sit|stand|squat|crouch|rotate|jump|step|straighten)", re.I)
-"""Verbs that move the trunk or the whole body without naming it."""
 
 
 def contradiction(movements: list[tuple[str, str]]) -> str | None:
