@@ -289,7 +289,7 @@ def test_an_export_that_keeps_nothing_names_every_reason(corpus: Corpus, capsys:
     assert "dropped 1: picture or pose changed since and contradicted by the poses" in said
     assert said.rstrip().endswith("; try --allow-stale")
     assert not any("mllm" in pair.texts for pair in load_corpus(corpus.root).pairs[Split.TRAIN])
-    enough = re.search(r"--min-agreement (\S+) instead of 1 keeps the first", said)
+    enough = re.search(r"--min-agreement (\S+) instead of 0.5 keeps the first", said)
     assert enough and export(corpus.root, Rules(min_agreement=float(enough[1])))["mllm"].kept >= 1
 
 

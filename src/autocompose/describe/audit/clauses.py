@@ -340,11 +340,11 @@ class _Builder:
 
     def _on_comma(self, phrase: Token) -> None:
         clause, self.commas = self.clause, True
-        if clause.opens and not (clause.verb or clause.parts or clause.pronoun) and len(clause.goals) == 1:
-            if clause.goals[0].action in OTHER_SIDE and clause.goals[0].words.startswith("on "):
-                self.memory.sided(clause.goals[0].action)
-                self.clause = Clause(opens=True)
-                return
+        alone = clause.opens and not (clause.verb or clause.parts or clause.pronoun) and len(clause.goals) == 1
+        if alone and clause.goals[0].action in OTHER_SIDE and clause.goals[0].words.startswith("on "):
+            self.memory.sided(clause.goals[0].action)
+            self.clause = Clause(opens=True)
+            return
         self.close(joined=True)
         self.commas = False
 

@@ -91,7 +91,7 @@ _CENTRAL = ("head", "pelvis", "torso", "body")
 
 
 def _chest_frame(poses: Poses) -> tuple[np.ndarray, np.ndarray]:
-    """Unit directions to the chest's left and front along the floor, ``(N, 3)`` each; the hips' if it lies on a side."""
+    """Unit directions to the chest's left and front along the floor, ``(N, 3)`` each; the hips' if it lies sideways."""
     line = poses.joint("shoulder", "left") - poses.joint("shoulder", "right")
     length = np.hypot(line[:, 0], line[:, 2])
     known = length > 0.3 * np.linalg.norm(line, axis=1)

@@ -64,7 +64,7 @@ def _aimed_mods(verb: Verb, own: bool, part: str, mods: list[Mod]) -> list[Mod]:
     return [mod for mod in mods if mod.kind != "dir" or moved or mod.action not in aims]
 
 
-def _how(verb: Verb, own: bool, part: Entity, action: str, mods: list[Mod], clause: Clause | None) -> str:
+def _how(verb: Verb, own: bool, part: Entity, action: str, mods: list[Mod], clause: Clause | None) -> str:  # noqa: C901
     """How a direction is meant: a move, a place, or where something points."""
     reaching = clause is not None and clause.verb_words.startswith(REACHING)
     if action == "straighten":
@@ -152,7 +152,7 @@ def _kneel_or_look(verb: Verb, entity: Entity) -> Iterator[Found]:
 
 def _weight(mods: list[Mod]) -> Iterator[Found]:
     pelvis = Entity("pelvis", "none")
-    for kind, action, other, words in mods:
+    for kind, action, other, _ in mods:
         if kind == "dir" and action in PLAIN:
             yield pelvis, action, None
         elif other is not None and other.side in OPPOSITE:
@@ -324,7 +324,7 @@ def _state(verb: Verb, entity: Entity, action: str, words: str, mods: list[Mod])
         yield entity, action, None
 
 
-def _relation(verb: Verb, entity: Entity, action: str, other: Entity, words: str) -> Iterator[Found]:
+def _relation(verb: Verb, entity: Entity, action: str, other: Entity, words: str) -> Iterator[Found]:  # noqa: C901 (one rule a line)
     waist = other.part == "waist"
     other = {
         "waist": Entity("pelvis", "none"),
@@ -334,9 +334,8 @@ def _relation(verb: Verb, entity: Entity, action: str, other: Entity, words: str
     }.get(other.part, other)
     if action in ("at", "of"):
         return
-    if action == "apart" and (entity.part == "head" or verb.mode in ("turn", "look")):
-        if verb.mode in ("turn", "look", "lean"):
-            return
+    if action == "apart" and (verb.mode in ("turn", "look") or (entity.part == "head" and verb.mode == "lean")):
+        return
     if verb.mode == "lean" and action == "closer" and words in ("towards", "toward") and entity.part in LIMB_PARTS:
         return  # "tilt the arm towards the head"
     if (

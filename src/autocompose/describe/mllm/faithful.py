@@ -95,7 +95,7 @@ def unfaithful(text: str, movements: Sequence[tuple[str, str]]) -> str | None:
     if HEAD_VERBS.search(text):
         middle -= {"head"}
     wrong = (
-        *(f"the {side} {family} is missing" for side, family in sorted(limbs) if not _says(found, (side, family), limbs)),
+        *(f"the {side} {part} is missing" for side, part in sorted(limbs) if not _says(found, (side, part), limbs)),
         *(f"the {side} {family} is not in the list" for side, family in sorted(_added(found, allowed, text))),
         *(f"the {family} is missing" for family in sorted(middle - found.middle)),
         *(f"the direction {side} is missing" for side in sorted(directions - found.words)),
