@@ -10,7 +10,20 @@ import pytest
 import autocompose
 
 SRC = Path(autocompose.__file__).parent
-LAYERS = ["core", "corpus", "bodies", "describe", "prepare", "model", "train", "evaluate", "gallery", "demo", "cli"]
+LAYERS = [
+    "core",
+    "corpus",
+    "bodies",
+    "estimate",
+    "describe",
+    "prepare",
+    "model",
+    "train",
+    "evaluate",
+    "gallery",
+    "demo",
+    "cli",
+]
 
 
 def imports(path: Path) -> set[str]:

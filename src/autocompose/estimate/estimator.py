@@ -1,0 +1,102 @@
+"""People in pictures: found, marked, lifted to 3D."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image
+
+from autocompose.estimate.detector import Detector
+from autocompose.estimate.finding import find
+from autocompose.estimate.landmarks import POINTS, LandmarkNet
+from autocompose.estimate.lifting import Lifter
+from autocompose.estimate.marking import Marks, mark
+from autocompose.estimate.outline import outline
+from autocompose.estimate.weights import load_networks
+
+PRESENT = 0.5  # least presence of a person
+
+Windows = bool | Literal["auto"]
+
+
+@dataclass(frozen=True)
+class Person:
+    """One person in a picture; left and right are the person's own.
+
+    :param box: left, top, right, bottom in pixels, inside the picture.
+    :param presence: probability that this is a person, 0 to 1.
+    :param points: ``(33, 2)`` MediaPipe's landmarks in pixels.
+    :param visibility: ``(33,)`` probability that each is seen.
+    :param world: ``(33, 3)`` the same in metres: x right, y down, z away from the camera, hips in the origin.
+    :param joints: ``(22, 3)`` SMPL-22 joints in metres, pelvis in the origin, facing the viewer (yaw removed):
+        x to the person's left, y up, z forward.
+    :param heading: degrees of the person relative to the camera; 0 faces it, positive = turned to their own left.
+    :param uncertainty: ``(22,)`` expected distance in metres between each joint and the true one.
+    """
+
+    box: tuple[float, float, float, float]
+    presence: float
+    points: np.ndarray
+    visibility: np.ndarray
+    world: np.ndarray
+    joints: np.ndarray
+    heading: float
+    uncertainty: np.ndarray
+
+
+class Estimator:
+    """Finds people and estimates their poses.
+
+    One picture and one crop at a time: on a CPU batches are not faster, and what a picture yields cannot depend on
+    its neighbours.
+    """
+
+    def __init__(self, detector: Detector, net: LandmarkNet, lifter: Lifter) -> None:
+        self.detector, self.net, self.lifter = detector, net, lifter
+
+    @classmethod
+    def load(cls, weights: Path | None = None) -> Estimator:
+        """Read the networks.
+
+        :param weights: a file written by ``runs/convert_blazepose.py``; the shipped one when left out.
+        :raises CheckpointError: missing, damaged, or not one of ours.
+        """
+        return cls(*load_networks(weights), Lifter.load())
+
+    def people(self, pictures: Sequence[Image.Image], windows: Windows = "auto") -> list[list[Person]]:
+        """The people in each picture, the most prominent first.
+
+        :param pictures: RGB, of any size.
+        :param windows: search parts of the pictures at several scales as well: always, never, or where the whole
+            picture shows nobody or only small people.
+        """
+        return [self._people(picture.convert("RGB"), windows) for picture in pictures]
+
+    @torch.inference_mode()
+    def _people(self, picture: Image.Image, windows: Windows) -> list[Person]:
+        found = []
+        for one in find(self.detector, picture):
+            plain = mark(self.net, picture, one.region)
+            if plain.presence >= PRESENT:
+                found.append(self._lifted(picture, plain))
+        return found
+
+    def _lifted(self, picture: Image.Image, plain: Marks) -> Person:
+        region = plain.region
+        mirror = mark(self.net, picture, region, mirrored=True)
+        joints, heading, uncertainty = self.lifter.lift(plain, mirror, region)
+        return Person(
+            box=outline(plain, picture.size),
+            presence=min(plain.presence, mirror.presence),
+            points=(plain.points[:POINTS] + mirror.points[:POINTS]) / 2,
+            visibility=(plain.visibility + mirror.visibility) / 2,
+            world=(plain.world + mirror.world) / 2,
+            joints=joints,
+            heading=heading,
+            uncertainty=uncertainty,
+        )
