@@ -11,19 +11,9 @@ import autocompose
 
 SRC = Path(autocompose.__file__).parent
 LAYERS = [
-    "core",
-    "corpus",
-    "bodies",
-    "estimate",
-    "describe",
-    "prepare",
-    "model",
-    "train",
-    "evaluate",
-    "gallery",
-    "demo",
+    "core", "corpus", "bodies", "estimate", "describe", "prepare", "model", "train", "evaluate", "gallery", "demo",
     "cli",
-]
+]  # fmt: skip
 
 
 def imports(path: Path) -> set[str]:

@@ -15,11 +15,14 @@ from autocompose.estimate.detector import Detector
 from autocompose.estimate.finding import find
 from autocompose.estimate.landmarks import POINTS, LandmarkNet
 from autocompose.estimate.lifting import Lifter
-from autocompose.estimate.marking import Marks, mark
+from autocompose.estimate.marking import Marks, Views, mark
 from autocompose.estimate.outline import outline
+from autocompose.estimate.regions import Region
 from autocompose.estimate.weights import load_networks
 
 PRESENT = 0.5  # least presence of a person
+CLOSE = (0.12, 0.2, 0.5)  # two regions are alike: share of the side, logarithm of the side, radians
+PASSES = 3  # over a region that its landmarks move
 
 Windows = bool | Literal["auto"]
 
@@ -79,17 +82,21 @@ class Estimator:
 
     @torch.inference_mode()
     def _people(self, picture: Image.Image, windows: Windows) -> list[Person]:
+        return [self._person(picture, views) for views in self.views(picture, windows)]
+
+    @torch.inference_mode()
+    def views(self, picture: Image.Image, windows: Windows = "auto") -> list[Views]:
+        """What the landmark network says about each person in an RGB picture, the most prominent first."""
         found = []
         for one in find(self.detector, picture):
-            plain = mark(self.net, picture, one.region)
+            plain = settled(self.net, picture, one.region)
             if plain.presence >= PRESENT:
-                found.append(self._lifted(picture, plain))
+                found.append(Views(plain, mark(self.net, picture, plain.region, mirrored=True)))
         return found
 
-    def _lifted(self, picture: Image.Image, plain: Marks) -> Person:
-        region = plain.region
-        mirror = mark(self.net, picture, region, mirrored=True)
-        joints, heading, uncertainty = self.lifter.lift(plain, mirror, region)
+    def _person(self, picture: Image.Image, views: Views) -> Person:
+        plain, mirror = views
+        joints, heading, uncertainty = self.lifter.lift(views)
         return Person(
             box=outline(plain, picture.size),
             presence=min(plain.presence, mirror.presence),
@@ -100,3 +107,17 @@ class Estimator:
             heading=heading,
             uncertainty=uncertainty,
         )
+
+
+def settled(net: LandmarkNet, picture: Image.Image, region: Region) -> Marks:
+    """Landmarks of a person; looks again where they say that the region was a poor one."""
+    place, size, turn = CLOSE
+    for _ in range(PASSES):
+        plain = mark(net, picture, region)
+        better = plain.region
+        moved = np.hypot(*np.subtract(better.centre, region.centre)) / max(better.side, region.side)
+        turned = abs((better.angle - region.angle + np.pi) % (2 * np.pi) - np.pi)
+        if moved < place and abs(np.log(better.side / region.side)) < size and turned < turn:
+            break
+        region = better
+    return plain

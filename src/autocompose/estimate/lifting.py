@@ -6,8 +6,7 @@ import numpy as np
 
 from autocompose.bodies.convert import to_smpl22
 from autocompose.bodies.pose_frame import centre, remove_yaw, yaw_of
-from autocompose.estimate.marking import Marks
-from autocompose.estimate.regions import Region
+from autocompose.estimate.marking import Views
 
 
 class Lifter:
@@ -17,10 +16,10 @@ class Lifter:
     def load(cls) -> Lifter:
         return cls()
 
-    def lift(self, plain: Marks, mirror: Marks, region: Region) -> tuple[np.ndarray, float, np.ndarray]:
+    def lift(self, views: Views) -> tuple[np.ndarray, float, np.ndarray]:
         """
         :return: joints ``(22, 3)`` metres in the person's own frame, heading in degrees, uncertainty ``(22,)`` metres.
         """
-        world = (plain.world + mirror.world)[None] / 2
+        world = (views.plain.world + views.mirror.world)[None] / 2
         joints = centre(to_smpl22(world, "mediapipe33", "-y", check_sides=False).joints[:, :22])
         return remove_yaw(joints)[0], float(yaw_of(joints)[0]), np.full(22, 0.12)

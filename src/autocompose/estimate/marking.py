@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -46,6 +47,13 @@ class Marks:
     def region(self) -> Region:
         """Where the next crop of this person lies."""
         return Region.around(self.points[HIPS], self.points[RIM])
+
+
+class Views(NamedTuple):
+    """One person seen twice: as in the picture, and mirrored in the region that the first view leads to."""
+
+    plain: Marks
+    mirror: Marks
 
 
 def mark(net: LandmarkNet, picture: Image.Image, region: Region, *, mirrored: bool = False) -> Marks:

@@ -5,6 +5,8 @@ Files of ``GROUPS`` bodies each, written atomically under their number: a run th
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +15,10 @@ from PIL import Image
 
 from autocompose.core.files import atomic_file
 from autocompose.estimate.detector import Detector
+from autocompose.estimate.estimator import settled
 from autocompose.estimate.finding import find
 from autocompose.estimate.landmarks import LandmarkNet
-from autocompose.estimate.marking import Marks, mark
+from autocompose.estimate.marking import Marks, Views, mark
 from autocompose.estimate.regions import Region
 from autocompose.train.lifting.scenes import GROUP, SEED, Scene, scenes
 
@@ -39,9 +42,15 @@ def collect(folder: Path, number: int, detector: Detector, net: LandmarkNet) -> 
             rng = np.random.default_rng([SEED, group, place + 1])
             with torch.inference_mode():
                 region = _region(detector, scene, rng)
-                rows.append({**_record(net, scene.picture, region), **_truth(scene, group, place)})
+                look = partial(_views, net, scene.picture, region)
+                rows.append({**record(net, scene.picture, look), **_truth(scene, group, place)})
     with atomic_file(shard_path(folder, number)) as file:
-        np.savez(file, **{key: np.stack([row[key] for row in rows]) for key in rows[0]})
+        np.savez(file, **stacked(rows))  # type: ignore[arg-type]
+
+
+def stacked(rows: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Records as columns."""
+    return {key: np.stack([row[key] for row in rows]) for key in rows[0]}
 
 
 def _truth(scene: Scene, group: int, place: int) -> dict[str, np.ndarray]:
@@ -70,17 +79,25 @@ def _region(detector: Detector, scene: Scene, rng: np.random.Generator) -> Regio
     return Region((float(centre[0]), float(centre[1])), float(side), float(angle))
 
 
-def _record(net: LandmarkNet, picture: Image.Image, region: Region) -> dict[str, np.ndarray]:
-    """A plain pass, and a mirrored one of the region that it leads to, with the trunk's maps."""
+def _views(net: LandmarkNet, picture: Image.Image, region: Region) -> Views:
+    plain = settled(net, picture, region)
+    return Views(plain, mark(net, picture, plain.region, mirrored=True))
+
+
+def record(net: LandmarkNet, picture: Image.Image, look: Callable[[], Views]) -> dict[str, np.ndarray]:
+    """What ``look`` sees of one person, as arrays, with the trunk's maps of the last two crops."""
     maps: list[torch.Tensor] = []
     hook = net.trunk.neck.register_forward_pre_hook(lambda _, inputs: maps.append(inputs[0]))
     try:
-        plain = mark(net, picture, region)
-        mirror = mark(net, picture, plain.region, mirrored=True)
+        views = look()
     finally:
         hook.remove()
-    record = {"size": np.array(picture.size), "maps": torch.cat(maps).numpy().astype(np.float16)}
-    record["regions"] = np.array([[*r.centre, r.side, r.angle] for r in (region, plain.region)])
+    region = views.plain.region
+    row = {
+        "size": np.array(picture.size),
+        "maps": torch.cat(maps[-2:]).numpy().astype(np.float16),
+        "region": np.array([*region.centre, region.side, region.angle]),
+    }
     for key in Marks.__dataclass_fields__:
-        record[key] = np.stack([getattr(plain, key), getattr(mirror, key)]).astype(np.float32)
-    return record
+        row[key] = np.stack([getattr(view, key) for view in views]).astype(np.float32)
+    return row
