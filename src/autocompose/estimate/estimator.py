@@ -12,15 +12,14 @@ import torch
 from PIL import Image
 
 from autocompose.estimate.detector import Detector
-from autocompose.estimate.finding import find
 from autocompose.estimate.landmarks import POINTS, LandmarkNet
 from autocompose.estimate.lifting import Lifter
 from autocompose.estimate.marking import Marks, Views, mark
 from autocompose.estimate.outline import outline
 from autocompose.estimate.regions import Region
+from autocompose.estimate.searching import PRESENT, SMALL, Window, candidates, distinct, extent, is_person, levels
 from autocompose.estimate.weights import load_networks
 
-PRESENT = 0.5  # least presence of a person
 CLOSE = (0.12, 0.2, 0.5)  # two regions are alike: share of the side, logarithm of the side, radians
 PASSES = 3  # over a region that its landmarks move
 
@@ -87,12 +86,25 @@ class Estimator:
     @torch.inference_mode()
     def views(self, picture: Image.Image, windows: Windows = "auto") -> list[Views]:
         """What the landmark network says about each person in an RGB picture, the most prominent first."""
-        found = []
-        for one in find(self.detector, picture):
+        found = self._look(picture, [(0, 0, *picture.size)], [])
+        shown = max(picture.size)
+        for level in levels(*picture.size) if windows else ():
+            if windows == "auto" and any(extent(views.plain) >= SMALL * shown for views in found):
+                break
+            found = self._look(picture, level, found)
+            shown = level[0][2] - level[0][0]
+        return found
+
+    def _look(self, picture: Image.Image, windows: list[Window], known: list[Views]) -> list[Views]:
+        """The people that are known already, and those that these windows show besides."""
+        found = list(known)
+        for one in candidates(self.detector, picture, windows, known):
             plain = settled(self.net, picture, one.region)
             if plain.presence >= PRESENT:
-                found.append(Views(plain, mark(self.net, picture, plain.region, mirrored=True)))
-        return found
+                views = Views(plain, mark(self.net, picture, plain.region, mirrored=True))
+                if is_person(views):
+                    found.append(views)
+        return distinct(found)
 
     def _person(self, picture: Image.Image, views: Views) -> Person:
         plain, mirror = views

@@ -12,7 +12,7 @@ from torch import Tensor
 from autocompose.estimate.detector import SIDE, Detector, anchors
 from autocompose.estimate.regions import Region, as_input
 
-SURE = 0.5  # least score of an anchor
+SURE = 0.3  # least score of an anchor; the landmark network decides whether it is a person
 SAME = 0.3  # intersection over union from which two boxes of one window are of the same person
 _ANCHORS = anchors().numpy()
 

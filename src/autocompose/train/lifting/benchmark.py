@@ -14,6 +14,8 @@ from autocompose.core.files import atomic_file
 from autocompose.core.records import Split
 from autocompose.corpus.poses import PoseTable
 from autocompose.estimate.estimator import Estimator
+from autocompose.estimate.marking import Views, mark
+from autocompose.estimate.regions import ROOM, Region
 from autocompose.prepare.bodycpr import clusters as bodycpr
 from autocompose.prepare.bodycpr import frozen
 from autocompose.train.lifting.collect import record, stacked
@@ -72,8 +74,20 @@ def split_paths(folder: Path, split: Split) -> list[Path]:
 
 
 def _seen(estimator: Estimator, picture: Image.Image) -> dict[str, np.ndarray]:
+    """One person's record; where nobody is found, that of the whole picture, marked as such."""
+
+    def look() -> Views:
+        people = estimator.views(picture, windows=False)
+        found.append(bool(people))
+        if people:
+            return people[0]
+        side = ROOM * max(picture.size)
+        plain = mark(estimator.net, picture, Region((picture.width / 2, picture.height / 2), side))
+        return Views(plain, mark(estimator.net, picture, plain.region, mirrored=True))
+
+    found: list[bool] = []
     with torch.inference_mode():
-        return record(estimator.net, picture, lambda: estimator.views(picture)[0])
+        return {**record(estimator.net, picture, look), "found": np.array(found[0])}
 
 
 def _truth(table: PoseTable, row: int) -> dict[str, np.ndarray]:
