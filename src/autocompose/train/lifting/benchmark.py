@@ -18,7 +18,7 @@ from autocompose.estimate.marking import Views, mark
 from autocompose.estimate.regions import ROOM, Region
 from autocompose.prepare.bodycpr import clusters as bodycpr
 from autocompose.prepare.bodycpr import frozen
-from autocompose.train.lifting.collect import record, stacked
+from autocompose.train.lifting.records import record, stacked
 
 PRESET = bodycpr.PRESETS["demo"]
 CHUNK = 16  # pictures of one file
@@ -73,21 +73,16 @@ def split_paths(folder: Path, split: Split) -> list[Path]:
     return [Path(folder) / f"{split.value}-{i:03d}.npz" for i in range(8 * getattr(PRESET, split.value) // CHUNK)]
 
 
+@torch.inference_mode()
 def _seen(estimator: Estimator, picture: Image.Image) -> dict[str, np.ndarray]:
     """One person's record; where nobody is found, that of the whole picture, marked as such."""
-
-    def look() -> Views:
-        people = estimator.views(picture, windows=False)
-        found.append(bool(people))
-        if people:
-            return people[0]
-        side = ROOM * max(picture.size)
-        plain = mark(estimator.net, picture, Region((picture.width / 2, picture.height / 2), side))
-        return Views(plain, mark(estimator.net, picture, plain.region, mirrored=True))
-
-    found: list[bool] = []
-    with torch.inference_mode():
-        return {**record(estimator.net, picture, look), "found": np.array(found[0])}
+    people = estimator.views(picture, windows=False)
+    if people:
+        return {**record(people[0], picture), "found": np.array(True)}
+    region = Region((picture.width / 2, picture.height / 2), ROOM * max(picture.size))
+    plain = mark(estimator.net, picture, region)
+    views = Views(plain, mark(estimator.net, picture, plain.region, mirrored=True))
+    return {**record(views, picture), "found": np.array(False)}
 
 
 def _truth(table: PoseTable, row: int) -> dict[str, np.ndarray]:

@@ -1,25 +1,29 @@
 """Run the frozen detector and landmark network over rendered scenes once, and keep what they say.
 
 Files of ``GROUPS`` bodies each, written atomically under their number: a run that was killed goes on where it stopped.
+
+    python -m autocompose.train.lifting.collect FOLDER FILES
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
+import sys
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 
 from autocompose.core.files import atomic_file
+from autocompose.core.log import track
+from autocompose.core.records import Split
 from autocompose.estimate.detector import Detector
-from autocompose.estimate.estimator import settled
+from autocompose.estimate.estimator import Estimator, settled
 from autocompose.estimate.finding import find
 from autocompose.estimate.landmarks import LandmarkNet
-from autocompose.estimate.marking import Marks, Views, mark
+from autocompose.estimate.marking import Views, mark
 from autocompose.estimate.regions import Region
+from autocompose.train.lifting.benchmark import collect_split
+from autocompose.train.lifting.records import record, stacked
 from autocompose.train.lifting.scenes import GROUP, SEED, Scene, scenes
 
 GROUPS = 16  # bodies in a file
@@ -32,6 +36,16 @@ def shard_path(folder: Path, number: int) -> Path:
     return Path(folder) / f"scenes-{number:05d}.npz"
 
 
+def main(folder: Path, files: int) -> None:
+    """Make the files that are missing of the first ``files``, and those of the benchmark."""
+    torch.set_num_threads(1)  # of small pictures' small layers; start several processes over other files for more
+    estimator = Estimator.load()
+    for split in (Split.VAL, Split.TEST):
+        collect_split(folder, split, estimator)
+    for number in track(range(files), "scenes", files):
+        collect(folder, number, estimator.detector, estimator.net)
+
+
 def collect(folder: Path, number: int, detector: Detector, net: LandmarkNet) -> None:
     """Make one file, unless it is there."""
     if shard_path(folder, number).exists():
@@ -42,15 +56,11 @@ def collect(folder: Path, number: int, detector: Detector, net: LandmarkNet) -> 
             rng = np.random.default_rng([SEED, group, place + 1])
             with torch.inference_mode():
                 region = _region(detector, scene, rng)
-                look = partial(_views, net, scene.picture, region)
-                rows.append({**record(net, scene.picture, look), **_truth(scene, group, place)})
+                plain = settled(net, scene.picture, region)
+                views = Views(plain, mark(net, scene.picture, plain.region, mirrored=True))
+            rows.append({**record(views, scene.picture), **_truth(scene, group, place)})
     with atomic_file(shard_path(folder, number)) as file:
         np.savez(file, **stacked(rows))  # type: ignore[arg-type]
-
-
-def stacked(rows: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """Records as columns."""
-    return {key: np.stack([row[key] for row in rows]) for key in rows[0]}
 
 
 def _truth(scene: Scene, group: int, place: int) -> dict[str, np.ndarray]:
@@ -79,25 +89,5 @@ def _region(detector: Detector, scene: Scene, rng: np.random.Generator) -> Regio
     return Region((float(centre[0]), float(centre[1])), float(side), float(angle))
 
 
-def _views(net: LandmarkNet, picture: Image.Image, region: Region) -> Views:
-    plain = settled(net, picture, region)
-    return Views(plain, mark(net, picture, plain.region, mirrored=True))
-
-
-def record(net: LandmarkNet, picture: Image.Image, look: Callable[[], Views]) -> dict[str, np.ndarray]:
-    """What ``look`` sees of one person, as arrays, with the trunk's maps of the last two crops."""
-    maps: list[torch.Tensor] = []
-    hook = net.trunk.neck.register_forward_pre_hook(lambda _, inputs: maps.append(inputs[0]))
-    try:
-        views = look()
-    finally:
-        hook.remove()
-    region = views.plain.region
-    row = {
-        "size": np.array(picture.size),
-        "maps": torch.cat(maps[-2:]).numpy().astype(np.float16),
-        "region": np.array([*region.centre, region.side, region.angle]),
-    }
-    for key in Marks.__dataclass_fields__:
-        row[key] = np.stack([getattr(view, key) for view in views]).astype(np.float32)
-    return row
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))
