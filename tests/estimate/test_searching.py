@@ -1,6 +1,7 @@
 """Windows, overlaps and doubles."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ def test_windows_cover_the_picture_and_stay_in_it(width, height):
             spans = sorted({(w[axis], w[axis + 2]) for w in level})
             assert spans[0][0] == 0 and spans[-1][1] == length
             # neighbours share two fifths of a window, so that nobody who fits in one is cut by all
-            assert all(a[1] - b[0] >= 0.4 * side - 2 for a, b in zip(spans, spans[1:], strict=False))
+            assert all(a[1] - b[0] >= 0.4 * side - 2 for a, b in pairwise(spans))
 
 
 def test_a_level_has_few_windows():
@@ -64,7 +65,7 @@ def test_merging_keeps_every_answer_in_one_group(seed, count):
 
 
 def marks(x=0.0, peak=0.8, presence=0.9, seed=0):
-    points = np.random.default_rng(seed).uniform(0, 100, (39, 2)) + [x, 0]
+    points = np.random.default_rng(seed).uniform(0, 100, (39, 2)) + np.array([x, 0])
     one = np.ones(33)
     return Marks(points, np.zeros(39), np.zeros((33, 3)), one, one, peak * one, presence)
 
@@ -82,6 +83,8 @@ def test_a_person_is_there_clear_and_the_same_in_both_views():
     assert is_person(views())
     assert not is_person(views(presence=0.3))
     assert not is_person(views(peak=0.2))
+    assert is_person(views(peak=0.2), sure=True)
+    assert not is_person(views(presence=0.3), sure=True)
     assert not is_person(Views(marks(), marks(seed=1)))
     assert not is_person(Views(marks(), replace(marks(), presence=0.1)))
 

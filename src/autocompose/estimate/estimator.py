@@ -20,6 +20,7 @@ from autocompose.estimate.regions import Region
 from autocompose.estimate.searching import PRESENT, SMALL, Window, candidates, distinct, extent, is_person, levels
 from autocompose.estimate.weights import load_networks
 
+SURE = 0.5  # score of a find in the whole picture that may be unclear, such as somebody lying face down
 CLOSE = (0.12, 0.2, 0.5)  # two regions are alike: share of the side, logarithm of the side, radians
 PASSES = 3  # over a region that its landmarks move
 
@@ -86,7 +87,8 @@ class Estimator:
     @torch.inference_mode()
     def views(self, picture: Image.Image, windows: Windows = "auto") -> list[Views]:
         """What the landmark network says about each person in an RGB picture, the most prominent first."""
-        found = self._look(picture, [(0, 0, *picture.size)], [])
+        whole = (0, 0, *picture.size)
+        found = self._look(picture, [whole], [])
         shown = max(picture.size)
         for level in levels(*picture.size) if windows else ():
             if windows == "auto" and any(extent(views.plain) >= SMALL * shown for views in found):
@@ -100,9 +102,10 @@ class Estimator:
         found = list(known)
         for one in candidates(self.detector, picture, windows, known):
             plain = settled(self.net, picture, one.region)
-            if plain.presence >= PRESENT:
+            sure = not known and len(windows) == 1 and one.score >= SURE
+            if plain.presence >= PRESENT or sure:
                 views = Views(plain, mark(self.net, picture, plain.region, mirrored=True))
-                if is_person(views):
+                if is_person(views, sure):
                     found.append(views)
         return distinct(found)
 

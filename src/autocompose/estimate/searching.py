@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from autocompose.estimate.detector import Detector
-from autocompose.estimate.finding import Find, find
+from autocompose.estimate.finding import Find, find, overlaps
 from autocompose.estimate.landmarks import POINTS
 from autocompose.estimate.marking import Marks, Views
 from autocompose.estimate.regions import Region
@@ -27,6 +27,7 @@ ALIKE = (
 )
 PRESENT, CLEAR, APART = 0.5, 0.4, 0.12  # least presence and clearness of a person, most distance between views / extent
 HEAD = slice(0, 13)  # landmarks of face and shoulders
+COVERED = 0.65  # two people are one: intersection over union of the boxes around their landmarks
 DOUBLE = 0.15  # two people are one: mean distance of face and shoulders / the larger extent
 
 
@@ -72,9 +73,14 @@ def extent(marks: Marks) -> float:
     return float(np.ptp(marks.points[:POINTS], axis=0).max())
 
 
-def is_person(views: Views) -> bool:
-    """Both views say that somebody is there, see much of it clearly, and agree on where it is."""
+def is_person(views: Views, sure: bool = False) -> bool:
+    """Both views say that somebody is there, see much of it clearly, and agree on where it is.
+
+    :param sure: the whole picture showed it to a detector without doubt; then it may be unclear.
+    """
     plain, mirror = views
+    if sure:
+        return (plain.presence + mirror.presence) / 2 >= PRESENT
     apart = np.linalg.norm(plain.points[:POINTS] - mirror.points[:POINTS], axis=1).mean() / extent(plain)
     return bool(min(plain.presence, mirror.presence) >= PRESENT and clearness(views) >= CLEAR and apart <= APART)
 
@@ -94,5 +100,12 @@ def distinct(people: list[Views]) -> list[Views]:
 
 
 def _same(a: Marks, b: Marks) -> bool:
+    """Face and shoulders lie in one place, or (upside down) most of the bodies do."""
     gap = np.linalg.norm(a.points[HEAD] - b.points[HEAD], axis=1).mean()
-    return bool(gap < DOUBLE * max(extent(a), extent(b)))
+    common = overlaps(_box(a), _box(b)[None])[0]
+    return bool(gap < DOUBLE * max(extent(a), extent(b)) or common > COVERED)
+
+
+def _box(marks: Marks) -> np.ndarray:
+    points = marks.points[:POINTS]
+    return np.concatenate([points.min(0), points.max(0)])
