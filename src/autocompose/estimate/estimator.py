@@ -89,7 +89,7 @@ class Estimator:
         """What the landmark network says about each person in an RGB picture, the most prominent first."""
         whole = (0, 0, *picture.size)
         found = self._look(picture, [whole], [])
-        shown = max(picture.size)
+        shown = min(picture.size)
         for level in levels(*picture.size) if windows else ():
             if windows == "auto" and any(extent(views.plain) >= SMALL * shown for views in found):
                 break

@@ -20,7 +20,7 @@ from autocompose.estimate.regions import Region
 Window = tuple[int, int, int, int]
 SCALES = (0.62, 0.41)  # sides of the windows / the picture's long side
 STEP = 0.55  # between windows / their side, at most
-SMALL = 0.4  # the larger side of a small person's box / that of what the detector was shown
+SMALL = 0.6  # the larger side of a small person's extent / the shorter side of what the detector was shown
 LEAST = 64  # pixels; smaller windows show nothing
 ALIKE = (
     0.25  # two regions are of one person: distance of the centres / the smaller side, and the same share of the side
