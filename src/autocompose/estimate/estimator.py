@@ -1,0 +1,138 @@
+"""People in pictures: found, marked, lifted to 3D."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image
+
+from autocompose.estimate.detector import Detector
+from autocompose.estimate.landmarks import POINTS, LandmarkNet
+from autocompose.estimate.lifting import Lifter
+from autocompose.estimate.marking import Marks, Views, mark
+from autocompose.estimate.outline import outline
+from autocompose.estimate.regions import Region
+from autocompose.estimate.searching import PRESENT, SMALL, Window, candidates, distinct, extent, is_person, levels
+from autocompose.estimate.weights import load_networks
+
+SURE = 0.5  # score of a find in the whole picture that may be unclear, such as somebody lying face down
+CLOSE = (0.12, 0.2, 0.5)  # two regions are alike: share of the side, logarithm of the side, radians
+PASSES = 3  # over a region that its landmarks move
+
+Windows = bool | Literal["auto"]
+
+
+@dataclass(frozen=True)
+class Person:
+    """One person in a picture; left and right are the person's own.
+
+    :param box: left, top, right, bottom in pixels, inside the picture.
+    :param presence: probability that this is a person, 0 to 1.
+    :param points: ``(33, 2)`` MediaPipe's landmarks in pixels.
+    :param visibility: ``(33,)`` probability that each is seen.
+    :param world: ``(33, 3)`` the same in metres: x right, y down, z away from the camera, hips in the origin.
+    :param joints: ``(22, 3)`` SMPL-22 joints in metres, pelvis in the origin, facing the viewer (yaw removed):
+        x to the person's left, y up, z forward.
+    :param heading: degrees of the person relative to the camera; 0 faces it, positive = turned to their own left.
+    :param uncertainty: ``(22,)`` expected distance in metres between each joint and the true one.
+    """
+
+    box: tuple[float, float, float, float]
+    presence: float
+    points: np.ndarray
+    visibility: np.ndarray
+    world: np.ndarray
+    joints: np.ndarray
+    heading: float
+    uncertainty: np.ndarray
+
+
+class Estimator:
+    """Finds people and estimates their poses.
+
+    One picture and one crop at a time: on a CPU batches are not faster, and what a picture yields cannot depend on
+    its neighbours.
+    """
+
+    def __init__(self, detector: Detector, net: LandmarkNet, lifter: Lifter) -> None:
+        self.detector, self.net, self.lifter = detector, net, lifter
+
+    @classmethod
+    def load(cls, weights: Path | None = None) -> Estimator:
+        """Read the networks.
+
+        :param weights: a file written by ``runs/convert_blazepose.py``; the shipped one when left out.
+        :raises CheckpointError: missing, damaged, or not one of ours.
+        """
+        return cls(*load_networks(weights), Lifter.load())
+
+    def people(self, pictures: Sequence[Image.Image], windows: Windows = "auto") -> list[list[Person]]:
+        """The people in each picture, the most prominent first.
+
+        :param pictures: RGB, of any size.
+        :param windows: search parts of the pictures at several scales as well: always, never, or where the whole
+            picture shows nobody or only small people.
+        """
+        return [self._people(picture.convert("RGB"), windows) for picture in pictures]
+
+    @torch.inference_mode()
+    def _people(self, picture: Image.Image, windows: Windows) -> list[Person]:
+        return [self._person(picture, views) for views in self.views(picture, windows)]
+
+    @torch.inference_mode()
+    def views(self, picture: Image.Image, windows: Windows = "auto") -> list[Views]:
+        """What the landmark network says about each person in an RGB picture, the most prominent first."""
+        whole = (0, 0, *picture.size)
+        found = self._look(picture, [whole], [])
+        shown = min(picture.size)
+        for level in levels(*picture.size) if windows else ():
+            if windows == "auto" and any(extent(views.plain) >= SMALL * shown for views in found):
+                break
+            found = self._look(picture, level, found)
+            shown = level[0][2] - level[0][0]
+        return found
+
+    def _look(self, picture: Image.Image, windows: list[Window], known: list[Views]) -> list[Views]:
+        """The people that are known already, and those that these windows show besides."""
+        found = list(known)
+        for one in candidates(self.detector, picture, windows, known):
+            plain = settled(self.net, picture, one.region)
+            sure = not known and len(windows) == 1 and one.score >= SURE
+            if plain.presence >= PRESENT or sure:
+                views = Views(plain, mark(self.net, picture, plain.region, mirrored=True))
+                if is_person(views, sure):
+                    found.append(views)
+        return distinct(found)
+
+    def _person(self, picture: Image.Image, views: Views) -> Person:
+        plain, mirror = views
+        joints, heading, uncertainty = self.lifter.lift(views)
+        return Person(
+            box=outline(plain, picture.size),
+            presence=min(plain.presence, mirror.presence),
+            points=(plain.points[:POINTS] + mirror.points[:POINTS]) / 2,
+            visibility=(plain.visibility + mirror.visibility) / 2,
+            world=(plain.world + mirror.world) / 2,
+            joints=joints,
+            heading=heading,
+            uncertainty=uncertainty,
+        )
+
+
+def settled(net: LandmarkNet, picture: Image.Image, region: Region) -> Marks:
+    """Landmarks of a person; looks again where they say that the region was a poor one."""
+    place, size, turn = CLOSE
+    for _ in range(PASSES):
+        plain = mark(net, picture, region)
+        better = plain.region
+        moved = np.hypot(*np.subtract(better.centre, region.centre)) / max(better.side, region.side)
+        turned = abs((better.angle - region.angle + np.pi) % (2 * np.pi) - np.pi)
+        if moved < place and abs(np.log(better.side / region.side)) < size and turned < turn:
+            break
+        region = better
+    return plain

@@ -1,0 +1,111 @@
+"""Where to look: the whole picture, then windows at several scales; and telling people from doubles.
+
+The detector was made for one prominent person. It sees people best whose height is 40 to 70 % of what it is shown, and
+in a crowd often one only; so parts of the picture are shown to it as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from PIL import Image
+
+from autocompose.estimate.detector import Detector
+from autocompose.estimate.finding import Find, find, overlaps
+from autocompose.estimate.landmarks import POINTS
+from autocompose.estimate.marking import Marks, Views
+from autocompose.estimate.regions import Region
+
+Window = tuple[int, int, int, int]
+SCALES = (0.62, 0.41)  # sides of the windows / the picture's long side
+STEP = 0.55  # between windows / their side, at most
+SMALL = 0.6  # the larger side of a small person's extent / the shorter side of what the detector was shown
+LEAST = 64  # pixels; smaller windows show nothing
+ALIKE = (
+    0.25  # two regions are of one person: distance of the centres / the smaller side, and the same share of the side
+)
+PRESENT, CLEAR, APART = 0.5, 0.4, 0.12  # least presence and clearness of a person, most distance between views / extent
+HEAD = slice(0, 13)  # landmarks of face and shoulders
+COVERED = 0.65  # two people are one: intersection over union of the boxes around their landmarks
+DOUBLE = 0.15  # two people are one: mean distance of face and shoulders / the larger extent
+
+
+def levels(width: int, height: int) -> Iterator[list[Window]]:
+    """The windows of each scale, from coarse to fine, as left, top, right, bottom in pixels."""
+    for scale in SCALES:
+        side = round(scale * max(width, height))
+        if side < LEAST:
+            return
+        yield [
+            (x, y, min(x + side, width), min(y + side, height))
+            for y in _starts(height, side)
+            for x in _starts(width, side)
+        ]
+
+
+def _starts(length: int, side: int) -> list[int]:
+    """Evenly spread, from the beginning to the end of a side of the picture."""
+    steps = max(0, int(np.ceil((length - side) / (STEP * side))))
+    return [round(i * (length - side) / steps) for i in range(steps + 1)] if steps else [0]
+
+
+def candidates(detector: Detector, picture: Image.Image, windows: list[Window], known: list[Views]) -> list[Find]:
+    """What the detector finds in the windows, the surest first, one for each place where nobody is known."""
+    found = [one for window in windows for one in find(detector, picture, window)]
+    found.sort(key=lambda one: -one.score)
+    taken = [views.plain.region for views in known]
+    kept: list[Find] = []
+    for one in found:
+        if not any(_alike(one.region, other) for other in taken):
+            kept.append(one)
+            taken.append(one.region)
+    return kept
+
+
+def _alike(one: Region, other: Region) -> bool:
+    small, large = sorted((one.side, other.side))
+    return float(np.hypot(*np.subtract(one.centre, other.centre))) < ALIKE * small and small > (1 - ALIKE) * large
+
+
+def extent(marks: Marks) -> float:
+    """The larger side of the box around the landmarks, pixels."""
+    return float(np.ptp(marks.points[:POINTS], axis=0).max())
+
+
+def is_person(views: Views, sure: bool = False) -> bool:
+    """Both views say that somebody is there, see much of it clearly, and agree on where it is.
+
+    :param sure: the whole picture showed it to a detector without doubt; then it may be unclear.
+    """
+    plain, mirror = views
+    if sure:
+        return (plain.presence + mirror.presence) / 2 >= PRESENT
+    apart = np.linalg.norm(plain.points[:POINTS] - mirror.points[:POINTS], axis=1).mean() / extent(plain)
+    return bool(min(plain.presence, mirror.presence) >= PRESENT and clearness(views) >= CLEAR and apart <= APART)
+
+
+def clearness(views: Views) -> float:
+    """Mean peak of the heatmaps of both views, 0 to 1: the best single sign of a person."""
+    return float((views.plain.peak.mean() + views.mirror.peak.mean()) / 2)
+
+
+def distinct(people: list[Views]) -> list[Views]:
+    """Without doubles, the clearest of each kept; the largest first."""
+    kept: list[Views] = []
+    for views in sorted(people, key=lambda views: -clearness(views)):
+        if not any(_same(views.plain, other.plain) for other in kept):
+            kept.append(views)
+    return sorted(kept, key=lambda views: -extent(views.plain))
+
+
+def _same(a: Marks, b: Marks) -> bool:
+    """Face and shoulders lie in one place, or (upside down) most of the bodies do."""
+    gap = np.linalg.norm(a.points[HEAD] - b.points[HEAD], axis=1).mean()
+    common = overlaps(_box(a), _box(b)[None])[0]
+    return bool(gap < DOUBLE * max(extent(a), extent(b)) or common > COVERED)
+
+
+def _box(marks: Marks) -> np.ndarray:
+    points = marks.points[:POINTS]
+    return np.concatenate([points.min(0), points.max(0)])

@@ -1,0 +1,93 @@
+"""Run the frozen detector and landmark network over rendered scenes once, and keep what they say.
+
+Files of ``GROUPS`` bodies each, written atomically under their number: a run that was killed goes on where it stopped.
+
+    python -m autocompose.train.lifting.collect FOLDER FILES
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from autocompose.core.files import atomic_file
+from autocompose.core.log import track
+from autocompose.core.records import Split
+from autocompose.estimate.detector import Detector
+from autocompose.estimate.estimator import Estimator, settled
+from autocompose.estimate.finding import find
+from autocompose.estimate.landmarks import LandmarkNet
+from autocompose.estimate.marking import Views, mark
+from autocompose.estimate.regions import Region
+from autocompose.train.lifting.benchmark import collect_split
+from autocompose.train.lifting.records import record, stacked
+from autocompose.train.lifting.scenes import GROUP, SEED, Scene, scenes
+
+GROUPS = 16  # bodies in a file
+DETECTED = 0.4  # share of the pictures whose region comes from the detector, where it finds somebody
+JITTER = (0.04, 0.10, 8.0)  # of the other regions: share of the side, logarithm of the side, degrees
+
+
+def shard_path(folder: Path, number: int) -> Path:
+    """File of the bodies ``number * GROUPS`` and on."""
+    return Path(folder) / f"scenes-{number:05d}.npz"
+
+
+def main(folder: Path, files: int) -> None:
+    """Make the files that are missing of the first ``files``, and those of the benchmark."""
+    torch.set_num_threads(1)  # of small pictures' small layers; start several processes over other files for more
+    estimator = Estimator.load()
+    for split in (Split.VAL, Split.TEST):
+        collect_split(folder, split, estimator)
+    for number in track(range(files), "scenes", files):
+        collect(folder, number, estimator.detector, estimator.net)
+
+
+def collect(folder: Path, number: int, detector: Detector, net: LandmarkNet) -> None:
+    """Make one file, unless it is there."""
+    if shard_path(folder, number).exists():
+        return
+    rows: list[dict[str, np.ndarray]] = []
+    for group in range(number * GROUPS, (number + 1) * GROUPS):
+        for place, scene in enumerate(scenes(group)):
+            rng = np.random.default_rng([SEED, group, place + 1])
+            with torch.inference_mode():
+                region = _region(detector, scene, rng)
+                plain = settled(net, scene.picture, region)
+                views = Views(plain, mark(net, scene.picture, plain.region, mirrored=True))
+            rows.append({**record(views, scene.picture), **_truth(scene, group, place)})
+    with atomic_file(shard_path(folder, number)) as file:
+        np.savez(file, **stacked(rows))  # type: ignore[arg-type]
+
+
+def _truth(scene: Scene, group: int, place: int) -> dict[str, np.ndarray]:
+    return {
+        "joints": scene.joints.astype(np.float32),
+        "coco": scene.coco.astype(np.float32),
+        "row": np.array(group * GROUP + place),
+        "family": np.array(scene.family, "U24"),
+        "sequence": np.array(scene.sequence, "U24"),
+    }
+
+
+def _region(detector: Detector, scene: Scene, rng: np.random.Generator) -> Region:
+    if rng.random() < DETECTED:
+        finds = find(detector, scene.picture)
+        if finds:
+            return finds[0].region
+    hips = scene.coco[11:13].mean(0)
+    radius = 1.15 * float(np.linalg.norm(scene.coco - hips, axis=1).max())
+    up = scene.coco[5:7].mean(0) - hips
+    up /= max(float(np.linalg.norm(up)), 1e-6)
+    exact = Region.around(hips, hips + radius * up)
+    place, size, turn = JITTER
+    centre = exact.to_picture(0.5 + rng.normal(0, place, 2))
+    side, angle = exact.side * np.exp(rng.normal(0, size)), exact.angle + np.radians(rng.normal(0, turn))
+    return Region((float(centre[0]), float(centre[1])), float(side), float(angle))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), int(sys.argv[2]))
