@@ -12,6 +12,7 @@ without error and is told everything.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -95,7 +96,8 @@ def _score(
     total = -np.minimum(np.nan_to_num(cost, copy=False), CHANGE_WORST).sum(1)
     for claim in claims:
         limbs = 2 if claim.side == "both" and claim.other is None else 1
-        total += limbs * _fit(claim, agreement(claim, reference, gallery)[0])
+        measured = replace(claim, degree=None)  # the judge's tolerance for "slightly" is not ours: RANGE has one
+        total += limbs * _fit(claim, agreement(measured, reference, gallery)[0])
     return total
 
 
