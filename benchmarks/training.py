@@ -30,7 +30,7 @@ from autocompose.core.files import read_json, write_json
 from autocompose.core.log import say
 from autocompose.core.records import Pair, Split
 from autocompose.corpus.format import Corpus, load_corpus
-from autocompose.corpus.images import open_image
+from autocompose.corpus.pictures.transforms import open_image
 from autocompose.model.combiner import ElementwiseSum
 from autocompose.model.encoder import Encoder, EncoderConfig
 from autocompose.model.features import image_features, text_features

@@ -9,8 +9,8 @@ import pytest
 
 from autocompose.core import log
 from autocompose.core.errors import NothingLeftError
-from autocompose.core.jsontext import json_line
 from autocompose.core.log import Limit, Tally, bar, escape_output, nothing_left, say, track
+from autocompose.core.reading.jsontext import json_line
 
 NAME = "zo\u00eb \u30c0\u30f3\u30b9 \U0001f483 caf\udce9"
 

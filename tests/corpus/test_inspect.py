@@ -12,7 +12,7 @@ from autocompose.cli import data as _verbs  # noqa: F401
 from autocompose.cli.app import run
 from autocompose.core.records import Split
 from autocompose.corpus.inspect import likenesses, text_facts
-from autocompose.corpus.near import BITS, near_duplicates, perceptual_hash
+from autocompose.corpus.pictures.near import BITS, near_duplicates, perceptual_hash
 from tests.fixtures.corpora import make_corpus
 
 

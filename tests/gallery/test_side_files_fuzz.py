@@ -13,7 +13,7 @@ from autocompose.core.config import read_toml
 from autocompose.core.errors import AutocomposeError
 from autocompose.core.files import read_json
 from autocompose.core.log import Tally
-from autocompose.core.table import read_table
+from autocompose.core.reading.table import read_table
 from autocompose.corpus.about import About
 from autocompose.corpus.format import load_corpus
 from autocompose.corpus.validate import validate

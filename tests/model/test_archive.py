@@ -15,8 +15,8 @@ import torch
 from safetensors.torch import save, save_file
 
 from autocompose.core.errors import CheckpointError
-from autocompose.model.stand_ins import read_pickled
-from autocompose.model.weight_files import read_archive, read_safetensors
+from autocompose.model.weights.stand_ins import read_pickled
+from autocompose.model.weights.weight_files import read_archive, read_safetensors
 
 TENSORS = {"a.weight": torch.arange(6.0).view(2, 3), "b": torch.ones(2, dtype=torch.int64)}
 
@@ -148,7 +148,7 @@ def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
     def refused(*_):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("autocompose.model.weight_files._holds_safetensors", refused)
+    monkeypatch.setattr("autocompose.model.weights.weight_files._holds_safetensors", refused)
     with pytest.raises(CheckpointError, match=r"w\.pt: cannot be read \(Permission denied\)"):
         read_archive(tmp_path / "w.pt")
 

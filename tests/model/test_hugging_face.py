@@ -8,8 +8,8 @@ from safetensors.torch import save_file
 
 from autocompose.core.errors import CheckpointError
 from autocompose.model.encoder import Encoder, EncoderConfig
-from autocompose.model.foreign_weights import load_encoder
-from tests.model.test_foreign_weights import VIT, features, vit
+from autocompose.model.weights.foreign_weights import load_encoder
+from tests.model.weights.test_foreign_weights import VIT, features, vit
 
 
 def their_names(state):

@@ -14,7 +14,7 @@ from autocompose.model.checkpoint import Model, save_model
 from autocompose.model.combiner import Combiner
 from autocompose.model.hub import load, model_card, push_to_hub
 from tests.fixtures.corpora import make_corpus
-from tests.model.test_foreign_weights import resnet
+from tests.model.weights.test_foreign_weights import resnet
 
 load_verbs()
 

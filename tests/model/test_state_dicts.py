@@ -6,8 +6,8 @@ import torch
 from autocompose.core.errors import CheckpointError
 from autocompose.model.checkpoint import Model, save_model
 from autocompose.model.combiner import Combiner, ElementwiseSum
-from autocompose.model.foreign_weights import load_combiner, load_encoder
-from tests.model.test_foreign_weights import features, resnet, vit
+from autocompose.model.weights.foreign_weights import load_combiner, load_encoder
+from tests.model.weights.test_foreign_weights import features, resnet, vit
 
 PREFIXES = ["", "module.", "_orig_mod.", "module._orig_mod.", "_orig_mod.module.", "model.", "clip_model.", "net.clip."]
 WRAPPERS = ["", "state_dict", "model_state_dict", "model", "net", "weights"]

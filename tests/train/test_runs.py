@@ -188,7 +188,7 @@ def uncached_losses(data, text, epochs, batch_size):
     table = TripletTable(data.corpus.split(Split.TRAIN), text)
 
     def pictures(rows, flips):
-        from autocompose.corpus.images import open_image
+        from autocompose.corpus.pictures.transforms import open_image
 
         pixels = [network.preprocess(open_image(data.corpus.image_path(table.images[r]))) for r in rows]
         return network.encode_image(torch.stack([p.flip(-1) if f else p for p, f in zip(pixels, flips, strict=True)]))
@@ -240,7 +240,7 @@ def test_encoding_in_chunks_gives_the_same_training(data, tmp_path, part):
 
 def test_training_both_sees_the_pictures_that_the_cache_would_have(data):
     """The decoded-picture path and the cached-feature path agree before anything is trained."""
-    from autocompose.corpus.pixels import decoded
+    from autocompose.corpus.pictures.pixels import decoded
     from autocompose.model.combiner import ElementwiseSum
     from autocompose.model.features import image_features
     from autocompose.train.compose_stages import ComposeSettings

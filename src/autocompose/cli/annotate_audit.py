@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from autocompose.cli.app import app
-from autocompose.core.jsontext import json_line
+from autocompose.core.reading.jsontext import json_line
 from autocompose.core.records import Split
 
 

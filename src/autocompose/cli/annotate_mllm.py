@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from autocompose.cli.app import app, describe
-from autocompose.core.jsontext import json_line
+from autocompose.core.reading.jsontext import json_line
 from autocompose.core.records import Edit, Split
 
 if TYPE_CHECKING:

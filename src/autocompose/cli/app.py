@@ -18,7 +18,7 @@ import typer
 from autocompose.core.errors import AutocomposeError, CorpusError, DependencyError, NothingLeftError
 from autocompose.core.files import cannot_write
 from autocompose.core.log import escape_output
-from autocompose.core.reading import cause
+from autocompose.core.reading.plain import cause
 
 app = typer.Typer(
     no_args_is_help=True,

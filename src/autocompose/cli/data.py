@@ -10,7 +10,7 @@ import typer
 
 from autocompose.cli.app import app, prepare
 from autocompose.core.errors import CorpusError
-from autocompose.core.jsontext import json_line
+from autocompose.core.reading.jsontext import json_line
 
 E = TypeVar("E", bound=Enum)
 CorpusFolder = Annotated[Path, typer.Argument(metavar="DIR", help="Corpus folder (captions/, images/, image_splits/).")]

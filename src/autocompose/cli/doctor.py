@@ -69,7 +69,7 @@ def _weights() -> list[tuple[str, str]]:
     """Weights of CLIP that are there, and where others are looked for."""
     from autocompose.model.bundled import FOLDER, NAME
     from autocompose.model.encoder import OPENAI_NAMES
-    from autocompose.model.start_weights import openai_file
+    from autocompose.model.weights.start_weights import openai_file
 
     files = {name: openai_file(name) for name in OPENAI_NAMES}
     there = [f"{name} ({path})" for name, path in files.items() if path.exists()]

@@ -9,7 +9,7 @@ import typer
 
 from autocompose.cli.app import app
 from autocompose.core.errors import ConfigError
-from autocompose.core.jsontext import json_line
+from autocompose.core.reading.jsontext import json_line
 
 CorpusFolder = Annotated[Path, typer.Argument(metavar="CORPUS", help="Corpus folder.")]
 Out = Annotated[Path, typer.Option(help="Run folder; becomes a model when training has finished.")]
@@ -137,7 +137,7 @@ def export_weights(
 ) -> None:
     """Write a model in the format of the paper's own scripts."""
     from autocompose.model.checkpoint import load_model
-    from autocompose.model.foreign_weights import write_authors_format
+    from autocompose.model.weights.foreign_weights import write_authors_format
 
     for path in write_authors_format(out, load_model(run), epoch):
         typer.echo(path)

@@ -9,7 +9,7 @@ import typer
 
 from autocompose.cli.app import app
 from autocompose.core.errors import InputError, NothingLeftError
-from autocompose.core.jsontext import json_line
+from autocompose.core.reading.jsontext import json_line
 
 if TYPE_CHECKING:
     from autocompose.gallery.query import Answer

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from autocompose.core.errors import ConfigError, InputError
-from autocompose.core.reading import decode, read_file
+from autocompose.core.reading.plain import decode, read_file
 
 if sys.version_info >= (3, 11):
     import tomllib

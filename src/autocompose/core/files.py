@@ -20,8 +20,8 @@ from typing import IO, Any
 import numpy as np
 
 from autocompose.core.errors import StorageError
-from autocompose.core.jsontext import parse_json, to_json
-from autocompose.core.reading import read_file
+from autocompose.core.reading.jsontext import parse_json, to_json
+from autocompose.core.reading.plain import read_file
 
 
 @contextmanager

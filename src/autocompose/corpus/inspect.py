@@ -19,8 +19,8 @@ from autocompose.core.records import Pair, Split
 from autocompose.core.run_folder import PAGE_MARK, require_ours
 from autocompose.corpus.about import About
 from autocompose.corpus.format import TEXT_KEYS, Corpus, load_corpus
-from autocompose.corpus.images import open_image
-from autocompose.corpus.near import Near, near_duplicates, perceptual_hash
+from autocompose.corpus.pictures.near import Near, near_duplicates, perceptual_hash
+from autocompose.corpus.pictures.transforms import open_image
 from autocompose.corpus.validate import CLIP_TOKENS, Check, share_over_clip, validate
 
 SHOWN_NEAR = 12

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from autocompose.core.arrays import ArrayFile
 from autocompose.core.errors import InputError, PoseError
 from autocompose.core.files import write_npz
+from autocompose.core.reading.arrays import ArrayFile
 
 
 @dataclass(frozen=True)

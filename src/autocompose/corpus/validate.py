@@ -17,12 +17,12 @@ from rich.table import Table
 
 from autocompose.core.errors import ImageError
 from autocompose.core.log import track
-from autocompose.core.reading import cause
+from autocompose.core.reading.plain import cause
 from autocompose.core.records import TEXT_FIELDS, Edit, Pair, Source, Split
 from autocompose.corpus.about import About
 from autocompose.corpus.format import Corpus, load_corpus
-from autocompose.corpus.images import open_image
 from autocompose.corpus.names import name_fault
+from autocompose.corpus.pictures.transforms import open_image
 from autocompose.corpus.split import NO_VALUE
 
 CLIP_TOKENS = 77

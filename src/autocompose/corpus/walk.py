@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from autocompose.corpus.formats import picture_format, read_endings, unread_reason
+from autocompose.corpus.pictures.formats import picture_format, read_endings, unread_reason
 
 _JPEG = frozenset({".jif", ".jfi", ".pjpeg", ".pjp"})  # rarer endings of what is read by its content anyway
 _UNREAD = """

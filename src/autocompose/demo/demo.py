@@ -18,7 +18,7 @@ from autocompose.core.records import Split
 from autocompose.core.run_folder import RunFolder
 from autocompose.core.workers import kept_processes
 from autocompose.corpus.format import Corpus, load_corpus
-from autocompose.corpus.pixels import decoded
+from autocompose.corpus.pictures.pixels import decoded
 from autocompose.demo.figures import measure
 from autocompose.demo.presets import DemoSettings
 from autocompose.demo.wordings import described, write_texts

@@ -12,10 +12,10 @@ import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from autocompose.core.files import write_text
-from autocompose.core.jsontext import parse_json
-from autocompose.core.reading import read_file
+from autocompose.core.reading.jsontext import parse_json
+from autocompose.core.reading.plain import read_file
 from autocompose.corpus.format import Corpus
-from autocompose.corpus.images import open_image
+from autocompose.corpus.pictures.transforms import open_image
 from autocompose.evaluate.questions import Evaluation
 
 METHODS = {

@@ -12,8 +12,8 @@ import numpy as np
 
 from autocompose.core.errors import InputError, missing_file
 from autocompose.core.files import write_json, write_text
+from autocompose.core.reading.table import read_table
 from autocompose.core.run_folder import RunFolder
-from autocompose.core.table import read_table
 from autocompose.evaluate.metrics import Ranks
 from autocompose.evaluate.questions import Evaluation
 

@@ -12,9 +12,9 @@ from PIL import Image
 
 from autocompose.core.errors import GalleryError, InputError
 from autocompose.core.files import file_hash
-from autocompose.core.reading import unreadable
+from autocompose.core.reading.plain import unreadable
 from autocompose.core.several import several
-from autocompose.corpus.gate import as_rgb, open_image
+from autocompose.corpus.pictures.gate import as_rgb, open_image
 from autocompose.gallery.embedder import Embedder, RunFolder
 from autocompose.gallery.gallery_folder import GalleryConfig, open_store, read_config
 from autocompose.gallery.indexing.index import MAX_SIDE, shrink

@@ -24,7 +24,7 @@ from autocompose.model.bundled import model_folder
 from autocompose.model.combiner import Combiner, ElementwiseSum
 from autocompose.model.embed import Picture, embed_images, embed_texts
 from autocompose.model.encoder import Encoder, EncoderConfig
-from autocompose.model.weight_files import read_safetensors
+from autocompose.model.weights.weight_files import read_safetensors
 
 FORMAT = 1
 Composer = Combiner | ElementwiseSum

@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from autocompose.core.log import track
-from autocompose.corpus.pixels import decode
+from autocompose.corpus.pictures.pixels import decode
 from autocompose.model.encoder import Encoder
 
 Picture = Path | str | Image.Image

@@ -23,7 +23,7 @@ from autocompose.core.config import Config
 from autocompose.core.errors import ConfigError
 from autocompose.core.log import say
 from autocompose.core.several import several
-from autocompose.corpus.images import Transform, preprocess
+from autocompose.corpus.pictures.transforms import Transform, preprocess
 from autocompose.model.packed import end_states, packs
 from autocompose.model.token_ids import token_ids
 from autocompose.model.visual import JointPool, JointPoolNet

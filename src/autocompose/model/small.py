@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 
 from autocompose.core.config import Config
-from autocompose.corpus.images import Transform
+from autocompose.corpus.pictures.transforms import Transform
 from autocompose.model.encoder import Encoder, EncoderConfig
 from autocompose.model.visual import JointPool
 

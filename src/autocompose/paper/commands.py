@@ -165,8 +165,8 @@ def _run(command: Callable[[argparse.Namespace], None], parser: argparse.Argumen
 
 def _clip_fine_tune(args: argparse.Namespace) -> None:
     from autocompose.core.distributed import join, rank
-    from autocompose.model.foreign_weights import write_authors_format
-    from autocompose.model.start_weights import start_encoder
+    from autocompose.model.weights.foreign_weights import write_authors_format
+    from autocompose.model.weights.start_weights import start_encoder
     from autocompose.train.runs import FinetuneSettings, finetune
 
     device, folder = join(), _folder(args, "clip_finetuned")
@@ -189,8 +189,8 @@ def _combiner_train(args: argparse.Namespace) -> None:
 
     from autocompose.core.distributed import join, rank
     from autocompose.core.files import atomic_file
-    from autocompose.model.foreign_weights import load_combiner, load_encoder
-    from autocompose.model.start_weights import start_encoder
+    from autocompose.model.weights.foreign_weights import load_combiner, load_encoder
+    from autocompose.model.weights.start_weights import start_encoder
     from autocompose.train.runs import CombinerSettings, train_combiner
 
     device, folder = join(), _folder(args, "combiner_trained")
@@ -220,7 +220,7 @@ def _combiner_train(args: argparse.Namespace) -> None:
 def _clip_test(args: argparse.Namespace) -> None:
     from autocompose.model.checkpoint import Model
     from autocompose.model.combiner import ElementwiseSum
-    from autocompose.model.foreign_weights import load_encoder
+    from autocompose.model.weights.foreign_weights import load_encoder
 
     encoder = load_encoder(args.clip_model_path, _encoder_config(args), args.weights_fp16)
     _test(args, Model(encoder, ElementwiseSum()), _folder(args, "clip_finetuned"))
@@ -228,7 +228,7 @@ def _clip_test(args: argparse.Namespace) -> None:
 
 def _combiner_test(args: argparse.Namespace) -> None:
     from autocompose.model.checkpoint import Model
-    from autocompose.model.foreign_weights import load_combiner, load_encoder
+    from autocompose.model.weights.foreign_weights import load_combiner, load_encoder
 
     encoder = load_encoder(args.clip_model_path, _encoder_config(args), args.weights_fp16)
     combiner = load_combiner(args.combiner_model_path, encoder.dim, (args.projection_dim, args.hidden_dim))

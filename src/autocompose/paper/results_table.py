@@ -13,8 +13,8 @@ from pydantic import Field
 from autocompose.core.config import Config
 from autocompose.core.errors import InputError
 from autocompose.core.files import write_text
+from autocompose.core.reading.table import read_table
 from autocompose.core.run_folder import RunFolder, require_ours
-from autocompose.core.table import read_table
 from autocompose.evaluate.results import write_csv
 
 RECALLS = ("recall_at1", "recall_at5", "recall_at10", "recall_at50")

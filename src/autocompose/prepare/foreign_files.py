@@ -18,8 +18,8 @@ from zipfile import BadZipFile, ZipFile
 
 import numpy as np
 
-from autocompose.core.arrays import ArrayFile
 from autocompose.core.errors import DependencyError, InputError
+from autocompose.core.reading.arrays import ArrayFile
 
 if TYPE_CHECKING:
     import h5py

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from autocompose.core.jsontext import parse_json
-from autocompose.core.reading import read_file
+from autocompose.core.reading.jsontext import parse_json
+from autocompose.core.reading.plain import read_file
 from autocompose.train.loop import LOG
 
 

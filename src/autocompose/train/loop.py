@@ -22,8 +22,8 @@ from autocompose.core.config import Config
 from autocompose.core.distributed import average_gradients, mean_over_processes, rank, share_value, share_weights
 from autocompose.core.errors import ConfigError
 from autocompose.core.files import atomic_file, write_text
-from autocompose.core.jsontext import to_json
 from autocompose.core.log import bar, say
+from autocompose.core.reading.jsontext import to_json
 from autocompose.core.run_folder import difference, some
 from autocompose.train.optimizer import Muon
 from autocompose.train.precision import best_precision, resolved

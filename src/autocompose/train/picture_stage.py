@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from autocompose.corpus.images import CLIP_MEAN, CLIP_STD
+from autocompose.corpus.pictures.transforms import CLIP_MEAN, CLIP_STD
 from autocompose.model.encoder import Encoder
 from autocompose.model.features import ImageFeatures
 from autocompose.train.compose_stages import ComposeSettings, TextStage, in_chunks

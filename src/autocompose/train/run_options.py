@@ -14,8 +14,8 @@ from autocompose.core.records import Source, Split
 from autocompose.corpus.format import load_corpus
 from autocompose.model.bundled import model_folder
 from autocompose.model.encoder import Encoder, EncoderConfig
-from autocompose.model.foreign_weights import load_encoder
-from autocompose.model.start_weights import start_encoder
+from autocompose.model.weights.foreign_weights import load_encoder
+from autocompose.model.weights.start_weights import start_encoder
 from autocompose.train.run_data import Data
 from autocompose.train.runs import CombinerSettings, FinetuneSettings, train_combiner
 from autocompose.train.runs import finetune as run_finetune

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autocompose.describe.mllm.completion import NoAnswerError, believed, read_completion
+from autocompose.describe.mllm.sending.completion import NoAnswerError, believed, read_completion
 from tests.describe.mllm.wild import ANSWER, COUNTS, NO_ANSWER, SAID
 
 

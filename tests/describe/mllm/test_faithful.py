@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from autocompose.describe.mllm.faithful import named, unfaithful
+from autocompose.describe.mllm.judging.faithful import named, unfaithful
 
 HERE = Path(__file__).parent
 L_ARM, R_ARM, L_LEG = ("left", "arm"), ("right", "arm"), ("left", "leg")

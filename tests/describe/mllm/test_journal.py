@@ -15,9 +15,9 @@ import pytest
 import autocompose
 from autocompose.core.errors import InputError, StorageError
 from autocompose.core.records import Edit
-from autocompose.describe.mllm import journal_file
 from autocompose.describe.mllm.asks import Answer, Ask, Item, Picture
 from autocompose.describe.mllm.recording import journal as journals
+from autocompose.describe.mllm.recording import journal_file
 from autocompose.describe.mllm.recording.journal import Attempt, Journal
 
 ASK = Ask("parts", "system", ("look", Picture(b"one", "image/jpeg")), {"a": 1}, "m", 50, 0.5)

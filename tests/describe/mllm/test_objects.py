@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autocompose.describe.mllm.objects import NoObjectError, after_reasoning, final_object
+from autocompose.describe.mllm.judging.objects import NoObjectError, after_reasoning, final_object
 from tests.describe.mllm.wild import ANSWER, READ
 
 

@@ -17,9 +17,9 @@ from autocompose.describe.mllm.annotate import annotate
 from autocompose.describe.mllm.annotation_report import report
 from autocompose.describe.mllm.asking.sent_pictures import limbs_cross
 from autocompose.describe.mllm.asks import Item
-from autocompose.describe.mllm.described import Described
 from autocompose.describe.mllm.export import Rules, export
 from autocompose.describe.mllm.judging.witness import agreement
+from autocompose.describe.mllm.recording.described import Described
 from tests.describe.mllm.fakes import Fake, job
 from tests.describe.mllm.test_annotate import rows
 from tests.simulator.annotator import Errors

@@ -15,7 +15,7 @@ from autocompose.core.files import read_json
 from autocompose.core.log import Tally
 from autocompose.core.records import Split
 from autocompose.corpus.format import load_corpus
-from autocompose.corpus.images import open_image
+from autocompose.corpus.pictures.transforms import open_image
 from autocompose.corpus.poses import PoseTable
 from autocompose.corpus.validate import validate
 from autocompose.prepare.bodycpr import bases, frozen

@@ -19,8 +19,8 @@ from autocompose.bodies.pose_frame import remove_yaw
 from autocompose.bodies.sampling.limits import collar_of
 from autocompose.bodies.skeleton import SMPL22
 from autocompose.core.errors import InputError, PoseError
-from autocompose.core.jsontext import parse_json
-from autocompose.core.reading import read_file
+from autocompose.core.reading.jsontext import parse_json
+from autocompose.core.reading.plain import read_file
 
 NUMBERS = 44
 APART = 0.08  # metres, mean joint distance between kept frames

@@ -9,7 +9,7 @@ from pathlib import Path
 from autocompose.core.errors import CorpusError, InputError
 from autocompose.core.files import write_bytes, write_json, write_text
 from autocompose.core.log import say
-from autocompose.core.reading import read_file
+from autocompose.core.reading.plain import read_file
 from autocompose.core.records import Split
 from autocompose.core.run_folder import RunFolder
 from autocompose.corpus.about import About

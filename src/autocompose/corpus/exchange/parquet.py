@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from autocompose.core.errors import DependencyError, InputError, StorageError
 from autocompose.core.files import atomic_file
-from autocompose.core.jsontext import parse_json, to_json
 from autocompose.core.log import track
-from autocompose.core.reading import unreadable
+from autocompose.core.reading.jsontext import parse_json, to_json
+from autocompose.core.reading.plain import unreadable
 from autocompose.core.records import Split
 from autocompose.corpus.exchange.transfer import Arrivals, picture_bytes, split_pictures
 from autocompose.corpus.format import TEXT_KEYS, Corpus

@@ -7,7 +7,7 @@ from typing import Any
 
 from autocompose.core.errors import CorpusError, ImageError
 from autocompose.core.files import write_bytes
-from autocompose.core.reading import cause
+from autocompose.core.reading.plain import cause
 from autocompose.core.records import Split
 from autocompose.corpus.format import Corpus
 from autocompose.corpus.names import name_fault

@@ -16,9 +16,9 @@ from typing import Any
 
 from autocompose.core.errors import InputError
 from autocompose.core.files import atomic_file, json_bytes
-from autocompose.core.jsontext import parse_json
 from autocompose.core.log import track
-from autocompose.core.reading import unreadable
+from autocompose.core.reading.jsontext import parse_json
+from autocompose.core.reading.plain import unreadable
 from autocompose.core.records import Split
 from autocompose.corpus.exchange.transfer import Arrivals, picture_bytes, split_pictures
 from autocompose.corpus.format import Corpus, pair_to_json

@@ -14,9 +14,9 @@ from autocompose.core.log import bar, say
 from autocompose.describe.mllm.asking.dialogue import Outcome, Steps, advance
 from autocompose.describe.mllm.asks import Answer, Ask, Dialect, Item, SchemaMode, Unanswered
 from autocompose.describe.mllm.job import Job, Summary, dialect_name, enter, known_dialect, stored
-from autocompose.describe.mllm.journal_reading import done_otherwise
 from autocompose.describe.mllm.recipe import journal_path
 from autocompose.describe.mllm.recording.journal import BEAT, Journal
+from autocompose.describe.mllm.recording.journal_reading import done_otherwise
 from autocompose.describe.mllm.recording.writer import Writer
 from autocompose.describe.mllm.sending.client import Client, Send
 from autocompose.describe.mllm.sending.flow import Flow, Stopped

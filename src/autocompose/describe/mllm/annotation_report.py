@@ -14,13 +14,13 @@ import numpy as np
 from autocompose.core.records import Edit, Source
 from autocompose.corpus.format import Corpus, load_corpus
 from autocompose.describe.mllm.asks import Item
-from autocompose.describe.mllm.described import Variant
-from autocompose.describe.mllm.journal_reading import described, last_run, progress, spent_on
 from autocompose.describe.mllm.judging import pose_checks as geometry
 from autocompose.describe.mllm.judging.witness import agreement
 from autocompose.describe.mllm.judging.wording import WORDS, mentions
 from autocompose.describe.mllm.recipe import journal_path
+from autocompose.describe.mllm.recording.described import Variant
 from autocompose.describe.mllm.recording.journal import Journal
+from autocompose.describe.mllm.recording.journal_reading import described, last_run, progress, spent_on
 from autocompose.describe.rules.token_limit import CLIP_TOKENS, count_tokens
 
 

@@ -16,10 +16,10 @@ from autocompose.core.files import write_bytes
 from autocompose.core.log import Tally
 from autocompose.core.run_folder import RunFolder
 from autocompose.describe.mllm.asks import Answer, Ask, Dialect
-from autocompose.describe.mllm.completion import NoAnswerError, read_completion
 from autocompose.describe.mllm.job import Job
 from autocompose.describe.mllm.rounds import Rounds
 from autocompose.describe.mllm.sending.client import MAX_WORDS
+from autocompose.describe.mllm.sending.completion import NoAnswerError, read_completion
 
 MOST_LINES, MOST_BYTES = 50_000, 200_000_000
 DISCOUNT = 0.5

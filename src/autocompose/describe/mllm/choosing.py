@@ -11,11 +11,11 @@ from autocompose.core.records import TEXT_FIELDS, Source
 from autocompose.corpus.format import Corpus
 from autocompose.describe.audit.score import LEAST
 from autocompose.describe.mllm.asking.sent_pictures import Pictures
-from autocompose.describe.mllm.described import Described, Review, Variant, Wording
 from autocompose.describe.mllm.judging.pose_checks import Audit
 from autocompose.describe.mllm.judging.witness import TWIN, agreement
 from autocompose.describe.mllm.judging.wording import sides_named
 from autocompose.describe.mllm.recipe import Recipe
+from autocompose.describe.mllm.recording.described import Described, Review, Variant, Wording
 from autocompose.describe.side_words import swap_sides
 
 REJECTED = "rejected in review"

@@ -12,10 +12,10 @@ from autocompose.core.log import Tally, nothing_left
 from autocompose.core.records import TEXT_FIELDS, Edit, Pair, Source
 from autocompose.corpus.format import load_corpus, pair_to_json
 from autocompose.describe.mllm.choosing import Chosen, Reviewed, Rules, advice, choose
-from autocompose.describe.mllm.described import Described
-from autocompose.describe.mllm.journal_reading import described, recipe_of, reviews
 from autocompose.describe.mllm.recipe import Recipe, journal_path
+from autocompose.describe.mllm.recording.described import Described
 from autocompose.describe.mllm.recording.journal import Journal
+from autocompose.describe.mllm.recording.journal_reading import described, recipe_of, reviews
 
 CARD = "annotation.json"
 NOTHING = "nothing has been described with the latest settings; run 'autocompose describe mllm' first"

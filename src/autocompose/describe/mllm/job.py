@@ -16,9 +16,9 @@ from autocompose.describe.mllm.asking.dialogue import Outcome, Stages, Steps
 from autocompose.describe.mllm.asking.prompts import Prompts, load_prompts
 from autocompose.describe.mllm.asking.sent_pictures import Pictures
 from autocompose.describe.mllm.asks import Dialect, Item, SchemaMode
-from autocompose.describe.mllm.described import Wording
 from autocompose.describe.mllm.judging import pose_checks as geometry
 from autocompose.describe.mllm.recipe import Endpoint, Frame, Limits, Recipe, jsonable
+from autocompose.describe.mllm.recording.described import Wording
 from autocompose.describe.mllm.recording.journal import Journal
 from autocompose.describe.mllm.sending.costs import Costs, load_costs, money
 

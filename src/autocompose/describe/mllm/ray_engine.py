@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from autocompose.core.errors import DependencyError
 from autocompose.describe.mllm.asks import Answer, Ask, Dialect, SchemaMode
-from autocompose.describe.mllm.completion import NoAnswerError, read_completion
 from autocompose.describe.mllm.job import Job, Summary
 from autocompose.describe.mllm.rounds import answer_in_rounds
 from autocompose.describe.mllm.sending.client import MAX_WORDS
+from autocompose.describe.mllm.sending.completion import NoAnswerError, read_completion
 
 if TYPE_CHECKING:
     from ray.data import Dataset

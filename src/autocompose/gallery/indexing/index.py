@@ -20,7 +20,7 @@ from autocompose.core.fingerprint import TICK_NS
 from autocompose.core.log import Tally, track
 from autocompose.core.run_folder import require_free
 from autocompose.core.several import several
-from autocompose.corpus.gate import Picture
+from autocompose.corpus.pictures.gate import Picture
 from autocompose.gallery.embedder import Embedder
 from autocompose.gallery.gallery_folder import (
     GalleryConfig,

@@ -19,7 +19,7 @@ import numpy as np
 from autocompose.core.errors import ImageError, InputError, missing_file
 from autocompose.core.files import read_json
 from autocompose.core.log import Tally
-from autocompose.corpus.gate import image_size
+from autocompose.corpus.pictures.gate import image_size
 from autocompose.corpus.poses import PoseTable
 from autocompose.gallery.indexing.picture_names import PictureNames
 from autocompose.gallery.indexing.sidefiles import SideFile, shown

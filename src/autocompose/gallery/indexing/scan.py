@@ -18,7 +18,7 @@ import numpy as np
 from autocompose.core.errors import missing_file
 from autocompose.core.fingerprint import changed_ns
 from autocompose.core.log import Tally
-from autocompose.core.reading import cause, unreadable
+from autocompose.core.reading.plain import cause, unreadable
 from autocompose.core.run_folder import maker
 from autocompose.corpus.names import name_fault
 from autocompose.corpus.walk import picture_fault, walk

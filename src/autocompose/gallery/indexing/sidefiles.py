@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from autocompose.core.log import Tally
-from autocompose.core.table import read_table
+from autocompose.core.reading.table import read_table
 from autocompose.corpus.format import read_gallery
 from autocompose.corpus.poses import PoseTable
 from autocompose.gallery.indexing.picture_names import PictureNames

@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image
 
 from autocompose.core.files import atomic_file, clear_parts
-from autocompose.corpus.images import bare
+from autocompose.corpus.pictures.transforms import bare
 
 SIDE = 384
 

@@ -16,8 +16,8 @@ from PIL import Image
 
 from autocompose.core.errors import ImageError, InputError
 from autocompose.core.files import write_bytes, write_npz
-from autocompose.corpus.formats import picture_format
-from autocompose.corpus.gate import Bounds, OversizeError, Picture, bare, open_image
+from autocompose.corpus.pictures.formats import picture_format
+from autocompose.corpus.pictures.gate import Bounds, OversizeError, Picture, bare, open_image
 from autocompose.gallery.embedder import Embedder
 from autocompose.gallery.indexing.index import MAX_SIDE
 from autocompose.gallery.item import NotThereError

@@ -19,8 +19,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from autocompose.core.errors import GalleryError, StorageError
-from autocompose.core.jsontext import to_json
-from autocompose.core.reading import cause
+from autocompose.core.reading.jsontext import to_json
+from autocompose.core.reading.plain import cause
 from autocompose.gallery.item import Item
 from autocompose.gallery.storage.facts import Facts
 from autocompose.gallery.storage.vectors import Kind, VectorIndex, normalise

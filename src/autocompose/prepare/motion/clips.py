@@ -18,7 +18,7 @@ from autocompose.bodies.motion.retarget import rotations_from_joints
 from autocompose.bodies.pose_frame import remove_yaw
 from autocompose.core.errors import AutocomposeError, InputError, PoseError
 from autocompose.core.log import Tally, say, track
-from autocompose.core.reading import cause
+from autocompose.core.reading.plain import cause
 from autocompose.core.records import Split
 from autocompose.core.run_folder import maker
 from autocompose.corpus.about import About

@@ -10,8 +10,8 @@ from scipy.spatial.transform import Rotation
 from autocompose.bodies.kinematics import forward
 from autocompose.bodies.motion.mocap import Clip
 from autocompose.bodies.pose_frame import yaw_of
-from autocompose.core.arrays import ArrayFile
 from autocompose.core.errors import InputError
+from autocompose.core.reading.arrays import ArrayFile
 from autocompose.prepare.foreign_files import array_of, positive, read_npz, read_pickle
 
 JOINTS = 22

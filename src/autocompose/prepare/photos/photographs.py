@@ -19,13 +19,13 @@ from autocompose.bodies.skeleton import COCO17
 from autocompose.core.errors import ImageError, InputError, PoseError
 from autocompose.core.files import atomic_file, read_json, value_hash, write_json
 from autocompose.core.log import Limit, Tally, nothing_left, track
-from autocompose.core.reading import cause
+from autocompose.core.reading.plain import cause
 from autocompose.core.records import Split
 from autocompose.core.run_folder import maker
 from autocompose.corpus.about import About
 from autocompose.corpus.format import Corpus
-from autocompose.corpus.gate import open_image
 from autocompose.corpus.names import name_fault, safe_names
+from autocompose.corpus.pictures.gate import open_image
 from autocompose.corpus.poses import PoseTable
 from autocompose.corpus.walk import picture_fault, walk
 from autocompose.prepare.adapter import Stage

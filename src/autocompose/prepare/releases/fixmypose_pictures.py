@@ -12,7 +12,7 @@ from PIL import Image
 from autocompose.core.errors import ImageError, InputError
 from autocompose.core.files import atomic_file
 from autocompose.core.log import say, track
-from autocompose.corpus.images import open_image
+from autocompose.corpus.pictures.transforms import open_image
 from autocompose.prepare.adapter import place
 from autocompose.prepare.foreign_files import archive_hint, hdf5_row, hdf5_rows, open_hdf5
 

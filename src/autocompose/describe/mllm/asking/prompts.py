@@ -12,7 +12,7 @@ from typing import Any
 from autocompose.core.config import read_toml
 from autocompose.core.errors import ConfigError
 from autocompose.core.files import read_json
-from autocompose.core.reading import decode, read_file
+from autocompose.core.reading.plain import decode, read_file
 from autocompose.describe.mllm.recipe import Frame
 
 BUILT_IN = Path(__file__).parent / "prompts"

@@ -16,8 +16,8 @@ from autocompose.bodies.skeleton import COCO17, SMPL22, mirror_order
 from autocompose.core.errors import ConfigError, ImageError
 from autocompose.core.files import file_hash
 from autocompose.corpus.format import Corpus
-from autocompose.corpus.gate import Picture as PictureFile
-from autocompose.corpus.gate import bare, image_size
+from autocompose.corpus.pictures.gate import Picture as PictureFile
+from autocompose.corpus.pictures.gate import bare, image_size
 from autocompose.describe.mllm.asks import Item, Picture
 from autocompose.describe.mllm.recipe import Frame, Recipe
 

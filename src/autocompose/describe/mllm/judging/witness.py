@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from autocompose.core.records import Edit
-from autocompose.describe.mllm.described import Described, Variant
+from autocompose.describe.mllm.recording.described import Described, Variant
 from autocompose.describe.side_words import swap_sides
 
 TWIN = {Edit.PLAIN: Edit.MIRROR, Edit.REVERSE: Edit.MIRROR_REVERSE}

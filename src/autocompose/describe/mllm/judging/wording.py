@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
-from autocompose.describe.mllm.faithful import unfaithful
+from autocompose.describe.mllm.judging.faithful import unfaithful
 from autocompose.describe.mllm.judging.own_sides import COLOUR_WORDS
 
 __all__ = ["alike", "contradiction", "echoes", "family_of", "is_english", "leaks_colour", "mentions", "sides_named",

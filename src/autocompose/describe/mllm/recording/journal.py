@@ -19,7 +19,7 @@ from typing import Any
 from autocompose.core.errors import AnnotationError
 from autocompose.core.files import value_hash
 from autocompose.describe.mllm.asks import Answer, Ask, Item
-from autocompose.describe.mllm.journal_file import JournalFile
+from autocompose.describe.mllm.recording.journal_file import JournalFile
 
 BEAT = 5.0
 DEAD_AFTER = 60.0

@@ -14,12 +14,12 @@ from autocompose.core.records import Edit
 from autocompose.corpus.format import load_corpus
 from autocompose.corpus.names import name_fault
 from autocompose.describe.audit import judge_pair, parse
-from autocompose.describe.mllm.described import Described, Review, Variant
-from autocompose.describe.mllm.journal_reading import described, put_review, reviews
 from autocompose.describe.mllm.judging.answers import stray_characters
 from autocompose.describe.mllm.judging.pose_checks import joints_of
 from autocompose.describe.mllm.recipe import journal_path
+from autocompose.describe.mllm.recording.described import Described, Review, Variant
 from autocompose.describe.mllm.recording.journal import Journal
+from autocompose.describe.mllm.recording.journal_reading import described, put_review, reviews
 
 VERDICTS = ("accept", "edit", "reject")
 LONGEST = 1000

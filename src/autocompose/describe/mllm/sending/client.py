@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from autocompose.core.errors import DependencyError
 from autocompose.describe.mllm.asks import Answer, Ask, Dialect, Fault, FaultKind
-from autocompose.describe.mllm.completion import PICTURE, NoAnswerError, estimate_tokens, read_completion
 from autocompose.describe.mllm.recipe import Endpoint
+from autocompose.describe.mllm.sending.completion import PICTURE, NoAnswerError, estimate_tokens, read_completion
 
 if TYPE_CHECKING:
     import openai

@@ -10,7 +10,7 @@ from pydantic import ValidationError
 from autocompose.core.config import Config, read_toml
 from autocompose.core.errors import ConfigError
 from autocompose.describe.mllm.asks import Answer, Ask
-from autocompose.describe.mllm.completion import PICTURE, estimate_tokens
+from autocompose.describe.mllm.sending.completion import PICTURE, estimate_tokens
 
 BUILT_IN = Path(__file__).parent / "costs.toml"
 UNKNOWN = "price unknown"

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from autocompose.core.errors import AnnotationError
 from autocompose.describe.mllm.asks import Answer, Ask, Dialect, SchemaMode, Unanswered
-from autocompose.describe.mllm.objects import after_reasoning
+from autocompose.describe.mllm.judging.objects import after_reasoning
 
 LETTERS = "bcdfghjklmnpqrstvwxz"
 LADDER = (SchemaMode.ENFORCED, SchemaMode.OBJECT, SchemaMode.PLAIN)

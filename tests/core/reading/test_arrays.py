@@ -10,8 +10,8 @@ from zipfile import ZIP_DEFLATED, ZipFile
 import numpy as np
 import pytest
 
-from autocompose.core.arrays import ArrayFile
 from autocompose.core.errors import InputError
+from autocompose.core.reading.arrays import ArrayFile
 
 
 def test_every_kind_of_plain_array_is_read(tmp_path: Path) -> None:
@@ -87,7 +87,7 @@ def test_lying_headers_cost_nothing(tmp_path: Path, shape: str) -> None:
 
 
 def test_archives_that_swell_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("autocompose.core.arrays.LARGEST", 1_000_000)
+    monkeypatch.setattr("autocompose.core.reading.arrays.LARGEST", 1_000_000)
     path = lying_npz(tmp_path / "a.npz", "(1000000,)", bytes(8_000_000))
     with pytest.raises(InputError, match="bytes that claim to hold 8,000,1"):
         ArrayFile(path)

@@ -8,11 +8,12 @@ import pytest
 import torch
 
 from autocompose.core.errors import CheckpointError
-from autocompose.corpus.images import Transform
+from autocompose.corpus.pictures.transforms import Transform
 from autocompose.model.checkpoint import Model, save_model
 from autocompose.model.combiner import Combiner, ElementwiseSum
 from autocompose.model.encoder import Encoder, EncoderConfig
-from autocompose.model.foreign_weights import (
+from autocompose.model.small import SmallSizes, small_config
+from autocompose.model.weights.foreign_weights import (
     check_same,
     config_of,
     export_state,
@@ -21,8 +22,7 @@ from autocompose.model.foreign_weights import (
     round_to_fp16,
     write_authors_format,
 )
-from autocompose.model.small import SmallSizes, small_config
-from autocompose.model.weight_files import read_archive
+from autocompose.model.weights.weight_files import read_archive
 
 # 64 channels to a head, as the published files mean
 SIZES = SmallSizes(image_size=32, width=8, layers=(1, 2, 1, 1), dim=16, text_width=64, text_layers=2, text_heads=1)

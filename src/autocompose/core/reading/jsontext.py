@@ -10,7 +10,7 @@ from typing import Any
 
 from autocompose.core.errors import InputError
 from autocompose.core.log import say
-from autocompose.core.reading import decode
+from autocompose.core.reading.plain import decode
 
 _NAMES = {dict: "an object", list: "a list", str: "a text", bool: "true or false", int: "a number", float: "a number"}
 SHOWN = 3  # keys that are named

@@ -15,10 +15,10 @@ import pytest
 from PIL import Image, ImageOps
 
 from autocompose.core.errors import BusyError, ImageError
-from autocompose.corpus import formats, gate, headers
-from autocompose.corpus.budget import Budget
-from autocompose.corpus.colour import BACKGROUND, scaled, to_rgb
-from autocompose.corpus.gate import Bounds, OversizeError, Picture, as_rgb, image_size, open_image
+from autocompose.corpus.pictures import formats, gate, headers
+from autocompose.corpus.pictures.budget import Budget
+from autocompose.corpus.pictures.colour import BACKGROUND, scaled, to_rgb
+from autocompose.corpus.pictures.gate import Bounds, OversizeError, Picture, as_rgb, image_size, open_image
 from tests.fixtures.corpora import picture
 from tests.fixtures.odd_pictures import ODD_EXIF, cut_out, mutations, png_chunk, png_head, saved, scan_bomb, tiff_tags
 

@@ -14,7 +14,7 @@ from PIL import Image
 from autocompose.core.files import atomic_file, value_hash
 from autocompose.core.fingerprint import remembered
 from autocompose.core.log import track
-from autocompose.corpus.images import Transform, open_image, square_crop
+from autocompose.corpus.pictures.transforms import Transform, open_image, square_crop
 
 T = TypeVar("T")
 

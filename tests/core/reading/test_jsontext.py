@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from autocompose.core.errors import InputError
 from autocompose.core.files import read_json, write_json
-from autocompose.core.jsontext import parse_json, to_json
-from autocompose.core.reading import read_file
+from autocompose.core.reading.jsontext import parse_json, to_json
+from autocompose.core.reading.plain import read_file
 from tests.fixtures.permissions import closed
 
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from autocompose.core.errors import InputError
-from autocompose.core.table import read_table
+from autocompose.core.reading.table import read_table
 
 ZOE, JUERGEN = "Zoë", "Jürgen Groß"
 TWO = [{"path": "p0.jpg", "person": ZOE}, {"path": "sub/p1.jpg", "person": "Doe, Jane", "age": "31"}]

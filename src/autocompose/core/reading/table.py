@@ -17,7 +17,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from autocompose.core.errors import InputError
-from autocompose.core.reading import encoding_of, read_file
+from autocompose.core.reading.plain import encoding_of, read_file
 
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 ABOVE = 5  # lines that may stand above the header: a title, the name of a sheet

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from autocompose.core.errors import ImageError
-from autocompose.corpus import gate, images
-from autocompose.corpus.images import CLIP_MEAN, CLIP_STD, Transform, open_image, pad_to_ratio, preprocess
+from autocompose.corpus.pictures import gate
+from autocompose.corpus.pictures import transforms as images
+from autocompose.corpus.pictures.transforms import CLIP_MEAN, CLIP_STD, Transform, open_image, pad_to_ratio, preprocess
 from tests.fixtures.corpora import picture
 
 

@@ -21,11 +21,11 @@ from typing import BinaryIO
 from PIL import Image, ImageFile
 
 from autocompose.core.errors import AutocomposeError, ImageError
-from autocompose.core.reading import cause
-from autocompose.corpus import formats
-from autocompose.corpus.budget import Budget
-from autocompose.corpus.colour import to_rgb
-from autocompose.corpus.headers import HeaderError, Jpeg, exif_orientation, read_jpeg, read_png
+from autocompose.core.reading.plain import cause
+from autocompose.corpus.pictures import formats
+from autocompose.corpus.pictures.budget import Budget
+from autocompose.corpus.pictures.colour import to_rgb
+from autocompose.corpus.pictures.headers import HeaderError, Jpeg, exif_orientation, read_jpeg, read_png
 
 MAX_PIXELS = 100_000_000
 MEMORY = Budget(768 << 20)  # of pictures that are being decoded at the same time

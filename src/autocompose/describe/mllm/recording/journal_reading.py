@@ -9,8 +9,8 @@ from typing import Any
 
 from autocompose.core.records import Edit, Split
 from autocompose.describe.mllm.asks import Item
-from autocompose.describe.mllm.described import Described, Review, Wording
-from autocompose.describe.mllm.journal_file import JournalFile
+from autocompose.describe.mllm.recording.described import Described, Review, Wording
+from autocompose.describe.mllm.recording.journal_file import JournalFile
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import open_clip
 from autocompose.core.errors import CheckpointError
 from autocompose.core.log import say
 from autocompose.model.encoder import OPENAI_NAMES, Encoder, EncoderConfig, open_clip_name
-from autocompose.model.foreign_weights import fit_clip, load_encoder
+from autocompose.model.weights.foreign_weights import fit_clip, load_encoder
 
 RANDOM = "random"
 TAG = "pretrained:"

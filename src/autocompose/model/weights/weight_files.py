@@ -18,7 +18,7 @@ from torch import Tensor
 
 from autocompose.core.errors import CheckpointError, missing_file
 from autocompose.core.log import say
-from autocompose.model.stand_ins import StandIn, read_pickled
+from autocompose.model.weights.stand_ins import StandIn, read_pickled
 
 AGAIN = "download or copy it again"
 LONGEST_HEADER = 100_000_000  # of a safetensors file, in bytes, as the format itself says

@@ -6,7 +6,7 @@ import io
 
 from PIL import Image
 
-from autocompose.corpus.images import bare
+from autocompose.corpus.pictures.transforms import bare
 
 LARGE_SIDE = 1600
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from PIL import Image, ImageOps
 
-from autocompose.corpus.colour import to_rgb
-from autocompose.corpus.gate import bare as bare
-from autocompose.corpus.gate import open_image as open_image
+from autocompose.corpus.pictures.colour import to_rgb
+from autocompose.corpus.pictures.gate import bare as bare
+from autocompose.corpus.pictures.gate import open_image as open_image
 
 if TYPE_CHECKING:
     import torch

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from autocompose.describe.mllm.asks import Answer
-from autocompose.describe.mllm.objects import after_reasoning
+from autocompose.describe.mllm.judging.objects import after_reasoning
 
 FINISHES = {
     "length": "length", "max_tokens": "length", "model_length": "length", "max_output_tokens": "length",

@@ -20,9 +20,9 @@ from autocompose.model.bundled import model_folder
 from autocompose.model.checkpoint import Model, fit, load_model
 from autocompose.model.combiner import Combiner
 from autocompose.model.encoder import OPENAI_NAMES, VOCABULARY, Encoder, EncoderConfig
-from autocompose.model.hugging_face import model_file, openai_names, unseen_in_shapes
-from autocompose.model.state_dicts import CLIP, COMBINER, HUGGING_FACE, Network, weights_of
-from autocompose.model.weight_files import read_archive
+from autocompose.model.weights.hugging_face import model_file, openai_names, unseen_in_shapes
+from autocompose.model.weights.state_dicts import CLIP, COMBINER, HUGGING_FACE, Network, weights_of
+from autocompose.model.weights.weight_files import read_archive
 
 HEAD = 64
 

@@ -1,0 +1,1 @@
+"""Reading files of others: plain bytes, JSON, tables, arrays."""

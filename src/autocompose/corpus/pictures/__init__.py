@@ -1,0 +1,1 @@
+"""Opening pictures: one gate for all, their colours, sizes and transforms."""
