@@ -24,7 +24,9 @@ from autocompose.core.errors import ConfigError
 from autocompose.core.log import say
 from autocompose.core.several import several
 from autocompose.corpus.pictures.transforms import Transform, preprocess
+from autocompose.model.claim_text import claim_text
 from autocompose.model.packed import end_states, packs
+from autocompose.model.pose_net import PoseNet, PoseSizes, eyes
 from autocompose.model.token_ids import token_ids
 from autocompose.model.visual import JointPool, JointPoolNet
 
@@ -35,6 +37,7 @@ SOT, EOT = 49_406, 49_407
 CPU_TEXTS = 64  # at a time: large batches make tensors for which memory is mapped anew, a third of the time
 
 Part = Literal["both", "text", "image", "head", "none"]
+Reads = Literal["words", "claims", "both"]
 
 
 class EncoderConfig(Config):
@@ -46,6 +49,8 @@ class EncoderConfig(Config):
     :param quick_gelu: overrides the activation; None = as the architecture says.
     :param image_size: input side in pixels; None = as the architecture says.
     :param transform: how a picture becomes a square; ``target_ratio`` belongs to ``targetpad``.
+    :param reads: what the text side is shown: the words, the claims that the parser finds in them (the words where it
+        finds none), or the claims and then the words.
     :param vocabulary: sorted CLIP token ids that have a row of their own in the token embedding, all others share one
         row (the last); None = all 49,408.
     """
@@ -56,6 +61,7 @@ class EncoderConfig(Config):
     image_size: int | None = Field(None, ge=32)
     transform: Transform = Transform.TARGETPAD
     target_ratio: float = Field(1.25, ge=1)
+    reads: Reads = "words"
     vocabulary: tuple[int, ...] | None = None
 
     @model_validator(mode="after")
@@ -155,8 +161,17 @@ class Encoder(nn.Module):
 
         Texts beyond ``context_length`` are cut (the end token stays), and counted aloud.
         """
+        return self.tokens_of([self.read(text) for text in several(texts)])
+
+    def read(self, text: str) -> str:
+        """What the text side is shown of a text; see ``EncoderConfig.reads``."""
+        reads = self.config.reads
+        return text if reads == "words" else shown(text, claim_text(text), reads)
+
+    def tokens_of(self, texts: Sequence[str]) -> Tensor:
+        """``tokenize`` of what ``read`` has made of texts."""
         longest = self.context_length
-        rows = [[SOT, *token_ids(text), EOT] for text in several(texts)]
+        rows = [[SOT, *token_ids(text), EOT] for text in texts]
         cut = [i for i, row in enumerate(rows) if len(row) > longest]
         for i in cut:
             rows[i] = [*rows[i][: longest - 1], EOT]
@@ -197,12 +212,10 @@ class Encoder(nn.Module):
     def encode_trunk(self, pixels: Tensor) -> Tensor:
         """``(B, 3, S, S)`` preprocessed pictures -> ``(B, T)`` float32 that ``visual.head`` makes features of.
 
-        :raises ConfigError: the image side is not that of ``model.visual``.
+        :raises ConfigError: the image side has no head of its own.
         """
-        if not isinstance(self.clip.visual, JointPoolNet):
-            raise ConfigError(
-                'part = "head": only the small backbone with a joint pool has one; use text, image or both'
-            )
+        if not has_head(self.clip.visual):
+            raise ConfigError('part = "head": only the small backbones have one; use text, image or both')
         return self.clip.visual.trunk(pixels).float()
 
     def encode_head(self, trunk: Tensor) -> Tensor:
@@ -226,7 +239,7 @@ class Encoder(nn.Module):
         :param keep: also keep the rows of the present vocabulary.
         """
         known = self.config.vocabulary or () if keep else ()
-        ids = sorted({SOT, EOT, *known}.union(*(token_ids(text) for text in set(texts))))
+        ids = sorted({SOT, EOT, *known}.union(*(token_ids(self.read(text)) for text in set(texts))))
         new = Encoder(self.config.model_copy(update={"vocabulary": tuple(ids)}))
         state = self.clip.state_dict()
         old = state["token_embedding.weight"]
@@ -245,6 +258,8 @@ class Encoder(nn.Module):
         """
         config = self.config.model_copy(update={"transform": self.config.transform.geometry})
         digest = hashlib.sha256(config.model_dump_json(exclude=_OTHER_SIDE[part]).encode())
+        if part != "text" and isinstance(self.visual, PoseNet):
+            digest.update(eyes().encode())
         for name, tensor in sorted(self.clip.state_dict().items()):
             side = "image" if name.startswith("visual.") else "text"
             if part in ("both", side) or (part == "trunk" and side == "image" and not name.startswith("visual.head.")):
@@ -256,10 +271,22 @@ class Encoder(nn.Module):
 # what the features of a side do not depend on
 _OTHER_SIDE: dict[str, set[str]] = {
     "both": set(),
-    "image": {"vocabulary"},
+    "image": {"vocabulary", "reads"},
     "text": {"transform", "target_ratio", "image_size"},
-    "trunk": {"vocabulary"},
+    "trunk": {"vocabulary", "reads"},
 }
+
+
+def has_head(visual: nn.Module) -> bool:
+    """Whether an image side is one of ours: a trunk, and a small head that makes features of what it says."""
+    return isinstance(visual, (JointPoolNet, PoseNet))
+
+
+def shown(words: str, claims: str, reads: Reads) -> str:
+    """What a text side is shown of a text and its claims, either of which may be empty."""
+    if reads == "both" and claims and words:
+        return f"{claims} ; {words}"
+    return claims or words if reads != "words" else words
 
 
 def _build(config: EncoderConfig) -> nn.Module:
@@ -267,12 +294,15 @@ def _build(config: EncoderConfig) -> nn.Module:
     custom = values.pop("custom_text", False) or "timm_model_name" in values["vision_cfg"]
     if "multimodal_cfg" in values:
         raise ConfigError(f"architecture {config.arch!r} is a captioner; choose a plain CLIP")
-    pool = values["vision_cfg"].pop("joint_pool", None)
-    if pool is not None:  # our own image side; open_clip builds the rest around a token one
-        sizes, side = JointPool.parse(pool, "vision_cfg.joint_pool"), values["vision_cfg"]["image_size"]
+    own = {key: values["vision_cfg"].pop(key, None) for key in ("joint_pool", "pose")}
+    if any(sizes is not None for sizes in own.values()):  # open_clip builds the rest around a token image side
+        side, dim = values["vision_cfg"]["image_size"], values["embed_dim"]
         values["vision_cfg"] = {"image_size": 32, "layers": [1, 1, 1, 1], "width": 8, "head_width": 64}
         clip = open_clip.CLIP(**values)
-        clip.visual = JointPoolNet(sizes, side, values["embed_dim"])
+        if own["pose"] is not None:
+            clip.visual = PoseNet(PoseSizes.parse(own["pose"], "vision_cfg.pose"), side, dim)
+        else:
+            clip.visual = JointPoolNet(JointPool.parse(own["joint_pool"], "vision_cfg.joint_pool"), side, dim)
         return clip
     try:
         if custom:

@@ -81,7 +81,9 @@ def collect(folder: Path, number: int) -> None:
     poses, texts = cubes_path(folder, number), Path(folder) / f"texts-{number:03d}.json.gz"
     if not poses.exists():
         tasks = [task for task in bodycpr.tasks(PRESET) if task.split is Split.TRAIN]
-        made = [bodycpr.make_cluster(t, 0, PRESET.per_cluster) for t in tasks[number * CLUSTERS : (number + 1) * CLUSTERS]]
+        made = [
+            bodycpr.make_cluster(t, 0, PRESET.per_cluster) for t in tasks[number * CLUSTERS : (number + 1) * CLUSTERS]
+        ]
         table = bodycpr.pose_table(made)
         columns = {key: table.columns[key] for key in ("family", "sequence", "body")}
         with atomic_file(poses) as file:

@@ -92,11 +92,18 @@ def _related(actions: tuple[str, ...], body: bool) -> list[Claim]:
     found = []
     for part, side, action, other in product((*_ENDS, *_MIDDLES), ("left", "right", "both"), actions, _OTHERS):
         if part == other:
-            found += [Claim(part, side, action, other, {"left": "right", "right": "left"}[side])] if side != "both" else []
+            found += (
+                [Claim(part, side, action, other, {"left": "right", "right": "left"}[side])] if side != "both" else []
+            )
         elif other in ("head", "torso", "pelvis"):
             found.append(Claim(part, side, action, other))
         else:
-            found += [Claim(part, side, action, other, s) for s in (("left", "right", "none") if side != "both" else ("none",))]
+            found += [
+                Claim(part, side, action, other, s)
+                for s in (("left", "right", "none") if side != "both" else ("none",))
+            ]
     if body:
-        found += [Claim(p, s, a, "body") for p, s, a in product((*_ENDS, *_MIDDLES), ("left", "right", "both"), actions)]
+        found += [
+            Claim(p, s, a, "body") for p, s, a in product((*_ENDS, *_MIDDLES), ("left", "right", "both"), actions)
+        ]
     return found
