@@ -1,4 +1,4 @@
-"""What the parser understands of a text, as a short text of few words: the second thing that a text encoder may read."""
+"""What the parser understands of a text, as a text of few words: the other thing that a text encoder may read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def claim_text(text: str) -> str:
     """The claims of a text in few words, "" where the parser understands nothing.
 
     >>> claim_text("Nudge your right foot a little to your left, then bring your left hand close to your hip.")
-    'right foot left slight. left hand near left hip'
+    'right foot left slight place. left hand near hip'
     """
     return written(parse(text))
 

@@ -1,1 +1,1 @@
-"""How small-v2 learns to compose: on poses, with the estimator's own errors, so that millions of pairs need no picture."""
+"""How small-v2 learns to compose: on poses with the estimator's own errors, so that pairs need no picture."""

@@ -1,7 +1,7 @@
-"""Edit cubes with texts and claims, and no pictures: what composing is learnt from. Files of ``CLUSTERS`` clusters each.
+"""Edit cubes with texts and claims, and no pictures: what composing is learnt from, in files of ``CLUSTERS`` clusters.
 
-The cubes are of the training part of BodyCPR's preset ``full``: no body, family or clip of the test part is among them,
-and the texts are of the banks ``coach`` and ``human`` (a test asserts both).
+The cubes are of the training part of BodyCPR's preset ``full``: no body, family or clip of the test part is among
+them, and the texts are of the banks ``coach`` and ``human`` (a test asserts both).
 
     python -m autocompose.train.poses.cubes FOLDER FILES
 """
@@ -81,9 +81,8 @@ def collect(folder: Path, number: int) -> None:
     poses, texts = cubes_path(folder, number), Path(folder) / f"texts-{number:03d}.json.gz"
     if not poses.exists():
         tasks = [task for task in bodycpr.tasks(PRESET) if task.split is Split.TRAIN]
-        made = [
-            bodycpr.make_cluster(t, 0, PRESET.per_cluster) for t in tasks[number * CLUSTERS : (number + 1) * CLUSTERS]
-        ]
+        mine = tasks[number * CLUSTERS : (number + 1) * CLUSTERS]
+        made = [bodycpr.make_cluster(task, 0, PRESET.per_cluster) for task in mine]
         table = bodycpr.pose_table(made)
         columns = {key: table.columns[key] for key in ("family", "sequence", "body")}
         with atomic_file(poses) as file:

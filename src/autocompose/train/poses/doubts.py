@@ -33,7 +33,7 @@ class Doubts:
     turn: np.ndarray
 
     def alike(self, joints: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """For each pose of each cube ``(C, 8, 22, 3)`` the renders whose errors it may get: ``(C, CHOICES, 8)`` rows."""
+        """``(C, CHOICES, 8)``: rows of the renders whose errors the poses of cubes ``(C, 8, 22, 3)`` may get."""
         flat = self.true.reshape(len(self.true), 8, -1)
         result = np.empty((len(joints), CHOICES, 8), np.int64)
         for cube, poses in enumerate(joints.reshape(len(joints), 8, -1)):

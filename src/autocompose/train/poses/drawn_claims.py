@@ -1,19 +1,20 @@
 """Claims without words: statements that hold for a change of pose, drawn from all that the parser can say.
 
-Rule banks tell how measurements change; people also say where a hand ends up ("next to the left knee"). Claims are drawn
-at random and kept where the joints support them, so that the claims of any text have been seen in training. No text is
-involved: neither of a test bank nor of a multimodal LLM.
+Rule banks tell how measurements change; people also say where a hand ends up ("next to the left knee"). Claims are
+drawn at random and kept where the joints support them, so that the claims of any text have been seen in training. No
+text is involved: neither of a test bank nor of a multimodal LLM.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from itertools import product
 
 import numpy as np
 
-from autocompose.describe.audit.claims import STATES, Claim
+from autocompose.describe.audit.claims import BENDS, CENTRAL_PARTS, MOVES, STATES, Claim
 from autocompose.describe.audit.judge import agreement
 from autocompose.describe.audit.measure import Poses
 
@@ -24,7 +25,7 @@ NEW = 0.6  # agreement with the reference below which a claim tells something ne
 _ENDS, _MIDDLES = ("hand", "foot"), ("elbow", "knee")
 _LIMBS = ("arm", "leg", "forearm", "upper arm", "shin", "thigh")
 _OTHERS = ("head", "shoulder", "torso", "hip", "pelvis", "knee", "elbow", "foot", "hand")
-_CENTRAL = ("head", "torso", "pelvis", "body")
+SIDED = ("left", "right", "both")
 
 
 def draw_claims(start: Poses, goal: Poses, rng: np.random.Generator) -> list[list[Claim]]:
@@ -67,43 +68,41 @@ def _apart(claims: list[Claim]) -> list[Claim]:
 @lru_cache(maxsize=1)
 def _kinds() -> tuple[list[list[Claim]], np.ndarray]:
     """Claims by kind, and how likely each kind is."""
-    sides = ("left", "right", "both")
-    moves, limbs = ("up", "down", "left", "right", "forward", "backward"), (*_ENDS, *_MIDDLES, *_LIMBS)
-    bends = ("bend", "straighten")
+    limbs, both = (*_ENDS, *_MIDDLES, *_LIMBS), (*_ENDS, *_MIDDLES)
+    joints, flat = ("elbow", "knee", "arm", "leg"), ("horizontal", "vertical", "on-floor", "near-floor")
+    trunk = ("lean-left", "lean-right", "lean-forward", "lean-backward", "turn-left", "turn-right", *MOVES)
+    pairs = ("closer", "apart", "near", "crossed", "shoulder-width")
     kinds: list[tuple[float, list[Claim]]] = [
-        (4, [Claim(p, s, a) for p, s, a in product(limbs, sides, moves)]),
-        (2, [Claim(p, s, a, how=h) for p, s, a, h in product(limbs, sides, moves, ("place", "aim"))]),
-        (2, [Claim(p, s, a, how=h) for p, s, a, h in product(("elbow", "knee", "arm", "leg"), sides, bends, ("move", "reach"))]),
-        (2, [Claim(p, s, a) for p, s, a in product(("elbow", "knee", "arm", "leg"), sides, ("straight", "bent", "right-angle"))]),
-        (4, _related(("near",), True)),
-        (4, _related(("level", "above", "below"), False)),
-        (3, _related(("in-front", "behind", "left-of", "right-of"), False)),
-        (3, _related(("closer", "apart"), True)),
-        (1, [Claim(p, "both", a) for p, a in product((*_ENDS, *_MIDDLES), ("closer", "apart", "near", "crossed", "shoulder-width"))]),
-        (2, [Claim(p, s, a) for p, s, a in product((*_LIMBS, "hand", "foot", "knee"), sides, ("horizontal", "vertical", "on-floor", "near-floor"))]),
-        (2, [Claim(p, "none", a) for p, a in product(_CENTRAL, ("lean-left", "lean-right", "lean-forward", "lean-backward", "turn-left", "turn-right", "up", "down", "left", "right", "forward", "backward"))]),
-    ]  # fmt: skip
+        (4, _plain(limbs, MOVES)),
+        (2, [*_plain(limbs, MOVES, "place"), *_plain(limbs, MOVES, "aim")]),
+        (2, [*_plain(joints, BENDS), *_plain(joints, BENDS, "reach")]),
+        (2, _plain(joints, ("straight", "bent", "right-angle"))),
+        (4, _related(("near",), body=True)),
+        (4, _related(("level", "above", "below"))),
+        (3, _related(("in-front", "behind", "left-of", "right-of"))),
+        (3, _related(("closer", "apart"), body=True)),
+        (1, [Claim(part, "both", action) for part, action in product(both, pairs)]),
+        (2, _plain((*_LIMBS, "hand", "foot", "knee"), flat)),
+        (2, [Claim(part, "none", action) for part, action in product(CENTRAL_PARTS, trunk)]),
+    ]
     shares = np.array([share for share, _ in kinds], float)
     return [claims for _, claims in kinds], shares / shares.sum()
 
 
-def _related(actions: tuple[str, ...], body: bool) -> list[Claim]:
+def _plain(parts: Sequence[str], actions: Sequence[str], how: str = "move") -> list[Claim]:
+    return [Claim(part, side, action, how=how) for part, side, action in product(parts, SIDED, actions)]
+
+
+def _related(actions: Sequence[str], body: bool = False) -> list[Claim]:
     """Relations of hands, feet, elbows and knees to other parts; ``body``: also to the body as such."""
     found = []
-    for part, side, action, other in product((*_ENDS, *_MIDDLES), ("left", "right", "both"), actions, _OTHERS):
+    others = (*_OTHERS, "body") if body else _OTHERS
+    for part, side, action, other in product((*_ENDS, *_MIDDLES), SIDED, actions, others):
         if part == other:
-            found += (
-                [Claim(part, side, action, other, {"left": "right", "right": "left"}[side])] if side != "both" else []
-            )
-        elif other in ("head", "torso", "pelvis"):
-            found.append(Claim(part, side, action, other))
+            sides = [{"left": "right", "right": "left"}[side]] if side != "both" else []
+        elif side == "both" or other in ("head", "torso", "pelvis", "body"):
+            sides = ["none"]
         else:
-            found += [
-                Claim(part, side, action, other, s)
-                for s in (("left", "right", "none") if side != "both" else ("none",))
-            ]
-    if body:
-        found += [
-            Claim(p, s, a, "body") for p, s, a in product((*_ENDS, *_MIDDLES), ("left", "right", "both"), actions)
-        ]
+            sides = ["left", "right", "none"]
+        found += [Claim(part, side, action, other, other_side) for other_side in sides]
     return found

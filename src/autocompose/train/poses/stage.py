@@ -88,12 +88,9 @@ class PoseStage(Stage):
             for place, row in enumerate(rows)
             for a, b, there, back in self._pairs(int(row), bool(flip[place]), rng)
         ]
-        reference, target, text, back = np.array(
-            [way for a, b, t, u in asked for way in ((a, b, t, u), (b, a, u, t))]
-        ).T
+        ways = np.array([way for a, b, t, u in asked for way in ((a, b, t, u), (b, a, u, t))])
         tokens = nn.utils.rnn.pad_sequence([self._tokenised(t) for t in texts], batch_first=True)
-        indices = (torch.from_numpy(part) for part in (reference, target, text, back))
-        return Question(self._trunks(rows, flip, rng), tokens, *indices)
+        return Question(self._trunks(rows, flip, rng), tokens, *torch.from_numpy(ways.T.copy()))
 
     def _pairs(self, row: int, flip: bool, rng: np.random.Generator) -> Iterator[tuple[int, int, str, str]]:
         pairs, shares = self.cubes.pairs[row], self.settings.sources
