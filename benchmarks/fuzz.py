@@ -4,9 +4,9 @@
     python -m benchmarks.fuzz --pictures 500 --files 50 --only pictures csv
 
 Each kind is read in a process of its own, whose processor time and memory are watched from outside: C code that hangs
-or crashes is found too, and the process starts again behind that file. Exits 1 on any exception that is not one line for
-the user, on a file that takes more than 5 s, and on a process of more than 1 GB. Run it from the repository's root, with
-what the extra [dev] brings. Faulty files are kept below --keep, to look at.
+or crashes is found too, and the process starts again behind that file. Exits 1 on any exception that is not one line
+for the user, on a file that takes more than 5 s, and on a process of more than 1 GB. Run it from the repository's root,
+with what the extra [dev] brings. Faulty files are kept below --keep, to look at.
 """
 
 from __future__ import annotations
@@ -73,11 +73,12 @@ def watch(kind: str, number: int, seed: int, keep: Path) -> int:
                     counts[outcome] += 1
                     longest, peak = max(longest, seconds), max(peak, peak_now)
                 used, since = processor_time(reader.pid), time.monotonic()
-            elif since is not None:
-                if (processor_time(reader.pid) or 0) - (used or 0) > SECONDS or time.monotonic() - since > WALL:
-                    counts["hung"] += 1
-                    reader.kill()
-                    break
+            elif since is not None and (
+                (processor_time(reader.pid) or 0) - (used or 0) > SECONDS or time.monotonic() - since > WALL
+            ):
+                counts["hung"] += 1
+                reader.kill()
+                break
         reader.join()
         if reader.exitcode not in (0, -9):
             counts[f"died with {reader.exitcode}"] += 1
@@ -86,8 +87,8 @@ def watch(kind: str, number: int, seed: int, keep: Path) -> int:
             raise SystemExit(f"{kind}: cannot be set up")
     too_large = peak > MEMORY
     print(
-        f"{kind}: {sum(counts.values()):,} files in {time.monotonic() - begun:.0f} s: {dict(counts.most_common())}; longest "
-        f"{longest:.2f} s of processor time; memory {peak >> 20} MB" + (": too much" if too_large else ""),
+        f"{kind}: {sum(counts.values()):,} files in {time.monotonic() - begun:.0f} s: {dict(counts.most_common())}; "
+        f"longest {longest:.2f} s of processor time; memory {peak >> 20} MB" + (": too much" if too_large else ""),
         flush=True,
     )
     return sum(n for outcome, n in counts.items() if outcome not in ("read", "refused")) + too_large
@@ -144,10 +145,11 @@ Make = Callable[[int, np.random.Generator], tuple[Path, Attempt]]
 
 
 def pictures(folder: Path) -> Make:
-    from autocompose.corpus.pictures.gate import image_size, open_image
-    from autocompose.gallery.server.uploads import decode
     from tests.corpus.pictures.test_gate import seeds
     from tests.fixtures.odd_pictures import mutations
+
+    from autocompose.corpus.pictures.gate import image_size, open_image
+    from autocompose.gallery.server.uploads import decode
 
     sound, path = seeds(), folder / "x.jpg"
 
@@ -176,8 +178,9 @@ def _upload(decode: Callable[[bytes], object], data: bytes) -> None:
 
 
 def csv(folder: Path) -> Make:
-    from autocompose.evaluate.results import read_ranks
     from tests.gallery.test_side_files_fuzz import CSV, RANKS
+
+    from autocompose.evaluate.results import read_ranks
 
     read = beside_pictures(folder)
     metadata, ranks = folder / "photos/metadata.csv", folder / "ranks.csv"
@@ -189,15 +192,16 @@ def csv(folder: Path) -> Make:
 
 
 def json(folder: Path) -> Make:
+    from tests.fixtures.corpora import make_corpus
+    from tests.gallery.fakes import FakeModel
+    from tests.gallery.test_side_files_fuzz import BOXES
+
     from autocompose.corpus.about import About
     from autocompose.corpus.format import load_corpus
     from autocompose.corpus.validate import validate
     from autocompose.gallery.gallery_folder import read_config
     from autocompose.gallery.search import Gallery
     from autocompose.model.checkpoint import Model, load_model, save_model
-    from tests.fixtures.corpora import make_corpus
-    from tests.gallery.fakes import FakeModel
-    from tests.gallery.test_side_files_fuzz import BOXES
 
     read = beside_pictures(folder)
     gallery, run = folder / "g", folder / "run"
@@ -220,22 +224,22 @@ def json(folder: Path) -> Make:
 
 
 def toml(folder: Path) -> Make:
+    from tests.gallery.test_side_files_fuzz import TOML
+
     from autocompose.core.config import read_toml
     from autocompose.train.run_options import merged
     from autocompose.train.runs import FinetuneSettings, TrainSettings
-    from tests.gallery.test_side_files_fuzz import TOML
 
     path = folder / "x.toml"
     both = (FinetuneSettings, TOML), (TrainSettings, TOML.replace(b"[text]", b"[texts]"))
-    return texts(
-        *((path, data, lambda kind=kind: merged(kind, read_toml(path), {}, str(path))) for kind, data in both)
-    )
+    return texts(*((path, data, lambda kind=kind: merged(kind, read_toml(path), {}, str(path))) for kind, data in both))
 
 
 def bvh(folder: Path) -> Make:
-    from autocompose.prepare.motion import clips
     from tests.fixtures.bvh import write_dialect
     from tests.fixtures.bvh_dialects import DIALECTS
+
+    from autocompose.prepare.motion import clips
 
     path, whole = folder / "x.bvh", []
     for dialect in DIALECTS.values():
@@ -245,12 +249,13 @@ def bvh(folder: Path) -> Make:
 
 
 def npz(folder: Path) -> Make:
-    from autocompose.corpus.poses import PoseTable
-    from autocompose.prepare.motion.clips import read_joints
-    from autocompose.prepare.motion.smpl import read_sequence
     from tests.fixtures.corpora import make_corpus
     from tests.prepare.test_motion_fuzz import npy, packed, pkl
     from tests.prepare.test_motion_fuzz import npz as amass
+
+    from autocompose.corpus.poses import PoseTable
+    from autocompose.prepare.motion.clips import read_joints
+    from autocompose.prepare.motion.smpl import read_sequence
 
     poses, path = folder / "poses.npz", folder / "x.npz"
     table = (make_corpus(folder / "corpus").root / "poses.npz").read_bytes()
@@ -307,11 +312,12 @@ def tiny_combiner() -> Any:
 
 def beside_pictures(folder: Path) -> Callable[[], object]:
     """A folder of two pictures and its gallery; what reads the side files beside the pictures."""
+    from tests.fixtures.corpora import picture
+    from tests.gallery.fakes import FakeModel
+
     from autocompose.core.log import Tally
     from autocompose.gallery.indexing.index import build
     from autocompose.gallery.indexing.scan import scan
-    from tests.fixtures.corpora import picture
-    from tests.gallery.fakes import FakeModel
 
     root = folder / "photos"
     for i, name in enumerate(("p0.jpg", "sub/p1.jpg")):
