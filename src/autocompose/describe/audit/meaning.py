@@ -90,6 +90,8 @@ def _how(verb: Verb, own: bool, part: Entity, action: str, mods: list[Mod], clau
         return "place"
     if action == "down" and clause is not None and clause.verb_words.startswith(SETTING):
         return "place"
+    if action in OPPOSITE and own and verb.passive and verb.mode == "move":
+        return "place"  # "the right arm lowered to the right"
     told = own and action in verb.does and not verb.passive
     if not told and any("floor" in w or "ground" in w for w in words):
         return "place"
@@ -124,8 +126,11 @@ def _read(verb: Verb, own: bool, entity: Entity, mods: list[Mod]) -> Iterator[Fo
     if entity.part == "weight":
         yield from _weight(mods)
         return
-    if own and verb.mode == "support" and entity.side == "none" and entity.part in ("leg", "foot"):
-        yield Entity("foot", "none"), "up", None  # "stand on one leg" lifts the other foot
+    if own and verb.mode == "support" and entity.part in ("leg", "foot") and entity.side != "both":
+        if entity.side == "none":
+            yield Entity("foot", "none"), "up", None  # "stand on one leg" lifts the other foot
+        else:
+            yield Entity("foot", entity.side), "on-floor", None
         return
     directions = [action for kind, action, _, _ in mods if kind == "dir"]
     bending_trunk = verb.mode == "bend" and entity.part in TRUNK | {"head", "hip"}
@@ -286,7 +291,7 @@ def _turned(verb: Verb, entity: Entity, action: str) -> Iterator[Found]:
     elif (
         entity.part in ("head", "torso", "pelvis")
         and action in LEAN_OF
-        and not (action == "forward" and (verb.mode == "look" or entity.part != "head"))  # "the chest faces forward"
+        and not (action == "forward" and (verb.mode in ("look", "point") or entity.part != "head"))  # "the chest faces forward"
     ):
         yield entity, LEAN_OF[action], None
 

@@ -97,16 +97,10 @@ def reference_clauses(said: list[Clause]) -> list[bool]:
 
 
 def _apposed(said: list[Clause], i: int) -> bool:
-    """ "The right arm, stretched wide sideways, folds in": a participle between a part and its verb."""
+    """ "The right arm, stretched wide sideways, folds in", "the knee, now bent, straightens"."""
     clause = said[i]
-    if (
-        clause.verb is None
-        or not clause.verb.passive
-        or clause.lends
-        or clause.named
-        or not clause.joined
-        or i + 1 == len(said)
-    ):
+    told = clause.lends and clause.lasting or (not clause.lends and clause.verb is not None and clause.verb.passive)
+    if not told or clause.named or not clause.joined or i + 1 == len(said):
         return False
     after = said[i + 1]
     return after.joined and not after.named and after.verb_words.split(" ")[0].endswith("s") and not after.lends

@@ -212,19 +212,39 @@ def _disambiguate(token: Token, before: list[Token], after: list[str]) -> Token:
         if before and before[-1].words == "back":  # "back in" is no way back
             before[-1] = Token("word", None, "back")
         return Token("dir", "in", "in")
+    if token.words == "bend" and last == "part" and _compound(before, after):
+        return Token("word", None, "bend")
+    if token.kind == "undo" and token.words in _HALTS and after and _places(after[0]):
+        return Token("word", None, token.words)
     return _as_noun(token, before) if token.words in word_set("nouns") else token
 
 
 def _as_noun(token: Token, before: list[Token]) -> Token:
     """Words that are nouns after an article: "take a step", "into a low lunge" (which lowers nothing)."""
     kinds = [t.kind for t in before[-2:]]
-    if kinds[:1] == ["det"] and kinds[1:] in (["degree"], ["word"], ["state"]):
+    participle = kinds[1:] == ["verb"] and before[-1].value.passive  # "its raised stretch"
+    if kinds[:1] == ["det"] and (participle or kinds[1:] in (["degree"], ["word"], ["state"])):
         return Token("word", None, token.words)
     if kinds == ["det", "dir"]:
         before[-1] = Token("word", None, before[-1].words)
     elif kinds[-1:] != ["det"]:
         return token
     return Token("word", None, token.words)
+
+
+_HALTS = ("stop", "stops", "stopping")
+
+
+def _places(word: str) -> bool:
+    """Whether a word tells a place: in "it stops below the hip" nothing is undone."""
+    return any(kind in ("rel", "dir") for phrase, (kind, _) in _trie().get(word, ()) if len(phrase) == 1)
+
+
+def _compound(before: list[Token], after: list[str]) -> bool:
+    """Whether "bend" after a joint is a noun: "the tight elbow bend straightens", but "let the elbow bend"."""
+    adjective = len(before) > 1 and before[-2].kind in ("word", "degree")
+    acts = bool(after) and any(kind == "verb" for phrase, (kind, _) in _trie().get(after[0], ()) if len(phrase) == 1)
+    return adjective and acts
 
 
 _FACED = (["the"], ["your"], ["left"], ["right"], ["forward"], ["away"], ["me"])
@@ -291,6 +311,8 @@ def _entity(side: str, found: list[Token], i: int, j: int) -> tuple[Token, int]:
     words = " ".join(t.words for t in found[i : j + 1])
     after = found[j + 1].words if j + 1 < len(found) else ""
     named = found[j].words != words or (i > 0 and found[i - 1].kind == "det")
-    if after in word_set("level") and not (after == "high" and named):  # "raise your left arm high"
+    then = found[j + 2].words if j + 2 < len(found) else ""
+    adjective = named and (after == "high" or (after == "level" and then in ("at", "with")))
+    if after in word_set("level") and not adjective:  # "raise your left arm high"
         return Token("level", Entity(part, side), f"{words} {found[j + 1].words}"), j + 2
     return Token("entity", Entity(part, side), words), j + 1
