@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from autocompose.bodies.skeleton import mirror_joints
+from autocompose.bodies.skeleton import SMPL22, mirror_joints
 from autocompose.corpus.poses import PoseTable
 from autocompose.describe.audit import Poses, Verdict, judge_pair, parse
 from autocompose.describe.audit.corpus import poses_of
@@ -24,6 +24,10 @@ CHANGES = {
 }
 """Words for (negative, positive) levels of the pair codes."""
 MOST_HINTS = 10
+DEEP = 0.2  # metres along the line of sight from which a change of depth is large
+OVERLAP = 0.1  # metres across the line of sight within which a limb stands before or behind another part
+DEPTH_POINTS = {f"{side}_{name}": f"{side}_{joint}" for side in ("left", "right")
+                for name, joint in (("hand", "wrist"), ("elbow", "elbow"), ("foot", "ankle"), ("knee", "knee"))}  # fmt: skip
 FAMILY_OF_POINT = {"elbow": "arm", "hand": "arm", "knee": "leg", "foot": "leg"}
 
 
@@ -90,25 +94,64 @@ def moved_limbs(poses: tuple[Poses, Poses]) -> frozenset[tuple[str, str]]:
     return frozenset(moved)
 
 
-def hints(poses: PoseTable, item: Item, rows: dict[str, int], frame: Frame) -> tuple[str, ...]:
-    """The largest measured changes of a pair in the words of a frame, at most ``MOST_HINTS``; () when unknown.
-
-    Directions that are sides are left out in the colour frame, where left and right have no meaning for the model.
-    """
-    from autocompose.describe.rules.codes.pair_codes import PAIR_CODES, pair_codes
-
+def _joints(poses: PoseTable, item: Item, rows: dict[str, int]) -> np.ndarray | None:
+    """``(2, 22, 3)`` joints of an item under its edit, as the camera sees them; None when a pose is unknown."""
     names = (item.target, item.reference) if item.edit.reverses else (item.reference, item.target)
     found = [rows[name] for name in names if name in rows]
     if len(found) < 2 or not np.isfinite(poses.joints[found]).all():
+        return None
+    return mirror_joints(poses.joints[found]) if item.edit.mirrors else poses.joints[found]
+
+
+def moved(poses: PoseTable, item: Item, rows: dict[str, int]) -> bool:
+    """Whether the poses are known and a pair code says that something moved."""
+    from autocompose.describe.rules.codes.pair_codes import pair_codes
+
+    joints = _joints(poses, item, rows)
+    return joints is not None and bool(pair_codes(joints[:1], joints[1:]).any())
+
+
+def unclear_in_depth(joints: np.ndarray) -> frozenset[str]:
+    """Names such as ``left_hand`` whose depth the pictures do not show: it changes much, or they overlap the body.
+
+    :param joints: ``(2, 22, 3)`` metres, z towards the camera.
+    """
+    place = {name: joints[:, SMPL22.index(joint)] for name, joint in DEPTH_POINTS.items()}
+    found = {name for name, point in place.items() if abs(point[1, 2] - point[0, 2]) >= DEEP}
+    for name, point in place.items():
+        for start, end in BODY_LINES:
+            if name.split("_")[0] == start.split("_")[0] and _ARM[name.split("_")[1]] == (start.split("_")[1] in _ARM):
+                continue
+            ends = (joints[:, SMPL22.index(j), :2] for j in (start, end))
+            if (_to_line(point[:, :2], *ends) < OVERLAP).any():
+                found.add(name)
+    return frozenset(found)
+
+
+def hints(
+    poses: PoseTable, item: Item, rows: dict[str, int], frame: Frame, depth_only: bool = False
+) -> tuple[str, ...]:
+    """The largest measured changes of a pair in the words of a frame, at most ``MOST_HINTS``; () when unknown.
+
+    Directions that are sides are left out in the colour frame, where left and right have no meaning for the model.
+
+    :param depth_only: only of limbs whose depth the pictures do not show.
+    """
+    from autocompose.describe.rules.codes.pair_codes import PAIR_CODES, pair_codes
+
+    joints = _joints(poses, item, rows)
+    if joints is None:
         return ()
-    joints = mirror_joints(poses.joints[found]) if item.edit.mirrors else poses.joints[found]
     levels = pair_codes(joints[:1], joints[1:])[0]
+    unclear = unclear_in_depth(joints) if depth_only else frozenset()
     lines: list[str] = []
     for row in np.argsort(-np.abs(levels), kind="stable"):
         code, level = PAIR_CODES[row], int(levels[row])
         if level == 0 or len(lines) == MOST_HINTS:
             break
         if code.kind == "side" and frame is Frame.COLOUR:
+            continue
+        if depth_only and (code.kind not in ("depth", "gap") or code.subject not in unclear):
             continue
         where = ""
         if code.kind == "gap":
