@@ -295,7 +295,7 @@ class _Builder:
         elif _postposed(clause, phrase):
             clause.was += [(part, mod) for part in clause.parts for mod in clause.goals]
             clause.goals = []  # "the right leg in front moves back"
-        elif not clause.goals and (
+        elif all(mod.action in ("less", "more") for mod in clause.goals) and (
             clause.verb is None or (clause.verb.neutral and not (after_and or to or self.last.kind == "by"))
         ):
             clause.agent = clause.pronoun  # "keep bending", "do a quarter turn", "let your hand sink"

@@ -76,6 +76,10 @@ def phrases(tokens: list[Token]) -> list[Token]:  # noqa: C901 (one branch for e
             i = _noun(tokens, i, found, (), True)
         elif _relative(tokens, i, found):
             i = _told(tokens, i, found)
+        elif _postmodifies(tokens[i], found):
+            said = _said(tokens[i : i + 1])
+            i = _source(tokens, i, found)
+            found[-1] = found[-1]._replace(value=(*said, *found[-1].value))
         elif _resumes(tokens, i, found):
             found.append(Token("noun", Noun(found[-2].value.other, resumed=True), "which"))
             i += 1
@@ -131,6 +135,25 @@ def _relative(tokens: list[Token], i: int, found: list[Token]) -> bool:
 
 _IS = ("is", "are")
 _WAS = ("that was", "that were", "which was", "which were", "that is", "that are")
+
+
+def _postmodifies(token: Token, found: list[Token]) -> bool:
+    """ "Lower the arm raised above your head", "bend the leg stretched behind": how the part of a command was."""
+    if len(found) < 2 or found[-1].kind != "noun":
+        return False
+    still = token.kind == "verb" and (token.value.passive or token.words in STAYING)
+    if not still and token.words != "bent":
+        return False
+    told = found[-3:-1] if found[-2].kind == "det" else found[-2:-1]
+    command = told[0]
+    if command.kind != "verb" or command.value.neutral or participle(command):
+        return False
+    if token.words == "bent" and command.value.does != ("straighten",):
+        return False
+    return not command.words.split(" ")[0].endswith("s") and command.value.mode in ("move", "bend")
+
+
+STAYING = ("hanging", "resting", "hovering", "lying", "dangling")
 
 
 def _resumes(tokens: list[Token], i: int, found: list[Token]) -> bool:

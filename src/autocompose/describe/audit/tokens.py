@@ -87,6 +87,7 @@ def words_of(text: str) -> list[str]:
         .lower()
         .replace("\u2019", "'")
         .replace("n't", "nt")
+        .replace("un-", "un")
         .replace("'s", "")
         .replace("'re", " are")
     )
@@ -188,6 +189,8 @@ def _disambiguate(token: Token, before: list[Token], after: list[str]) -> Token:
     """Words with two meanings: "lower" (verb, comparative, "lower leg"), "back", "face", "round", "part", "close"."""
     last = before[-1].kind if before else ""
     noun_place = last in _SWITCHES
+    if _says_nothing(token, last, before, after):
+        return Token("word", None, token.words)
     if token.words == "lower":
         if last == "det":
             return Token("word", None, "lower")  # "your lower chest"
@@ -197,26 +200,30 @@ def _disambiguate(token: Token, before: list[Token], after: list[str]) -> Token:
         return Token("verb", phrases()["lower"][1], "lower")
     if token.words == "one" and after and after[0] in part_words():
         return Token("det", None, "one")  # "stand on one leg"
-    if token.words in _UNITS and last == "number":
-        return Token("word", None, token.words)
-    if token.words == "rear" and (last == "part" or (last == "det" and after and after[0] in part_words())):
-        return Token("word", None, "rear")
     if token.words == "back" and last == "det":
         adjective = bool(after) and after[0] in part_words()
         return Token("word", None, "back") if adjective else Token("part", ("torso", False), "back")
-    if token.words == "round" and last in ("part", "pron"):
-        return Token("word", None, "round")  # "bring your arm round"
     if token.words == "face" and (not noun_place or (before[-1].words == "to" and after[:1] in _FACED)):
         return Token("verb", phrases()["faces"][1], "face")
     if token.words == "in" and (not after or not after[0].isalpha() or after[0] in _AFTER_IN or after in _A_BIT):
         if before and before[-1].words == "back":  # "back in" is no way back
             before[-1] = Token("word", None, "back")
         return Token("dir", "in", "in")
-    if token.words == "bend" and last == "part" and _compound(before, after):
-        return Token("word", None, "bend")
-    if token.kind == "undo" and token.words in _HALTS and after and _places(after[0]):
-        return Token("word", None, token.words)
     return _as_noun(token, before) if token.words in word_set("nouns") else token
+
+
+def _says_nothing(token: Token, last: str, before: list[Token], after: list[str]) -> bool:
+    """Words that mean nothing where they stand: "3 feet apart", "your rear leg", "bring it round", "elbow bend"."""
+    words = token.words
+    if words in _UNITS:
+        return last == "number"
+    if words == "rear":
+        return last == "part" or (last == "det" and bool(after) and after[0] in part_words())
+    if words == "round":
+        return last in ("part", "pron")
+    if words == "bend":
+        return last == "part" and _compound(before, after)
+    return token.kind == "undo" and words in _HALTS and bool(after) and _places(after[0])
 
 
 def _as_noun(token: Token, before: list[Token]) -> Token:
