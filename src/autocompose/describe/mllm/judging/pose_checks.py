@@ -6,13 +6,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from autocompose.bodies.skeleton import SMPL22, mirror_joints
+from autocompose.bodies.skeleton import mirror_joints
 from autocompose.corpus.poses import PoseTable
 from autocompose.describe.audit import Poses, Verdict, judge_pair, parse
 from autocompose.describe.audit.corpus import poses_of
 from autocompose.describe.audit.score import score
 from autocompose.describe.mllm.asks import Item
 from autocompose.describe.mllm.judging.own_sides import COLOUR_WORDS
+from autocompose.describe.mllm.judging.unclear_depth import unclear_in_depth
 from autocompose.describe.mllm.recipe import Frame
 
 CHANGES = {
@@ -24,10 +25,6 @@ CHANGES = {
 }
 """Words for (negative, positive) levels of the pair codes."""
 MOST_HINTS = 10
-DEEP = 0.2  # metres along the line of sight from which a change of depth is large
-OVERLAP = 0.1  # metres across the line of sight within which a limb stands before or behind another part
-DEPTH_POINTS = {f"{side}_{name}": f"{side}_{joint}" for side in ("left", "right")
-                for name, joint in (("hand", "wrist"), ("elbow", "elbow"), ("foot", "ankle"), ("knee", "knee"))}  # fmt: skip
 FAMILY_OF_POINT = {"elbow": "arm", "hand": "arm", "knee": "leg", "foot": "leg"}
 
 
@@ -109,23 +106,6 @@ def moved(poses: PoseTable, item: Item, rows: dict[str, int]) -> bool:
 
     joints = _joints(poses, item, rows)
     return joints is not None and bool(pair_codes(joints[:1], joints[1:]).any())
-
-
-def unclear_in_depth(joints: np.ndarray) -> frozenset[str]:
-    """Names such as ``left_hand`` whose depth the pictures do not show: it changes much, or they overlap the body.
-
-    :param joints: ``(2, 22, 3)`` metres, z towards the camera.
-    """
-    place = {name: joints[:, SMPL22.index(joint)] for name, joint in DEPTH_POINTS.items()}
-    found = {name for name, point in place.items() if abs(point[1, 2] - point[0, 2]) >= DEEP}
-    for name, point in place.items():
-        for start, end in BODY_LINES:
-            if name.split("_")[0] == start.split("_")[0] and _ARM[name.split("_")[1]] == (start.split("_")[1] in _ARM):
-                continue
-            ends = (joints[:, SMPL22.index(j), :2] for j in (start, end))
-            if (_to_line(point[:, :2], *ends) < OVERLAP).any():
-                found.add(name)
-    return frozenset(found)
 
 
 def hints(
