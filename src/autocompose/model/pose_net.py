@@ -77,9 +77,9 @@ def trunk_of(joints: Tensor, heading: Tensor, uncertainty: Tensor) -> Tensor:
     :param joints: ``(N, 22, 3)`` metres, own frame. :param heading: ``(N,)`` radians.
     :param uncertainty: ``(N, 22)`` metres.
     """
-    sure = (uncertainty.clamp(min=1e-3) / SURE).log()
+    sure = (uncertainty[:, 1:].clamp(min=1e-3) / SURE).log()  # of all but the pelvis, which is the origin
     turn = torch.stack([heading.sin(), heading.cos(), torch.ones_like(heading)], 1)
-    return torch.cat([(joints / JOINT_SCALE).flatten(1), sure, turn], 1)
+    return torch.cat([(joints / JOINT_SCALE).flatten(1), torch.zeros_like(sure[:, :1]), sure, turn], 1)
 
 
 def mirrored(trunk: Tensor) -> Tensor:

@@ -91,7 +91,8 @@ def _train_one(net: LiftNet, x: Tensor, joints: Tensor, turn: Tensor, epochs: in
             place, way, doubt = net(x[rows] + NOISE * torch.randn(BATCH, x.shape[1]))
             distance = (place - joints[rows]).norm(dim=-1)
             goal = torch.stack([turn[rows].sin(), turn[rows].cos()], 1)
-            expected = (doubt + distance.detach() * (-doubt).exp()).mean()  # least where exp(doubt) = mean distance
+            doubt, missed = doubt[:, 1:], distance.detach()[:, 1:]  # the pelvis is the origin
+            expected = (doubt + missed * (-doubt).exp()).mean()  # least where exp(doubt) = mean distance
             loss = distance.mean() + DOUBT * expected + TURN * F.smooth_l1_loss(way, goal)
             optimiser.zero_grad()
             loss.backward()

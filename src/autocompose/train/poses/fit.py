@@ -117,4 +117,4 @@ def card(cubes: Cubes, doubts: Doubts, settings: SmallSettings) -> dict[str, obj
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:4]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]))
