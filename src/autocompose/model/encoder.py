@@ -24,6 +24,7 @@ from autocompose.core.errors import AutocomposeError, ConfigError
 from autocompose.core.log import say
 from autocompose.core.several import several
 from autocompose.corpus.pictures.transforms import Transform, preprocess
+from autocompose.model.claim_bag import ClaimBag
 from autocompose.model.claim_text import claim_text
 from autocompose.model.packed import end_states, packs
 from autocompose.model.pose_net import PoseNet, PoseSizes, eyes
@@ -214,6 +215,8 @@ class Encoder(nn.Module):
         Padding costs nothing and changes nothing; see ``model.packed``.
         """
         clip, rows = self.clip, self.rows(tokens)
+        if isinstance(clip.transformer, ClaimBag):
+            return (clip.transformer(tokens, clip.token_embedding(rows)) @ clip.text_projection).float()
         if not packs(clip):
             missing = self.context_length - tokens.shape[1]
             return clip.encode_text(nn.functional.pad(rows, (0, missing))).float()
@@ -316,8 +319,10 @@ def _build(config: EncoderConfig) -> nn.Module:
     if "multimodal_cfg" in values:
         raise ConfigError(f"architecture {config.arch!r} is a captioner; choose a plain CLIP")
     try:
+        bag = values["text_cfg"].pop("claim_bag", False)
         if (own := _own_image_side(values)) is not None:
-            return _around(own, values)
+            clip = _around(own, values)
+            return _own_text_side(clip, values["text_cfg"]["width"]) if bag else clip
         if custom:
             values["vision_cfg"]["timm_model_pretrained"] = False  # nothing is downloaded unasked
             return open_clip.CustomTextCLIP(**values)
@@ -326,6 +331,14 @@ def _build(config: EncoderConfig) -> nn.Module:
         raise
     except Exception as error:  # open_clip checks little; what it says of a wrong value is of any type
         raise ConfigError(f"architecture {config.arch or config.model}: open_clip refuses it ({error})") from error
+
+
+def _own_text_side(clip: nn.Module, width: int) -> nn.Module:
+    """Replaces the transformer by a ``ClaimBag``."""
+    clip.transformer = ClaimBag(width)
+    clip.positional_embedding = None
+    clip.ln_final = nn.Identity()
+    return clip
 
 
 def _own_image_side(values: dict[str, Any]) -> nn.Module | None:

@@ -25,6 +25,7 @@ class SmallSizes(Config):
         and blocks in each of its four stages.
     :param pool: our image side (``model.visual``) in place of that one; ``pose``: that of ``model.pose_net``.
     :param dim: feature size D.
+    :param reads: see ``EncoderConfig``. :param claim_bag: read each claim by itself (``model.claim_bag``).
     """
 
     image_size: int = Field(96, ge=32, multiple_of=32)
@@ -38,6 +39,7 @@ class SmallSizes(Config):
     text_heads: int = Field(4, ge=1)
     context_length: int = Field(77, ge=8)
     reads: Reads = "words"
+    claim_bag: bool = False
 
 
 def small_config(sizes: SmallSizes | None = None, transform: Transform = Transform.SQUAREPAD) -> EncoderConfig:
@@ -49,13 +51,16 @@ def small_config(sizes: SmallSizes | None = None, transform: Transform = Transfo
         vision = {"image_size": s.image_size, "joint_pool": s.pool.model_dump(mode="json")}
     if s.pose is not None:
         vision = {"image_size": s.image_size, "pose": s.pose.model_dump(mode="json")}
-    text = {
+    text: dict[str, Any] = {
         "context_length": s.context_length,
         "vocab_size": 49_408,
         "width": s.text_width,
         "heads": s.text_heads,
         "layers": s.text_layers,
     }
+    if s.claim_bag:
+        text["claim_bag"] = True
+        text["layers"] = 1
     model = {"embed_dim": s.dim, "quick_gelu": True, "vision_cfg": vision, "text_cfg": text}
     return EncoderConfig(model=model, transform=transform, reads=s.reads)
 
