@@ -50,7 +50,7 @@ class SmallSettings(Config):
 def main(scenes: Path, folder: Path, out: Path, settings: SmallSettings | None = None) -> Model:
     """Train, or finish what was begun."""
     settings = settings or SmallSettings.load(Path(__file__).with_name("small2.toml"))
-    cubes, doubts = Cubes.read(folder), held_out(scenes, out / "doubts.npz")
+    cubes, doubts = Cubes.read(folder), held_out(scenes)
     say(f"{len(cubes.joints):,} cubes, {doubts.turn.size:,} renders")
     encoder = small_encoder(settings.sizes, set(texts_of(cubes, settings)), settings.seed)
     with torch.random.fork_rng(devices=[]):
@@ -79,10 +79,11 @@ def texts_of(cubes: Cubes, settings: SmallSettings) -> Iterator[str]:
     yield from ("left right", "lefts rights leftward rightward leftwards rightwards clockwise counterclockwise")
 
 
-def held_out(scenes: Path, path: Path) -> Doubts:
-    """Errors on each half of the renders of a lifting network that was trained on the other; kept in ``path``."""
+def held_out(scenes: Path) -> Doubts:
+    """Errors on each half of the renders of a lifting network that was trained on the other; kept beside them."""
+    files = sorted(Path(scenes).glob("scenes-*.npz"))
+    path = Path(scenes) / f"doubts-{len(files)}.npz"
     if not path.exists():
-        files = sorted(Path(scenes).glob("scenes-*.npz"))
         parts = [_errors(files[1 - half :: 2], files[half::2]) for half in (0, 1)]
         with atomic_file(path) as file:
             np.savez(file, **{k: np.concatenate([part[k] for part in parts]) for k in parts[0]})  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -106,7 +107,7 @@ class PoseStage(Stage):
     def _shown(self, words: str, claims: str, flip: bool, rng: np.random.Generator) -> str:
         alone = bool(words) and rng.random() < self.settings.words_alone
         text = shown(words, "" if alone else claims, self.encoder.config.reads)
-        return swap_sides(text) if flip else text
+        return _swapped(text) if flip else text
 
     def _tokenised(self, text: str) -> Tensor:
         if text not in self._tokens:
@@ -136,3 +137,8 @@ class PoseStage(Stage):
         back = self.composer(found, F.embedding(batch.back, texts))
         again = F.cross_entropy(settings.logit_scale * back @ columns, batch.reference)
         return (1 - settings.cycle_weight) * there + settings.cycle_weight * again
+
+
+@lru_cache(maxsize=2**18)
+def _swapped(text: str) -> str:
+    return swap_sides(text)
