@@ -27,8 +27,8 @@ from autocompose.estimate.lifting import JOINT_ORDER, Lifter, LiftNet, Seen
 from autocompose.train.lifting.benchmark import split_paths
 from autocompose.train.lifting.figures import figures
 
-EPOCHS, BATCH, RATE, DECAY = 60, 128, 1e-3, 0.02
-NOISE = 0.08  # standard deviation added to standardised features
+EPOCHS, BATCH, RATE, DECAY = 36, 256, 1.5e-3, 0.02
+NOISE = 0.04  # standard deviation added to standardised features
 DOUBT, TURN = 0.05, 0.1  # weights of the losses beside the mean distance
 
 
@@ -108,7 +108,7 @@ def calibrate(lifter: Lifter, data: Data) -> None:
     lifter.scale = lifter.scale * distance.mean() / expected[:, 1:].mean()
 
 
-def main(folder: Path, out: Path, members: int = 3) -> None:
+def main(folder: Path, out: Path, members: int = 1) -> None:
     """Train, calibrate on the validation part, measure, write."""
     data = Data.read(sorted(folder.glob("scenes-*.npz")))
     say(f"{len(data.joints):,} rendered people")

@@ -35,10 +35,12 @@ class Doubts:
     def alike(self, joints: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """``(C, CHOICES, 8)``: rows of the renders whose errors the poses of cubes ``(C, 8, 22, 3)`` may get."""
         flat = self.true.reshape(len(self.true), 8, -1)
+        square = (flat**2).sum(-1)
         result = np.empty((len(joints), CHOICES, 8), np.int64)
         for cube, poses in enumerate(joints.reshape(len(joints), 8, -1)):
             few = rng.choice(len(flat), min(CANDIDATES, len(flat)), replace=False)
-            apart = ((poses[:, None, None] - flat[few][None]) ** 2).sum(-1)  # (8, groups, 8)
+            products = poses @ flat[few].reshape(-1, flat.shape[2]).T
+            apart = square[few] - 2 * products.reshape(8, -1, 8)  # (8, groups, 8), but for a constant of each pose
             near = apart.min(2).mean(0).argsort()[:CHOICES]
             near = np.resize(near, CHOICES)
             result[cube] = (few[near, None] * 8) + apart[:, near].argmin(2).T
