@@ -13,9 +13,9 @@ from autocompose.core.records import Split
 from autocompose.corpus.format import load_corpus
 from autocompose.evaluate.questions import evaluate
 from autocompose.evaluate.results import read_ranks, write_evaluation
-from autocompose.model.checkpoint import Model
 from autocompose.model.combiner import ElementwiseSum
 from autocompose.model.encoder import Encoder
+from autocompose.model.model import Model
 from autocompose.model.small import SmallSizes, small_config
 from tests.fixtures.corpora import make_corpus
 
@@ -39,10 +39,10 @@ def evaluation(model, corpus, tmp_path_factory):
 
 def test_ranks_are_those_of_the_models_own_features(model, corpus, evaluation):
     names = corpus.galleries[Split.TEST]
-    gallery = model.embed_images([corpus.image_path(n) for n in names])
+    gallery = model.encode_images([corpus.image_path(n) for n in names])
     for i, query in enumerate(evaluation.queries):
         image = gallery[[names.index(query.reference)]]
-        prediction = model.compose(image, model.embed_texts([query.text]))[0]
+        prediction = model.compose_features(image, model.encode_texts([query.text]))[0]
         cosine = gallery @ prediction / np.linalg.norm(gallery, axis=1)
         ranking = [names[j] for j in np.argsort(-cosine, kind="stable") if names[j] != query.reference]
         assert ranking.index(query.target) == evaluation.ranks.gallery[i]

@@ -16,7 +16,7 @@ def test_it_is_small_enough_to_ship():
 def test_it_loads_by_name():
     model = autocompose.load("small")
     assert model.card["made by"] == "autocompose demo"
-    features = model.embed_texts(["Raise your left arm.", "Bend your right knee."])
+    features = model.encode_texts(["Raise your left arm.", "Bend your right knee."])
     assert features.dtype == np.float32 and np.isfinite(features).all()
 
 

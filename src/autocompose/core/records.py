@@ -94,7 +94,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Query:
+class Question:
     """One test question: reference picture and text in, target picture out.
 
     :param group: candidate images of the group recall (contains the target, may contain the reference).

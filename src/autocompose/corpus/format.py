@@ -16,7 +16,7 @@ from typing import Any
 
 from autocompose.core.errors import CorpusError, missing_file
 from autocompose.core.files import read_json, write_json
-from autocompose.core.records import TEXT_FIELDS, Pair, Query, Split
+from autocompose.core.records import TEXT_FIELDS, Pair, Question, Split
 from autocompose.core.several import several
 from autocompose.corpus.names import name_fault
 from autocompose.corpus.poses import PoseTable
@@ -54,7 +54,7 @@ class Corpus:
             raise CorpusError(f"{self.root}: no split {split}; there is {', '.join(str(s) for s in self.pairs)}")
         return self.pairs[split]
 
-    def queries(self, split: Split, key: str = "sents", flatten: bool = False) -> list[Query]:
+    def queries(self, split: Split, key: str = "sents", flatten: bool = False) -> list[Question]:
         """The questions of a split.
 
         :param key: corpus key of the texts.
@@ -68,7 +68,7 @@ class Corpus:
         if without:
             raise CorpusError(f"{self.root}: {without[0]} ({len(without)} pairs lack it)", without)
         return [
-            Query(p.reference, text, p.target, p.img_set, i)
+            Question(p.reference, text, p.target, p.img_set, i)
             for i, p in enumerate(pairs)
             for text in (p.texts[key] if flatten else p.texts[key][:1])
         ]

@@ -22,8 +22,8 @@ from autocompose.corpus.pictures.pixels import decoded
 from autocompose.demo.figures import measure
 from autocompose.demo.presets import DemoSettings
 from autocompose.demo.wordings import described, write_texts
-from autocompose.model.checkpoint import Model
 from autocompose.model.encoder import Encoder
+from autocompose.model.model import Model
 from autocompose.model.small import small_config, small_encoder
 from autocompose.prepare.bodycpr.clusters import PRESETS, prepare_bodycpr
 from autocompose.prepare.bodycpr.singles import Singles, cube_pictures, joined, prepare_singles

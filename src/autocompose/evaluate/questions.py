@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from autocompose.core.records import Query, Split
+from autocompose.core.records import Question, Split
 from autocompose.corpus.format import Corpus
 from autocompose.evaluate.metrics import QueryRows, Ranks, rank_rows
 from autocompose.evaluate.ranking import exact_scores, normalise, top_rows
-from autocompose.model.checkpoint import Model
 from autocompose.model.encoder import Encoder
 from autocompose.model.features import image_features, text_features
+from autocompose.model.model import Model
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Evaluation:
     :param clusters: ``(Q,)`` labels of queries that are not independent of each other; intervals resample these.
     """
 
-    queries: Sequence[Query]
+    queries: Sequence[Question]
     names: Sequence[str]
     gallery: np.ndarray
     predictions: np.ndarray
@@ -64,7 +64,7 @@ class Questions:
     :param gallery: ``(N, D)`` and ``texts``: ``(Q, D)`` un-normalised features.
     """
 
-    queries: Sequence[Query]
+    queries: Sequence[Question]
     names: Sequence[str]
     gallery: np.ndarray
     texts: np.ndarray
@@ -73,11 +73,11 @@ class Questions:
 
     def answers(self, model: Model) -> Evaluation:
         """What the model's composer makes of them."""
-        predictions = model.compose(self.gallery[self.rows.reference], self.texts)
+        predictions = model.compose_features(self.gallery[self.rows.reference], self.texts)
         return Evaluation(self.queries, self.names, self.gallery, predictions, self.clusters)
 
 
-def questions_of(corpus: Corpus, split: Split, key: str, flatten: bool) -> tuple[list[Query], QueryRows]:
+def questions_of(corpus: Corpus, split: Split, key: str, flatten: bool) -> tuple[list[Question], QueryRows]:
     """The questions of a split; the parameters are those of ``evaluate``.
 
     :raises CorpusError: a query has no text, or names a picture that is not in the gallery.
@@ -125,7 +125,7 @@ def evaluate(
     return ask(model.encoder, corpus, split, key, flatten, cache).answers(model)
 
 
-def clusters_of(corpus: Corpus, queries: Sequence[Query]) -> np.ndarray:
+def clusters_of(corpus: Corpus, queries: Sequence[Question]) -> np.ndarray:
     """What is drawn together in intervals: queries of a cluster of cubes where poses tell it, else of a reference."""
     references = np.array([q.reference for q in queries], dtype=object)
     if corpus.poses is None or "cube" not in corpus.poses.columns:

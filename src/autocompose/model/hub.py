@@ -14,10 +14,10 @@ from autocompose.core.errors import AutocomposeError, CheckpointError, InputErro
 from autocompose.core.files import read_json
 from autocompose.core.log import say
 from autocompose.corpus.about import About
-from autocompose.model.bundled import model_folder
-from autocompose.model.checkpoint import Model, load_model
+from autocompose.model.bundled import HUB, model_folder
+from autocompose.model.checkpoint import load_model
+from autocompose.model.model import Model
 
-HUB = "hf://"
 CARD = "README.md"
 FILES = ("model.json", "model.safetensors")
 EXPORT = ("pairs/*.parquet", "pictures/*.parquet", "*.tar", "poses.npz", "about.json", CARD)

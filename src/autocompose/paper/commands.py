@@ -218,8 +218,8 @@ def _combiner_train(args: argparse.Namespace) -> None:
 
 
 def _clip_test(args: argparse.Namespace) -> None:
-    from autocompose.model.checkpoint import Model
     from autocompose.model.combiner import ElementwiseSum
+    from autocompose.model.model import Model
     from autocompose.model.weights.foreign_weights import load_encoder
 
     encoder = load_encoder(args.clip_model_path, _encoder_config(args), args.weights_fp16)
@@ -227,7 +227,7 @@ def _clip_test(args: argparse.Namespace) -> None:
 
 
 def _combiner_test(args: argparse.Namespace) -> None:
-    from autocompose.model.checkpoint import Model
+    from autocompose.model.model import Model
     from autocompose.model.weights.foreign_weights import load_combiner, load_encoder
 
     encoder = load_encoder(args.clip_model_path, _encoder_config(args), args.weights_fp16)
