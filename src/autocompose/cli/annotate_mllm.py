@@ -123,14 +123,14 @@ def describe_mllm(
     from autocompose.core.log import say
     from autocompose.corpus.format import load_corpus
     from autocompose.describe.mllm.annotate import annotate
-    from autocompose.describe.mllm.asking.sent_pictures import has_keypoints
+    from autocompose.describe.mllm.asking.sent_pictures import default_frame
     from autocompose.describe.mllm.cost_estimate import dry_run as show
     from autocompose.describe.mllm.job import UNFINISHED, Job
     from autocompose.describe.mllm.recipe import Endpoint, Limits, Recipe
 
     loaded = load_corpus(corpus)
     if frame is None:
-        frame = "colour" if has_keypoints(loaded) else "picture"
+        frame = default_frame(loaded).value
         say(f"sides are named by --frame {frame}")
     recipe = Recipe.parse(
         {
@@ -232,10 +232,10 @@ def describe_export(
 ) -> None:
     """Write the accepted texts into captions/*.json (fields mllm, reverse, mirror, mirror-reverse)."""
     from autocompose.core.log import say
-    from autocompose.describe.mllm.export import Rules, export
+    from autocompose.describe.mllm.export import Rules, export_texts
 
     rules = Rules(min_agreement, mirrors_agree, fill_mirrors, keep_long, allow_fewer, allow_stale)
-    for tally in export(corpus, rules).values():
+    for tally in export_texts(corpus, rules).values():
         say(tally.line())
 
 

@@ -36,7 +36,7 @@ def describe_rules(
     processes: Annotated[int, typer.Option(min=1, help="Processes; the output is the same for any number.")] = 1,
 ) -> None:
     """Write texts into a corpus by rules, from its 3D poses (fields auto, auto-reverse, auto-mirror ...)."""
-    from autocompose.describe.rules.corpus_texts import describe_corpus
+    from autocompose.describe.rules.corpus_texts import write_texts
     from autocompose.describe.rules.options import RuleOptions
 
     options = RuleOptions.parse(
@@ -52,7 +52,7 @@ def describe_rules(
         },
         "describe rules",
     )
-    counts = describe_corpus(
+    counts = write_texts(
         corpus,
         options=options,
         n_texts=texts,

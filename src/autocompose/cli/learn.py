@@ -53,13 +53,13 @@ def finetune(
     no_val: NoVal = False,
 ) -> None:
     """Stage 1: fine-tune CLIP so that picture + text finds the target. Model selection uses val, never test."""
-    from autocompose.train.run_options import fields, finetune_run
+    from autocompose.train.training import finetune as finetune_clip
 
-    changes = fields(texts, cycle, epochs, batch_size, learning_rate, seed, tracker)
-    changes |= {"part": part} if part else {}
-    finetune_run(
-        corpus, out, config, {"arch": arch, "transform": transform, "weights": weights}, changes, cache, no_val
-    )
+    finetune_clip(
+        corpus, out, weights=weights, arch=arch, transform=transform, part=part, texts=texts, cycle=cycle,
+        epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, seed=seed, tracker=tracker, config=config,
+        cache=cache, validate=not no_val,
+    )  # fmt: skip
 
 
 @app.command()
@@ -79,10 +79,12 @@ def train(
     no_val: NoVal = False,
 ) -> None:
     """Stage 2: train the Combiner on frozen CLIP. Model selection uses val, never test."""
-    from autocompose.train.run_options import fields, train_run
+    from autocompose.train.training import train_combiner
 
-    changes = fields(texts, cycle, epochs, batch_size, learning_rate, seed, tracker)
-    train_run(corpus, clip, out, config, changes, cache, no_val)
+    train_combiner(
+        corpus, clip, out, texts=texts, cycle=cycle, epochs=epochs, batch_size=batch_size,
+        learning_rate=learning_rate, seed=seed, tracker=tracker, config=config, cache=cache, validate=not no_val,
+    )  # fmt: skip
 
 
 @app.command()
@@ -90,7 +92,9 @@ def evaluate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
     corpus: CorpusFolder,
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
-    key: Annotated[str, typer.Option(help="Corpus key of the texts to ask with.")] = "sents",
+    texts: Annotated[
+        str, typer.Option("--texts", "--key", help="Texts to ask with: human, rules, mllm, or a corpus key.")
+    ] = "human",
     every_text: Annotated[bool, typer.Option("--every-text", help="One query per text, not only the first.")] = False,
     keep: Annotated[
         int, typer.Option(min=0, help="Pictures kept per query in the selection and TREC files; 0 = none.")
@@ -99,15 +103,12 @@ def evaluate(
     cache: Cache = None,
 ) -> None:
     """Recall over the gallery and within groups, with intervals; prints JSON and leaves per-query files."""
-    from autocompose.corpus.format import load_corpus
-    from autocompose.evaluate.questions import evaluate as ask_all
+    from autocompose.evaluate.questions import evaluate_model
     from autocompose.evaluate.results import write_evaluation
-    from autocompose.model.checkpoint import load_model
-    from autocompose.train.run_options import split_of
 
-    found = ask_all(load_model(run), load_corpus(corpus), split_of(split), key, every_text, cache or corpus / ".cache")
-    write_evaluation(out or run / split, found, keep, run.name)
-    typer.echo(json_line(found.summary(), 1))
+    evaluation = evaluate_model(run, corpus, split, texts, every_text, cache or corpus / ".cache")
+    write_evaluation(out or run / split, evaluation, keep, run.name)
+    typer.echo(json_line(evaluation.summary(), 1))
 
 
 @app.command()

@@ -51,7 +51,7 @@ def measure(
             for method, values in found.items():
                 metrics[method][name] = values
         metrics.setdefault("slices", {})[name] = _slices(corpus, questions, evaluations)
-    queries = corpus.queries(Split.TEST, "auto")
+    queries = corpus.questions(Split.TEST, "auto")
     metrics["chance"] = chance(queries, len(corpus.galleries[Split.TEST]))
     metrics["texts"] = read_json(corpus.root / "text_statistics.json")
     metrics["n_queries"], metrics["n_gallery"] = len(queries), len(corpus.galleries[Split.TEST])

@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from autocompose.core.records import Question, Split
-from autocompose.corpus.format import Corpus
+from autocompose.core.records import Question, Split, split_of
+from autocompose.corpus.format import Corpus, as_corpus
 from autocompose.evaluate.metrics import QueryRows, Ranks, rank_rows
 from autocompose.evaluate.ranking import exact_scores, normalise, top_rows
 from autocompose.model.encoder import Encoder
 from autocompose.model.features import image_features, text_features
+from autocompose.model.hub import load
 from autocompose.model.model import Model
 
 
@@ -78,11 +79,11 @@ class Questions:
 
 
 def questions_of(corpus: Corpus, split: Split, key: str, flatten: bool) -> tuple[list[Question], QueryRows]:
-    """The questions of a split; the parameters are those of ``evaluate``.
+    """The questions of a split; the parameters are those of ``evaluate_model``.
 
     :raises CorpusError: a query has no text, or names a picture that is not in the gallery.
     """
-    queries = corpus.queries(split, key, flatten)
+    queries = corpus.questions(split, key, flatten)
     return queries, QueryRows.of(queries, corpus.galleries[split], f"{corpus.root}, {split}: ")
 
 
@@ -95,7 +96,7 @@ def ask(
     cache: Path | None = None,
     gallery: np.ndarray | None = None,
 ) -> Questions:
-    """Encode the questions of a split; the parameters are those of ``evaluate``.
+    """Encode the questions of a split; the parameters are those of ``evaluate_model``.
 
     :param gallery: features that are known already.
     """
@@ -107,22 +108,24 @@ def ask(
     return Questions(queries, names, gallery, texts, rows, clusters_of(corpus, queries))
 
 
-def evaluate(
-    model: Model,
-    corpus: Corpus,
-    split: Split = Split.TEST,
-    key: str = "sents",
+def evaluate_model(
+    model: Model | str | Path,
+    corpus: Corpus | str | Path,
+    split: Split | str = Split.TEST,
+    key: str = "human",
     flatten: bool = False,
     cache: Path | None = None,
 ) -> Evaluation:
-    """Evaluate a model on a split of a corpus.
+    """Evaluate a model on a split of a corpus; ``.summary()`` gives the metrics with their intervals.
 
-    :param key: corpus key of the texts to ask with.
+    :param model: a model, or what ``autocompose.load`` takes. :param corpus: a corpus, or its folder.
+    :param key: which texts to ask with: ``human``, ``rules``, ``mllm``, or a corpus key.
     :param flatten: one query per text (the paper's rule for AIST) instead of the first text only.
     :param cache: folder for the encoded gallery; None keeps nothing.
     :raises CorpusError: a query has no text, or names a picture that is not in the gallery.
     """
-    return ask(model.encoder, corpus, split, key, flatten, cache).answers(model)
+    model = model if isinstance(model, Model) else load(model)
+    return ask(model.encoder, as_corpus(corpus), split_of(split), key, flatten, cache).answers(model)
 
 
 def clusters_of(corpus: Corpus, queries: Sequence[Question]) -> np.ndarray:

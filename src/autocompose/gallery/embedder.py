@@ -7,21 +7,25 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from PIL import Image
 
+from autocompose.core.errors import CheckpointError
+from autocompose.core.files import read_json
 from autocompose.core.several import is_one, several
-from autocompose.model.bundled import HUB, model_folder
-from autocompose.model.fingerprint import fingerprint
+from autocompose.model.bundled import model_folder
+from autocompose.model.fingerprint import stated_fingerprint
 
 if TYPE_CHECKING:
     from autocompose.model.embed import Picture
     from autocompose.model.model import Model
 
 
-@runtime_checkable
+_STATED = {"sha256": str, "encoder": dict}  # what every model.json holds
+
+
 class Embedder(Protocol):
     """Features are un-normalised ``(N, D)`` float32; a composition is normalised."""
 
@@ -65,23 +69,28 @@ class TextCache:
         return np.stack([known[text] for text in texts])
 
 
-class LoadedModel:
-    """A model that is loaded already.
+class RunFolder:
+    """The model of a run folder, loaded when it is first used.
 
-    :param model: what ``autocompose.load`` or training gives.
+    :param folder: written by training (``model.json`` and ``model.safetensors``), or ``small``.
+    :raises CheckpointError: a file is missing or does not fit.
     """
 
-    model: Model
-    fingerprint: str
-    folder: Path | None
+    def __init__(self, folder: Path) -> None:
+        self.folder = model_folder(folder)
+        self.fingerprint = fingerprint(self.folder)
+        self._texts = TextCache(lambda texts: self.model.encode_texts(texts))
 
-    def __init__(self, model: Model) -> None:
-        self.model, self.fingerprint, self.folder = model, model.fingerprint, model.folder
-        self._texts = TextCache(model.encode_texts)
+    def __reduce__(self) -> tuple[type[RunFolder], tuple[Path]]:
+        """Another process loads the model itself."""
+        return RunFolder, (self.folder,)
 
-    def __reduce__(self) -> tuple[type[LoadedModel], tuple[Any]]:
-        """Another process gets the weights."""
-        return LoadedModel, (self.model,)
+    @cached_property
+    def model(self) -> Model:
+        """The loaded model."""
+        from autocompose.model.checkpoint import load_model
+
+        return load_model(self.folder)
 
     def embed_images(self, images: Picture | Sequence[Picture]) -> np.ndarray:
         """``(N, D)`` un-normalised features of pictures (RGB, or paths); ``(D,)`` of a single one."""
@@ -100,43 +109,15 @@ class LoadedModel:
         return self.model.compose_features(images, self.embed_texts(texts))
 
 
-class RunFolder(LoadedModel):
-    """The model of a run folder, loaded when it is first used.
+def fingerprint(folder: Path) -> str:
+    """Hash of a run folder's weights and configuration (as its ``model.json`` states them; no weights are read).
 
-    :param folder: written by training (``model.json`` and ``model.safetensors``), or ``small``.
-    :raises CheckpointError: a file is missing or does not fit.
+    :raises CheckpointError: no such file.
     """
-
-    folder: Path
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = model_folder(folder)
-        self.fingerprint = fingerprint(self.folder)
-        self._texts = TextCache(lambda texts: self.model.encode_texts(texts))
-
-    def __reduce__(self) -> tuple[type[RunFolder], tuple[Any]]:
-        """Another process loads the model itself."""
-        return RunFolder, (self.folder,)
-
-    @cached_property
-    def model(self) -> Model:  # type: ignore[override]
-        """The loaded model."""
-        from autocompose.model.checkpoint import load_model
-
-        return load_model(self.folder)
-
-
-def embedder_of(model: Embedder | Model | str | Path) -> Embedder:
-    """Whatever names a model: a run folder, ``small``, ``hf://OWNER/NAME``, a loaded model.
-
-    :raises CheckpointError: there is none.
-    """
-    if isinstance(model, Embedder):
-        return model
-    if not isinstance(model, (str, Path)):
-        return LoadedModel(model)
-    if not str(model).startswith(HUB):
-        return RunFolder(Path(model))
-    from autocompose.model.hub import load
-
-    return LoadedModel(load(model))
+    path = model_folder(folder) / "model.json"
+    if not path.exists():
+        raise CheckpointError(f"{path}: model file not found; name a folder that training has written")
+    info = read_json(path)
+    if not isinstance(info, dict) or not all(isinstance(info.get(key), kind) for key, kind in _STATED.items()):
+        raise CheckpointError(f"{path}: states no sha256 and encoder; expected what training has written")
+    return stated_fingerprint(info)

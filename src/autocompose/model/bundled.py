@@ -9,7 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 
 NAME = "small"
-HUB = "hf://"  # names of models on the Hugging Face hub begin so
 FOLDER = Path(__file__).with_name("small-v1")
 
 

@@ -237,12 +237,12 @@ def _combiner_test(args: argparse.Namespace) -> None:
 
 def _test(args: argparse.Namespace, model: Any, folder: Path) -> None:
     from autocompose.core.distributed import join
-    from autocompose.evaluate.questions import evaluate
+    from autocompose.evaluate.questions import evaluate_model
     from autocompose.evaluate.results import write_csv, write_evaluation
 
     device = join()
     data = _data(args)
-    found = evaluate(model.to(device), data.corpus, data.val, data.key, data.flatten, data.cache)
+    found = evaluate_model(model.to(device), data.corpus, data.val, data.key, data.flatten, data.cache)
     write_evaluation(folder, found, args.keep_selection, folder.name)
     metrics = found.ranks.metrics()
     names = [m for m in METRICS if m in metrics]

@@ -240,6 +240,7 @@ def _train(
     model.card = {**card, "settings": made_with.settings, "validation": metrics}
     if rank() == 0 and keep:
         save_model(folder, model)
+        model.folder = folder
         own.finish(made_with.settings, validation=metrics)
         forget(folder)
     return model

@@ -30,6 +30,7 @@ from autocompose.describe.rules.texts import Description, describe
 
 PART = 2000  # pairs per part
 STAGE = "describe-rules"
+DEFAULTS = RuleOptions()
 
 
 class Job(NamedTuple):
@@ -74,29 +75,32 @@ class Counts(NamedTuple):
         return f"{self.entries.line()}\n{self.wordings.line()}"
 
 
-def describe_corpus(
-    root: Path,
+def write_texts(
+    corpus: Corpus | str | Path,
     *,
-    options: RuleOptions,
+    options: RuleOptions = DEFAULTS,
     n_texts: int = 3,
     seed: int = 0,
-    edits: Edit | Iterable[Edit] = tuple(Edit),
-    splits: Split | Iterable[Split] | None = None,
+    edits: Edit | str | Iterable[Edit | str] = tuple(Edit),
+    splits: Split | str | Iterable[Split | str] | None = None,
     processes: int = 1,
     codes: bool = False,
 ) -> Counts:
-    """Fill ``auto``, ``auto-reverse``, ``auto-mirror`` and ``auto-mirror-reverse`` of a corpus with 3D poses.
+    """Write texts into a corpus by rules: ``auto``, ``auto-reverse``, ``auto-mirror`` and ``auto-mirror-reverse`` from its 3D poses.
 
     A pair without a usable pose, or with nothing to say, keeps the texts that it has. The texts of a pair depend on
     ``seed``, the names of its two images, the edit and the options alone. A column ``known`` (N, 22) of poses.npz marks
     joints that the source skeleton lacks.
 
+    :param corpus: the folder, or what was loaded from it; its captions files are rewritten.
+    :param n_texts: wordings per pair and field.
     :param edits: which of the four fields to write.
     :param codes: also write ``codes/SPLIT.jsonl``, a line per pair: the statements of its texts and their numbers.
     :raises CorpusError: there are no pairs.
     :raises PoseError: the corpus has no poses.npz.
     """
-    corpus, edits = load_corpus(root, splits), several(edits)
+    root = corpus.root if isinstance(corpus, Corpus) else Path(corpus)
+    corpus, edits = load_corpus(root, splits), [Edit(edit) for edit in several(edits)]
     if corpus.poses is None:
         raise PoseError(f"{root}: no poses.npz; rules need the 3D pose of every image")
     if not any(corpus.pairs.values()):
