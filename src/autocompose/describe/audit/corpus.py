@@ -111,8 +111,8 @@ def audit_corpus(
     corpus, fields = as_corpus(corpus), [text_field(name) for name in several(fields)]
     if corpus.poses is None:
         raise InputError(f"{corpus.root}: no poses.npz; the audit needs 3D poses of the pictures")
-    splits = [split_of(split) for split in several(splits)] or list(corpus.pairs)
-    present = {key for split in splits for pair in corpus.split(split) for key in pair.texts if pair.texts[key]}
+    parts = [split_of(split) for split in several(splits)] or list(corpus.pairs)
+    present = {key for split in parts for pair in corpus.split(split) for key in pair.texts if pair.texts[key]}
     unknown = sorted(set(fields) - present)
     if unknown or not present:
         listed = ", ".join(sorted(present)) or "none"
@@ -120,12 +120,12 @@ def audit_corpus(
     chosen = fields or sorted(present)
     summaries, tally = [], Tally("texts")
     if out is None:
-        for split in splits:
+        for split in parts:
             summaries += [_audit_field(corpus, split, key, turns, tally, None) for key in chosen]
         return summaries, tally
     require_ours(out, b'"text_index"')
     with atomic_file(out) as file:
-        for split in splits:
+        for split in parts:
             summaries += [_audit_field(corpus, split, key, turns, tally, file) for key in chosen]
     return summaries, tally
 

@@ -86,8 +86,9 @@ def write_texts(
     processes: int = 1,
     codes: bool = False,
 ) -> Counts:
-    """Write texts into a corpus by rules: ``auto``, ``auto-reverse``, ``auto-mirror`` and ``auto-mirror-reverse`` from its 3D poses.
+    """Write texts into a corpus by rules, from its 3D poses.
 
+    The corpus keys are ``auto``, ``auto-reverse``, ``auto-mirror`` and ``auto-mirror-reverse``.
     A pair without a usable pose, or with nothing to say, keeps the texts that it has. The texts of a pair depend on
     ``seed``, the names of its two images, the edit and the options alone. A column ``known`` (N, 22) of poses.npz marks
     joints that the source skeleton lacks.
@@ -100,7 +101,7 @@ def write_texts(
     :raises PoseError: the corpus has no poses.npz.
     """
     root = corpus.root if isinstance(corpus, Corpus) else Path(corpus)
-    corpus, edits = load_corpus(root, splits), [Edit(edit) for edit in several(edits)]
+    corpus, fields = load_corpus(root, splits), [Edit(edit) for edit in several(edits)]
     if corpus.poses is None:
         raise PoseError(f"{root}: no poses.npz; rules need the 3D pose of every image")
     if not any(corpus.pairs.values()):
@@ -112,7 +113,7 @@ def write_texts(
         "options": options.model_dump(),
         "n_texts": n_texts,
         "seed": seed,
-        "fields": [TEXT_FIELDS[Source.RULES, e] for e in edits],
+        "fields": [TEXT_FIELDS[Source.RULES, e] for e in fields],
         "codes": codes,
         "pairs": {str(s): value_hash([(p.reference, p.target) for p in ps]) for s, ps in corpus.pairs.items()},
         "poses": file_hash(corpus.root / "poses.npz"),
@@ -120,16 +121,16 @@ def write_texts(
     }
     folder = corpus.root / f".{STAGE}-{value_hash(settings)[:16]}"
     counts = Counts(Tally("rule texts"), Tally("wordings"), n_texts)
-    usable = {s: _usable(corpus.poses, pairs, counts.entries, len(edits)) for s, pairs in corpus.pairs.items()}
+    usable = {s: _usable(corpus.poses, pairs, counts.entries, len(fields)) for s, pairs in corpus.pairs.items()}
     jobs = [
         job
         for split, rows in usable.items()
-        for edit in edits
+        for edit in fields
         for job in _jobs(folder, corpus, split, rows, edit, (seed, n_texts, options, codes))
     ]
     _run([j for j in jobs if not j.path.exists()], len(jobs), processes)
     for split, rows in usable.items():
-        _merge(folder, corpus, split, rows, edits, counts, codes)
+        _merge(folder, corpus, split, rows, fields, counts, codes)
     RunFolder(corpus.root, STAGE).finish(settings, **counts.entries.record(), wordings=counts.wordings.record())
     for old in corpus.root.glob(f".{STAGE}-{'[0-9a-f]' * 16}"):
         shutil.rmtree(old)
