@@ -18,8 +18,7 @@ from autocompose.model.combiner import Combiner
 from autocompose.model.encoder import Encoder
 from autocompose.model.features import text_features
 from autocompose.model.small import SmallSizes, small_config
-from autocompose.train.history import history
-from autocompose.train.loop import LoopSettings
+from autocompose.train.loop import LoopSettings, history
 from autocompose.train.run_data import Data
 from autocompose.train.runs import CombinerSettings, Encoded, FinetuneSettings, finetune, train_combiner
 from autocompose.train.sampling import TextMode

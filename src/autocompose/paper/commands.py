@@ -384,7 +384,7 @@ def _write_tables(folder: Path) -> None:
     """
     from autocompose.core.distributed import rank
     from autocompose.evaluate.results import write_csv
-    from autocompose.train.history import history
+    from autocompose.train.loop import history
     from autocompose.train.runs import forget
 
     if rank() > 0:
