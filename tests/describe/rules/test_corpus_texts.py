@@ -202,7 +202,7 @@ def test_command(corpus: Corpus, capsys: pytest.CaptureFixture[str]) -> None:
         "describe",
         "rules",
         str(corpus.root),
-        "--texts",
+        "--wordings",
         "1",
         "--max-parts",
         "2",
