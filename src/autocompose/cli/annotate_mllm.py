@@ -32,7 +32,9 @@ FrameName = Annotated[
         show_default="colour, else picture",
     ),
 ]
-PicturesHow = Annotated[str, typer.Option(help="separate, side-by-side in one picture, or with-side-view (needs 3D poses).")]
+PicturesHow = Annotated[
+    str, typer.Option(help="separate, side-by-side in one picture, or with-side-view (needs 3D poses).")
+]
 Joints = Annotated[bool, typer.Option("--joints", help="Mark the joints with dots (needs poses).")]
 Grounded = Annotated[bool, typer.Option("--grounded", help="Give the measured changes as hints (needs 3D poses).")]
 GroundedDepth = Annotated[
@@ -140,7 +142,8 @@ def describe_mllm(
     recipe = Recipe.parse(
         {
             "model": model, "prompts": prompts, "frame": frame, "pictures": pictures, "joints": joints,
-            "grounded": "depth" if grounded_depth else grounded, "self_check": self_check, "blur_faces": blur_faces, "texts": texts, "mirror": mirror,
+            "grounded": "depth" if grounded_depth else grounded, "self_check": self_check, "blur_faces": blur_faces,
+            "texts": texts, "mirror": mirror,
             "size": size, "format": image_format, "detail": detail, "max_tokens": answer_tokens, "language": language,
             "temperature": None if temperature is not None and temperature < 0 else temperature,
         },

@@ -99,13 +99,20 @@ def evaluate(
     cache: Cache = None,
 ) -> None:
     """Recall over the gallery and within groups, with intervals; prints JSON and leaves per-query files."""
+    from autocompose.core.log import Tally, say
     from autocompose.corpus.format import load_corpus
     from autocompose.evaluate.questions import evaluate as ask_all
     from autocompose.evaluate.results import write_evaluation
     from autocompose.model.checkpoint import load_model
     from autocompose.train.run_options import split_of
 
-    found = ask_all(load_model(run), load_corpus(corpus), split_of(split), key, every_text, cache or corpus / ".cache")
+    loaded, part = load_corpus(corpus), split_of(split)
+    found = ask_all(load_model(run), loaded, part, key, every_text, cache or corpus / ".cache")
+    tally = Tally("pairs")
+    tally.keep(len(asked := {q.pair for q in found.queries}))
+    if left := len(loaded.split(part)) - len(asked):
+        tally.drop(f"no text in {key}", n=left)
+        say(tally.line())
     write_evaluation(out or run / split, found, keep, run.name)
     typer.echo(json_line(found.summary(), 1))
 

@@ -71,6 +71,9 @@ TEXT_FIELDS: dict[tuple[Source, Edit], str] = {
     (Source.MLLM, Edit.MIRROR_REVERSE): "mirror-reverse",
 }
 
+PARTIAL_KEYS = frozenset(key for (source, _), key in TEXT_FIELDS.items() if source is Source.MLLM)
+"""Corpus keys whose texts may cover a part of the pairs."""
+
 
 @dataclass(frozen=True)
 class Pair:

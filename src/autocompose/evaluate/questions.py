@@ -80,7 +80,7 @@ class Questions:
 def questions_of(corpus: Corpus, split: Split, key: str, flatten: bool) -> tuple[list[Query], QueryRows]:
     """The questions of a split; the parameters are those of ``evaluate``.
 
-    :raises CorpusError: a query has no text, or names a picture that is not in the gallery.
+    :raises CorpusError: a pair that must have a text has none, or one names a picture that is not in the gallery.
     """
     queries = corpus.queries(split, key, flatten)
     return queries, QueryRows.of(queries, corpus.galleries[split], f"{corpus.root}, {split}: ")
@@ -120,7 +120,7 @@ def evaluate(
     :param key: corpus key of the texts to ask with.
     :param flatten: one query per text (the paper's rule for AIST) instead of the first text only.
     :param cache: folder for the encoded gallery; None keeps nothing.
-    :raises CorpusError: a query has no text, or names a picture that is not in the gallery.
+    :raises CorpusError: a pair that must have a text has none, or one names a picture that is not in the gallery.
     """
     return ask(model.encoder, corpus, split, key, flatten, cache).answers(model)
 
