@@ -16,8 +16,8 @@ def spread() -> np.ndarray:
     joints = np.stack([standing(), standing()])
     for side, sign in (("left", 1.0), ("right", -1.0)):
         shoulder = joints[:, SMPL22.index(f"{side}_shoulder")]
-        joints[:, SMPL22.index(f"{side}_elbow")] = shoulder + [sign * 0.28, 0, 0]
-        joints[:, SMPL22.index(f"{side}_wrist")] = shoulder + [sign * 0.54, 0, 0]
+        joints[:, SMPL22.index(f"{side}_elbow")] = shoulder + np.array([sign * 0.28, 0, 0])
+        joints[:, SMPL22.index(f"{side}_wrist")] = shoulder + np.array([sign * 0.54, 0, 0])
     return joints
 
 
@@ -33,5 +33,5 @@ def test_a_large_change_of_depth_is_unclear() -> None:
 
 def test_a_hand_before_the_trunk_is_unclear() -> None:
     joints = spread()
-    joints[:, WRIST] = joints[:, SMPL22.index("spine2")] + [0, 0, 0.4]
+    joints[:, WRIST] = joints[:, SMPL22.index("spine2")] + np.array([0, 0, 0.4])
     assert "left_hand" in unclear_in_depth(joints) and "right_hand" not in unclear_in_depth(joints)
