@@ -16,7 +16,7 @@ _ARM, _LEG = ("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle")
 LINES = (
     ("pelvis", "neck"),
     ("neck", "head"),
-    *((f"{side}_{a}", f"{side}_{b}") for side in SIDES for a, b in (*pairwise(_ARM), *pairwise(_LEG))),
+    *((f"{side}_{a}", f"{side}_{b}") for side in SIDES for limb in (_ARM, _LEG) for a, b in pairwise(limb)),
 )
 """Lines of the body, by their joints."""
 
