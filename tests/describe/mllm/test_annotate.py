@@ -304,7 +304,7 @@ def test_auto_asks_people_in_profile_in_words(corpus: Corpus) -> None:
     assert len(fake.of_stage("parts")) == 8  # one in the frame picture, one in words
     work = job(bare, frame="picture", edits=(Edit.PLAIN,), temperature=0.1)
     summary = annotate(work, Fake(bare, before=profile), yes=True)
-    assert summary.failed == {"profile": 4} and "--frame auto" in summary.advice()
+    assert summary.failed == {"profile": 4} and "--frame auto" in str(summary.nothing(bare.root, work.recipe))
 
 
 def test_aids_against_wrong_depth(tmp_path: Path) -> None:
