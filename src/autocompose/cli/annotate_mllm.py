@@ -288,7 +288,7 @@ def describe_retry(
             count = journal.retry_failed()
     finally:
         journal.close()
-    say(f"{count} failed descriptions are open again; run `autocompose describe mllm` with the same settings")
+    say(f"{count} failed variants are open again; run `autocompose describe mllm` with the same settings")
 
 
 @describe.command("export")
@@ -321,7 +321,8 @@ def describe_export(
 ) -> None:
     """Write the accepted texts into captions/*.json (keys mllm, reverse, mirror, mirror-reverse)."""
     from autocompose.core.log import say
-    from autocompose.describe.mllm.export import Rules, export_texts
+    from autocompose.describe.mllm.choosing import Rules
+    from autocompose.describe.mllm.export import export_texts
 
     rules = Rules(min_agreement, mirrors_agree, fill_mirrors, keep_long, allow_fewer, allow_stale)
     for tally in export_texts(corpus, rules).values():
@@ -333,7 +334,7 @@ def describe_report(
     corpus: CorpusFolder,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show cost per edit, outcomes, and text statistics beside those of the rule texts."""
+    """Show cost per variant, outcomes, and text statistics beside those of the rule texts."""
     from autocompose.describe.mllm.annotation_report import lines, report
 
     found = report(corpus)
@@ -368,5 +369,5 @@ def review(
             return
         from autocompose.describe.mllm.review.page import serve
 
-        say(f"{len(reviews.rows)} descriptions to review as {reviewer}: http://127.0.0.1:{port}  (Ctrl-C stops)")
+        say(f"{len(reviews.rows)} variants to review as {reviewer}: http://127.0.0.1:{port}  (Ctrl-C stops)")
         serve(reviews, port, token)
