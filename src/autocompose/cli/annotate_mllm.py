@@ -204,10 +204,9 @@ def describe_mllm(
     """Let a multimodal LLM describe pairs. The same command continues a stopped run; `describe export` comes next."""
     from autocompose.core.log import say
     from autocompose.corpus.format import load_corpus
-    from autocompose.describe.mllm.annotate import annotate
     from autocompose.describe.mllm.asking.sent_pictures import default_frame
     from autocompose.describe.mllm.cost_estimate import dry_run as show
-    from autocompose.describe.mllm.job import UNFINISHED, Job
+    from autocompose.describe.mllm.job import Job
     from autocompose.describe.mllm.recipe import Endpoint, Limits, Recipe
 
     loaded = load_corpus(corpus)
@@ -238,6 +237,15 @@ def describe_mllm(
     if batch_out or batch_in:
         _batch(job, batch_out, batch_in or [])
         return
+    _annotate(job, on, yes)
+
+
+def _annotate(job: Job, on: str, yes: bool) -> None:
+    """Run the job and say what comes next."""
+    from autocompose.core.log import say
+    from autocompose.describe.mllm.annotate import annotate
+    from autocompose.describe.mllm.job import UNFINISHED
+
     if on == "ray":
         from autocompose.describe.mllm.ray_engine import annotate_with_ray
 
@@ -250,7 +258,8 @@ def describe_mllm(
     if summary.stopped in UNFINISHED:
         say(f"stopped: {summary.advice()}; the same command continues")
         raise typer.Exit(130 if summary.stopped == "interrupted" else 3)
-    if nothing := summary.nothing(corpus, recipe):
+    corpus = job.corpus.root
+    if nothing := summary.nothing(corpus, job.recipe):
         raise nothing
     say(f"now write the texts into the corpus: autocompose describe export {corpus}")
 
