@@ -122,7 +122,7 @@ def test_features_that_are_not_finite():
 def test_no_groups_no_group_recall():
     ranks = rank_queries(np.ones((1, 2)), np.eye(3, 2), ["a", "b", "c"], [query()])
     assert ranks.group is None
-    assert set(ranks.metrics()) == {"recall_at1", "recall_at5", "recall_at10", "recall_at50", "median_rank"}
+    assert not any(name.startswith("group") for name in ranks.metrics())
 
 
 def slow_bootstrap(values, clusters, seed, draws):

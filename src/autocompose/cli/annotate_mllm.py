@@ -36,19 +36,33 @@ Wordings = Annotated[int, typer.Option(min=1, max=5, help="Number of wordings pe
 FrameName = Annotated[
     str | None,
     typer.Option(
-        help="How the question says which side is left: colour (tinted limbs), picture or words.",
+        help="How the question says which side is left: colour (tinted limbs), picture or words; auto chooses per pair.",
         show_default="colour if there are keypoints, else picture",
         rich_help_panel=QUESTION,
     ),
 ]
-Layout = Annotated[str, typer.Option(help="Send the two pictures separate or side-by-side.", rich_help_panel=QUESTION)]
+PicturesHow = Annotated[
+    str,
+    typer.Option(
+        help="Send the two pictures separate, side-by-side, or with-side-view (a drawn side view; needs 3D poses).",
+        rich_help_panel=QUESTION,
+    ),
+]
 Joints = Annotated[
     bool, typer.Option("--joints", help="Mark the joints with dots (needs poses).", rich_help_panel=QUESTION)
 ]
 Grounded = Annotated[
     bool,
     typer.Option(
-        "--grounded", help="Give the model the measured changes as hints (needs poses).", rich_help_panel=QUESTION
+        "--grounded", help="Give the model the measured changes as hints (needs 3D poses).", rich_help_panel=QUESTION
+    ),
+]
+GroundedDepth = Annotated[
+    bool,
+    typer.Option(
+        "--grounded-depth",
+        help="Give such hints only where the pictures do not show the depth of a limb (needs 3D poses).",
+        rich_help_panel=QUESTION,
     ),
 ]
 SelfCheck = Annotated[
@@ -164,9 +178,10 @@ def describe_mllm(
     pairs: Pairs = None,
     wordings: Wordings = 3,
     frame: FrameName = None,
-    layout: Layout = "separate",
+    pictures: PicturesHow = "separate",
     joints: Joints = False,
     grounded: Grounded = False,
+    grounded_depth: GroundedDepth = False,
     self_check: SelfCheck = False,
     blur_faces: Blur = False,
     mirrored: Mirrored = "ask",
@@ -215,8 +230,8 @@ def describe_mllm(
         say(f"left and right are shown by --frame {frame}")
     recipe = Recipe.parse(
         {
-            "model": model, "prompts": prompts, "frame": frame, "pictures": layout, "joints": joints,
-            "grounded": grounded, "self_check": self_check, "blur_faces": blur_faces, "texts": wordings,
+            "model": model, "prompts": prompts, "frame": frame, "pictures": pictures, "joints": joints,
+            "grounded": "depth" if grounded_depth else grounded, "self_check": self_check, "blur_faces": blur_faces, "texts": wordings,
             "mirror": mirrored, "size": size, "format": image_format, "detail": detail, "max_tokens": answer_tokens,
             "language": language, "temperature": None if temperature is not None and temperature < 0 else temperature,
         },

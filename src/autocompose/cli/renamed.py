@@ -13,7 +13,6 @@ RENAMED = {
         "--engine": "--on",
         "--format": "--image-format",
         "--mirror": "--mirrored",
-        "--pictures": "--layout",
     },
     "describe rules": {**_WORDINGS, "--max-tokens": "--max-clip-tokens"},
     "prepare aist": _WORDINGS,
