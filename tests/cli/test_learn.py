@@ -193,15 +193,8 @@ def test_evaluating_into_a_folder_of_the_user_is_refused(trained, tmp_path, caps
 
 
 def test_a_smaller_evaluation_leaves_nothing_of_the_larger_one(trained, tmp_path):
-    line = [
-        "evaluate",
-        str(trained / "clip"),
-        str(trained / "corpus"),
-        "--texts",
-        "rules",
-        "--out",
-        str(tmp_path / "e"),
-    ]
+    folders = [str(trained / "clip"), str(trained / "corpus")]
+    line = ["evaluate", *folders, "--texts", "rules", "--out", str(tmp_path / "e")]
     assert run([*line, "--keep", "5"]) == 0
     (tmp_path / "e/notes.txt").touch()
     assert run([*line, "--keep", "0"]) == 0
