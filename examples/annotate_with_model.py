@@ -29,7 +29,7 @@ def simulated(corpus: Path, out: Path, pairs: int) -> tuple[Corpus, object]:
 
     source = autocompose.load_corpus(corpus)
     copy = stamped(source, {Split.TRAIN: source.split("train")[:pairs]}, out)
-    return copy, simulator(out / "poses.npz")
+    return copy, simulator(out.resolve() / "poses.npz")
 
 
 def draw(corpus: Corpus, out: Path) -> None:

@@ -17,13 +17,14 @@ SIDE = 180
 
 def draw(gallery: Gallery, reference: Path, answer: Answer, out: Path) -> None:
     """The reference, then the results with their scores."""
-    tiles = [(f"reference + {answer.text}", Image.open(reference))]
+    tiles = [("reference", Image.open(reference))]
     tiles += [(f"{hit.rank}: {hit.score:.2f}", gallery.open_picture(hit.item)) for hit in answer]
-    sheet = Image.new("RGB", (SIDE * len(tiles), SIDE + 18), "white")
+    sheet = Image.new("RGB", (SIDE * len(tiles), SIDE + 40), "white")
     pen = ImageDraw.Draw(sheet)
+    pen.text((4, 5), f"Like the reference, but: {answer.text}", fill="black", font_size=14)
     for column, (title, picture) in enumerate(tiles):
-        sheet.paste(ImageOps.fit(picture.convert("RGB"), (SIDE - 4, SIDE - 4)), (SIDE * column + 2, 18))
-        pen.text((SIDE * column + 4, 3), title[:28], fill="black")
+        sheet.paste(ImageOps.fit(picture.convert("RGB"), (SIDE - 4, SIDE - 4)), (SIDE * column + 2, 40))
+        pen.text((SIDE * column + 4, 26), title, fill="black")
     sheet.save(out)
 
 

@@ -25,7 +25,8 @@ def draw(runs: dict[str, Path], out: Path) -> None:
             (n, line["group_recall_at1"]) for n, line in enumerate(history(folder), 1) if "group_recall_at1" in line
         ]
         axes.plot(*zip(*epochs, strict=True), marker="o", label=name)
-    axes.set(xlabel="epoch", ylabel="group recall@1 on val, %")
+    axes.set(xlabel="epoch", ylabel="group recall@1 on val, %", ylim=(0, 100))
+    axes.xaxis.get_major_locator().set_params(integer=True)
     axes.legend()
     figure.savefig(out, dpi=110)
 
@@ -42,9 +43,13 @@ def main() -> None:
     print(counts.lines())
     clip, combiner = args.out / "clip", args.out / "combiner"
     settings = {"texts": TEXTS, "cycle": True, "epochs": args.epochs, "batch_size": 64}
-    validate = {"config": Path(__file__).with_name("every_epoch.toml")}
-    stage1 = autocompose.finetune(args.corpus, clip, weights=args.weights, learning_rate=1e-4, **settings, **validate)
-    autocompose.train_combiner(args.corpus, stage1, combiner, learning_rate=1e-3, **settings, **validate)
+    configs = Path(__file__).parent
+    stage1 = autocompose.finetune(
+        args.corpus, clip, weights=args.weights, learning_rate=1e-4, config=configs / "clip.toml", **settings
+    )
+    autocompose.train_combiner(
+        args.corpus, stage1, combiner, learning_rate=2e-4, config=configs / "combiner.toml", **settings
+    )
     draw({"stage 1: CLIP, sum of features": clip, "stage 2: Combiner": combiner}, args.out / "train_on_corpus.png")
 
 

@@ -32,3 +32,13 @@ def test_systems_are_those_whose_modules_are_imported() -> None:
 @pytest.mark.parametrize("name", ["LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "CITATION.cff"])
 def test_files_that_people_look_for(name: str) -> None:
     assert (ROOT / name).stat().st_size > 300
+
+
+def test_where_to_change_what_names_files_that_exist() -> None:
+    table = (ROOT / "CONTRIBUTING.md").read_text().partition("## Where to change what")[2].partition("\n## ")[0]
+    rows = [line.split("|")[1:-1] for line in table.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) == 10
+    for what, files, tests in rows:
+        paths = [word for word in re.findall(r"`([^`]+)`", files) if "/" in word]
+        assert 1 <= len(paths) <= 3 and all((ROOT / "src/autocompose" / path).exists() for path in paths), what
+        assert all((ROOT / path).exists() for path in re.findall(r"tests/[\w/.]+", tests)), what
