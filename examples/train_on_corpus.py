@@ -48,7 +48,7 @@ def main() -> None:
         args.corpus, clip, weights=args.weights, learning_rate=1e-4, config=configs / "clip.toml", **settings
     )
     autocompose.train_combiner(
-        args.corpus, stage1, combiner, learning_rate=2e-4, config=configs / "combiner.toml", **settings
+        args.corpus, stage1, combiner, learning_rate=1e-3, config=configs / "combiner.toml", **settings
     )
     draw({"stage 1: CLIP, sum of features": clip, "stage 2: Combiner": combiner}, args.out / "train_on_corpus.png")
 
