@@ -7,20 +7,20 @@ from typing import Annotated
 
 import typer
 
-from autocompose.cli.app import app
+from autocompose.cli.app import START, app
 
 
-@app.command()
+@app.command(rich_help_panel=START)
 def demo(
     out: Annotated[Path, typer.Option(help="Folder of the demo; an unfinished one is finished.")] = Path("demo"),
     quick: Annotated[bool, typer.Option("--quick", help="The same stages on 12 cubes, in about a minute.")] = False,
-    seed: Annotated[int, typer.Option(help="Decides everything.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     from_scratch: Annotated[
         bool, typer.Option("--from-scratch", help="Train an image encoder too, from nothing; 20 to 60 minutes.")
     ] = False,
     open_page: Annotated[bool, typer.Option("--open", help="Open the search page in the end.")] = False,
 ) -> None:
-    """Benchmark, texts, both stages of training, evaluation, report, gallery: the whole arrow, from small-v2."""
+    """Go the whole way from the model small: benchmark, texts, both stages of training, evaluation, report, gallery."""
     from autocompose.demo.demo import run_demo
 
     _, serve = run_demo(out, quick, seed, from_scratch)

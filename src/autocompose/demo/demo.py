@@ -21,12 +21,13 @@ from autocompose.corpus.format import Corpus, load_corpus
 from autocompose.corpus.pictures.pixels import decoded
 from autocompose.demo.figures import measure
 from autocompose.demo.presets import DemoSettings, Scratch
-from autocompose.demo.wordings import described, write_texts
+from autocompose.demo.wordings import described, write_demo_texts
 from autocompose.model.bundled import NAME
-from autocompose.model.checkpoint import Composer, Model, load_model
+from autocompose.model.checkpoint import load_model
 from autocompose.model.combiner import Combiner
 from autocompose.model.encoder import Encoder
 from autocompose.model.features import image_features
+from autocompose.model.model import Composer, Model
 from autocompose.model.small import small_config, small_encoder
 from autocompose.prepare.bodycpr.clusters import PRESETS, prepare_bodycpr
 from autocompose.prepare.bodycpr.singles import Singles, cube_pictures, joined, prepare_singles
@@ -85,7 +86,7 @@ class Demo:
         with self._stage("render the benchmark"):
             corpus = prepare_bodycpr(root, self.settings.preset, self.seed)
         with self._stage("write the texts"):
-            return write_texts(corpus, self.settings, self.seed)
+            return write_demo_texts(corpus, self.settings, self.seed)
 
     @property
     def _scratch(self) -> Scratch:

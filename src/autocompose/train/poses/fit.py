@@ -20,9 +20,10 @@ from autocompose.core.config import Config
 from autocompose.core.files import atomic_file
 from autocompose.core.log import say
 from autocompose.core.run_folder import RunFolder
-from autocompose.model.checkpoint import Model, save_model
+from autocompose.model.checkpoint import save_model
 from autocompose.model.combiner import Combiner
 from autocompose.model.encoder import shown
+from autocompose.model.model import Model
 from autocompose.model.pose_net import eyes
 from autocompose.model.small import SmallSizes, small_encoder
 from autocompose.prepare.bodycpr.bases import TEST_CLIPS, UNSEEN_FAMILIES, VAL_CLIPS
