@@ -24,10 +24,10 @@ from autocompose.core.errors import AutocomposeError, ConfigError
 from autocompose.core.log import say
 from autocompose.core.several import several
 from autocompose.corpus.pictures.transforms import Transform, preprocess
-from autocompose.model.claim_bag import ClaimBag
-from autocompose.model.claim_text import claim_text
 from autocompose.model.packed import end_states, packs
-from autocompose.model.pose_net import PoseNet, PoseSizes, eyes
+from autocompose.model.small2.claim_bag import ClaimBag
+from autocompose.model.small2.claim_text import claim_text
+from autocompose.model.small2.pose_net import PoseNet, PoseSizes, eyes
 from autocompose.model.token_ids import token_ids
 from autocompose.model.visual import JointPool, JointPoolNet
 

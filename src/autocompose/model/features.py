@@ -19,7 +19,7 @@ from autocompose.core.files import value_hash, write_bytes
 from autocompose.core.fingerprint import remembered
 from autocompose.model.embed import embed_images, embed_texts
 from autocompose.model.encoder import Encoder, has_head
-from autocompose.model.pose_net import PoseNet, mirrored
+from autocompose.model.small2.pose_net import PoseNet, mirrored
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from pydantic import Field
 from autocompose.core.config import Config
 from autocompose.corpus.pictures.transforms import Transform
 from autocompose.model.encoder import Encoder, EncoderConfig, Reads
-from autocompose.model.pose_net import PoseSizes
+from autocompose.model.small2.pose_net import PoseSizes
 from autocompose.model.visual import JointPool
 
 TEXT_LENGTH = 0.8  # of an untrained text's features; those of a picture have 1
@@ -23,9 +23,9 @@ class SmallSizes(Config):
     :param image_size: input side in pixels, a multiple of 32.
     :param width, layers: CLIP's own residual network: channels behind the stem (the last stage has 32 times as many)
         and blocks in each of its four stages.
-    :param pool: our image side (``model.visual``) in place of that one; ``pose``: that of ``model.pose_net``.
+    :param pool: our image side (``model.visual``) in place of that one; ``pose``: that of ``model.small2.pose_net``.
     :param dim: feature size D.
-    :param reads: see ``EncoderConfig``. :param claim_bag: read each claim by itself (``model.claim_bag``).
+    :param reads: see ``EncoderConfig``. :param claim_bag: read each claim by itself (``model.small2.claim_bag``).
     """
 
     image_size: int = Field(96, ge=32, multiple_of=32)

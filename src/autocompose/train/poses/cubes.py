@@ -23,7 +23,7 @@ from autocompose.core.records import Split
 from autocompose.describe.audit.measure import Poses
 from autocompose.describe.rules.options import RuleOptions
 from autocompose.describe.rules.texts import describe_pairs
-from autocompose.model.claim_text import claim_text, written
+from autocompose.model.small2.claim_text import claim_text, written
 from autocompose.prepare.bodycpr import clusters as bodycpr
 from autocompose.prepare.bodycpr import cube_codes
 from autocompose.train.poses.drawn_claims import draw_claims

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from autocompose.model.pose_net import trunk_of
+from autocompose.model.small2.pose_net import trunk_of
 
 CHOICES = 16  # groups that a cube's errors are drawn from
 CANDIDATES = 192  # groups among which these are the most alike

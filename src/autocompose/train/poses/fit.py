@@ -24,8 +24,8 @@ from autocompose.model.checkpoint import save_model
 from autocompose.model.combiner import Combiner
 from autocompose.model.encoder import shown
 from autocompose.model.model import Model
-from autocompose.model.pose_net import eyes
 from autocompose.model.small import SmallSizes, small_encoder
+from autocompose.model.small2.pose_net import eyes
 from autocompose.prepare.bodycpr.bases import TEST_CLIPS, UNSEEN_FAMILIES, VAL_CLIPS
 from autocompose.train.lifting import fit as lifting
 from autocompose.train.loop import LoopSettings, run

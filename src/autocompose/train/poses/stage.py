@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from autocompose.core.config import Config
 from autocompose.describe.side_words import swap_sides
 from autocompose.model.encoder import Encoder, shown
-from autocompose.model.pose_net import mirrored
+from autocompose.model.small2.pose_net import mirrored
 from autocompose.train.loop import Stage
 from autocompose.train.poses.cubes import Cubes
 from autocompose.train.poses.doubts import Doubts
