@@ -134,7 +134,7 @@ def test_wrong_folders(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     with pytest.raises(InputError, match="is not empty"):
         export_corpus(corpus, corpus)
     assert run(["export", str(corpus), str(tmp_path / "e"), "--format", "webdataset"]) == 0
-    assert "may it be passed on? yes" in capsys.readouterr().err
+    assert "redistribution: yes" in capsys.readouterr().err
     assert run(["import", str(tmp_path / "e"), str(tmp_path / "i")]) == 0
     assert run(["import", str(tmp_path / "e"), str(tmp_path / "i")]) == 2
     (corpus / "images/c000/0.png").unlink()
