@@ -36,7 +36,7 @@ Wordings = Annotated[int, typer.Option(min=1, max=5, help="Number of wordings pe
 FrameName = Annotated[
     str | None,
     typer.Option(
-        help="How the question says which side is left: colour (tinted limbs), picture or words; auto chooses per pair.",
+        help="How the question names sides: colour (tinted limbs), picture, words, or auto (chosen per pair).",
         show_default="colour if there are keypoints, else picture",
         rich_help_panel=QUESTION,
     ),
@@ -231,7 +231,8 @@ def describe_mllm(
     recipe = Recipe.parse(
         {
             "model": model, "prompts": prompts, "frame": frame, "pictures": pictures, "joints": joints,
-            "grounded": "depth" if grounded_depth else grounded, "self_check": self_check, "blur_faces": blur_faces, "texts": wordings,
+            "grounded": "depth" if grounded_depth else grounded, "self_check": self_check,
+            "blur_faces": blur_faces, "texts": wordings,
             "mirror": mirrored, "size": size, "format": image_format, "detail": detail, "max_tokens": answer_tokens,
             "language": language, "temperature": None if temperature is not None and temperature < 0 else temperature,
         },
