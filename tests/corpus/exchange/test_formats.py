@@ -78,7 +78,7 @@ def test_the_card_states_sources_licences_and_counts(corpus: Path, tmp_path: Pat
     for line in (
         "- made by a test",
         "CC0",
-        "**Passing it on:** yes",
+        "**Redistribution:** yes",
         "| pairs | 36 | 24 |",
         "| texts in `sents` | 72 | 48 |",
     ):
