@@ -233,8 +233,9 @@ def describe_mllm(
         {
             "model": model, "prompts": prompts, "frame": frame, "pictures": pictures, "joints": joints,
             "grounded": "depth" if grounded_depth else grounded, "self_check": self_check, "blur_faces": blur_faces,
-            "texts": wordings, "mirror": mirrored, "size": size, "format": image_format, "detail": detail, "max_tokens": answer_tokens,
-            "language": language, "temperature": None if temperature is not None and temperature < 0 else temperature,
+            "texts": wordings, "mirror": mirrored, "size": size, "format": image_format, "detail": detail,
+            "max_tokens": answer_tokens, "language": language,
+            "temperature": None if temperature is not None and temperature < 0 else temperature,
         },
         "describe mllm",
     )  # fmt: skip
