@@ -126,7 +126,7 @@ def test_a_card_of_ones_own_is_kept(trained, hub, tmp_path, capsys):
     asked = hub(exists=True, card=True)
     push_to_hub(trained, "me/x")
     assert "README.md" not in asked.files and "create" not in asked.calls
-    assert "has a card already" in capsys.readouterr().err
+    assert "already has a card" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["a/b/c", "no spaces/x", "--x"])
@@ -167,7 +167,7 @@ def test_an_exported_corpus_goes_up_with_its_dataset_card(hub, tmp_path, kind):
     make_corpus(tmp_path / "corpus", train=1, test=1)
     export_corpus(tmp_path / "corpus", tmp_path / "out", Format(kind))
     asked = hub()
-    with pytest.raises(InputError, match=r"about\.json: does not state that the data may be passed on"):
+    with pytest.raises(InputError, match=r"about\.json: does not state that the data may be redistributed"):
         push_to_hub(tmp_path / "out", "me/data")
     assert asked.calls == []
     push_to_hub(tmp_path / "out", "me/data", private=True)

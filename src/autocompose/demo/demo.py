@@ -159,7 +159,7 @@ class Demo:
         return Data(corpus, key="auto", cache=self.out / "cache")
 
     def told(self, corpus: Corpus, encoder: Encoder) -> Model:
-        """From nothing, stage 1 begins with the text encoder alone: the head would learn the cubes by heart."""
+        """From nothing, stage 1 begins with the text encoder alone: the head would memorise the training cubes."""
         with self._stage("train the text encoder"):
             return finetune(self._data(corpus), encoder, self._scratch.text, self.out / "text")
 
