@@ -82,6 +82,13 @@ def trunk_of(joints: Tensor, heading: Tensor, uncertainty: Tensor) -> Tensor:
     return torch.cat([(joints / JOINT_SCALE).flatten(1), torch.zeros_like(sure[:, :1]), sure, turn], 1)
 
 
+def joints_of(trunk: Tensor) -> Tensor:
+    """Joints ``(N, 22, 3)`` in metres, own frame; where nobody was found, those of the mean of all others."""
+    joints = trunk[:, : 3 * JOINTS].view(-1, JOINTS, 3) * JOINT_SCALE
+    there = trunk[:, -1] > 0
+    return torch.where(there[:, None, None], joints, joints[there].mean(0)) if there.any() else joints
+
+
 def mirrored(trunk: Tensor) -> Tensor:
     """The trunks ``(N, TRUNK)`` of the mirrored pictures: the estimator gives a mirrored picture the mirrored pose."""
     joints = trunk[:, : 3 * JOINTS].view(-1, JOINTS, 3)[:, JOINT_ORDER] * torch.tensor([-1.0, 1.0, 1.0]).to(trunk)
