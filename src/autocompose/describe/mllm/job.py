@@ -104,7 +104,7 @@ class Job:
 
     :param splits: only these; default: all splits of the corpus.
     :param edits: which of the four variants to write.
-    :param most: only the first so many pairs of each split.
+    :param most: only the first N pairs of each split.
     :param prices: a price table of the user's own.
     """
 
