@@ -37,7 +37,7 @@ def gallery(tmp_path_factory: pytest.TempPathFactory, run_folder: Path) -> Path:
     group.paste(picture(500, (30, 30)), (60, 0))
     group.save(corpus.root / "images" / "group.png")
     write_json(corpus.root / "boxes.json", {"group.png": [[60, 0, 90, 30]]})
-    build(corpus.root, RunFolder(run_folder), folder / "poses", model_folder=run_folder)
+    build(corpus.root, RunFolder(run_folder), folder / "poses", model_name=run_folder)
     return folder / "poses"
 
 

@@ -36,7 +36,7 @@ def gallery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gallery]:
 
 
 def expected(gallery: Gallery, reference: str, text: str, *, mirror: bool = False) -> list[int]:
-    ids, joints = gallery.store.poses()
+    ids, joints, _ = gallery.store.poses()
     item = gallery.store.find(reference)[0]
     pose = mirror_joints(item.joints) if mirror else item.joints
     scores = rank(text, pose, joints)
@@ -91,7 +91,7 @@ def test_an_unknown_pose_is_that_of_the_most_similar_picture(gallery: Gallery) -
     assert answer.notes == (
         f"The reference's pose is not known; that of the most similar picture, {nearest.path}, was used.",
     )
-    ids_, joints = gallery.store.poses()
+    ids_, joints, _ = gallery.store.poses()
     order = ids_[np.argsort(-rank(TEXT, nearest.joints, joints), kind="stable")]
     assert ids(answer) == order.tolist()
 

@@ -12,12 +12,19 @@ from autocompose.core.errors import InputError, NothingLeftError
 from autocompose.core.reading.jsontext import json_line
 
 if TYPE_CHECKING:
+    from autocompose.estimate.people_finder import Finder
+    from autocompose.gallery.gallery_folder import GalleryConfig
     from autocompose.gallery.query import Answer
 
 GalleryFolder = Annotated[Path, typer.Argument(metavar="GALLERY", help="Gallery folder that index has written.")]
 NARROW = 60  # columns of a terminal on which a table has no room for the pictures' names
 ModelFolder = Annotated[
-    Path | None, typer.Option("--model", metavar="RUN", help="Run folder of the model, or small: the one that ships.")
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="MODEL",
+        help="Run folder; small (the model that ships); a CLIP weight file (.pt, .safetensors); or pretrained:TAG.",
+    ),
 ]
 
 
@@ -38,8 +45,16 @@ def index(
         Path | None,
         typer.Option(
             metavar="CORPUS",
-            help="What prepare folder has made of PICTURES: each person found there becomes an item, shown with a box.",
+            help="Corpus whose poses.npz says where people are in PICTURES; they win over what is found.",
         ),
+    ] = None,
+    poses: Annotated[
+        bool | None,
+        typer.Option("--poses/--no-poses", help="Find people and estimate their poses (default), or do not."),
+    ] = None,
+    pose_weights: Annotated[
+        Path | None,
+        typer.Option("--pose-weights", metavar="FILE", help="Other networks for it: runs/convert_blazepose.py."),
     ] = None,
     forget: Annotated[
         list[str] | None,
@@ -49,7 +64,7 @@ def index(
         ),
     ] = None,
 ) -> None:
-    """Embed all pictures of a folder into a gallery; a second run touches only what has changed."""
+    """Find the people in a folder's pictures, their poses and features; a second run touches only what has changed."""
     from autocompose.core.log import say
 
     if forget:
@@ -59,37 +74,67 @@ def index(
         say(f"{out}: deleted {len(paths)} pictures: {', '.join(paths[:5])}{' ...' if paths[5:] else ''}")
         return
     kind = None if approximate is None else "approximate" if approximate else "exact"
-    _build(pictures, out, model, kind=kind, store=store, processes=processes, people=people)
+    _build(
+        pictures,
+        out,
+        model,
+        poses=poses,
+        pose_weights=pose_weights,
+        kind=kind,
+        store=store,
+        processes=processes,
+        people=people,
+    )
     say(f"search it with: autocompose search {out} --text 'raise the left arm'")
     say(f"or open it with: autocompose serve {out}")
 
 
-def _build(pictures: Path, out: Path, model: Path | None, **options: Any) -> None:
+def _build(
+    pictures: Path, out: Path, model: str | None, *, poses: bool | None = None, pose_weights: Path | None = None,
+    **options: Any,
+) -> None:  # fmt: skip
     """Index. What is not named (None) is as the gallery was made with."""
     from autocompose.core.log import say
-    from autocompose.gallery.embedder import RunFolder
+    from autocompose.gallery.embedder import made_for_renders, open_embedder
     from autocompose.gallery.gallery_folder import read_config
     from autocompose.gallery.indexing.index import build
 
     config = read_config(out)
-    folder = model or (Path(config.model) if config and config.model else None)
-    if folder is None:
-        raise InputError("--model: no model named; give the run folder that training has written, or small")
     made = {"kind": config.index, "store": config.store} if config else {}
     options = {**made, **{name: value for name, value in options.items() if value is not None}}
-    model_run = RunFolder(folder)
-    say(build(pictures, model_run, out, model_folder=model_run.folder, **options).line())
+    embedder = open_embedder(model or (config.model if config else "") or "small")
+    finder = _finder(config, poses, pose_weights)
+    report = build(pictures, embedder, out, model_name=embedder.name, finder=finder, **options)
+    say(report.line())
+    if report.people.kept and made_for_renders(embedder.card):
+        from autocompose.gallery.search import RENDERS_ONLY
+
+        say(RENDERS_ONLY)
+
+
+def _finder(config: GalleryConfig | None, poses: bool | None, weights: Path | None) -> Finder | None:
+    """What looks for people; None when nothing should."""
+    from autocompose.estimate.people_finder import PeopleFinder
+
+    if poses is False and weights:
+        raise InputError("--pose-weights with --no-poses: leave one of them out")
+    if poses is None and not weights and config and config.poses is False:
+        return None
+    if poses is False:
+        return None
+    return PeopleFinder(weights or (Path(config.pose_weights) if config and config.pose_weights else None))
 
 
 @app.command()
 def search(
     gallery: GalleryFolder,
+    words: Annotated[str, typer.Argument(metavar="TEXT", help="The same as --text.", show_default=False)] = "",
     reference: Annotated[
-        str | None, typer.Option(help="Picture to start from: an item id, a path in the gallery, or any picture file.")
-    ] = None,
+        str, typer.Option(help="Picture to start from: an item id, a path in the gallery, or any picture file.")
+    ] = "",
     text: Annotated[str, typer.Option(help="What to change, such as 'raise the left arm'.")] = "",
     k: Annotated[int, typer.Option("-k", "--top", min=1, max=500, help="How many results.")] = 10,
-    weight: Annotated[float, typer.Option(min=0, max=1, help="Text against picture; 0.5 = as the model does.")] = 0.5,
+    weight: Annotated[float, typer.Option(min=0, max=1, help="Text against picture; 0.5 = as the engine does.")] = 0.5,
     mirror: Annotated[
         bool, typer.Option("--mirror", help="Mirror the reference, and left and right in the text.")
     ] = False,
@@ -100,33 +145,26 @@ def search(
     like: Annotated[list[str] | None, typer.Option(help="Item id to come closer to; repeatable.")] = None,
     unlike: Annotated[list[str] | None, typer.Option(help="Item id to get away from; repeatable.")] = None,
     engine: Annotated[
-        str, typer.Option(help="learned, symbolic (3D poses and rules, needs no model) or blend.")
-    ] = "learned",
+        str, typer.Option(help="auto (the best that can answer), learned (the model), symbolic (3D poses and rules).")
+    ] = "auto",
     model: ModelFolder = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
     open_sheet: Annotated[bool, typer.Option("--open", help="Show the results as an HTML contact sheet.")] = False,
 ) -> None:
     """Pictures like the reference, but with the change that the text asks for."""
-    from autocompose.gallery.item import parse_where
-    from autocompose.gallery.query import Engine, Sides
+    from autocompose.gallery.request import SearchRequest
     from autocompose.gallery.search import Gallery
 
-    for option, value, kind in (("--sides", sides, Sides), ("--engine", engine, Engine)):
-        if value not in [member.value for member in kind]:
-            raise InputError(f"{option} {value}: expected one of {', '.join(member.value for member in kind)}")
+    if words and text:
+        raise InputError("the text is given twice, alone and with --text; leave one out")
     opened = Gallery.open(gallery, model)
-    answer = opened.search(
-        reference=reference,
-        text=text,
-        k=k,
-        weight=weight,
-        mirror=mirror,
-        sides=sides,
-        where=parse_where(where or []),
-        like=like or [],
-        unlike=unlike or [],
-        engine=engine,
-    )
+    likes, unlikes = ([opened.item(name).key for name in names or ()] for names in (like, unlike))
+    values = {
+        "ref": reference, "text": words or text, "k": k, "weight": weight, "mirror": mirror, "sides": sides,
+        "where": where or [], "like": likes, "unlike": unlikes, "engine": engine,
+    }  # fmt: skip
+    request = SearchRequest.parse(values, "search")
+    answer = opened.answer(request)
     if as_json:
         typer.echo(json_line(answer.record(), indent=1))
     else:
@@ -151,7 +189,8 @@ def _print(answer: Answer) -> None:
 
     understood = ", ".join(f"{part.who}: {part.what}" for part in answer.reading.parts)
     changed = f"searched for: {answer.text}" if answer.text != answer.trail[-1].text else ""
-    for line in (understood and f"understood: {understood}", answer.reading.warning, changed, *answer.notes):
+    ranked = f"ranked by: {answer.engine} ({answer.why})"
+    for line in (understood and f"understood: {understood}", answer.reading.warning, changed, ranked, *answer.notes):
         if line:
             say(line)
     console = Console()
@@ -198,5 +237,5 @@ def serve(
     if pictures:
         _build(pictures, gallery, model)
     settings = {"gallery": str(gallery), "host": host, "port": port, "workers": workers, "rate": rate, "token": token}
-    more = {"model": str(model) if model else "", "trusted_proxy": tuple(trusted_proxy or ())}
+    more = {"model": model or "", "trusted_proxy": tuple(trusted_proxy or ())}
     run_server(ServerConfig.parse({**settings, **more}))

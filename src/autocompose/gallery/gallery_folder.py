@@ -26,12 +26,14 @@ class GalleryConfig(Config):
 
     :param pictures: folder that item paths are relative to (absolute).
     :param source: what was named when indexing: the same folder, or the corpus around it.
-    :param model: run folder; "" when it is not one.
+    :param model: what names it: a run folder, a weight file or ``pretrained:TAG``; "" = it has no name.
     :param fingerprint: of the model; only that model may search here.
     :param dim: feature size D.
     :param store: ``embedded`` or ``qdrant://host:port/collection``.
     :param index: exact or approximate search.
     :param people: corpus that tells where people are in the pictures; "" = none was named.
+    :param poses: people were looked for and their poses estimated; None: a gallery of version 0.1, which could not.
+    :param pose_weights: file of the pose networks; "" = those of the package.
     :param indexed_ns: when the last complete run began, nanoseconds since 1970; 0 = not known.
     """
 
@@ -44,6 +46,8 @@ class GalleryConfig(Config):
     store: str = "embedded"
     index: Literal["exact", "approximate"] = "exact"
     people: str = ""
+    poses: bool | None = None
+    pose_weights: str = ""
     indexed_ns: int = 0
 
     def save(self, folder: Path) -> None:
