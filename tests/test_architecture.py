@@ -70,6 +70,13 @@ def test_imports_go_down(name):
     assert not above, f"{name} imports upwards: {sorted(above)}"
 
 
+def test_no_circles():
+    ahead = {name: imports(path) & set(MODULES) - {name} for name, path in MODULES.items() if name}
+    while leaves := {name for name, needed in ahead.items() if not needed & set(ahead)}:
+        ahead = {name: needed for name, needed in ahead.items() if name not in leaves}
+    assert not ahead, f"modules that import each other, or what leads to them: {sorted(ahead)}"
+
+
 def test_packages_are_small():
     counts = Counter(path.parent.relative_to(SRC) for path in SRC.rglob("*.py") if path.name != "__init__.py")
     crowded = {str(folder): count for folder, count in counts.items() if count > MOST_MODULES}

@@ -17,7 +17,9 @@ from autocompose.core.errors import GalleryError, InputError
 from autocompose.core.files import read_json, write_json
 from autocompose.gallery.embedder import RunFolder
 from autocompose.gallery.gallery_folder import writer_lock
-from autocompose.gallery.indexing.index import BATCH, Report, build, forget
+from autocompose.gallery.indexing.embedding import BATCH
+from autocompose.gallery.indexing.index import build, forget
+from autocompose.gallery.indexing.report import Report
 from autocompose.gallery.indexing.thumbs import thumb_path
 from autocompose.gallery.item import Item
 from autocompose.gallery.search import Gallery

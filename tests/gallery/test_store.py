@@ -120,7 +120,7 @@ def test_described_items_keep_their_vectors(open_store: Open) -> None:
     store = open_store()
     items, vectors = make(4)
     store.put(items, vectors)
-    changed = replace(items[1], meta={"family": "sit"}, joints=None, mtime_ns=5)
+    changed = replace(items[1], meta={"family": "sit"}, pose=None, mtime_ns=5)
     store.describe([changed])
     store.publish()
     assert store.get([items[1].id])[0].meta == {"family": "sit"}

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from PIL import ImageOps
 
 from autocompose.core.errors import GalleryError, InputError
 from autocompose.evaluate.fusion import Weights, fuse
-from autocompose.gallery.embedder import Embedder
+from autocompose.gallery.pose_scores import BALANCED, moves_balance, pose_scores, scores_states
 from autocompose.gallery.query import FUSED, Hit, Reference
+from autocompose.gallery.query_vector import QueryVector
 from autocompose.gallery.request import Engine, SearchRequest
 from autocompose.gallery.storage.store import Posed, Store
 from autocompose.gallery.storage.vectors import normalise
 from autocompose.gallery.understand import Reading
 
 DEPTH = 1000  # candidates that each engine names when their scores are added
-# Rocchio's weights: Manning, Raghavan, Schuetze, Introduction to Information Retrieval, section 9.1.1.
-LIKE, UNLIKE = 0.75, 0.15
 
 
 class Ranked(NamedTuple):
@@ -37,20 +33,15 @@ class Ranked(NamedTuple):
 class Ranking:
     """One query on one gallery.
 
-    :param model: None: there is none; ``absent`` says so for the user.
-    :param text: as it is searched for: in the person's own sides, mirrored already; ``reading``: as it is understood.
-    :param like, unlike: ids of items.
+    :param reading: how the text is understood; ``query``: the vector to look for, with the text as it is used.
+    :param notes: what the user should know; the ranking may add to it.
     """
 
     store: Store
-    model: Embedder | None
-    absent: str
     request: SearchRequest
     origin: Reference | None
-    text: str
     reading: Reading
-    like: Sequence[int] = ()
-    unlike: Sequence[int] = ()
+    query: QueryVector
     notes: list[str] = field(default_factory=list)
 
     def run(self) -> Ranked:
@@ -59,8 +50,7 @@ class Ranking:
         :raises InputError: the symbolic engine cannot answer that; GalleryError: there is no model, and one is needed.
         """
         engine, why = self._choose()
-        if self.request.weight != 0.5 and not (self.origin and self.text):
-            self.notes.append("The weight has no effect: it balances a reference picture and a text.")
+        self._check_weight(engine)
         if engine == Engine.SYMBOLIC:
             posed, scores = self._symbolic
             order = np.argsort(-scores, kind="stable")
@@ -83,18 +73,18 @@ class Ranking:
             return "symbolic", "as asked"
         if obstacle:
             return "learned", obstacle
-        if self.model is None and not self._knows_query:
+        if self.query.model is None and not self.query.is_known:
             return "symbolic", "the gallery's model is not there"
-        about = "the text is understood" if self.text else "without a text, by likeness"
+        about = "the text is understood" if self.query.text else "without a text, by likeness"
         return FUSED, f"{about}, and {len(self._posed.ids):,} items have a pose"
 
     def _obstacle(self) -> str:
         """Why poses cannot answer; "" when they can."""
-        if not self.text and self.origin is None:
+        if not self.query.text and self.origin is None:
             return "there is neither a text nor a reference picture"
-        if self.text and not self.reading.parts:
-            return f"nothing is understood in {self.text!r} (name a part, a side and a change)"
-        if self.origin is None and not _offers_states():
+        if self.query.text and not self.reading.parts:
+            return f"nothing is understood in {self.query.text!r} (name a part, a side and a change)"
+        if self.origin is None and not scores_states():
             return "it needs a reference picture"
         if self.origin is not None and self.origin.pose is None:
             return self.origin.why
@@ -102,12 +92,21 @@ class Ranking:
             return "no item with these filters has a pose" if self.request.where else "no item has a pose"
         return ""
 
+    def _check_weight(self, engine: str) -> None:
+        weight = self.request.weight
+        if weight == BALANCED:
+            return
+        if not (self.origin and self.query.text):
+            self.notes.append("The weight has no effect: it balances a reference picture and a text.")
+        elif engine == Engine.SYMBOLIC and not moves_balance():
+            raise InputError(f"weight {weight:g}: the symbolic engine has no balance to move; leave it at {BALANCED:g}")
+
     # -- items
 
     @cached_property
     def _banned(self) -> list[int]:
         """The reference with its duplicates, and what the user does not want to see."""
-        banned = list(self.unlike)
+        banned = list(self.query.unlike)
         if self.origin and self.origin.digest:
             box = self.origin.item.box if self.origin.item else self.origin.box
             banned += [i.id for i in self.store.get(self.store.same_picture(self.origin.digest)) if i.box == box]
@@ -138,7 +137,7 @@ class Ranking:
     # -- by the model
 
     def _search(self, depth: int) -> tuple[np.ndarray, np.ndarray]:
-        return self.store.search(self._query, depth, self._where, self._banned)
+        return self.store.search(self.query.vector, depth, self._where, self._banned)
 
     def _distinct(self) -> list[Hit]:
         """Ask for more until ``k`` results of different content are there."""
@@ -161,63 +160,15 @@ class Ranking:
                 return self._hits(ids[order], scores[order])
             depth *= 4
 
-    @property
-    def _knows_query(self) -> bool:
-        """The vector to look for needs no model: it is stored."""
-        return not self.text and not self.request.mirror
-
-    @cached_property
-    def _query(self) -> np.ndarray:
-        """The normalised vector ``(D,)`` to look for."""
-        parts = [self._picture_and_text()] if self.origin or self.text else []
-        for ids, share in ((self.like, LIKE if parts else 1.0), (self.unlike, -UNLIKE)):
-            if ids:
-                parts.append(share * normalise(self.store.vectors(ids)).mean(0))
-        return normalise(np.sum(parts, axis=0))
-
-    def _picture_and_text(self) -> np.ndarray:
-        weight = self.request.weight
-        if self.origin is None:
-            return normalise(self._model().embed_texts([self.text])[0])
-        picture = self._picture_vector(self.origin)
-        if not self.text or weight == 0:
-            return normalise(picture)
-        both = self._model().compose(picture[None], [self.text])[0]
-        if weight <= 0.5:  # from the picture alone to the composition, and on to the text alone
-            return normalise((1 - 2 * weight) * normalise(picture) + 2 * weight * both)
-        text = self._model().embed_texts([self.text])[0]
-        return normalise((2 - 2 * weight) * both + (2 * weight - 1) * normalise(text))
-
-    def _picture_vector(self, origin: Reference) -> np.ndarray:
-        if not self.request.mirror and origin.vector is not None:
-            return origin.vector
-        if not self.request.mirror and origin.item:
-            return self.store.vectors([origin.item.id])[0]
-        picture = origin.load()
-        return self._model().embed_images([ImageOps.mirror(picture) if self.request.mirror else picture])[0]
-
-    def _model(self) -> Embedder:
-        if self.model is None:
-            raise GalleryError(self.absent)
-        return self.model
-
     # -- by the poses
 
     @cached_property
     def _symbolic(self) -> tuple[Posed, np.ndarray]:
         """All items with a pose, and their scores; without a text by likeness to the reference's pose."""
-        from autocompose.evaluate import symbolic
-
-        posed, asked = self._posed, self.request
-        if asked.engine is Engine.SYMBOLIC and asked.weight != 0.5 and not _offers(symbolic.rank, "weight"):
-            raise InputError("the symbolic engine has no balance to move; leave the weight at 0.5, or choose auto")
-        if self.origin is None:
-            scores = _called(symbolic.rank_states, self.text, posed.joints, gallery_uncertainty=posed.uncertainty)  # type: ignore[attr-defined]
-            return posed, scores
-        assert self.origin.pose is not None  # or it is an obstacle
-        pose = self.origin.pose.mirrored() if asked.mirror else self.origin.pose
-        doubts = {"reference_uncertainty": pose.doubts, "gallery_uncertainty": posed.uncertainty}
-        return posed, _called(symbolic.rank, self.text, pose.joints, posed.joints, weight=asked.weight, **doubts)
+        pose = self.origin.pose if self.origin else None
+        if pose and self.request.mirror:
+            pose = pose.mirrored()
+        return self._posed, pose_scores(self.query.text, pose, self._posed, self.request.weight)
 
     # -- by both
 
@@ -230,26 +181,10 @@ class Ranking:
         vectors = self.store.vectors(posed.ids[rows].tolist())
         if len(vectors) != len(rows):
             raise GalleryError("the gallery has changed during this search; ask again")
-        weights = Weights.of(self.model.card if self.model else {})
-        fused = fuse(normalise(vectors) @ self._query, scores[rows], weights)
+        weights = Weights.of(self.query.model.card if self.query.model else {})
+        fused = fuse(normalise(vectors) @ self.query.vector, scores[rows], weights)
         order = np.argsort(-fused, kind="stable")
         others = ~np.isin(ids, posed.ids)  # below the last person, by the model alone
         lowest = fused.min() if len(fused) else 0.0
         below = (lowest - weights.cosine * (1 - cosines[others])).astype(np.float32)
         return np.concatenate([posed.ids[rows][order], ids[others]]), np.concatenate([fused[order], below])
-
-
-def _offers_states() -> bool:
-    from autocompose.evaluate import symbolic
-
-    return hasattr(symbolic, "rank_states")
-
-
-def _called(function: Any, *arguments: Any, **more: Any) -> np.ndarray:
-    """Call a scoring function with those of the further arguments that it takes."""
-    scores: np.ndarray = function(*arguments, **{n: value for n, value in more.items() if _offers(function, n)})
-    return scores
-
-
-def _offers(function: Any, name: str) -> bool:
-    return name in inspect.signature(function).parameters

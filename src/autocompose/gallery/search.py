@@ -24,6 +24,7 @@ from autocompose.gallery.embedder import Embedder, is_model, made_for_renders, o
 from autocompose.gallery.gallery_folder import GalleryConfig, open_store, read_config
 from autocompose.gallery.item import Item, NotThereError, is_key, key_to_id
 from autocompose.gallery.query import Answer, Hit, Reference
+from autocompose.gallery.query_vector import QueryVector
 from autocompose.gallery.rank import Ranking
 from autocompose.gallery.request import Engine, SearchRequest, Sides, Step
 from autocompose.gallery.storage.store import Store
@@ -239,9 +240,8 @@ class Gallery:
             "name it with --model, or search with --engine symbolic"
         )
         like, unlike = ([self.item(key).id for key in keys] for keys in (request.like, request.unlike))
-        ranking = Ranking(
-            self.store, self.model, absent, request, origin, used, understand(used), like, unlike, notes
-        )  # fmt: skip
+        query = QueryVector(self.store, self.model, absent, request, origin, used, like, unlike)
+        ranking = Ranking(self.store, request, origin, understand(used), query, notes)
         hits, engine, why = ranking.run()
         step = Step(origin.item.key if origin and origin.item else "", request.text)
         return Answer(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -22,7 +23,7 @@ _TRUNK = (
 
 def _bones() -> dict[str, list[tuple[int, int]]]:
     limbs = {
-        side: [(f"{side}_{a}", f"{side}_{b}") for chain in _CHAINS for a, b in zip(chain, chain[1:], strict=False)]
+        side: [(f"{side}_{a}", f"{side}_{b}") for chain in _CHAINS for a, b in pairwise(chain)]
         for side in ("left", "right")
     }
     named = {**limbs, "trunk": list(_TRUNK)}
