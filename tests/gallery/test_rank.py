@@ -75,7 +75,7 @@ def test_needs_no_model(gallery: Gallery) -> None:
     alike = without.search(reference="c001/0.png", k=50)  # the vectors of both are stored
     assert alike.engine == "learned + symbolic" and len(alike.hits) == 19
     for question in ({"text": TEXT, "engine": "learned"}, {"text": "blue sky"}):
-        with pytest.raises(GalleryError, match="its model .* is not there"):
+        with pytest.raises(GalleryError, match=r"its model .* is not there"):
             without.search(reference="c001/0.png", **question)
 
 
@@ -131,7 +131,7 @@ def test_the_weight_moves_the_balance_or_says_that_it_has_none(gallery: Gallery)
     assert len({tuple(order) for order in best.values()}) == 3
     assert any("weight has no effect" in note for note in gallery.search(text=TEXT, weight=0.7).notes)
     if not moves_balance():
-        with pytest.raises(InputError, match="weight 0.7: the symbolic engine has no balance to move"):
+        with pytest.raises(InputError, match=r"weight 0\.7: the symbolic engine has no balance to move"):
             gallery.search(engine="symbolic", weight=0.7, **question)
 
 

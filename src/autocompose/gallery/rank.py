@@ -33,7 +33,8 @@ class Ranked(NamedTuple):
 class Ranking:
     """One query on one gallery.
 
-    :param reading: how the text is understood; ``query``: the vector to look for, with the text as it is used.
+    :param reading: how the text is understood (mirrored, it is understood alike).
+    :param query: the vector to look for, with the text as it is used.
     :param notes: what the user should know; the ranking may add to it.
     """
 
@@ -83,7 +84,7 @@ class Ranking:
         if not self.query.text and self.origin is None:
             return "there is neither a text nor a reference picture"
         if self.query.text and not self.reading.parts:
-            return f"nothing is understood in {self.query.text!r} (name a part, a side and a change)"
+            return f"nothing is understood in {self.request.text!r} (name a part, a side and a change)"
         if self.origin is None and not scores_states():
             return "it needs a reference picture"
         if self.origin is not None and self.origin.pose is None:

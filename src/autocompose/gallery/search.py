@@ -241,7 +241,7 @@ class Gallery:
         )
         like, unlike = ([self.item(key).id for key in keys] for keys in (request.like, request.unlike))
         query = QueryVector(self.store, self.model, absent, request, origin, used, like, unlike)
-        ranking = Ranking(self.store, request, origin, understand(used), query, notes)
+        ranking = Ranking(self.store, request, origin, understand(request.text), query, notes)
         hits, engine, why = ranking.run()
         step = Step(origin.item.key if origin and origin.item else "", request.text)
         return Answer(

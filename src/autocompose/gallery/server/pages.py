@@ -120,8 +120,7 @@ class Page:
     @cached_property
     def reading(self) -> Reading:
         """How the text was understood."""
-        same = self.answer is not None and self.answer.text == self.params.text
-        return self.answer.reading if self.answer and same else understand(self.params.text)
+        return self.answer.reading if self.answer else understand(self.params.text)
 
     @cached_property
     def suggestions(self) -> tuple[str, ...]:
