@@ -54,7 +54,7 @@ def index(
     ] = None,
     pose_weights: Annotated[
         Path | None,
-        typer.Option("--pose-weights", metavar="FILE", help="Other networks for it: runs/convert_blazepose.py."),
+        typer.Option("--pose-weights", metavar="FILE", help="Other pose networks: runs/convert_blazepose.py."),
     ] = None,
     forget: Annotated[
         list[str] | None,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from functools import cached_property
+from collections.abc import Callable
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -29,7 +30,7 @@ class Finder(Protocol):
 
 
 class PeopleFinder:
-    """The estimator behind ``Finder``. Threads may share it; another process loads the networks itself.
+    """The estimator behind ``Finder``. Threads may share it; another process loads the networks itself, once.
 
     :param weights: as for ``Estimator.load``; when named they are read at once, so that a wrong file is refused early.
     :raises CheckpointError: missing, damaged, or not one of ours.
@@ -44,8 +45,8 @@ class PeopleFinder:
             self.estimator  # noqa: B018  read now
         self.fingerprint = value_hash([METHOD, file_hash(networks), file_hash(LIFTING)])[:16]
 
-    def __reduce__(self) -> tuple[type[PeopleFinder], tuple[Path | None]]:
-        return PeopleFinder, (self.weights,)
+    def __reduce__(self) -> tuple[Callable[[Path | None], PeopleFinder], tuple[Path | None]]:
+        return _of_this_process, (self.weights,)
 
     @cached_property
     def estimator(self) -> Estimator:
@@ -57,3 +58,8 @@ class PeopleFinder:
         with _LOADING:
             estimator = self.estimator
         return estimator.people([picture])[0]
+
+
+@lru_cache(2)
+def _of_this_process(weights: Path | None) -> PeopleFinder:
+    return PeopleFinder(weights)

@@ -171,7 +171,9 @@ _worker: Source  # of a worker process, set once by _start
 
 def _start(source: Source, processes: int) -> None:
     global _worker
-    os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // processes))
+    import torch
+
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))  # its variables are read when it is imported
     _worker = source
 
 
