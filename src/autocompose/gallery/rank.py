@@ -86,7 +86,7 @@ class Ranking:
         if self.query.text and not self.reading.parts:
             return f"nothing is understood in {self.request.text!r} (name a part, a side and a change)"
         if self.origin is None and not scores_states():
-            return "it needs a reference picture"
+            return "without a reference picture poses cannot be scored"
         if self.origin is not None and self.origin.pose is None:
             return self.origin.why
         if not len(self._posed.ids):

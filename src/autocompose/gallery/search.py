@@ -34,8 +34,8 @@ log = logging.getLogger("autocompose.gallery")
 Named = Item | Hit | int | str | Path
 """Whatever names an item: itself, a hit, its id (number or 15 hexadecimal digits), or its picture's path."""
 RENDERS_ONLY = (
-    "The model has only seen rendered bodies: on these pictures rely on the poses, or index with a model made for "
-    "photographs (--model)."
+    "The model has only seen rendered bodies: on photographs rather search with the engine symbolic, or index with a "
+    "model made for photographs (--model)."
 )
 EARLIER = "This gallery is of an earlier version: run index again, and people are found and their poses estimated."
 
