@@ -28,12 +28,16 @@ Texts = Annotated[int, typer.Option(min=1, max=5, help="Wordings per variant.")]
 FrameName = Annotated[
     str | None,
     typer.Option(
-        help="How sides are named: colour (tinted limbs), picture, words.", show_default="colour, else picture"
+        help="How sides are named: colour (tinted limbs), picture, words; auto chooses for each pair.",
+        show_default="colour, else picture",
     ),
 ]
-PicturesHow = Annotated[str, typer.Option(help="separate, or side-by-side in one picture.")]
+PicturesHow = Annotated[str, typer.Option(help="separate, side-by-side in one picture, or with-side-view (needs 3D poses).")]
 Joints = Annotated[bool, typer.Option("--joints", help="Mark the joints with dots (needs poses).")]
-Grounded = Annotated[bool, typer.Option("--grounded", help="Give the measured changes as hints (needs poses).")]
+Grounded = Annotated[bool, typer.Option("--grounded", help="Give the measured changes as hints (needs 3D poses).")]
+GroundedDepth = Annotated[
+    bool, typer.Option("--grounded-depth", help="The same, only where pictures do not show the depth of a limb.")
+]
 SelfCheck = Annotated[bool, typer.Option("--self-check", help="Also ask where the left hand is; wrong: ask again.")]
 Blur = Annotated[bool, typer.Option("--blur-faces", help="Blur faces before sending (needs poses).")]
 Mirror = Annotated[str, typer.Option(help="ask: the model sees mirrored pictures; derive: exchange sides in the text.")]
@@ -92,6 +96,7 @@ def describe_mllm(
     pictures: PicturesHow = "separate",
     joints: Joints = False,
     grounded: Grounded = False,
+    grounded_depth: GroundedDepth = False,
     self_check: SelfCheck = False,
     blur_faces: Blur = False,
     mirror: Mirror = "ask",
@@ -135,7 +140,7 @@ def describe_mllm(
     recipe = Recipe.parse(
         {
             "model": model, "prompts": prompts, "frame": frame, "pictures": pictures, "joints": joints,
-            "grounded": grounded, "self_check": self_check, "blur_faces": blur_faces, "texts": texts, "mirror": mirror,
+            "grounded": "depth" if grounded_depth else grounded, "self_check": self_check, "blur_faces": blur_faces, "texts": texts, "mirror": mirror,
             "size": size, "format": image_format, "detail": detail, "max_tokens": answer_tokens, "language": language,
             "temperature": None if temperature is not None and temperature < 0 else temperature,
         },

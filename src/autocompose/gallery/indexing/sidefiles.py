@@ -11,7 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
+<<<<<<< HEAD
 from autocompose.core.errors import InputError
+=======
+from autocompose.core.errors import one_line
+>>>>>>> main
 from autocompose.core.log import Tally
 from autocompose.core.reading.table import read_table
 from autocompose.corpus.format import read_gallery
@@ -21,15 +25,13 @@ from autocompose.gallery.pose import JOINTS, Pose
 from autocompose.gallery.values import Value, plain, typed
 
 SUGGESTED = 5  # names for which a suggestion is looked for
-MAX_SHOWN = 300  # characters of a name
 NO_PICTURE = "matches no picture"
 Meta = dict[str, dict[str, Value]]  # picture -> column -> value
 
 
 def shown(name: str) -> str:
-    """A name as it can be printed, the middle of a very long one left out."""
-    text = name if name.isprintable() and name == name.strip() else ascii(name)
-    return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN // 2]}...{text[-MAX_SHOWN // 2 :]}"
+    """A name as it can be printed, in quotes where it would not be seen otherwise."""
+    return one_line(name if name.isprintable() and name == name.strip() else ascii(name))
 
 
 @dataclass
