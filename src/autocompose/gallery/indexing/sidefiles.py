@@ -11,11 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-<<<<<<< HEAD
-from autocompose.core.errors import InputError
-=======
-from autocompose.core.errors import one_line
->>>>>>> main
+from autocompose.core.errors import InputError, one_line
 from autocompose.core.log import Tally
 from autocompose.core.reading.table import read_table
 from autocompose.corpus.format import read_gallery

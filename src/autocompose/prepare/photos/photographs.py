@@ -8,11 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-<<<<<<< HEAD
 from autocompose.bodies.convert import SKELETONS
-=======
-from autocompose.bodies.convert import SKELETONS, convert_joints
->>>>>>> main
 from autocompose.bodies.motion.retarget import rotations_from_joints
 from autocompose.bodies.skeleton import COCO17, turn
 from autocompose.core.errors import InputError
@@ -190,18 +186,10 @@ def cut(kept: list[tuple[str, str, Person]], files: dict[str, Path], images: Pat
 
 
 def pose_table(kept: list[tuple[str, str, Person]]) -> PoseTable:
-<<<<<<< HEAD
     """Estimated poses in the scene frame, with uncertainties and scores."""
     people = [p for _, _, p in kept]
     joints = np.stack([turn(p.joints, p.heading) for p in people])
     coco = np.stack([p.world for p in people])[:, [MARKS.index(n) for n in COCO17]] * np.array([1, -1, -1])
-=======
-    """Estimated poses in the scene frame, with scores."""
-    world = np.array([p.world for _, _, p in kept], float).reshape(-1, 33, 3)
-    converted = convert_joints(world, "mediapipe33", "-y", check_sides=False)
-    joints = centre(converted.joints[:, :22])
-    coco = world[:, [MARKS.index(n) for n in COCO17]] * np.array([1, -1, -1])
->>>>>>> main
     columns = {
         "rotations": rotations_from_joints(joints).astype(np.float32),
         "coco": coco.astype(np.float32),
