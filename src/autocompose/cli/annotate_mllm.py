@@ -32,9 +32,7 @@ FrameName = Annotated[
         show_default="colour, else picture",
     ),
 ]
-PicturesHow = Annotated[
-    str, typer.Option(help="separate, side-by-side in one picture, or with-side-view (needs 3D poses).")
-]
+PicturesHow = Annotated[str, typer.Option(help="separate, side-by-side in one picture, or with-side-view (needs 3D poses).")]
 Joints = Annotated[bool, typer.Option("--joints", help="Mark the joints with dots (needs poses).")]
 Grounded = Annotated[bool, typer.Option("--grounded", help="Give the measured changes as hints (needs 3D poses).")]
 GroundedDepth = Annotated[
