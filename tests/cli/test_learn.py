@@ -186,14 +186,15 @@ def test_hub_names_are_only_followed_when_spelled_out(tmp_path):
 
 def test_evaluating_into_a_folder_of_the_user_is_refused(trained, tmp_path, capsys):
     (tmp_path / "metrics.json").write_text("{}")
-    line = ["evaluate", str(trained / "clip"), str(trained / "corpus"), "--key", "auto", "--out"]
+    line = ["evaluate", str(trained / "clip"), str(trained / "corpus"), "--texts", "rules", "--out"]
     assert run([*line, str(tmp_path)]) == 2
     assert "is not empty and not known as an evaluation" in capsys.readouterr().err
     assert (tmp_path / "metrics.json").read_text() == "{}"
 
 
 def test_a_smaller_evaluation_leaves_nothing_of_the_larger_one(trained, tmp_path):
-    line = ["evaluate", str(trained / "clip"), str(trained / "corpus"), "--key", "auto", "--out", str(tmp_path / "e")]
+    folders = [str(trained / "clip"), str(trained / "corpus")]
+    line = ["evaluate", *folders, "--texts", "rules", "--out", str(tmp_path / "e")]
     assert run([*line, "--keep", "5"]) == 0
     (tmp_path / "e/notes.txt").touch()
     assert run([*line, "--keep", "0"]) == 0

@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from autocompose.cli.app import app
+from autocompose.cli.app import SEARCH, app
 from autocompose.core.errors import InputError, NothingLeftError
 from autocompose.core.reading.jsontext import json_line
 
 if TYPE_CHECKING:
-    from autocompose.estimate.people_finder import Finder
-    from autocompose.gallery.gallery_folder import GalleryConfig
     from autocompose.gallery.query import Answer
 
 GalleryFolder = Annotated[Path, typer.Argument(metavar="GALLERY", help="Gallery folder that index has written.")]
@@ -24,11 +22,12 @@ ModelFolder = Annotated[
         "--model",
         metavar="MODEL",
         help="Run folder; small (the model that ships); a CLIP weight file (.pt, .safetensors); or pretrained:TAG.",
+        show_default="the gallery's own, else small",
     ),
 ]
 
 
-@app.command()
+@app.command(rich_help_panel=SEARCH)
 def index(
     pictures: Annotated[Path, typer.Argument(metavar="PICTURES", help="Folder of pictures, or a corpus.")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Gallery folder to make or to update.")],
@@ -36,31 +35,40 @@ def index(
     approximate: Annotated[
         bool | None,
         typer.Option(
-            "--approximate/--exact", help="Inverted lists, whose recall is measured, or exact search (default)."
+            "--approximate/--exact", help="Inverted lists, with measured recall, or exact search.", show_default="exact"
         ),
     ] = None,
-    store: Annotated[str | None, typer.Option(help="embedded (default), or qdrant://host:port/collection.")] = None,
-    processes: Annotated[int, typer.Option(min=1, help="How many processes embed pictures.")] = 1,
+    store: Annotated[
+        str | None, typer.Option(help="embedded, or qdrant://host:port/collection.", show_default="embedded")
+    ] = None,
+    processes: Annotated[int, typer.Option(min=1, help="Number of processes that embed pictures.")] = 1,
     people: Annotated[
         Path | None,
         typer.Option(
             metavar="CORPUS",
             help="Corpus whose poses.npz says where people are in PICTURES; they win over what is found.",
+            show_default="none",
         ),
     ] = None,
     poses: Annotated[
         bool | None,
-        typer.Option("--poses/--no-poses", help="Find people and estimate their poses (default), or do not."),
+        typer.Option("--poses/--no-poses", help="Find people and estimate their poses.", show_default="poses"),
     ] = None,
     pose_weights: Annotated[
         Path | None,
-        typer.Option("--pose-weights", metavar="FILE", help="Other pose networks: runs/convert_blazepose.py."),
+        typer.Option(
+            "--pose-weights",
+            metavar="FILE",
+            help="Other pose networks: runs/convert_blazepose.py.",
+            show_default="none",
+        ),
     ] = None,
     forget: Annotated[
         list[str] | None,
         typer.Option(
             metavar="PATH|COLUMN=VALUE",
             help="Instead of indexing, delete a picture or a metadata value (person=anna) for good; repeatable.",
+            show_default="nothing",
         ),
     ] = None,
 ) -> None:
@@ -96,14 +104,14 @@ def _build(
     """Index. What is not named (None) is as the gallery was made with."""
     from autocompose.core.log import say
     from autocompose.gallery.embedder import made_for_renders, open_embedder
-    from autocompose.gallery.gallery_folder import read_config
+    from autocompose.gallery.gallery_folder import finder_for, read_config
     from autocompose.gallery.indexing.index import build
 
     config = read_config(out)
     made = {"kind": config.index, "store": config.store} if config else {}
     options = {**made, **{name: value for name, value in options.items() if value is not None}}
     embedder = open_embedder(model or (config.model if config else "") or "small")
-    finder = _finder(config, poses, pose_weights)
+    finder = finder_for(config, poses, pose_weights)
     report = build(pictures, embedder, out, model_name=embedder.name, finder=finder, **options)
     say(report.line())
     if report.people.kept and made_for_renders(embedder.card):
@@ -112,28 +120,18 @@ def _build(
         say(RENDERS_ONLY)
 
 
-def _finder(config: GalleryConfig | None, poses: bool | None, weights: Path | None) -> Finder | None:
-    """What looks for people; None when nothing should."""
-    from autocompose.estimate.people_finder import PeopleFinder
-
-    if poses is False and weights:
-        raise InputError("--pose-weights with --no-poses: leave one of them out")
-    if poses is None and not weights and config and config.poses is False:
-        return None
-    if poses is False:
-        return None
-    return PeopleFinder(weights or (Path(config.pose_weights) if config and config.pose_weights else None))
-
-
-@app.command()
+@app.command(rich_help_panel=SEARCH)
 def search(
     gallery: GalleryFolder,
     words: Annotated[str, typer.Argument(metavar="TEXT", help="The same as --text.", show_default=False)] = "",
     reference: Annotated[
-        str, typer.Option(help="Picture to start from: an item id, a path in the gallery, or any picture file.")
+        str,
+        typer.Option(
+            help="Picture to start from: an item id, a path in the gallery, or any picture file.", show_default="none"
+        ),
     ] = "",
-    text: Annotated[str, typer.Option(help="What to change, such as 'raise the left arm'.")] = "",
-    k: Annotated[int, typer.Option("-k", "--top", min=1, max=500, help="How many results.")] = 10,
+    text: Annotated[str, typer.Option(help="What to change, such as 'raise the left arm'.", show_default="none")] = "",
+    k: Annotated[int, typer.Option("-k", "--top", min=1, max=500, help="Number of results.")] = 10,
     weight: Annotated[float, typer.Option(min=0, max=1, help="Text against picture; 0.5 = as the engine does.")] = 0.5,
     mirror: Annotated[
         bool, typer.Option("--mirror", help="Mirror the reference, and left and right in the text.")
@@ -141,9 +139,15 @@ def search(
     sides: Annotated[
         str, typer.Option(help="Whose left the text means: own (the person's) or seen (the viewer's).")
     ] = "own",
-    where: Annotated[list[str] | None, typer.Option(help="Filter COLUMN=VALUE; repeatable.")] = None,
-    like: Annotated[list[str] | None, typer.Option(help="Item id to come closer to; repeatable.")] = None,
-    unlike: Annotated[list[str] | None, typer.Option(help="Item id to get away from; repeatable.")] = None,
+    where: Annotated[
+        list[str] | None, typer.Option(help="Filter COLUMN=VALUE; repeatable.", show_default="none")
+    ] = None,
+    like: Annotated[
+        list[str] | None, typer.Option(help="Item id to come closer to; repeatable.", show_default="none")
+    ] = None,
+    unlike: Annotated[
+        list[str] | None, typer.Option(help="Item id to move away from; repeatable.", show_default="none")
+    ] = None,
     engine: Annotated[
         str, typer.Option(help="auto (the best that can answer), learned (the model), symbolic (3D poses and rules).")
     ] = "auto",
@@ -151,7 +155,7 @@ def search(
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
     open_sheet: Annotated[bool, typer.Option("--open", help="Show the results as an HTML contact sheet.")] = False,
 ) -> None:
-    """Pictures like the reference, but with the change that the text asks for."""
+    """Find pictures like the reference, but with the change that the text asks for."""
     from autocompose.gallery.request import SearchRequest
     from autocompose.gallery.search import Gallery
 
@@ -207,27 +211,43 @@ def _print(answer: Answer) -> None:
     console.print(table)
 
 
-@app.command()
+@app.command(rich_help_panel=SEARCH)
 def serve(
     gallery: GalleryFolder,
     pictures: Annotated[
         Path | None,
-        typer.Option("--index", metavar="PICTURES", help="First make or update the gallery of this folder or corpus."),
+        typer.Option(
+            "--index",
+            metavar="PICTURES",
+            help="First make or update the gallery from this folder or corpus.",
+            show_default="no update",
+        ),
     ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on; others than 127.0.0.1 are open to the network.")] = (
+    host: Annotated[str, typer.Option(help="Address to listen on; any but 127.0.0.1 is open to the network.")] = (
         "127.0.0.1"
     ),
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
     model: ModelFolder = None,
-    workers: Annotated[int, typer.Option(min=1, help="Server processes; they share the gallery's files.")] = 1,
-    rate: Annotated[float, typer.Option(min=0, help="Requests per second and client; 0 = no limit.")] = 20.0,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Number of server processes; they share the gallery's files.")
+    ] = 1,
+    rate: Annotated[
+        float, typer.Option(min=0, help="Maximum number of requests per second and client; 0 = no limit.")
+    ] = 20.0,
     token: Annotated[
-        str, typer.Option(envvar="AUTOCOMPOSE_TOKEN", help="Secret that clients must give; best set by the variable.")
+        str,
+        typer.Option(
+            envvar="AUTOCOMPOSE_TOKEN",
+            help="Secret that clients must send; set it by the variable.",
+            show_default="none",
+        ),
     ] = "",
     trusted_proxy: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="ADDRESS", help="Proxy whose X-Forwarded-For tells who asks; address or network; repeatable."
+            metavar="ADDRESS",
+            help="Proxy (address or network) whose X-Forwarded-For names the client; repeatable.",
+            show_default="none",
         ),
     ] = None,
 ) -> None:

@@ -15,10 +15,11 @@ from autocompose.core.errors import CheckpointError
 from autocompose.core.files import file_hash, read_json, value_hash
 from autocompose.core.several import is_one, several
 from autocompose.model.bundled import model_folder
+from autocompose.model.fingerprint import stated_fingerprint
 
 if TYPE_CHECKING:
-    from autocompose.model.checkpoint import Model
     from autocompose.model.embed import Picture
+    from autocompose.model.model import Model
 
 
 _STATED = {"sha256": str, "encoder": dict}  # what every model.json holds
@@ -72,7 +73,7 @@ class _Lazy:
     """A model that is loaded when it is first used."""
 
     def __init__(self) -> None:
-        self._texts = TextCache(lambda texts: self.model.embed_texts(texts))
+        self._texts = TextCache(lambda texts: self.model.encode_texts(texts))
         self._loading = threading.Lock()
         self._loaded: Model | None = None
 
@@ -89,7 +90,7 @@ class _Lazy:
 
     def embed_images(self, images: Picture | Sequence[Picture]) -> np.ndarray:
         """``(N, D)`` un-normalised features of pictures (RGB, or paths); ``(D,)`` of a single one."""
-        return self.model.embed_images(images)
+        return self.model.encode_images(images)
 
     def embed_texts(self, texts: str | Sequence[str]) -> np.ndarray:
         """``(N, D)`` un-normalised features of texts; ``(D,)`` of a single one."""
@@ -101,7 +102,7 @@ class _Lazy:
 
         A single picture ``(D,)`` with a single text gives ``(D,)``.
         """
-        return self.model.compose(images, self.embed_texts(texts))
+        return self.model.compose_features(images, self.embed_texts(texts))
 
 
 class RunFolder(_Lazy):
@@ -116,7 +117,7 @@ class RunFolder(_Lazy):
         self.folder = model_folder(folder)
         self.name = str(self.folder.resolve())
         info = _info(self.folder)
-        self.fingerprint, self.card = _fingerprint(info), info.get("card") or {}
+        self.fingerprint, self.card = stated_fingerprint(info), info.get("card") or {}
 
     def __reduce__(self) -> tuple[type[RunFolder], tuple[Path]]:
         """Another process loads the model itself."""
@@ -157,8 +158,8 @@ class PlainClip(_Lazy):
         return PlainClip, (self.name,)
 
     def _load(self) -> Model:
-        from autocompose.model.checkpoint import Model
         from autocompose.model.combiner import ElementwiseSum
+        from autocompose.model.model import Model
         from autocompose.model.weights.foreign_weights import load_encoder
         from autocompose.model.weights.start_weights import TAG, pretrained_encoder
 
@@ -193,11 +194,7 @@ def fingerprint(folder: Path) -> str:
 
     :raises CheckpointError: no such file.
     """
-    return _fingerprint(_info(model_folder(folder)))
-
-
-def _fingerprint(info: Mapping[str, Any]) -> str:
-    return value_hash([info.get("sha256"), info.get("encoder"), info.get("composer")])[:16]
+    return stated_fingerprint(_info(model_folder(folder)))
 
 
 def _info(folder: Path) -> dict[str, Any]:

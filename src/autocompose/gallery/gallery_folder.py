@@ -16,8 +16,9 @@ from typing import Literal
 from filelock import FileLock, Timeout
 
 from autocompose.core.config import Config
-from autocompose.core.errors import GalleryError
+from autocompose.core.errors import GalleryError, InputError
 from autocompose.core.files import read_json, write_json
+from autocompose.estimate.people_finder import Finder, PeopleFinder
 from autocompose.gallery.storage.store import EmbeddedStore, Store
 
 
@@ -74,6 +75,23 @@ def open_store(folder: Path, config: GalleryConfig, *, write: bool = False) -> S
     from autocompose.gallery.storage.qdrant import QdrantStore
 
     return QdrantStore.connect(config.store, config.fingerprint, config.dim)
+
+
+def finder_for(config: GalleryConfig | None, poses: bool | None = None, weights: Path | None = None) -> Finder | None:
+    """What looks for people while indexing; None when nothing should.
+
+    :param config: of the gallery as it is; None: there is none yet.
+    :param poses, weights: what the user says; None: as the gallery was made, else with the package's networks.
+    :raises InputError: weights for nothing; CheckpointError: no such weights.
+    """
+    if poses is False:
+        if weights:
+            raise InputError("--pose-weights with --no-poses: leave one of them out")
+        return None
+    if poses is None and weights is None and config and config.poses is False:
+        return None
+    kept = Path(config.pose_weights) if config and config.pose_weights else None
+    return PeopleFinder(weights or kept)
 
 
 @contextmanager

@@ -9,26 +9,31 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from operator import index
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
 from autocompose.core.errors import GalleryError, InputError
 from autocompose.core.files import file_hash
+from autocompose.core.log import say
 from autocompose.core.reading.plain import unreadable
 from autocompose.core.several import several
 from autocompose.corpus.pictures.gate import as_rgb, open_image
 from autocompose.estimate.people_finder import Finder, PeopleFinder
 from autocompose.gallery.crops import MAX_SIDE, SEARCHED_SIDE, Crop, found_people, prominent, shrink
-from autocompose.gallery.embedder import Embedder, is_model, made_for_renders, open_embedder
-from autocompose.gallery.gallery_folder import GalleryConfig, open_store, read_config
+from autocompose.gallery.embedder import Embedder, is_model, made_for_renders
+from autocompose.gallery.gallery_folder import GalleryConfig, finder_for, open_store, read_config
 from autocompose.gallery.item import Item, NotThereError, is_key, key_to_id
+from autocompose.gallery.loaded_model import as_embedder
 from autocompose.gallery.query import Answer, Hit, Reference
 from autocompose.gallery.query_vector import QueryVector
 from autocompose.gallery.rank import Ranking
 from autocompose.gallery.request import Engine, SearchRequest, Sides, Step
 from autocompose.gallery.storage.store import Store
 from autocompose.gallery.understand import own_sides, understand
+
+if TYPE_CHECKING:
+    from autocompose.model.model import Model
 
 log = logging.getLogger("autocompose.gallery")
 Named = Item | Hit | int | str | Path
@@ -56,10 +61,11 @@ class Gallery:
         self.folder, self.config, self.store, self.model = Path(folder), config, store, model
 
     @classmethod
-    def open(cls, folder: str | Path, model: Embedder | str | Path | None = None) -> Gallery:
+    def open(cls, folder: str | Path, model: Embedder | Model | str | Path | None = None) -> Gallery:
         """Open a gallery for searching.
 
-        :param model: as for ``open_embedder``, or a loaded one; default: the model that the gallery was made with.
+        :param model: a loaded one, or what names it (see ``open_embedder``); default: the one that it was
+            made with.
         :raises GalleryError: not a gallery, damaged, or made with another model.
         """
         folder = Path(folder)
@@ -70,8 +76,40 @@ class Gallery:
             )
         if model is None and is_model(config.model):
             model = config.model
-        embedder = open_embedder(model) if isinstance(model, (str, Path)) else model
-        return cls(folder, config, open_store(folder, config), embedder)
+        return cls(folder, config, open_store(folder, config), None if model is None else as_embedder(model))
+
+    @classmethod
+    def build(
+        cls,
+        pictures: str | Path,
+        folder: str | Path | None = None,
+        model: Embedder | Model | str | Path = "small",
+        poses: bool | None = None,
+        **options: Any,
+    ) -> Gallery:
+        """Make or update the gallery of a folder of pictures (or of a corpus), and open it.
+
+        A second call embeds only pictures that are new or have changed. What was left out is printed, with reasons.
+
+        :param folder: where the gallery lies; default: ``PICTURES-gallery``, beside the pictures.
+        :param model: as for ``open``.
+        :param poses: find people and estimate their poses; default: as before in this gallery, else yes.
+        :param options: ``kind``, ``store``, ``processes`` and ``people``, as for ``gallery.indexing.index.build``.
+        :raises GalleryError: ``folder`` holds something else, or the gallery of another model; InputError: no pictures.
+        """
+        from autocompose.gallery.indexing.index import build
+
+        pictures = Path(pictures)
+        out = Path(folder) if folder is not None else pictures.with_name(f"{pictures.resolve().name}-gallery")
+        embedder = as_embedder(model)
+        finder = finder_for(read_config(out), poses)
+        name = getattr(embedder, "name", "")
+        say(build(pictures, embedder, out, model_name=name, finder=finder, **options).line())
+        return cls.open(out, embedder)
+
+    def __len__(self) -> int:
+        """How many items there are: pictures, or people in pictures."""
+        return self.store.count()
 
     @cached_property
     def finder(self) -> Finder | None:
@@ -189,7 +227,7 @@ class Gallery:
         text: str = "",
         *,
         reference: Named | Image.Image | Reference | None = None,
-        k: int = 24,
+        k: int = 20,
         weight: float = 0.5,
         mirror: bool = False,
         sides: Sides | str = Sides.OWN,

@@ -18,8 +18,6 @@ Found = tuple[Entity, str, Entity | None] | tuple[Entity, str, Entity | None, st
 BODY = Entity("body", "none")
 HEAD = Entity("head", "none")
 TORSO = Entity("torso", "none")
-JOINT_OF = {"arm": "elbow", "forearm": "elbow", "upper arm": "elbow", "hand": "elbow",
-            "leg": "knee", "shin": "knee", "thigh": "knee", "foot": "knee"}  # fmt: skip
 TRUNK = frozenset(("torso", "body", "pelvis"))
 LIMBS = frozenset(("arm", "leg", "elbow", "knee", "forearm", "shin", "thigh", "upper arm"))
 ARM = frozenset(("hand", "arm", "forearm", "elbow", "upper arm"))

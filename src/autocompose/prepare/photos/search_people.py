@@ -73,7 +73,5 @@ def _values(person: Person, factor: float) -> dict[str, Any]:
 
 def _person(values: Mapping[str, Any]) -> Person:
     """The inverse of ``_values``."""
-    arrays = {
-        name: np.array(value) if name != "box" and isinstance(value, list) else value for name, value in values.items()
-    }
+    arrays: dict[str, Any] = {name: np.array(v) if isinstance(v, list) else v for name, v in values.items()}
     return Person(**{**arrays, "box": tuple(values["box"])})

@@ -65,7 +65,8 @@ class Prompts:
         """
         path = self.folder / SIDE_VIEW
         if not path.is_file():
-            raise ConfigError(f"{path} is missing, which --pictures with-side-view needs; copy it from {BUILT_IN / 'v1'}")
+            source = BUILT_IN / "v1"
+            raise ConfigError(f"{path} is missing, which --pictures with-side-view needs; copy it from {source}")
         try:
             return str(read_toml(path)["side_view"][str(frame)])
         except (KeyError, TypeError):

@@ -182,6 +182,11 @@ def has_keypoints(corpus: Corpus) -> bool:
     return corpus.poses is not None and POINTS in corpus.poses.columns
 
 
+def default_frame(corpus: Corpus) -> Frame:
+    """How sides are named when nobody chooses: by colour where the joints are known."""
+    return Frame.COLOUR if has_keypoints(corpus) else Frame.PICTURE
+
+
 def encode(image: Image.Image, kind: str) -> Picture:
     """JPEG (quality 90) or PNG bytes of the bare pixels."""
     buffer = io.BytesIO()

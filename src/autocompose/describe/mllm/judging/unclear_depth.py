@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 
 from autocompose.bodies.skeleton import SMPL22
@@ -14,7 +16,7 @@ _ARM, _LEG = ("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle")
 LINES = (
     ("pelvis", "neck"),
     ("neck", "head"),
-    *((f"{side}_{a}", f"{side}_{b}") for side in SIDES for limb in (_ARM, _LEG) for a, b in zip(limb, limb[1:], strict=False)),
+    *((f"{side}_{a}", f"{side}_{b}") for side in SIDES for limb in (_ARM, _LEG) for a, b in pairwise(limb)),
 )
 """Lines of the body, by their joints."""
 
