@@ -10,6 +10,7 @@ import pytest
 from autocompose.bodies.skeleton import mirror_joints
 from autocompose.core.errors import GalleryError, InputError
 from autocompose.evaluate import symbolic
+from autocompose.evaluate.fusion import Weights
 from autocompose.evaluate.symbolic import rank
 from autocompose.gallery.indexing.index import build
 from autocompose.gallery.pose_scores import moves_balance
@@ -85,7 +86,8 @@ def test_auto_adds_both_scores(gallery: Gallery, text: str, mirror: bool) -> Non
     learned = {hit.item.id: hit.score for hit in gallery.search(engine="learned", **question)}
     symbolic = {hit.item.id: hit.score for hit in gallery.search(engine="symbolic", **question)}
     auto = gallery.search(**question)
-    both = {i: 60 * learned[i] + symbolic[i] for i in symbolic}
+    weights = Weights()
+    both = {i: weights.cosine * learned[i] + weights.symbolic * symbolic[i] for i in symbolic}
     assert auto.engine == "learned + symbolic" and auto.why.endswith("and 18 items have a pose")
     assert ids(auto)[:-1] == sorted(both, key=lambda i: -both[i])
     assert [hit.score for hit in auto][:-1] == pytest.approx([both[i] for i in ids(auto)[:-1]], abs=1e-3)
