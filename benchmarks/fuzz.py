@@ -106,10 +106,10 @@ def read_all(kind: str, start: int, number: int, seed: int, keep: Path, pipe: An
     import warnings
 
     warnings.simplefilter("ignore")
-    sys.stderr = io.StringIO()
     keep.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         make = KINDS[kind](Path(scratch))
+        sys.stderr = io.StringIO()
         for i in range(start, number):
             path, (data, read) = make(i, np.random.default_rng([seed, i]))
             path.write_bytes(data)
@@ -228,10 +228,10 @@ def toml(folder: Path) -> Make:
 
     from autocompose.core.config import read_toml
     from autocompose.train.run_options import merged
-    from autocompose.train.runs import FinetuneSettings, TrainSettings
+    from autocompose.train.runs import CombinerSettings, FinetuneSettings
 
     path = folder / "x.toml"
-    both = (FinetuneSettings, TOML), (TrainSettings, TOML.replace(b"[text]", b"[texts]"))
+    both = (FinetuneSettings, TOML), (CombinerSettings, TOML.replace(b'part = "both"', b"from_sum = true"))
     return texts(*((path, data, lambda kind=kind: merged(kind, read_toml(path), {}, str(path))) for kind, data in both))
 
 

@@ -1,6 +1,7 @@
 """The learning verbs on a tiny corpus: what they print, what they leave, how they fail."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,20 @@ def test_evaluate_and_compare(trained, capsys):
     )
     assert run(["compare", str(trained / "clip" / "test"), str(trained / "e")]) == 2
     assert "question 1 is not that of" in capsys.readouterr().err
+
+
+def test_a_bank_of_some_pairs_is_evaluated_and_counted(trained, tmp_path, capsys):
+    corpus = shutil.copytree(trained / "corpus", tmp_path / "corpus")
+    file = corpus / "captions" / "test.json"
+    pairs = json.loads(file.read_text("utf-8"))
+    pairs[0]["mllm"] = ["Raise your left arm."]
+    file.write_text(json.dumps(pairs), "utf-8")
+    capsys.readouterr()
+    command = ["evaluate", str(trained / "clip"), str(corpus), "--texts", "mllm", "--out", str(tmp_path / "e")]
+    assert run(command) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["n_queries"] == 1
+    assert "pairs: 24 in, 1 kept; dropped 23: no text in mllm" in said.err
 
 
 def test_a_run_folder_as_first_weights_says_what_it_is(trained):

@@ -55,6 +55,10 @@ def test_queries_take_the_first_text_or_all(tmp_path: Path) -> None:
     assert first[0].group == ("c003/0.png", "c003/1.png", "c003/2.png", "c003/3.png")
     with pytest.raises(CorpusError, match=r"captions/test.json\[0\]: no 'mllm' \(24 pairs lack it\)"):
         corpus.questions(Split.TEST, "mllm")
+    pairs = corpus.split(Split.TEST)
+    told = [dataclasses.replace(p, texts={"mllm": ("x", "y")}) for p in pairs[:2]]
+    partly = dataclasses.replace(corpus, pairs={Split.TEST: (*told, *pairs[2:])})
+    assert [q.text for q in partly.questions(Split.TEST, "mllm", flatten=True)] == ["x", "y"] * 2
     with pytest.raises(CorpusError, match="no split val; there is train, test"):
         corpus.questions(Split.VAL)
     with pytest.raises(CorpusError, match=r"captions/test\.json holds no pairs; there is nothing to ask"):

@@ -88,6 +88,9 @@ TEXT_FIELDS: dict[tuple[Source, Edit], str] = {
     (Source.MLLM, Edit.MIRROR_REVERSE): "mirror-reverse",
 }
 
+PARTIAL_KEYS = frozenset(key for (source, _), key in TEXT_FIELDS.items() if source is Source.MLLM)
+"""Corpus keys whose texts may cover a part of the pairs."""
+
 
 def text_field(name: str) -> str:
     """The corpus key that a name of texts stands for: SOURCE[-EDIT], such as ``human``, ``rules``, ``mllm-reverse``.

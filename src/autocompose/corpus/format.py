@@ -16,7 +16,7 @@ from typing import Any
 
 from autocompose.core.errors import CorpusError, missing_file
 from autocompose.core.files import read_json, write_json
-from autocompose.core.records import TEXT_FIELDS, Pair, Question, Split, split_of, text_field
+from autocompose.core.records import PARTIAL_KEYS, TEXT_FIELDS, Pair, Question, Split, split_of, text_field
 from autocompose.core.several import several
 from autocompose.corpus.names import name_fault
 from autocompose.corpus.poses import PoseTable
@@ -58,21 +58,23 @@ class Corpus:
     def questions(self, split: Split | str, key: str = "human", flatten: bool = False) -> list[Question]:
         """The questions of a split.
 
+        A multimodal LLM's texts may cover a part of the pairs (``PARTIAL_KEYS``); the others are not asked.
+
         :param key: which texts: ``human``, ``rules``, ``mllm``, or a corpus key.
         :param flatten: one query per text (the paper's rule for AIST) instead of only the first text.
-        :raises CorpusError: the split is empty, or a pair has no text under ``key``; lists the pairs.
+        :raises CorpusError: the split is empty, or pairs that must have a text under ``key`` have none; lists them.
         """
         split, key = split_of(split), text_field(key)
         pairs, file = self.split(split), f"captions/{self.files.get(split, split)}.json"
         if not pairs:
             raise CorpusError(f"{self.root}: {file} holds no pairs; there is nothing to ask")
         without = [f"{file}[{i}]: no {key!r}" for i, p in enumerate(pairs) if not p.texts.get(key)]
-        if without:
+        if without and (key not in PARTIAL_KEYS or len(without) == len(pairs)):
             raise CorpusError(f"{self.root}: {without[0]} ({len(without)} pairs lack it)", without)
         return [
             Question(p.reference, text, p.target, p.img_set, i)
             for i, p in enumerate(pairs)
-            for text in (p.texts[key] if flatten else p.texts[key][:1])
+            for text in p.texts.get(key, ())[: None if flatten else 1]
         ]
 
     def save(self) -> None:

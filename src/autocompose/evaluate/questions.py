@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from autocompose.core.log import Tally, say
 from autocompose.core.records import Question, Split, split_of
 from autocompose.corpus.format import Corpus, as_corpus
 from autocompose.evaluate.metrics import QueryRows, Ranks, rank_rows
@@ -81,9 +82,14 @@ class Questions:
 def questions_of(corpus: Corpus, split: Split, key: str, flatten: bool) -> tuple[list[Question], QueryRows]:
     """The questions of a split; the parameters are those of ``evaluate_model``.
 
-    :raises CorpusError: a query has no text, or names a picture that is not in the gallery.
+    :raises CorpusError: a pair that must have a text has none, or one names a picture that is not in the gallery.
     """
     queries = corpus.questions(split, key, flatten)
+    tally, asked = Tally("pairs"), len({query.pair for query in queries})
+    tally.keep(asked)
+    tally.drop(f"no text in {key}", n=len(corpus.split(split)) - asked)
+    if tally.dropped:
+        say(tally.line())
     return queries, QueryRows.of(queries, corpus.galleries[split], f"{corpus.root}, {split}: ")
 
 
@@ -122,7 +128,7 @@ def evaluate_model(
     :param key: which texts to ask with: ``human``, ``rules``, ``mllm``, or a corpus key.
     :param flatten: one query per text (the paper's rule for AIST) instead of the first text only.
     :param cache: folder for the encoded gallery; None keeps nothing.
-    :raises CorpusError: a query has no text, or names a picture that is not in the gallery.
+    :raises CorpusError: a pair that must have a text has none, or one names a picture that is not in the gallery.
     """
     model = model if isinstance(model, Model) else load(model)
     return ask(model.encoder, as_corpus(corpus), split_of(split), key, flatten, cache).answers(model)
@@ -137,4 +143,5 @@ def clusters_of(corpus: Corpus, queries: Sequence[Question]) -> np.ndarray:
     if not all(name in index for name in references):
         return references
     kind = "body" if "body" in corpus.poses.columns else "cube"  # cubes of one body are twins in the test part
-    return corpus.poses.columns[kind][corpus.poses.rows(references.tolist())]
+    clusters: np.ndarray = corpus.poses.columns[kind][corpus.poses.rows(references.tolist())]
+    return clusters

@@ -9,8 +9,10 @@ import re
 import signal
 import sqlite3
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -28,6 +30,7 @@ from autocompose.describe.mllm.review.verdicts import Reviews
 from autocompose.describe.side_words import swap_sides
 from tests.describe.mllm.fakes import QUICK, Fake, job, journal_of
 from tests.simulator.annotator import Errors
+from tests.simulator.figures import figure_corpus
 
 FIELDS = ("mllm", "reverse", "mirror", "mirror-reverse")
 
@@ -263,6 +266,55 @@ def test_every_aid_can_be_switched_on(corpus: Corpus, aids: dict[str, bool]) -> 
 def test_grounding_needs_a_frame_with_sides(corpus: Corpus) -> None:
     with pytest.raises(ConfigError, match="grounded"):
         job(corpus, grounded=True, frame="picture")
+
+
+def test_every_picture_is_followed_by_its_side_view(corpus: Corpus) -> None:
+    fake = Fake(corpus)
+    assert annotate(job(corpus, pictures="with-side-view"), fake).done == 16
+    ask = fake.of_stage("parts")[0]
+    assert len(ask.pictures) == 4 and ask.text.count("seen exactly from the side") == 2
+    assert job(corpus, pictures="with-side-view").version != job(corpus).version
+    with pytest.raises(ConfigError, match="with-side-view speaks of the person's sides"):
+        job(corpus, pictures="with-side-view", frame="picture")
+
+
+def test_auto_asks_in_colour_where_keypoints_are_known(corpus: Corpus) -> None:
+    assert corpus.poses is not None
+    points = corpus.poses.columns["coco2d"].copy()
+    pair = corpus.pairs[Split.TRAIN][0]
+    points[corpus.poses.index()[pair.target]] = np.nan
+    partly = replace(corpus, poses=replace(corpus.poses, columns={"coco2d": points}))
+    work = job(partly, frame="auto", edits=(Edit.PLAIN,))
+    assert [str(work.frame_of(item)) for item in work.items()] == ["picture", "colour", "colour", "colour"]
+    assert str(job(partly, frame="auto", grounded="depth").frame_of(next(iter(work.items())))) == "words"
+
+
+def test_auto_asks_people_in_profile_in_words(corpus: Corpus) -> None:
+    bare = replace(corpus, poses=replace(corpus.poses, columns={}))  # type: ignore[type-var]
+
+    def profile(ask: Ask, n: int) -> Answer | None:
+        if "facing_reference" not in ask.system:
+            return None
+        moves = [{"part": "image_left_arm", "change": "raise it"}]
+        said = {"facing_reference": "left_profile", "facing_target": "left_profile", "movements": moves}
+        return Answer(json.dumps(said))
+
+    fake = Fake(bare, before=profile)
+    assert annotate(job(bare, frame="auto", edits=(Edit.PLAIN,)), fake).done == 4
+    assert len(fake.of_stage("parts")) == 8  # one in the frame picture, one in words
+    work = job(bare, frame="picture", edits=(Edit.PLAIN,), temperature=0.1)
+    summary = annotate(work, Fake(bare, before=profile), yes=True)
+    assert summary.failed == {"profile": 4} and "--frame auto" in str(summary.nothing(bare.root, work.recipe))
+
+
+def test_aids_against_wrong_depth(tmp_path: Path) -> None:
+    """The simulator takes forward for back unless a hint or a side view tells it."""
+    made, false = figure_corpus(tmp_path, 24, seed=3), {}
+    for name, aid in {"none": {}, "hints": {"grounded": "depth"}, "side view": {"pictures": "with-side-view"}}.items():
+        fake = Fake(made, Errors(depth=1.0))
+        annotate(job(made, edits=(Edit.PLAIN,), **aid), fake, yes=True)
+        false[name] = fake.annotator.counts["false statements"]
+    assert false["none"] >= 10 and false["hints"] <= false["none"] / 3 and false["side view"] == 0, false
 
 
 def test_unknown_prices_refuse_a_cost_limit(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -194,7 +194,8 @@ def poses_of(table: PoseTable, rows: np.ndarray, edit: Edit, turns: bool) -> Pos
 def face_direction(coco: np.ndarray) -> np.ndarray:
     """Where faces look: from the middle of the ears to the nose, ``(N, 17, 3)`` -> ``(N, 3)``."""
     ears = (coco[:, COCO17.index("left_ear")] + coco[:, COCO17.index("right_ear")]) / 2
-    return coco[:, COCO17.index("nose")] - ears
+    looks: np.ndarray = coco[:, COCO17.index("nose")] - ears
+    return looks
 
 
 def text_record(

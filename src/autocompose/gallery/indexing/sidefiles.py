@@ -5,7 +5,7 @@ Rows are matched with pictures by ``PictureNames``; those that match none are co
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -85,10 +85,14 @@ def read_metadata(path: Path, names: PictureNames) -> tuple[Meta, SideFile]:
         if any(known.get(column, value) != value for column, value in values.items()):
             again.append(picture)
         known.update(values)
-    if again:
-        said = ", ".join(map(shown, dict.fromkeys(again[:SUGGESTED])))
-        side.notes.append(f"{path.name}: {len(again)} rows contradict an earlier row of their picture and win: {said}")
+    side.notes += _won(path, "contradict an earlier row of their picture", again)
     return meta, side
+
+
+def _won(file: Path, what: str, pictures: Sequence[str]) -> Iterable[str]:
+    if pictures:
+        first = ", ".join(map(shown, dict.fromkeys(pictures[:SUGGESTED])))
+        yield f"{file.name}: {len(pictures)} rows {what} and win: {first}"
 
 
 def read_splits(folder: Path, names: PictureNames) -> tuple[Meta, list[SideFile]]:
@@ -125,21 +129,26 @@ def read_poses(path: Path, names: PictureNames) -> tuple[Poses, SideFile]:
     """
     table = PoseTable.load(path)
     side = SideFile(Tally(f"{path.name} rows"))
-    columns = {name: c for name, c in table.columns.items() if c.ndim == 1 and c.dtype.kind in "iufbU"}
+    columns, left_out = _columns(table)
     finite = np.isfinite(table.joints).all((1, 2))
     meta: Meta = {}
     poses: dict[str, Pose] = {}
-    rows = pose_rows(path, table)
+    rows, again = pose_rows(path, table), []
     for row, name in enumerate(table.names):
         picture = names.find(name)
         if picture is None:
             side.unmatched(name, names)
             continue
         side.tally.keep()
+        if picture in meta:
+            again.append(picture)
+            poses.pop(picture, None)
         values = {column: plain(values[row]) for column, values in columns.items()}
         meta[picture] = {column: value for column, value in values.items() if value is not None}
         if pose := rows[row]:
             poses[picture] = pose
+    side.notes += _won(path, "come after another row of their picture", again)
+    side.notes += [f"{path.name}: the column {shown(name)} is left out (its type is {kind})" for name, kind in left_out]
     side.notes += _infinite(path.name, columns, ~finite)
     return Poses(meta, poses), side
 
@@ -159,6 +168,13 @@ def pose_rows(path: Path, table: PoseTable) -> list[Pose | None]:
         else None
         for row in range(len(joints))
     ]
+
+
+def _columns(table: PoseTable) -> tuple[dict[str, np.ndarray], list[tuple[str, np.dtype]]]:
+    """The columns of one value for each row, and those of a type that no value has."""
+    single = {name: column for name, column in table.columns.items() if column.ndim == 1}
+    left_out = [(name, column.dtype) for name, column in single.items() if column.dtype.kind not in "iufbUM"]
+    return {name: column for name, column in single.items() if column.dtype.kind in "iufbUM"}, left_out
 
 
 def _infinite(file: str, columns: Mapping[str, np.ndarray], bad: np.ndarray) -> Iterable[str]:
