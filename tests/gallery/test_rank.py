@@ -129,7 +129,10 @@ def test_pictures_without_a_person_come_last_when_the_question_is_about_a_pose(g
 
 def test_the_weight_moves_the_balance_or_says_that_it_has_none(gallery: Gallery) -> None:
     question = {"reference": "c001/0.png", "text": TEXT, "k": 50}
-    best = {w: ids(gallery.search(weight=w, **question)) for w in (0.0, 0.5, 1.0)}
+    model = FakeModel()
+    model.card = {"fusion": {"cosine": 1000.0, "symbolic": 1.0}}
+    opened = Gallery(gallery.folder, gallery.config, gallery.store, model)
+    best = {w: ids(opened.search(weight=w, **question)) for w in (0.0, 0.5, 1.0)}
     assert len({tuple(order) for order in best.values()}) == 3
     assert any("weight has no effect" in note for note in gallery.search(text=TEXT, weight=0.7).notes)
     if not moves_balance():
