@@ -164,7 +164,7 @@ def _batch(job: Job, out: Path | None, answers: list[Path]) -> None:
         say(import_batch(job, answers).line())
     if out:
         files = export_batch(job, out)
-        say(f"batch files in {out}: {len(files)}" if files else "everything is answered; nothing was written")
+        say(f"batch files in {out}: {len(files)}" if files else "all questions are answered; nothing was written")
 
 
 @describe.command("mllm")

@@ -104,7 +104,7 @@ def audit_corpus(
 
     :param fields: which texts: ``human``, ``rules``, ``mllm-reverse`` ..., or corpus keys; () = all that there are.
     :param splits: () = all.
-    :param turns: the yaw of ``poses.npz`` tells how people turn in one scene, so claims about turns can be checked.
+    :param turns: the yaw of ``poses.npz`` gives headings in one scene, so claims about turns can be checked.
     :param out: a JSONL file, one record per text; replaced only when the audit is complete.
     :raises InputError: no poses, or no such field.
     """
