@@ -65,7 +65,7 @@ def agreement(claim: Claim, a: Poses | PoseRow, b: Poses | PoseRow) -> tuple[np.
     """
     if claim.start:
         return agreement(replace(claim, start=False), a, a) if len(b) == len(a) else _unknown(len(b))
-    rows = [_any([_evaluate(test, a, b) for test in group]) for group in tests_of(claim)]
+    rows = [_any([evaluate_test(test, a, b) for test in group]) for group in tests_of(claim)]
     if not rows:
         return _unknown(len(b))
     scores = np.stack([score for score, _, _ in rows])
@@ -96,7 +96,11 @@ def _extreme(scores: np.ndarray, largest: bool) -> np.ndarray:
     return filled.argmax(0) if largest else filled.argmin(0)
 
 
-def _evaluate(test: Test, a: Poses | PoseRow, b: Poses | PoseRow) -> tuple[np.ndarray, np.ndarray, str]:
+def evaluate_test(test: Test, a: Poses | PoseRow, b: Poses | PoseRow) -> tuple[np.ndarray, np.ndarray, str]:
+    """One reading of a claim, for N pairs; one pose in A serves all of B.
+
+    :return: agreement ``(N,)`` (see above), NaN where the pose cannot tell; the measured value ``(N,)``, its unit.
+    """
     unit = "deg" if test.feature[0] in ANGLES else "m"
     after, before = b.feature(test.feature), a.feature(test.feature) if test.change else None
     if after is None or (test.change and before is None):
