@@ -28,7 +28,7 @@ MARGIN = 1.25  # beyond that, for texts of few claims: who asks for one thing wa
 MARGIN_CLAIMS = (2, 4)  # up to so many claims the whole margin, from so many on none
 SPREAD = 0.9  # tolerances
 LENIENT = 1.0  # spreads below the limit at which a claim is still more likely to hold than not
-LOGIT = 1.7  # the logistic curve nearest to the normal distribution: Camilli 1994, J. Educational and Behavioral Statistics 19
+LOGIT = 1.7  # the logistic curve nearest to the normal one: Camilli 1994, J. Educational and Behavioral Statistics 19
 SIDE_WORST = 12.0  # no side of a claim costs more
 DOUBT = 0.6  # share of the joints' variance: errors of two pictures of one scene, and of near joints, go together
 
@@ -61,15 +61,15 @@ def limits(claim: Claim, test: Test) -> tuple[float, float]:
 
 
 def claim_cost(
-    claim: Claim, reference: Measured, gallery: Measured, margin: float, sides: Sequence[Sequence[Test]] | None = None
+    claim: Claim, sides: Sequence[Sequence[Test]], reference: Measured, gallery: Measured, margin: float
 ) -> np.ndarray | None:
     """``(N,)`` float32 from 0 (holds) to ``SIDE_WORST`` for each side; None when the poses cannot tell.
 
+    :param sides: alternative readings for each side, such as ``readings_of``.
     :param reference: one pose. :param margin: see ``margin_of``.
-    :param sides: other readings than ``readings_of``.
     """
     total = None
-    for side in readings_of(claim) if sides is None else sides:
+    for side in sides:
         logs = [log for test in side if (log := _log_holds(claim, test, reference, gallery, margin)) is not None]
         if logs:
             cost = -np.logaddexp.reduce(logs, axis=0) + np.log(len(logs))

@@ -42,6 +42,11 @@ class Measured:
                 raise PoseError("uncertainty: expected finite metres from 0")
         self._variances: dict[Feature, np.ndarray] = {}
 
+    @classmethod
+    def one(cls, joints: np.ndarray, doubts: np.ndarray | None = None) -> Measured:
+        """A single pose: joints ``(22, 3)``, doubts ``(22,)``."""
+        return cls(Poses(np.asarray(joints)[None]), None if doubts is None else np.asarray(doubts)[None])
+
     def __len__(self) -> int:
         return len(self.poses)
 

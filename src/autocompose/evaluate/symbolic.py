@@ -12,7 +12,7 @@ without error and is told everything.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -54,9 +54,8 @@ def rank(
     :return: ``(N,)`` float32, higher is better, at most 0. A text without claims ranks by likeness to the reference.
     :raises PoseError: joints or uncertainties of a wrong shape or not finite; InputError: weight not from 0 to 1.
     """
-    doubts = None if reference_uncertainty is None else np.asarray(reference_uncertainty)[None]
-    reference = Measured(Poses(np.asarray(reference_joints)[None]), doubts)
-    return score(parse(text), reference, Measured(Poses(gallery_joints), gallery_uncertainty), weight)
+    reference = Measured.one(reference_joints, reference_uncertainty)
+    return PoseQuery.of(text, reference, weight).scores(Measured(Poses(gallery_joints), gallery_uncertainty))
 
 
 def rank_all(
@@ -75,7 +74,7 @@ def rank_all(
     measured, found = Measured(gallery, uncertainty), np.empty((len(texts), len(gallery)), np.float32)
     queries = zip(texts, references, strict=True)
     for i, (text, row) in enumerate(track(queries, "symbolic search", len(texts))):
-        found[i] = score(parse(text), measured.row(row), measured, weight)
+        found[i] = PoseQuery.of(text, measured.row(row), weight).scores(measured)
     return found
 
 
@@ -87,12 +86,64 @@ def rank_states(text: str, joints: np.ndarray, gallery_uncertainty: np.ndarray |
     :return: ``(N,)`` float32, higher is better, at most 0; all 0 for a text without claims.
     :raises PoseError: joints or uncertainties of a wrong shape or not finite.
     """
-    gallery, neutral, claims = Measured(Poses(joints), gallery_uncertainty), Measured(Poses(_standing())), parse(text)
-    total = np.zeros(len(gallery), np.float32)
-    for claim in claims:
-        cost = claim_cost(claim, neutral, gallery, margin_of(len(claims)), stated_readings(claim))
-        total -= 0 if cost is None else cost
-    return total
+    return PoseQuery.of(text).scores(Measured(Poses(joints), gallery_uncertainty))
+
+
+@dataclass(frozen=True)
+class PoseQuery:
+    """A question about poses: read, measured, and ready to be asked of many poses.
+
+    :param reference: one pose; of those who stand when ``states``.
+    :param states: the text describes a pose; there is no reference.
+    """
+
+    claims: tuple[Claim, ...]
+    reference: Measured
+    weight: float = BALANCED
+    states: bool = False
+
+    @classmethod
+    def of(cls, text: str, reference: Measured | None = None, weight: float = BALANCED) -> PoseQuery:
+        """The parameters are those of ``rank``; without a reference, the text describes a pose.
+
+        :raises InputError: weight not from 0 to 1.
+        """
+        claims = tuple(parse(text))
+        if reference is None:
+            return cls(claims, Measured(Poses(_standing())), 1.0, states=True)
+        if not 0 <= weight <= 1:
+            raise InputError(f"weight {weight:g}: expected 0 (the reference alone) to 1 (the text alone)")
+        return cls(claims if weight > 0 else (), reference, weight)
+
+    @property
+    def margin(self) -> float:
+        """Tolerances beyond a claim's limit that a pose should reach."""
+        return margin_of(len(self.claims))
+
+    @property
+    def told_share(self) -> float:
+        """What the claims' costs count."""
+        return min(1.0, self.weight / BALANCED)
+
+    @property
+    def kept_share(self) -> float:
+        """What log(1 + K / 5) counts."""
+        balance = 1.0 if not self.claims and not self.states else min(1.0, (1 - self.weight) / BALANCED)
+        return balance * (KEEP + KEEP_MORE * max(0, len(self.claims) - 1))
+
+    def readings(self, claim: Claim) -> list[list[Test]]:
+        """How a claim is read: alternatives for each side."""
+        return stated_readings(claim) if self.states else readings_of(claim)
+
+    def scores(self, gallery: Measured) -> np.ndarray:
+        """``(N,)`` float32, at most 0."""
+        total = np.zeros(len(gallery), np.float32)
+        for claim in self.claims:
+            cost = claim_cost(claim, self.readings(claim), self.reference, gallery, self.margin)
+            total -= 0 if cost is None else self.told_share * cost
+        if self.kept_share:
+            total -= self.kept_share * np.log1p(changed(self.claims, self.reference, gallery) / KEEP_UNIT)
+        return total.astype(np.float32)
 
 
 def stated_readings(claim: Claim) -> list[list[Test]]:
@@ -100,20 +151,6 @@ def stated_readings(claim: Claim) -> list[list[Test]]:
     if claim.action in ("up", "down") and claim.part in LIMB_PARTS and claim.how == "move":
         claim = replace(claim, how="place")  # "with both arms up": above the shoulders
     return [[test for test in side if not test.change] or side for side in readings_of(claim)]
-
-
-def score(claims: Sequence[Claim], reference: Measured, gallery: Measured, weight: float = BALANCED) -> np.ndarray:
-    """``rank`` for claims and poses that are read and measured already."""
-    if not 0 <= weight <= 1:
-        raise InputError(f"weight {weight:g}: expected 0 (the reference alone) to 1 (the text alone)")
-    claims = claims if weight > 0 else ()
-    costs = [claim_cost(claim, reference, gallery, margin_of(len(claims))) for claim in claims]
-    told = sum((cost for cost in costs if cost is not None), np.zeros(len(gallery), np.float32))
-    if weight == 1:
-        return -told
-    kept = (KEEP + KEEP_MORE * max(0, len(claims) - 1)) * np.log1p(changed(claims, reference, gallery) / KEEP_UNIT)
-    share = min(1.0, weight / BALANCED) if claims else 1.0
-    return -(share * told + min(1.0, (1 - weight) / BALANCED) * kept).astype(np.float32)
 
 
 def changed(claims: Sequence[Claim], reference: Measured, gallery: Measured) -> np.ndarray:
