@@ -25,7 +25,7 @@ from autocompose.evaluate.pose_scan import Scan
 from autocompose.evaluate.symbolic import PoseQuery
 
 FORMAT = 1
-DEPTH = 10_000  # candidates that are scored exactly
+DEPTH = 4_000  # candidates that are scored exactly
 BLOCK = 32_768  # poses at a time
 KEPT_COLUMNS = 32  # measured features, 4 bytes a pose each
 SAMPLE = 20_000  # poses that tell where the best begin
@@ -156,8 +156,8 @@ class PoseIndex:
             def column(feature: Feature) -> np.ndarray:
                 if feature not in COLUMN:
                     return columns[feature][block]
-                row = COLUMN[feature]
-                return np.nan_to_num(self.coordinates[row, block] * UNITS[row])
+                values = self.coordinates[COLUMN[feature], block]
+                return values if feature[0] == "coordinate" else _known(values) * UNITS[COLUMN[feature]]
 
             costs[block] = scan.costs(self.coordinates[:, block], column)
 
@@ -174,7 +174,7 @@ class PoseIndex:
 
         def fill(block: slice) -> None:
             measured = Poses(self.poses[block, :, :3]).feature(feature)
-            values[block] = 0 if measured is None else np.nan_to_num(measured)
+            values[block] = 0 if measured is None else _known(measured)
 
         _in_threads(fill, len(self))
         with self._lock:
@@ -187,6 +187,10 @@ class PoseIndex:
 def _coordinates(poses: np.ndarray) -> np.ndarray:
     """``(F, N)`` of poses ``(N, 22, 4)``."""
     return Measured(Poses(poses[..., :3])).coordinates.T
+
+
+def _known(values: np.ndarray) -> np.ndarray:
+    return np.where(np.isnan(values), np.float32(0), values)
 
 
 def _blocks(n: int) -> Iterator[slice]:

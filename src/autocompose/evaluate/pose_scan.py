@@ -1,8 +1,8 @@
 """A rough symbolic score of every pose of a large gallery, from coordinates that were measured beforehand.
 
-It differs from the exact score in three ways: a claim is read by the compared coordinates alone (by its first reading
-where it speaks of none of them), all poses are taken to be as uncertain as the average one, and sides share nothing. It
-only has to bring the best poses among the first few thousand; those are then scored exactly.
+It differs from the exact score in two ways: of a claim's readings one of each kind of feature is used, and all poses
+are taken to be as uncertain as the average one. It only has to bring the best poses among the first few thousand; those
+are then scored exactly.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from autocompose.evaluate.pose_coordinates import COLUMN, UNITS, freedom
 from autocompose.evaluate.symbolic import CHANGE_WORST, KEEP_DOUBT, KEEP_UNIT, PoseQuery
 
 Column = Callable[[Feature], np.ndarray]  # feature -> its values for some poses, metres or degrees, without NaN
-STEEPEST = 30.0  # exp() of more has no room in 32 bits
 
 
 @dataclass(frozen=True)
@@ -34,10 +33,22 @@ class Reading:
     sharpness: float
 
     def miss(self, values: np.ndarray) -> np.ndarray:
-        """exp(-logit) of holding, ``(N,)``: the probability is 1 / (1 + miss)."""
-        agrees = agreement_of(self.test, values, self.before)[0]
-        miss = _exp((self.low - agrees) * self.sharpness - LENIENT)
-        return miss if np.isinf(self.high) else miss + _exp((agrees - self.high) * self.sharpness - LENIENT)
+        """exp(-logit) of holding, ``(N,)`` float32: the probability is 1 / (1 + miss)."""
+        miss = self._beyond(values, -self.sharpness, self.low * self.sharpness - LENIENT)
+        if np.isinf(self.high):
+            return miss
+        return miss + self._beyond(values, self.sharpness, -self.high * self.sharpness - LENIENT)
+
+    def _beyond(self, values: np.ndarray, slope: float, offset: float) -> np.ndarray:
+        """exp(LOGIT (slope agreement + offset)); where agreement is linear in the value, in few passes."""
+        if self.test.wraps or self.test.sign == 0:
+            z = LOGIT * (slope * agreement_of(self.test, values, self.before)[0] + offset)
+        else:
+            zero, one = (float(agreement_of(self.test, np.array(v), self.before)[0]) for v in (0.0, 1.0))
+            z = np.float32(LOGIT * slope * (one - zero)) * values
+            z += np.float32(LOGIT * (slope * zero + offset))
+        found: np.ndarray = np.exp(z, out=z)
+        return found
 
 
 @dataclass(frozen=True)
@@ -87,9 +98,10 @@ class Scan:
         :param coordinates: ``(F, N)`` float32; NaN counts as unchanged.
         """
         total = np.zeros(coordinates.shape[1], np.float32)
-        for side in self.sides:
-            holds = sum(1 / (1 + reading.miss(column(reading.test.feature))) for reading in side) / len(side)
-            total -= SIDE_WORST * np.tanh(np.log(holds) / SIDE_WORST)
+        with np.errstate(over="ignore", divide="ignore"):  # what cannot hold costs SIDE_WORST
+            for side in self.sides:
+                holds = sum(1 / (1 + reading.miss(column(reading.test.feature))) for reading in side) / len(side)
+                total -= SIDE_WORST * np.tanh(np.log(holds) / SIDE_WORST)
         total *= self.query.told_share
         if self.query.kept_share:
             total += self.query.kept_share * np.log(1 + self._changed(coordinates) / KEEP_UNIT)
@@ -109,8 +121,13 @@ class Scan:
 
 
 def _chosen(side: Sequence[Test]) -> list[Test]:
-    compared = [test for test in side if test.feature in COLUMN]
-    return compared or list(side[:1])
+    """One reading for each kind of feature, the compared coordinate where there is a choice."""
+    kinds: dict[tuple[str, bool], Test] = {}
+    for test in side:
+        kind = (test.feature[0], test.change)
+        if kind not in kinds or (test.feature in COLUMN and kinds[kind].feature not in COLUMN):
+            kinds[kind] = test
+    return list(kinds.values())
 
 
 def _reading(query: PoseQuery, test: Test, low: float, high: float, variances: np.ndarray) -> Reading:
@@ -120,7 +137,3 @@ def _reading(query: PoseQuery, test: Test, low: float, high: float, variances: n
     own = query.reference.variance(test.feature)[0] if test.change else 0.0
     spread = float(np.sqrt(SPREAD**2 + DOUBT * (variance + own) / test.tolerance**2))
     return Reading(test, None if before is None else float(before[0]), low + query.margin, high, 1 / spread)
-
-
-def _exp(z: np.ndarray) -> np.ndarray:
-    return np.exp(np.minimum(LOGIT * z, STEEPEST, dtype=np.float32))
