@@ -16,12 +16,15 @@ CARD_KEY = "fusion"  # of a model's card
 
 @dataclass(frozen=True)
 class Weights:
-    """What a score counts. The default was measured on BodyCPR-v1 with estimated poses (docs/search.md).
+    """What a score counts. ``runs/fusion.sh`` fits it to a model (docs/symbolic.md).
+
+    The default leaves the lead to the symbolic score: cosines of a gallery differ by a few tenths, so that 10 times
+    as much decides between poses that fulfil a text about as well, whatever the model has learned of texts.
 
     :param cosine: of the model's cosine; ``symbolic``: of the symbolic score, which is at most 0.
     """
 
-    cosine: float = 60.0
+    cosine: float = 10.0
     symbolic: float = 1.0
 
     @classmethod

@@ -9,6 +9,8 @@ Poses are estimated from the pictures, as in a folder of photographs; OUT keeps 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +53,7 @@ def main() -> None:
         Scored.of(folder, corpus, options.split, key, options.questions, poses, options.out)
         for key in options.keys.split(",")
     ]
-    weights = fit(*(np.concatenate([getattr(s, name) for s in scored]) for name in Scored.COLUMNS))
+    weights = joint_fit(scored)
     report = {key: s.report(weights) for key, s in zip(options.keys.split(","), scored, strict=True)}
     stored = weights.record() | {"fitted_on": f"{options.split} part, estimated poses", "keys": options.keys}
     write_json(options.out / "fusion.json", {"weights": stored, "metrics": report, "found": float(poses.found.mean())})
@@ -64,14 +66,13 @@ def main() -> None:
             say(f"{key}, {engine}: " + ", ".join(f"{name} {metrics[name]:.1f}" for name in REPORTED))
 
 
+@dataclass(frozen=True)
 class Scored:
     """Both scores of the questions of one kind of text, ``(Q, N)``."""
 
-    COLUMNS = ("cosines", "symbolic", "targets", "references")
-
-    def __init__(self, cosines: np.ndarray, symbolic: np.ndarray, rows: QueryRows) -> None:
-        self.cosines, self.symbolic, self.rows = cosines, symbolic, rows
-        self.targets, self.references = rows.target, rows.reference
+    cosines: np.ndarray
+    symbolic: np.ndarray
+    rows: QueryRows
 
     @classmethod
     def of(
@@ -101,6 +102,21 @@ class Scored:
             "auto": fuse(self.cosines, self.symbolic, weights),
         }
         return {name: rank_scores(scores, self.rows).metrics() for name, scores in ranked.items()}
+
+
+def joint_fit(scored: Sequence[Scored]) -> Weights:
+    """The weights for several kinds of text, which count alike."""
+    kinds = np.repeat(np.arange(len(scored)), [len(s.cosines) for s in scored])
+    groups = [s.rows.groups for s in scored]
+    rows = QueryRows(
+        np.concatenate([s.rows.reference for s in scored]),
+        np.concatenate([s.rows.target for s in scored]),
+        None if None in groups else tuple(group for some in groups if some is not None for group in some),
+    )
+    cosines, symbolic = (
+        np.concatenate(parts) for parts in zip(*((s.cosines, s.symbolic) for s in scored), strict=True)
+    )
+    return fit(cosines, symbolic, rows, kinds)
 
 
 def _standing_in(poses: Estimates) -> np.ndarray:
