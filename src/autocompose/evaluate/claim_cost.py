@@ -24,19 +24,17 @@ LOW = {"slight": 2.5, None: 3.5, "large": 8.0}
 LOW_TURN = 3.0  # at most: leans and turns are small changes
 HIGH = {"slight": 8.5}
 STATED_LOW = 1.0  # a state supports itself at its limit
-MARGIN = 1.25  # beyond that, for texts of few claims: who asks for one thing wants to see it
-MARGIN_CLAIMS = (2, 4)  # up to so many claims the whole margin, from so many on none
+# Tolerances beyond the limit at which a claim is as likely to hold as not, by the number of claims of the text: who
+# asks for one thing wants to see it, who asks for many describes a pose of which some things are only hinted at.
+MARGINS = {2: 0.35, 4: -0.9}
 SPREAD = 0.9  # tolerances
-LENIENT = 1.0  # spreads below the limit at which a claim is still more likely to hold than not
 LOGIT = 1.7  # the logistic curve nearest to the normal one: Camilli 1994, J. Educational and Behavioral Statistics 19
 SIDE_WORST = 12.0  # no side of a claim costs more
-DOUBT = 0.6  # share of the joints' variance: errors of two pictures of one scene, and of near joints, go together
 
 
 def margin_of(n_claims: int) -> float:
-    """Tolerances beyond a claim's limit that a pose should reach."""
-    full, none = MARGIN_CLAIMS
-    return MARGIN * min(1.0, max(0.0, (none - n_claims) / (none - full)))
+    """See ``MARGINS``; linear between."""
+    return float(np.interp(n_claims, list(MARGINS), list(MARGINS.values())))
 
 
 def readings_of(claim: Claim) -> list[list[Test]]:
@@ -85,10 +83,10 @@ def _log_holds(claim: Claim, test: Test, reference: Measured, gallery: Measured,
         return None
     agrees = np.nan_to_num(agrees, nan=0.0)  # where one pose cannot tell: as if nothing had changed
     variance = gallery.variance(test.feature) + (reference.variance(test.feature) if test.change else 0)
-    spread = np.sqrt(SPREAD**2 + DOUBT * variance / test.tolerance**2)
+    spread = np.sqrt(SPREAD**2 + variance / test.tolerance**2)
     low, high = limits(claim, test)
-    log = _log_logistic((agrees - low - margin) / spread + LENIENT)
-    return log if np.isinf(high) else log + _log_logistic((high - agrees) / spread + LENIENT)
+    log = _log_logistic((agrees - low - margin) / spread)
+    return log if np.isinf(high) else log + _log_logistic((high - agrees) / spread)
 
 
 def _log_logistic(z: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ import numpy as np
 from autocompose.describe.audit.judge import agreement_of
 from autocompose.describe.audit.measure import Feature
 from autocompose.describe.audit.rules import Test
-from autocompose.evaluate.claim_cost import DOUBT, LENIENT, LOGIT, SIDE_WORST, SPREAD, limits
+from autocompose.evaluate.claim_cost import LOGIT, SIDE_WORST, SPREAD, limits
 from autocompose.evaluate.pose_coordinates import COLUMN, UNITS, freedom
 from autocompose.evaluate.symbolic import CHANGE_WORST, KEEP_DOUBT, KEEP_UNIT, PoseQuery
 
@@ -34,10 +34,10 @@ class Reading:
 
     def miss(self, values: np.ndarray) -> np.ndarray:
         """exp(-logit) of holding, ``(N,)`` float32: the probability is 1 / (1 + miss)."""
-        miss = self._beyond(values, -self.sharpness, self.low * self.sharpness - LENIENT)
+        miss = self._beyond(values, -self.sharpness, self.low * self.sharpness)
         if np.isinf(self.high):
             return miss
-        return miss + self._beyond(values, self.sharpness, -self.high * self.sharpness - LENIENT)
+        return miss + self._beyond(values, self.sharpness, -self.high * self.sharpness)
 
     def _beyond(self, values: np.ndarray, slope: float, offset: float) -> np.ndarray:
         """exp(LOGIT (slope agreement + offset)); where agreement is linear in the value, in few passes."""
@@ -135,5 +135,5 @@ def _reading(query: PoseQuery, test: Test, low: float, high: float, variances: n
     variance = 0.0 if column is None else float(variances[column] * UNITS[column] ** 2)
     before = query.reference.poses.feature(test.feature) if test.change else None
     own = query.reference.variance(test.feature)[0] if test.change else 0.0
-    spread = float(np.sqrt(SPREAD**2 + DOUBT * (variance + own) / test.tolerance**2))
+    spread = float(np.sqrt(SPREAD**2 + (variance + own) / test.tolerance**2))
     return Reading(test, None if before is None else float(before[0]), low + query.margin, high, 1 / spread)

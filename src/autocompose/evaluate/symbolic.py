@@ -117,7 +117,7 @@ class PoseQuery:
 
     @property
     def margin(self) -> float:
-        """Tolerances beyond a claim's limit that a pose should reach."""
+        """Tolerances beyond a claim's limit, see ``claim_cost.MARGINS``."""
         return margin_of(len(self.claims))
 
     @property
