@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from autocompose.core.errors import CorpusError, InputError
-from autocompose.core.records import Query
+from autocompose.core.records import Question
 from autocompose.evaluate.metrics import Ranks, bootstrap_means, compare, rank_queries
 from autocompose.evaluate.ranking import normalise, top_rows
 
@@ -51,7 +51,7 @@ def random_case(seed):
     for i in range(q):
         reference, target = rng.choice(n, 2, replace=False)
         group = {names[j] for j in rng.choice(n, int(rng.integers(0, n)), replace=False)} | {names[target]}
-        queries.append(Query(names[reference], "text", names[target], tuple(sorted(group)), i))
+        queries.append(Question(names[reference], "text", names[target], tuple(sorted(group)), i))
     return predictions.astype(np.float32), gallery.astype(np.float32), names, queries
 
 
@@ -81,13 +81,13 @@ def test_ties_stand_in_gallery_order_wherever_the_duplicates_lie():
     spots = np.array([3, 8191, 8192, 16_500, 19_999])
     gallery[spots] = gallery[3]
     names = [str(i) for i in range(len(gallery))]
-    queries = [Query("0", "", str(t), (), i) for i, t in enumerate(spots)]
+    queries = [Question("0", "", str(t), (), i) for i, t in enumerate(spots)]
     predictions = np.repeat(gallery[3:4], 5, 0)
     assert rank_queries(predictions, gallery, names, queries).gallery.tolist() == [0, 1, 2, 3, 4]
 
 
 def query(reference="a", target="b", group=()):
-    return Query(reference, "t", target, group, 4)
+    return Question(reference, "t", target, group, 4)
 
 
 @pytest.mark.parametrize(

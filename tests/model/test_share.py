@@ -10,9 +10,10 @@ from autocompose.cli.app import run
 from autocompose.core.errors import CheckpointError, InputError
 from autocompose.corpus.about import About
 from autocompose.corpus.exchange.formats import export_corpus
-from autocompose.model.checkpoint import Model, save_model
+from autocompose.model.checkpoint import save_model
 from autocompose.model.combiner import Combiner
 from autocompose.model.hub import load, model_card, push_to_hub
+from autocompose.model.model import Model
 from tests.fixtures.corpora import make_corpus
 from tests.model.weights.test_foreign_weights import resnet
 

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from autocompose.core.errors import CheckpointError
-from autocompose.model.checkpoint import Model, save_model
+from autocompose.model.checkpoint import save_model
 from autocompose.model.combiner import Combiner, ElementwiseSum
+from autocompose.model.model import Model
 from autocompose.model.weights.foreign_weights import load_combiner, load_encoder
 from tests.model.weights.test_foreign_weights import features, resnet, vit
 

@@ -15,7 +15,8 @@ from autocompose.core.files import read_json
 from autocompose.core.log import say
 from autocompose.corpus.about import About
 from autocompose.model.bundled import model_folder
-from autocompose.model.checkpoint import Model, load_model
+from autocompose.model.checkpoint import load_model
+from autocompose.model.model import Model
 
 HUB = "hf://"
 CARD = "README.md"
@@ -23,8 +24,8 @@ FILES = ("model.json", "model.safetensors")
 EXPORT = ("pairs/*.parquet", "pictures/*.parquet", "*.tar", "poses.npz", "about.json", CARD)
 
 
-def load(source: str | Path) -> Model:
-    """Open a model.
+def load(source: str | Path = "small") -> Model:
+    """Open a model, in eval mode on the CPU.
 
     :param source: a run folder, ``small`` (the model of this package), or ``hf://OWNER/NAME`` for a repository on the
         hub, which is downloaded.

@@ -94,8 +94,8 @@ def test_pictures_without_keypoints_use_the_picture_frame(corpus: Corpus, capsys
         (["--base-url", "localhost:8000"], "expected an address such as"),
         (["--prompts", "nowhere"], "built-in prompt sets: v1"),
         (["--prices", "none.toml"], "not a price table"),
-        (["--edit", "upside-down"], "allowed: mllm, reverse"),
-        (["--engine", "steam"], "allowed: server, ray"),
+        (["--edit", "upside-down"], "allowed: plain, reverse"),
+        (["--on", "steam"], "allowed: server, ray"),
     ],
 )
 def test_bad_options_are_named(corpus: Corpus, capsys: pytest.CaptureFixture, options: list[str], words: str) -> None:
@@ -114,7 +114,7 @@ def test_status_retry_export_and_report_of_a_run(corpus: Corpus, capsys: pytest.
     assert 0 < failed < 16 and status["done"] == 16 - failed and status["requests"]["ok"] > 16
     assert run(["describe", "retry", root]) == 2
     assert run(["describe", "retry", root, "--failed"]) == 0
-    assert f"{failed} failed variants" in capsys.readouterr().err
+    assert f"{failed} failed descriptions" in capsys.readouterr().err
     annotate(job(corpus), Fake(corpus))
     assert run(["describe", "export", root]) == 0
     assert "mllm: 4 in, 4 kept" in capsys.readouterr().err
@@ -153,7 +153,7 @@ def test_own_prompts_change_the_version(tmp_path: Path) -> None:
     assert before == [Recipe(model="m", frame=frame).version(built_in.hash(frame)) for frame in Frame]
     (own / "parts.words.md").write_text("List the movements. $language $parts", "utf-8")
     changed = [one != other for one, other in zip(versions(), before, strict=True)]
-    assert changed == [frame is Frame.WORDS for frame in Frame]  # the texts of other frames stay fresh
+    assert changed == [frame in (Frame.WORDS, Frame.AUTO) for frame in Frame]  # the texts of other frames stay fresh
     (own / "texts.md").write_text("Merge the movements. $language", "utf-8")
     assert all(one != other for one, other in zip(versions(), before, strict=True))
 

@@ -26,7 +26,7 @@ from autocompose.describe.mllm.asking.dialogue import advance
 from autocompose.describe.mllm.asking.prompts import BUILT_IN
 from autocompose.describe.mllm.asking.sent_pictures import Pictures
 from autocompose.describe.mllm.asks import Answer, Ask, Dialect, Fault, FaultKind, Picture, SchemaMode
-from autocompose.describe.mllm.export import Rules, export
+from autocompose.describe.mllm.export import Rules, export_texts
 from autocompose.describe.mllm.recipe import Endpoint, Limits, Recipe
 from autocompose.describe.mllm.sending.client import Client
 from autocompose.describe.mllm.sending.probe import probe
@@ -135,7 +135,7 @@ def test_a_whole_run_against_llama_cpp(llama: str, corpus: Corpus, tmp_path: Pat
     attempts = db.execute("SELECT COUNT(*), MIN(prompt_tokens), MAX(model) FROM attempts WHERE kind = 'ok'").fetchone()
     db.close()
     assert attempts[0] == summary.requests and attempts[1] > 0 and "gguf" in attempts[2]
-    tallies = export(corpus.root, Rules(min_agreement=0))
+    tallies = export_texts(corpus.root, Rules(min_agreement=0))
     written = load_corpus(corpus.root).pairs[Split.TRAIN]
     assert sum(bool(p.texts.get(f)) for p in written for f in tallies) == summary.done
     again = annotate(job(corpus, LIMITS, Endpoint(base_url=llama), **recipe))

@@ -17,9 +17,10 @@ from torch import Tensor, nn
 from autocompose.core.errors import CheckpointError, InputError
 from autocompose.core.files import atomic_file
 from autocompose.model.bundled import model_folder
-from autocompose.model.checkpoint import Model, fit, load_model
+from autocompose.model.checkpoint import fit, load_model
 from autocompose.model.combiner import Combiner
 from autocompose.model.encoder import OPENAI_NAMES, VOCABULARY, Encoder, EncoderConfig
+from autocompose.model.model import Model
 from autocompose.model.weights.hugging_face import model_file, openai_names, unseen_in_shapes
 from autocompose.model.weights.state_dicts import CLIP, COMBINER, HUGGING_FACE, Network, weights_of
 from autocompose.model.weights.weight_files import read_archive

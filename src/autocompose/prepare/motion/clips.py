@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from autocompose.bodies.convert import SKELETONS, to_smpl22
+from autocompose.bodies.convert import SKELETONS, convert_joints
 from autocompose.bodies.kinematics import forward
 from autocompose.bodies.motion import bvh
 from autocompose.bodies.motion.mocap import Clip, clip_files, read_clip
@@ -208,7 +208,7 @@ def read_joints(path: Path, up: str = "y") -> Clip:
     if found.ndim != 3 or found.shape[1] not in skeletons or found.shape[2] != 3:
         wanted = f"joints or keypoints3d (T, J, 3) with J in {sorted(skeletons)}"
         raise InputError(f"{path}: expected {wanted}, got {found.shape}")
-    converted = to_smpl22(found, skeletons[found.shape[1]], up)
+    converted = convert_joints(found, skeletons[found.shape[1]], up)
     rotations = rotations_from_joints(converted.joints[:, :22], converted.known)
     rate = positive(arrays.get("fps", 30.0), f"{path}: fps")
     return Clip(path.stem, np.arange(len(rotations)) / rate, rotations)
