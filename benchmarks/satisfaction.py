@@ -27,7 +27,7 @@ from autocompose.core.records import Split
 from autocompose.describe.audit.measure import Poses
 from autocompose.estimate.lifting import Lifter
 from autocompose.evaluate.measured import Measured
-from autocompose.evaluate.satisfaction import Question, claim_questions, rule_questions, satisfaction
+from autocompose.evaluate.satisfaction import DecidedQuestion, claim_questions, rule_questions, satisfaction
 from autocompose.evaluate.symbolic import PoseQuery
 from autocompose.train.lifting.benchmark import split_paths, table_of
 from autocompose.train.lifting.fit import Data
@@ -63,7 +63,7 @@ def main() -> None:
                     report(f"{name} ({len(joints):,}) | {how} | {kind} | {weight:g}", questions, poses, weight)
 
 
-def report(row: str, questions: list[Question], poses: Measured, weight: float) -> None:
+def report(row: str, questions: list[DecidedQuestion], poses: Measured, weight: float) -> None:
     found = satisfaction(questions, lambda q: PoseQuery.of(q.text, poses.row(q.reference), weight).scores(poses))
     values = " | ".join(f"{found[key]:.1f}" for key in ("chance", "satisfaction_at5", "satisfaction_at10"))
     print(f"| {row} | {found['n_questions']} | {values} |", flush=True)
@@ -89,7 +89,7 @@ def estimated(folder: Path) -> Measured:
     return Measured(Poses(joints.numpy()), doubts.numpy())
 
 
-def free_questions(path: Path, names: list[str], joints: np.ndarray) -> list[Question]:
+def free_questions(path: Path, names: list[str], joints: np.ndarray) -> list[DecidedQuestion]:
     entries = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
     asked = [(text, names.index(entry["reference"])) for entry in entries for text in entry["texts"]]
     return claim_questions([text for text, _ in asked], [row for _, row in asked], joints)

@@ -7,7 +7,7 @@ import numpy as np
 from autocompose.describe.rules.changes import Figures, measure_poses
 from autocompose.describe.rules.texts import describe
 from autocompose.evaluate.satisfaction import (
-    Question,
+    DecidedQuestion,
     claim_questions,
     fulfilled,
     rule_options,
@@ -56,7 +56,7 @@ def test_free_texts_are_decided_by_supported_claims() -> None:
 def test_shares_are_counted_without_the_reference() -> None:
     fulfils = np.array([False, True, False, True, False, False, True, True, True, False, False, False])
     scores = -np.arange(12.0)
-    found = satisfaction([Question("", 0, fulfils)], lambda _: scores)
+    found = satisfaction([DecidedQuestion("", 0, fulfils)], lambda _: scores)
     assert found == {
         "satisfaction_at5": 40.0,  # rows 1 to 5
         "satisfaction_at10": 50.0,  # rows 1 to 10

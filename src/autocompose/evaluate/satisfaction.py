@@ -33,7 +33,7 @@ _STRAIGHT = {"knee": "leg", "elbow": "arm"}
 
 
 @dataclass(frozen=True)
-class Question:
+class DecidedQuestion:
     """A text, the gallery row of its reference, and ``(N,)`` bool: which poses fulfil it (the reference never)."""
 
     text: str
@@ -47,7 +47,7 @@ def rule_options(statements: int) -> RuleOptions:
     return RuleOptions.parse({**values, "bank": "coach"})
 
 
-def rule_questions(joints: np.ndarray, count: int, statements: int = 1, seed: int = 0) -> list[Question]:
+def rule_questions(joints: np.ndarray, count: int, statements: int = 1, seed: int = 0) -> list[DecidedQuestion]:
     """Up to ``count`` questions whose text at least five poses of a gallery fulfil.
 
     :param joints: ``(N, 22, 3)`` metres, SMPL-22: the true poses, whatever the search will see.
@@ -55,7 +55,7 @@ def rule_questions(joints: np.ndarray, count: int, statements: int = 1, seed: in
     rng, options = np.random.default_rng(seed), rule_options(statements)
     joints = own_frame(np.asarray(joints, float), yaw_of(np.asarray(joints, float)))
     measures, flat = measure_poses(Figures(joints), options), joints.reshape(len(joints), -1)
-    found: list[Question] = []
+    found: list[DecidedQuestion] = []
     for key in range(TRIES * count):
         row = int(rng.integers(len(joints)))
         near = np.argsort(np.square(flat - flat[row]).sum(1))[1 : NEAR + 1]
@@ -64,7 +64,7 @@ def rule_questions(joints: np.ndarray, count: int, statements: int = 1, seed: in
         if told.texts:
             fulfils = fulfilled(told.said[0], measures, row, options)
             if fulfils.sum() >= FEWEST:
-                found.append(Question(told.texts[0], row, fulfils))
+                found.append(DecidedQuestion(told.texts[0], row, fulfils))
         if len(found) == count:
             break
     return found
@@ -91,7 +91,7 @@ def fulfilled(said: Sequence[Statement], measures: Measures, row: int, options: 
     return holds
 
 
-def claim_questions(texts: Sequence[str], references: Sequence[int], joints: np.ndarray) -> list[Question]:
+def claim_questions(texts: Sequence[str], references: Sequence[int], joints: np.ndarray) -> list[DecidedQuestion]:
     """Those of some texts that at least five poses fulfil: the audit supports all claims that it can check.
 
     :param references: gallery row of each text's reference. :param joints: as for ``rule_questions``.
@@ -103,11 +103,13 @@ def claim_questions(texts: Sequence[str], references: Sequence[int], joints: np.
         fulfils = np.all([a >= 1 for a in checked], 0) if checked else np.zeros(len(poses), bool)
         fulfils[row] = False
         if fulfils.sum() >= FEWEST:
-            found.append(Question(text, int(row), fulfils))
+            found.append(DecidedQuestion(text, int(row), fulfils))
     return found
 
 
-def satisfaction(questions: Sequence[Question], scores: Callable[[Question], np.ndarray]) -> dict[str, float]:
+def satisfaction(
+    questions: Sequence[DecidedQuestion], scores: Callable[[DecidedQuestion], np.ndarray]
+) -> dict[str, float]:
     """Percent of the first 5 and 10 results that fulfil the text; of a random order (``chance``); and the number asked.
 
     :param scores: ``(N,)`` for a question, higher is better; the reference is left out of the results.

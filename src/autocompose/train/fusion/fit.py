@@ -19,7 +19,7 @@ import numpy as np
 from autocompose.core.errors import CorpusError
 from autocompose.core.files import read_json, write_json
 from autocompose.core.log import say
-from autocompose.core.records import Query, Split
+from autocompose.core.records import Question, Split
 from autocompose.corpus.format import Corpus, load_corpus
 from autocompose.describe.audit.measure import Poses
 from autocompose.evaluate.fusion import CARD_KEY, Weights, fuse
@@ -86,7 +86,7 @@ class Scored:
         if not len(usable):
             raise CorpusError(f"{corpus.root}, {split}: nobody was found in the pictures of any question")
         chosen = np.sort(np.random.default_rng(0).permutation(usable)[:count])
-        queries: list[Query] = [questions.queries[i] for i in chosen]
+        queries: list[Question] = [questions.queries[i] for i in chosen]
         rows = QueryRows.of(queries, questions.names)
         cosines = normalise(answers.predictions[chosen], "prediction") @ normalise(answers.gallery, "gallery").T
         texts = [query.text for query in queries]
