@@ -27,7 +27,7 @@ from autocompose.evaluate.symbolic import PoseQuery
 FORMAT = 1
 DEPTH = 4_000  # candidates that are scored exactly
 BLOCK = 32_768  # poses at a time
-KEPT_COLUMNS = 32  # measured features, 4 bytes a pose each
+KEPT_COLUMNS = 64  # measured features, 4 bytes a pose each
 SAMPLE = 20_000  # poses that tell where the best begin
 THREADS = min(4, os.cpu_count() or 1)
 _NAMES = ("poses.npy", "coordinates.npy", "poses.json")
@@ -149,7 +149,7 @@ class PoseIndex:
 
     def _costs(self, query: PoseQuery) -> np.ndarray:
         scan = Scan.of(query, self.variances)
-        columns = {feature: self._column(feature) for feature in scan.features if feature not in COLUMN}
+        columns = self._measured_columns([feature for feature in scan.features if feature not in COLUMN])
         costs = np.empty(len(self), np.float32)
 
         def fill(block: slice) -> None:
@@ -164,24 +164,28 @@ class PoseIndex:
         _in_threads(fill, len(self))
         return costs
 
-    def _column(self, feature: Feature) -> np.ndarray:
-        """``(N,)`` of a feature that is not compared; zeros when the data lack it."""
+    def _measured_columns(self, features: list[Feature]) -> dict[Feature, np.ndarray]:
+        """``(N,)`` of features that are not compared, all unknown ones in one pass; zeros when the data lack one."""
         with self._lock:
-            if feature in self._columns:
-                self._columns.move_to_end(feature)
-                return self._columns[feature]
-        values = np.zeros(len(self), np.float32)
+            found = {feature: self._columns[feature] for feature in features if feature in self._columns}
+        missing = {f: np.zeros(len(self), np.float32) for f in features if f not in found}
 
         def fill(block: slice) -> None:
-            measured = Poses(self.poses[block, :, :3]).feature(feature)
-            values[block] = 0 if measured is None else _known(measured)
+            poses = Poses(self.poses[block, :, :3])
+            for feature, values in missing.items():
+                measured = poses.feature(feature)
+                values[block] = 0 if measured is None else _known(measured)
 
-        _in_threads(fill, len(self))
+        if missing:
+            _in_threads(fill, len(self))
+        found |= missing
         with self._lock:
-            self._columns[feature] = values
+            for feature, values in found.items():
+                self._columns[feature] = values
+                self._columns.move_to_end(feature)
             while len(self._columns) > KEPT_COLUMNS:
                 self._columns.popitem(last=False)
-        return values
+        return found
 
 
 def _coordinates(poses: np.ndarray) -> np.ndarray:
