@@ -220,5 +220,5 @@ def test_a_smaller_evaluation_leaves_nothing_of_the_larger_one(trained, tmp_path
 def test_weights_of_the_user_are_not_replaced(trained, tmp_path, capsys):
     (tmp_path / "tuned_clip_0.pt").write_bytes(b"mine")
     assert run(["export-weights", str(trained / "combiner"), "--out", str(tmp_path)]) == 2
-    assert "tuned_clip_0.pt: is there already" in capsys.readouterr().err
+    assert "tuned_clip_0.pt: exists already" in capsys.readouterr().err
     assert [p.name for p in tmp_path.iterdir()] == ["tuned_clip_0.pt"]

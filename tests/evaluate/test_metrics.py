@@ -59,7 +59,8 @@ def random_case(seed):
 def test_metrics_equal_the_slow_version(seed):
     predictions, gallery, names, queries = random_case(seed)
     expected, rankings = slow_metrics(predictions, gallery, names, queries)
-    assert rank_queries(predictions, gallery, names, queries).metrics() == pytest.approx(expected)
+    metrics = rank_queries(predictions, gallery, names, queries).metrics()
+    assert {name: metrics[name] for name in expected} == pytest.approx(expected)  # other metrics have their own tests
     removed = np.array([names.index(q.reference) for q in queries])
     rows = top_rows(normalise(predictions, "p"), normalise(gallery, "g"), 7, removed)
     assert [[names[i] for i in row] for row in rows] == [r[:7] for r in rankings]
@@ -121,7 +122,7 @@ def test_features_that_are_not_finite():
 def test_no_groups_no_group_recall():
     ranks = rank_queries(np.ones((1, 2)), np.eye(3, 2), ["a", "b", "c"], [query()])
     assert ranks.group is None
-    assert set(ranks.metrics()) == {"recall_at1", "recall_at5", "recall_at10", "recall_at50", "median_rank"}
+    assert not any(name.startswith("group") for name in ranks.metrics())
 
 
 def slow_bootstrap(values, clusters, seed, draws):

@@ -118,4 +118,4 @@ def test_a_description_that_does_not_fit(tmp_path, change, words):
 
 def test_texts_that_are_cut_are_counted_once_not_per_batch(capsys):
     tiny_model().encode_texts(["raise your left arm " * 40] * 3 + ["raise"], batch_size=1)
-    assert capsys.readouterr().err.count("are cut") == 1
+    assert capsys.readouterr().err.count("are truncated") == 1

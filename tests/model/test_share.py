@@ -167,7 +167,7 @@ def test_an_exported_corpus_goes_up_with_its_dataset_card(hub, tmp_path, kind):
     make_corpus(tmp_path / "corpus", train=1, test=1)
     export_corpus(tmp_path / "corpus", tmp_path / "out", Format(kind))
     asked = hub()
-    with pytest.raises(InputError, match=r"about\.json: does not state that the data may be passed on"):
+    with pytest.raises(InputError, match=r"about\.json: does not state that the data may be redistributed"):
         push_to_hub(tmp_path / "out", "me/data")
     assert asked.calls == []
     push_to_hub(tmp_path / "out", "me/data", private=True)

@@ -164,7 +164,7 @@ def _batch(job: Job, out: Path | None, answers: list[Path]) -> None:
         say(import_batch(job, answers).line())
     if out:
         files = export_batch(job, out)
-        say(f"batch files in {out}: {len(files)}" if files else "everything is answered; nothing was written")
+        say(f"batch files in {out}: {len(files)}" if files else "all questions are answered; nothing was written")
 
 
 @describe.command("mllm")
@@ -219,10 +219,9 @@ def describe_mllm(
     """Let a multimodal LLM describe pairs. The same command continues a stopped run; `describe export` comes next."""
     from autocompose.core.log import say
     from autocompose.corpus.format import load_corpus
-    from autocompose.describe.mllm.annotate import annotate
     from autocompose.describe.mllm.asking.sent_pictures import default_frame
     from autocompose.describe.mllm.cost_estimate import dry_run as show
-    from autocompose.describe.mllm.job import UNFINISHED, Job
+    from autocompose.describe.mllm.job import Job
     from autocompose.describe.mllm.recipe import Endpoint, Limits, Recipe
 
     loaded = load_corpus(corpus)
@@ -254,6 +253,15 @@ def describe_mllm(
     if batch_out or batch_in:
         _batch(job, batch_out, batch_in or [])
         return
+    _annotate(job, on, yes)
+
+
+def _annotate(job: Job, on: str, yes: bool) -> None:
+    """Run the job and say what comes next."""
+    from autocompose.core.log import say
+    from autocompose.describe.mllm.annotate import annotate
+    from autocompose.describe.mllm.job import UNFINISHED
+
     if on == "ray":
         from autocompose.describe.mllm.ray_engine import annotate_with_ray
 
@@ -266,7 +274,8 @@ def describe_mllm(
     if summary.stopped in UNFINISHED:
         say(f"stopped: {summary.advice()}; the same command continues")
         raise typer.Exit(130 if summary.stopped == "interrupted" else 3)
-    if nothing := summary.nothing(corpus, recipe):
+    corpus = job.corpus.root
+    if nothing := summary.nothing(corpus, job.recipe):
         raise nothing
     say(f"now write the texts into the corpus: autocompose describe export {corpus}")
 
@@ -304,7 +313,7 @@ def describe_retry(
             count = journal.retry_failed()
     finally:
         journal.close()
-    say(f"{count} failed descriptions are open again; run `autocompose describe mllm` with the same settings")
+    say(f"{count} failed variants are open again; run `autocompose describe mllm` with the same settings")
 
 
 @describe.command("export")
@@ -337,7 +346,8 @@ def describe_export(
 ) -> None:
     """Write the accepted texts into captions/*.json (keys mllm, reverse, mirror, mirror-reverse)."""
     from autocompose.core.log import say
-    from autocompose.describe.mllm.export import Rules, export_texts
+    from autocompose.describe.mllm.choosing import Rules
+    from autocompose.describe.mllm.export import export_texts
 
     rules = Rules(min_agreement, mirrors_agree, fill_mirrors, keep_long, allow_fewer, allow_stale)
     for tally in export_texts(corpus, rules).values():
@@ -349,7 +359,7 @@ def describe_report(
     corpus: CorpusFolder,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show cost per edit, outcomes, and text statistics beside those of the rule texts."""
+    """Show cost per variant, outcomes, and text statistics beside those of the rule texts."""
     from autocompose.describe.mllm.annotation_report import lines, report
 
     found = report(corpus)
@@ -384,5 +394,5 @@ def review(
             return
         from autocompose.describe.mllm.review.page import serve
 
-        say(f"{len(reviews.rows)} descriptions to review as {reviewer}: http://127.0.0.1:{port}  (Ctrl-C stops)")
+        say(f"{len(reviews.rows)} variants to review as {reviewer}: http://127.0.0.1:{port}  (Ctrl-C stops)")
         serve(reviews, port, token)

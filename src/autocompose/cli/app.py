@@ -12,7 +12,7 @@ import textwrap
 from contextlib import suppress
 from importlib.metadata import requires
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -32,7 +32,7 @@ PANELS = START, CORPORA, TEXTS, TRAINING, SEARCH, PAPER = (
 class _Verbs(TyperGroup):
     """The verbs in the order of the help; groups of verbs first in their panel."""
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:
+    def list_commands(self, ctx: Any) -> list[str]:
         def place(name: str) -> tuple[int, bool]:
             command = self.commands[name]
             return PANELS.index(command.rich_help_panel), not isinstance(command, TyperGroup)  # type: ignore[attr-defined]

@@ -132,7 +132,7 @@ class Demo:
     def finetuned(self, corpus: Corpus, encoder: Encoder) -> Model:
         """Stage 1, with the element-wise sum: the text encoder, then together with the head of the image side.
 
-        The head only joins in the end: trained from the start, it learns the training cubes by heart.
+        The head only joins in the end: trained from the start, it memorises the training cubes.
         """
         data, settings = self._data(corpus), self.settings
         with self._stage("train the text encoder"):

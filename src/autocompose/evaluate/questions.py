@@ -143,4 +143,5 @@ def clusters_of(corpus: Corpus, queries: Sequence[Question]) -> np.ndarray:
     if not all(name in index for name in references):
         return references
     kind = "body" if "body" in corpus.poses.columns else "cube"  # cubes of one body are twins in the test part
-    return corpus.poses.columns[kind][corpus.poses.rows(references.tolist())]
+    clusters: np.ndarray = corpus.poses.columns[kind][corpus.poses.rows(references.tolist())]
+    return clusters

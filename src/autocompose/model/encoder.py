@@ -174,7 +174,7 @@ class Encoder(nn.Module):
     def tokenize(self, texts: str | Sequence[str]) -> Tensor:
         """CLIP token ids ``(B, L)`` int64, L the longest text of the batch; shorter rows end in zeros.
 
-        Texts beyond ``context_length`` are cut (the end token stays), and counted aloud.
+        Texts beyond ``context_length`` are truncated (the end token stays), with one warning.
         """
         longest = self.context_length
         rows = [[SOT, *token_ids(text), EOT] for text in several(texts)]
@@ -182,7 +182,7 @@ class Encoder(nn.Module):
         for i in cut:
             rows[i] = [*rows[i][: longest - 1], EOT]
         if cut:
-            say(f"{len(cut):,} of {len(rows):,} texts have more than {longest} tokens and are cut")
+            say(f"{len(cut):,} of {len(rows):,} texts have more than {longest} tokens and are truncated")
         lengths = torch.tensor([len(row) for row in rows], dtype=torch.int64)
         tokens = torch.zeros(len(rows), int(lengths.max()) if rows else 1, dtype=torch.int64)
         filled = torch.arange(tokens.shape[1]) < lengths[:, None]

@@ -63,7 +63,7 @@ def push_to_hub(folder: Path, name: str, private: bool = False) -> str:
         api.whoami()
         new = not api.repo_exists(name, repo_type=kind)
         if CARD in files and not new and not (folder / CARD).exists() and api.file_exists(name, CARD, repo_type=kind):
-            say(f"{name}: has a card already, which is kept")
+            say(f"{name}: already has a card, which is kept")
             del files[CARD]
         if new:
             api.create_repo(name, private=private, repo_type=kind)
@@ -99,10 +99,10 @@ def _data_files(folder: Path, private: bool) -> dict[str, Any]:
     about = About.of(folder)
     if not private and about.redistribution == About(name="").redistribution:
         raise InputError(
-            f"{folder / 'about.json'}: does not state that the data may be passed on; state it as `redistribution`, "
-            "or push with --private"
+            f"{folder / 'about.json'}: does not state that the data may be redistributed; state it as "
+            "`redistribution`, or push with --private"
         )
-    say(f"{folder}: may it be passed on? {about.redistribution}")
+    say(f"{folder}: redistribution: {about.redistribution}")
     found = sorted({path for pattern in EXPORT for path in folder.glob(pattern)})
     return {path.relative_to(folder).as_posix(): path for path in found}
 

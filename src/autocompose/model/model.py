@@ -84,6 +84,12 @@ class Model:
         self.composer.to(device)
         return self
 
+    def eval(self) -> Model:
+        """Switch dropout off; a model is loaded so."""
+        self.encoder.eval()
+        self.composer.eval()
+        return self
+
     @overload
     def encode(
         self,
@@ -145,6 +151,8 @@ class Model:
         """Texts -> ``(N, D)`` float32, not normalised; a single one -> ``(D,)``."""
         features = embed_texts(self.encoder, several(texts), batch_size).numpy()
         return features[0] if is_one(texts) else features
+
+    encode_image, encode_text = encode_images, encode_texts  # open_clip's names
 
     def compose(self, images: Picture | Sequence[Picture], texts: str | Sequence[str]) -> np.ndarray:
         """What to look for: the feature of "like this picture, but with this change", normalised.

@@ -132,7 +132,7 @@ def _training(parser: argparse.ArgumentParser, epochs: int, batch_size: int, val
         "--precision", choices=("fp32", "bf16", "fp16", "auto"), default="fp32", help="of the forward pass"
     )
     ours.add_argument(
-        "--chunk", type=_at_least(0), default=0, help="encode so many at a time to save memory; 0 = all at once"
+        "--chunk", type=_at_least(0), default=0, help="encode N at a time to save memory; 0 = all at once"
     )
     ours.add_argument("--seed", type=_at_least(0), default=0, help="decides batches, texts and dropout")
 

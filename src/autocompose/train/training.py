@@ -52,7 +52,7 @@ def finetune(
     :param arch: ``RN50`` (the default), ``ViT-B/32`` ... or an open_clip name.
     :param transform: ``clip``, ``squarepad``, ``targetpad`` or ``stretch``.
     :param part: which encoder trains: ``text`` (the default), ``image`` or ``both``.
-    :param texts: SOURCE[-mirror][-reverse]_N: ``human_1``, ``rules-mirror-reverse_3``, ``mllm_3`` ...
+    :param texts: ``SOURCE[-mirror][-reverse]_N``: ``human_1``, ``rules-mirror-reverse_3``, ``mllm_3`` ...
     :param cycle: add the cyclic loss; the texts must include ``-reverse``.
     :param validate: False trains on all pairs and keeps the last epoch.
     :return: on the device where it was trained.

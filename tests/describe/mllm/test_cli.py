@@ -40,7 +40,7 @@ def test_a_dry_run_shows_prompts_and_cost_and_sends_nothing(corpus: Corpus, caps
     assert run(["describe", "mllm", str(corpus.root), "--model", "gpt-4o-mini", "--dry-run"]) == 0
     shown = capsys.readouterr().out
     assert shown.count("--- Stage I,") == 3 and "You compare two pictures" in shown and "--- Stage II" in shown
-    assert "16 units of 8 pictures: 32 requests" in shown and "about $" in shown and "nothing was sent" in shown
+    assert "16 variants of 8 pictures: 32 requests" in shown and "about $" in shown and "nothing was sent" in shown
     assert not (corpus.root / "annotation.sqlite").exists()
 
 
@@ -114,7 +114,7 @@ def test_status_retry_export_and_report_of_a_run(corpus: Corpus, capsys: pytest.
     assert 0 < failed < 16 and status["done"] == 16 - failed and status["requests"]["ok"] > 16
     assert run(["describe", "retry", root]) == 2
     assert run(["describe", "retry", root, "--failed"]) == 0
-    assert f"{failed} failed descriptions" in capsys.readouterr().err
+    assert f"{failed} failed variants" in capsys.readouterr().err
     annotate(job(corpus), Fake(corpus))
     assert run(["describe", "export", root]) == 0
     assert "mllm: 4 in, 4 kept" in capsys.readouterr().err

@@ -107,7 +107,7 @@ def test_llama_cpp_enforces_schemas(llama: str) -> None:
 def test_pictures_arrive_at_llama_cpp(llama: str, corpus: Corpus) -> None:
     pair = corpus.pairs[Split.TRAIN][0]
     made = Pictures(corpus, Recipe(model="tiny"))
-    one, two = (made._encoded(name, False) for name in (pair.reference, pair.target))
+    one, two = (made._encoded(name, False, False) for name in (pair.reference, pair.target))
     tokens = [call(llama, question("Which?", *shown, model="tiny")).prompt_tokens for shown in ((), (one,), (one, two))]
     per_picture = (56 // 14) ** 2
     assert tokens[1] - tokens[0] >= per_picture and tokens[2] - tokens[1] >= per_picture
@@ -190,7 +190,7 @@ def test_transformers_serve_ignores_schemas_and_is_found_out(tmp_path: Path, cor
         assert probed(url, model).schema is SchemaMode.IGNORED
         text = call(url, question(model=model, tokens=24)).prompt_tokens
         made = Pictures(corpus, Recipe(model=model))
-        shown = made._encoded(corpus.pairs[Split.TRAIN][0].reference, False)
+        shown = made._encoded(corpus.pairs[Split.TRAIN][0].reference, False, False)
         assert call(url, question("Which?", shown, model=model, tokens=24)).prompt_tokens > text
         small = replace(job(corpus, LIMITS, Endpoint(base_url=url), model=model, max_tokens=40), most=1)
         summary = annotate(small)

@@ -57,7 +57,7 @@ def codes(root: Path) -> list[dict[str, Any]]:
 def test_fields_counts_and_kept_texts(corpus: Corpus) -> None:
     tally = write_texts(corpus.root, options=OPTIONS, n_texts=2).entries
     found = load_corpus(corpus.root)
-    assert tally.dropped == {"nothing changes enough to be told": 4, "no 3D pose": 4, "NaN coordinate": 4}
+    assert tally.dropped == {"nothing changes enough to be described": 4, "no 3D pose": 4, "NaN coordinate": 4}
     assert tally.kept == (COUNT + 1) * 4 - 12
     pair = found.pairs[Split.TRAIN][0]
     assert set(pair.texts) == {"sents", "auto", "auto-reverse", "auto-mirror", "auto-mirror-reverse"}
@@ -72,9 +72,9 @@ def test_missing_wordings_are_counted(corpus: Corpus) -> None:
     pairs = [p for ps in load_corpus(corpus.root).pairs.values() for p in ps]
     told = sum(len(t) for p in pairs for t in p.texts.values()) - COUNT - 1  # without "Hello." and "Old text."
     assert counts.wordings.kept == told
-    assert counts.wordings.dropped == {"too like another wording of the pair": 40 * counts.entries.kept - told}
+    assert counts.wordings.dropped == {"too similar to another wording of the pair": 40 * counts.entries.kept - told}
     short = {f"{p.reference} -> {p.target}" for p in pairs for t in p.texts.values() if 1 < len(t) < 40}
-    assert set(counts.wordings.examples["too like another wording of the pair"]) <= short
+    assert set(counts.wordings.examples["too similar to another wording of the pair"]) <= short
     manifest = json.loads((corpus.root / "describe-rules.manifest.json").read_text())
     assert manifest["wordings"]["kept"] == told
     assert f"wordings: {40 * counts.entries.kept} in, {told} kept; dropped" in counts.lines()

@@ -104,7 +104,7 @@ def audit_corpus(
 
     :param fields: which texts: ``human``, ``rules``, ``mllm-reverse`` ..., or corpus keys; () = all that there are.
     :param splits: () = all.
-    :param turns: the yaw of ``poses.npz`` tells how people turn in one scene, so claims about turns can be checked.
+    :param turns: the yaw of ``poses.npz`` gives headings in one scene, so claims about turns can be checked.
     :param out: a JSONL file, one record per text; replaced only when the audit is complete.
     :raises InputError: no poses, or no such field.
     """
@@ -194,7 +194,8 @@ def poses_of(table: PoseTable, rows: np.ndarray, edit: Edit, turns: bool) -> Pos
 def face_direction(coco: np.ndarray) -> np.ndarray:
     """Where faces look: from the middle of the ears to the nose, ``(N, 17, 3)`` -> ``(N, 3)``."""
     ears = (coco[:, COCO17.index("left_ear")] + coco[:, COCO17.index("right_ear")]) / 2
-    return coco[:, COCO17.index("nose")] - ears
+    looks: np.ndarray = coco[:, COCO17.index("nose")] - ears
+    return looks
 
 
 def text_record(

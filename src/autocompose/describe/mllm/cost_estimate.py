@@ -87,5 +87,5 @@ def dry_run(job: Job, prompts: int = 3) -> str:
     blocks.append(f"--- Stage II, with made-up movements\n[system]\n{second.system}\n[user]\n{second.text}")
     found = estimate(job)
     unknown = {name for item in job.items() for name in (item.reference, item.target)}
-    blocks.append(f"{found.items:,} units of {len(unknown):,} pictures: {found.line()}; nothing was sent")
+    blocks.append(f"{found.items:,} variants of {len(unknown):,} pictures: {found.line()}; nothing was sent")
     return "\n\n".join(blocks)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +104,7 @@ class Job:
 
     :param splits: only these; default: all splits of the corpus.
     :param edits: which of the four variants to write.
-    :param most: only the first so many pairs of each split.
+    :param most: only the first N pairs of each split.
     :param prices: a price table of the user's own.
     """
 
@@ -182,7 +182,7 @@ class Job:
             arguments = self.prepared(item, frame)
         except ImageError as error:
             return Outcome("failed", "parts", "picture", str(error))
-        return (yield from self.stages[frame].describe(**arguments))
+        return replace((yield from self.stages[frame].describe(**arguments)), frame=frame)
 
 
 def enter(job: Job, journal: Journal) -> int:
@@ -200,7 +200,7 @@ def stored(job: Job, item: Item, outcome: Outcome) -> dict[str, Any]:
     Flags: ``long``, more than 77 CLIP tokens; ``crossed``, sides of the picture were asked for where limbs cross.
     """
     poses = geometry.joints_of(job.corpus.poses, item, job.rows) if job.corpus.poses else None
-    crossed = bool(outcome.texts) and job.frame_of(item) is Frame.PICTURE and job.pictures.crossed(item)
+    crossed = bool(outcome.texts) and outcome.frame is Frame.PICTURE and job.pictures.crossed(item)
     wordings = []
     for text in outcome.texts:
         flags = (("long",) if text in outcome.long else ()) + (("crossed",) if crossed else ())

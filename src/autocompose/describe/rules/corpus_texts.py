@@ -63,12 +63,12 @@ class Counts(NamedTuple):
         """An entry with ``found`` texts."""
         name = f"{pair.reference} -> {pair.target}"
         if not found:
-            self.entries.drop("nothing changes enough to be told", name)
+            self.entries.drop("nothing changes enough to be described", name)
             return
         self.entries.keep()
         self.wordings.keep(found)
         if found < self.asked:
-            self.wordings.drop("too like another wording of the pair", name, self.asked - found)
+            self.wordings.drop("too similar to another wording of the pair", name, self.asked - found)
 
     def lines(self) -> str:
         """For the console."""

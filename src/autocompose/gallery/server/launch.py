@@ -88,9 +88,7 @@ def run_server(config: ServerConfig) -> None:
     count = gallery.store.count()
     gallery.close()
     if config.host not in LOOPBACK_ADDRESSES and not config.token:
-        say(
-            f"warning: {config.host} is open to the network and no --token is set: everybody there can see the pictures"
-        )
+        say(f"warning: {config.host} is open to the network and no --token is set: anyone there can see the pictures")
     config = config.model_copy(update={"port": _listening_port(config)})
     with scratch_folder() as scratch:
         for name in ("uploads", "metrics"):

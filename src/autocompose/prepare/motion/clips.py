@@ -131,7 +131,7 @@ def _about(kind: Kind, source: Path | None, count: int) -> About:
 
 
 def _say_blocked(folder: Path, error: OSError) -> None:
-    say(f"{folder}: {cause(error)}; what lies in it is left out")
+    say(f"{folder}: {cause(error)}; its contents are skipped")
 
 
 def motion_files(source: Path | None, kind: Kind) -> dict[str, Path]:
@@ -228,7 +228,7 @@ def sample_poses(clips: list[Clip], count: int, yaw: float, seed: int, tally: Ta
     frame = np.concatenate([frames for _, frames in thinned])
     chosen = farthest(remove_yaw(forward(rotations)[0]), count, APART)
     tally.keep(len(chosen))
-    tally.drop("like a pose that was taken, or beyond the wanted number", n=len(rotations) - len(chosen))
+    tally.drop("too similar to a chosen pose, or more than requested", n=len(rotations) - len(chosen))
     facing, _ = face_viewer(rotations[chosen])
     turns = np.random.default_rng(seed).uniform(-yaw, yaw, len(chosen)) if yaw else np.zeros(len(chosen))
     names = tuple(f"{clips[owner[i]].name}/{frame[i]:06d}.png" for i in chosen)

@@ -14,7 +14,7 @@ from typing import TypeVar
 from autocompose.describe.mllm.asking.prompts import Prompts
 from autocompose.describe.mllm.asks import Answer, Ask, Picture, Unanswered
 from autocompose.describe.mllm.judging.answers import Parts, Slip, Texts, read_parts, read_texts
-from autocompose.describe.mllm.recipe import Recipe
+from autocompose.describe.mllm.recipe import Frame, Recipe
 
 Q = TypeVar("Q")
 R = TypeVar("R")
@@ -33,6 +33,7 @@ class Outcome:
     :param stage: where it ended: ``parts`` or ``texts``.
     :param kind: why it failed, or for a finished one what is not perfect about it (``short``, ``long``), else ''.
     :param texts: wordings; those in ``long`` have more than 77 CLIP tokens.
+    :param frame: in which the pair was asked.
     """
 
     state: str
@@ -43,6 +44,7 @@ class Outcome:
     texts: list[str] = field(default_factory=list)
     long: list[str] = field(default_factory=list)
     repaired: int = 0
+    frame: Frame | None = None
 
 
 Steps = Generator[Ask, Answer, Outcome]

@@ -112,7 +112,7 @@ class Client:
         if status == 404:
             return Fault(FaultKind.RUN_FAILED, "model", f"{host} knows no such model or address (404): {words}")
         if ONE_PICTURE.search(words):
-            remedy = "start vLLM with --limit-mm-per-prompt '{\"image\":2}', or pass --layout side-by-side"
+            remedy = "start vLLM with --limit-mm-per-prompt '{\"image\":2}', or pass --pictures side-by-side"
             return Fault(FaultKind.RUN_FAILED, "pictures", f"{host} takes one picture per request; {remedy}")
         if status == 408 or status == 409 or status >= 500:
             return Fault(FaultKind.RETRY, "transport", f"{status}: {words}")
