@@ -333,7 +333,7 @@ def _build(config: EncoderConfig) -> nn.Module:
         raise ConfigError(f"architecture {config.arch or config.model}: open_clip refuses it ({error})") from error
 
 
-def _own_text_side(clip: nn.Module, width: int) -> nn.Module:
+def _own_text_side(clip: Any, width: int) -> nn.Module:
     """Replaces the transformer by a ``ClaimBag``."""
     clip.transformer = ClaimBag(width)
     clip.positional_embedding = None
