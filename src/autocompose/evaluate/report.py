@@ -131,9 +131,8 @@ def bars(metrics: dict[str, Any]) -> str:
         heights = [metrics[m][key] for m in names]
         spans = [metrics[m].get("ci95", {}).get(key, (metrics[m][key],) * 2) for m in names]
         errors = np.abs(np.array([[h - low, high - h] for h, (low, high) in zip(heights, spans, strict=True)]).T)
-        colours = [
-            "#2f6f4f" if m == "combiner" else "#8aa79a" if m in ("sum", "stage1", "small") else "#b9bfc6" for m in names
-        ]
+        shades = {"combiner": "#2f6f4f", **dict.fromkeys(("sum", "stage1", "small"), "#8aa79a")}
+        colours = [shades.get(m, "#b9bfc6") for m in names]
         axis.barh(range(len(names)), heights, xerr=errors, color=colours, height=0.66, ecolor="#444", capsize=2.5)
         for place, (height, (_, high)) in enumerate(zip(heights, spans, strict=True)):
             axis.text(max(height, high) + 1.5, place, f"{height:.0f}", va="center", fontsize=9, color="#333")

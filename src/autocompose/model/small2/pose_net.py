@@ -90,7 +90,7 @@ def joints_of(trunk: Tensor) -> Tensor:
 
 
 def uncertainty_of(trunk: Tensor) -> Tensor:
-    """Uncertainty of the joints ``(N, 22)`` in metres, 0 of the pelvis; where nobody was found, the mean of all others."""
+    """Uncertainty of the joints ``(N, 22)`` in metres, 0 of the pelvis; where nobody was found, the mean of others."""
     uncertainty = SURE * trunk[:, 3 * JOINTS : 4 * JOINTS].exp()
     uncertainty[:, 0] = 0
     there = trunk[:, -1] > 0
