@@ -51,6 +51,10 @@ def test_metrics_hold_what_is_promised(finished):
     assert set(STAGES) <= metrics["seconds"].keys()
 
 
+def test_no_picture_is_estimated_twice(finished):
+    assert len(list((finished / "cache").glob("images-*"))) == 3  # the parts train, val and test
+
+
 def test_the_report_needs_no_network_and_shows_every_method(finished):
     page = (finished / "report.html").read_text()
     assert "http://" not in page.replace("http://www.w3.org", "").replace("http://purl.org", "").replace(

@@ -196,7 +196,7 @@ def test_another_model_and_no_model(gallery: Gallery) -> None:
         Gallery.open(gallery.folder, FakeModel("other"))
     without = Gallery.open(gallery.folder)
     assert without.search(reference="a/00003.png").hits  # needs only what is stored
-    with pytest.raises(GalleryError, match="name it with --model, index .* again into another folder, or search with"):
+    with pytest.raises(GalleryError, match=r"name it with --model, index .* again into another folder, or search with"):
         without.search(text=TEXT)
 
 

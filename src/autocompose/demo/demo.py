@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -112,7 +112,7 @@ class Demo:
         baselines = self.baselines(corpus, combined, stage1.composer)
         if self.settings.scratch is not None:
             return {"combiner": combined, "sum": stage1, **baselines}
-        self._look(corpus, combined.encoder, Split.TEST)
+        self._look(corpus, combined.encoder, corpus.galleries[Split.TEST])
         return {"combiner": combined, "stage1": stage1, "small": load_model(NAME), **baselines}
 
     def started(self, corpus: Corpus) -> Model:
@@ -121,13 +121,14 @@ class Demo:
             return self.told(corpus, self.pretrained(corpus))
         model = load_model(NAME)
         with self._stage("estimate the poses"):
-            for split in (Split.TRAIN, Split.VAL):
-                self._look(corpus, model.encoder, split)
+            data, first = self._data(corpus), self.settings.finetune
+            self._look(corpus, model.encoder, data.table(first.text, first.loop.batch_size).images)
+            self._look(corpus, model.encoder, corpus.galleries[Split.VAL])
         return Model(model.encoder.with_vocabulary(_texts(corpus), keep=True), model.composer, model.card)
 
-    def _look(self, corpus: Corpus, encoder: Encoder, split: Split) -> None:
-        """The estimator's poses of a split, in the cache, by all processes together."""
-        paths = [corpus.image_path(name) for name in corpus.galleries[split]]
+    def _look(self, corpus: Corpus, encoder: Encoder, names: Sequence[str]) -> None:
+        """The estimator's poses of pictures, in the cache, by all processes together; in the order of later use."""
+        paths = [corpus.image_path(name) for name in names]
         image_features(encoder, paths, self.out / "cache", trunk=True, all_processes=True)
 
     def pretrained(self, corpus: Corpus) -> Encoder:
