@@ -17,6 +17,7 @@ _PUBLIC = {
     "Query": "core.records",
     "Source": "core.records",
     "Split": "core.records",
+    "describe_change": "describe.pictures.change",
     "load": "model.hub",
     "load_corpus": "corpus.format",
     "push_to_hub": "model.hub",

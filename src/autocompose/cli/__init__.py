@@ -13,6 +13,7 @@ VERB_MODULES = (
     "annotate_mllm",
     "annotate_rules",
     "annotate_audit",
+    "annotate_pictures",
     "learn",
     "query",
     "demo",

@@ -15,6 +15,7 @@ from autocompose.describe.rules.codes import absolute
 from autocompose.describe.rules.codes import point_measures as measure
 from autocompose.describe.rules.codes.pair_codes import NOISE, PAIR_CODES, PAIR_NAMES, ROWS, pair_levels, pair_measures
 from autocompose.describe.rules.codes.single_codes import single_values
+from autocompose.describe.rules.codes.spread import spreads
 from autocompose.describe.rules.codes.upper_body import UPPER_NOISE, UPPER_THRESHOLDS, upper_measures
 from autocompose.describe.rules.options import RuleOptions
 from autocompose.describe.rules.statement import CATEGORIES, Statement
@@ -28,6 +29,7 @@ TURN_UNIT = 60.0
 TURN_THRESHOLDS = (20.0, 60.0, 120.0, 150.0)
 TURN_NOISE = 10.0
 N_PAIR = len(PAIR_CODES)
+SURE = 2.0  # standard deviations from which the uncertainty of the poses does not explain a change
 
 STRAIGHTEN_NAMES = tuple(
     f"straighten:{side}_{limb}" for limb in ("leg", "arm") for side in ("left", "right")
@@ -48,12 +50,15 @@ class Figures(NamedTuple):
     :param known: ``(N, 22)`` bool, False for joints that the source skeleton lacks; None = all known.
     :param scene: ``(N,)`` names of the scenes; between two scenes (two photographs) the camera may have moved, so the
         heading of a person in one says nothing about the other. None = all poses share one.
+    :param uncertainty: ``(N, 22)`` metres, the expected distance of each joint from the true one; a change that it may
+        explain is not told. None = exact.
     """
 
     joints: np.ndarray
     rotations: np.ndarray | None = None
     known: np.ndarray | None = None
     scene: np.ndarray | None = None
+    uncertainty: np.ndarray | None = None
 
     def rows(self, which: slice | list[int]) -> Figures:
         """Some of the poses."""
@@ -62,8 +67,9 @@ class Figures(NamedTuple):
     def mirrored(self) -> Figures:
         """The poses seen in a mirror; sides stay the person's own."""
         turned = None if self.rotations is None else mirror_rotations(self.rotations)
-        known = None if self.known is None else self.known[:, mirror_order(SMPL22)]
-        return Figures(mirror_joints(self.joints), turned, known, self.scene)
+        order = mirror_order(SMPL22)
+        known, uncertainty = (None if x is None else x[:, order] for x in (self.known, self.uncertainty))
+        return Figures(mirror_joints(self.joints), turned, known, self.scene, uncertainty)
 
 
 @dataclass(frozen=True)
@@ -72,12 +78,14 @@ class Poses:
 
     :param pair: ``(44, N)``. :param upper: ``(5, N)``, NaN unless wanted. :param single: ``(269, N)`` or None.
     :param yaw: ``(N,)`` degrees.
+    :param spread: ``(49, N)`` standard deviations of the rows of ``pair`` and ``upper``; None = exact.
     """
 
     pair: np.ndarray
     upper: np.ndarray
     single: np.ndarray | None
     yaw: np.ndarray
+    spread: np.ndarray | None = None
 
 
 def measure_poses(figures: Figures, options: RuleOptions) -> Poses:
@@ -92,7 +100,8 @@ def measure_poses(figures: Figures, options: RuleOptions) -> Poses:
         if not options.trunk:
             upper[:3] = np.nan
     single = None if options.absolute == "none" else single_values(points)
-    return Poses(pair_measures(points), upper, single, yaw_of(np.asarray(figures.joints, float)))
+    spread = None if figures.uncertainty is None else spreads(figures.joints, figures.uncertainty, figures.known)
+    return Poses(pair_measures(points), upper, single, yaw_of(np.asarray(figures.joints, float)), spread)
 
 
 @dataclass(frozen=True)
@@ -101,7 +110,8 @@ class Changes:
 
     :param start, goal: the measurements of the two poses of each pair.
     :param levels: ``(54, P)`` int8, rows as in ``ROW_NAMES``: the eligible codes after the super-codes; distances
-        remain only where the super-code (together, apart, in, out) came out, bends only where "straighten" did not.
+        remain only where the super-code (together, apart, in, out) came out, bends only where "straighten" did not;
+        nothing remains of a change that the uncertainty of the poses may explain.
     :param weights: ``(54, P)`` importance; 1 = threshold of the strongest category.
     :param turns: ``(P,)`` degrees from A to B, positive = to their own left; 0 when not wanted.
     :param states: ``(M, P)`` importance of the absolute states of B as in ``absolute.STATEMENTS``, 0 = not told.
@@ -130,6 +140,8 @@ class Changes:
             before, after = self._measured(row, pair)
             unit = "m" if row < N_PAIR and PAIR_CODES[row].kind != "bend" else "deg"
             numbers = {"from": round(float(before), 3), "to": round(float(after), 3), "unit": unit}
+            spread = _row_spreads(self.start, self.goal)[row, pair]
+            numbers |= {"uncertainty": round(float(spread), 3)} if spread else {}
             result.append({"code": ROW_NAMES[row], "category": category, **numbers})
         for row in np.flatnonzero(self.states[:, pair]).tolist():
             statement = absolute.STATEMENTS[row]
@@ -167,14 +179,26 @@ def find_changes(start: Poses, goal: Poses, keys: np.ndarray, seed: int, options
     weights = np.abs(np.nan_to_num(values))
     for kind, rows in ROWS.items():
         weights[rows] /= UNIT[kind]
+    sizes = np.abs(np.nan_to_num(np.concatenate([values, values[ROWS["bend"]], turns[None], start.upper - goal.upper])))
+    sure = sizes >= SURE * _row_spreads(start, goal)
     return Changes(
         start,
         goal,
-        np.concatenate([levels, straight, turned, upper]),
+        np.concatenate([levels, straight, turned, upper]) * sure,
         np.concatenate([weights, weights[ROWS["bend"]], np.abs(turns)[None] / TURN_UNIT, upper_weights]),
         turns,
         _states(start, goal, levels, straight, _noise((269, len(keys)), keys, seed, 3, options.noise)),
     )
+
+
+def _row_spreads(start: Poses, goal: Poses) -> np.ndarray:
+    """Standard deviations of the differences of two poses, ``(54, P)``; 0 where exact, and for the turn."""
+    total = np.zeros((N_PAIR + len(UPPER_THRESHOLDS), start.pair.shape[1]))
+    for poses in (start, goal):
+        total += 0.0 if poses.spread is None else poses.spread**2
+    spread = np.sqrt(total)
+    bends, turn = spread[ROWS["bend"]], np.zeros((1, spread.shape[1]))
+    return np.concatenate([spread[:N_PAIR], bends, turn, spread[N_PAIR:]])
 
 
 def super_codes(measures_a: np.ndarray, measures_b: np.ndarray) -> np.ndarray:
