@@ -35,8 +35,8 @@ check: .venv/dev.installed  ## lint, format, types
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-docs: .venv/dev.installed  ## the documentation site, into build/site; a broken link is an error
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+docs: .venv/dev.installed  ## the documentation site, into build/site; any warning is an error (--quiet would hide them from --strict)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: .venv/dev.installed  ## side-by-side timings; see benchmarks/
 	for name in metrics render rules search training; do echo "== $$name"; $(BIN)/python benchmarks/$$name.py || exit 1; done

@@ -32,11 +32,11 @@ from autocompose.demo.demo import IMAGE_SIDE
 from autocompose.demo.presets import DemoSettings
 from autocompose.describe.mllm.annotate import annotate
 from autocompose.describe.mllm.annotation_report import report
-from autocompose.describe.mllm.export import Rules, export
+from autocompose.describe.mllm.export import Rules, export_texts
 from autocompose.describe.mllm.job import EDITS, Job
 from autocompose.describe.mllm.recipe import Endpoint, Frame, Limits, Recipe
 from autocompose.evaluate.metrics import Ranks, compare
-from autocompose.evaluate.questions import evaluate
+from autocompose.evaluate.questions import evaluate_model
 from autocompose.evaluate.results import read_ranks, write_evaluation
 from autocompose.model.encoder import Encoder
 from autocompose.model.small import small_config
@@ -92,7 +92,7 @@ class Study:
         record = {"run": summary.line(), "said": said, "false": said["false statements"] / said["statements"]}
         record["measured"] = report(root)["texts"]["mllm"]["claims wrong (either)"]
         for arm, rules in ARMS.items():
-            export(root, rules)
+            export_texts(root, rules)
             needed = {"mllm"} if told else set(FIELDS)
             kept = [p for s in splits for p in load_corpus(root).split(s) if needed <= p.texts.keys()]
             texts = {f"{p.reference} {p.target}": p.texts for p in kept}
@@ -146,7 +146,7 @@ class Study:
         begun = time.process_time()
         summed = finetune(data, encoder.eval(), stages["finetune"], folder / "sum")
         model = train_combiner(data, summed.encoder, stages["combiner"], folder / "model")
-        found = evaluate(model, corpus, Split.TEST, "mllm", cache=data.cache)
+        found = evaluate_model(model, corpus, Split.TEST, "mllm", cache=data.cache)
         write_evaluation(folder, found, keep=0)
         say(f"{folder}: {json.dumps(found.ranks.metrics())}; {time.process_time() - begun:.0f} s of CPU")
         for part in ("sum", "model"):

@@ -2,9 +2,11 @@
 
 ``python benchmarks/freeze_bodycpr.py poses FILE`` draws the test part of the preset demo with seed 0, writes it, and
 prints the hash that belongs into ``prepare/bodycpr/frozen.py``. Then ``... texts FILE`` describes its pairs; the hash
-that this prints belongs into ``prepare/bodycpr/frozen_texts.py``.
+that this prints belongs into ``prepare/bodycpr/frozen_texts.py``. ``... written FILE TEXTS.jsonl`` freezes a real
+multimodal LLM's texts about the odd-numbered cubes (the even-numbered ones were used for tuning the reader).
 """
 
+import json
 import sys
 from dataclasses import replace
 from functools import partial
@@ -44,5 +46,21 @@ def texts(path: Path) -> str:
     )
 
 
+PROVENANCE = (
+    "Written in November 2026 by a frontier multimodal LLM, which answered the annotation engine's own batch requests: "
+    "describe mllm --frame colour --pictures side-by-side --size 960 --edit mllm, prompt set v1, on test pictures of "
+    "BodyCPR-v1 rendered at 448 px. Stage I saw only the tinted pair of pictures, stage II only the list of movements. "
+    "No text was edited. The model saw neither file names nor poses nor rule texts. Requests were answered in groups "
+    "of 50 to 90 within one context, so they are not perfectly independent. Pairs of odd-numbered cubes. About a third "
+    "of the texts have a clear error, nearly always of depth. For testing only: never train on them."
+)
+
+
+def written(path: Path, source: Path) -> str:
+    found = [json.loads(line) for line in source.read_text("utf-8").splitlines()]
+    texts = {(f["reference"], f["target"]): f["texts"] for f in found if f["cube"] % 2}
+    return frozen_texts.write_written(path, PROVENANCE, texts)
+
+
 if __name__ == "__main__":
-    print({"poses": poses, "texts": texts}[sys.argv[1]](*map(Path, sys.argv[2:])))
+    print({"poses": poses, "texts": texts, "written": written}[sys.argv[1]](*map(Path, sys.argv[2:])))

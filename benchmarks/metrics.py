@@ -15,7 +15,7 @@ import tracemalloc
 
 import numpy as np
 
-from autocompose.core.records import Query
+from autocompose.core.records import Question
 from autocompose.evaluate.metrics import rank_queries
 
 DIM, GROUP = 1024, 8
@@ -30,7 +30,9 @@ def make(n_queries: int, n_gallery: int):
     predictions = rng.standard_normal((n_queries, DIM), np.float32)
     predictions *= 5
     predictions += gallery[rows + 1]
-    queries = [Query(names[r], "", names[r + 1], tuple(names[r : r + GROUP]), i) for i, r in enumerate(rows.tolist())]
+    queries = [
+        Question(names[r], "", names[r + 1], tuple(names[r : r + GROUP]), i) for i, r in enumerate(rows.tolist())
+    ]
     return predictions, gallery, names, queries
 
 

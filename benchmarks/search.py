@@ -117,9 +117,10 @@ def vectors(n: int = 100_000, dim: int = 512) -> None:
 
 def run_folder(scratch: Path, name: str) -> Path:
     """A model of random weights: what it costs does not depend on what it has learned."""
-    from autocompose.model.checkpoint import Model, save_model
+    from autocompose.model.checkpoint import save_model
     from autocompose.model.combiner import Combiner
     from autocompose.model.encoder import Encoder, EncoderConfig
+    from autocompose.model.model import Model
     from autocompose.model.small import small_config
 
     folder = scratch / name.replace("/", "-")

@@ -24,7 +24,7 @@ cell() { # TEXTS[-cycle] SEED
     autocompose train "$out/corpus" --clip "$run/clip" --texts "$texts" $cycle --seed "$2" \
         --config "$here/../configs/ablation-combiner.toml" --cache "$out/cache" --out "$run/combiner"
     for key in auto sents; do # the bank that trained, and one that shares no wording with it
-        autocompose evaluate "$run/combiner" "$out/corpus" --key $key --keep 0 --cache "$out/cache" --out "$out/$key/$1/$2"
+        autocompose evaluate "$run/combiner" "$out/corpus" --texts $key --keep 0 --cache "$out/cache" --out "$out/$key/$1/$2"
     done
     rm -f "$out"/cache/texts-* # those of this cell's text encoder; the pictures stay for all cells
 }

@@ -7,14 +7,14 @@ demo=${1:-demo}
 out=${2:-motion}
 configs=$(dirname "$0")/../configs
 
-autocompose prepare clips "$out/corpus" --size 128 --style varied --yaw 60 --texts 0
+autocompose prepare clips "$out/corpus" --size 128 --style varied --yaw 60 --wordings 0
 autocompose describe rules "$out/corpus"
 for stage in sum model; do  # without training on the clips
-    autocompose evaluate "$demo/$stage" "$out/corpus" --key auto --out "$out/zero-shot-$stage"
+    autocompose evaluate "$demo/$stage" "$out/corpus" --texts rules --out "$out/zero-shot-$stage"
 done
 autocompose finetune "$out/corpus" --weights "$demo/model" --config "$configs/motion-finetune.toml" --out "$out/clip"
 autocompose train "$out/corpus" --clip "$out/clip" --config "$configs/motion-combiner.toml" --out "$out/combiner"
 for stage in clip combiner; do
-    autocompose evaluate "$out/$stage" "$out/corpus" --key auto
+    autocompose evaluate "$out/$stage" "$out/corpus" --texts rules
 done
 autocompose compare "$out/zero-shot-model" "$out/combiner/test"

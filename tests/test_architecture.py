@@ -93,3 +93,27 @@ def test_no_internal_paths_are_committed():
     for path in [*SRC.rglob("*.py"), *SRC.rglob("*.toml")]:
         text = path.read_text()
         assert not any(word in text for word in banned), path
+
+
+MAX_LINES = 40
+LONG = {"describe.audit.meaning._relation": "one rule of English a line"}
+
+
+def own_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    """Lines of a function's body, without its docstring and the functions defined inside it."""
+    body = function.body[1:] if ast.get_docstring(function) else function.body
+    inner = [
+        n for n in ast.walk(function) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef) and n is not function
+    ]
+    total = function.end_lineno - body[0].lineno + 1 if body else 0
+    return total - sum(n.end_lineno - n.lineno + 1 for n in inner)
+
+
+def test_functions_are_short():
+    long = {}
+    for name, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and own_lines(node) > MAX_LINES:
+                long[f"{name}.{node.name}"] = own_lines(node)
+    assert long.keys() <= LONG.keys(), f"over {MAX_LINES} lines: split it, or add it to LONG with the reason: {long}"
+    assert long.keys() == LONG.keys(), "LONG names a function that is short by now"

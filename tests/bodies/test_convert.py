@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from autocompose.bodies.convert import SKELETONS, to_smpl22
+from autocompose.bodies.convert import SKELETONS, convert_joints
 from autocompose.bodies.points import normal_points
 from autocompose.bodies.skeleton import SMPL22, mirror_order
 from autocompose.core.errors import PoseError
@@ -48,7 +48,7 @@ def test_smpl_skeletons_lose_nothing(skeleton: str) -> None:
         assert (index("left_middle2"), index("right_middle2")) == (26, 41)
     else:
         a, b = (figure(skeleton, j) for j in (a, b))
-    found_a, found_b = to_smpl22(a, skeleton), to_smpl22(b, skeleton)
+    found_a, found_b = convert_joints(a, skeleton), convert_joints(b, skeleton)
     assert found_a.known.all()
     assert np.array_equal(levels(found_a.joints, found_b.joints, found_a.known), expected)
 
@@ -57,7 +57,7 @@ def test_smpl_skeletons_lose_nothing(skeleton: str) -> None:
 def test_keypoints_agree_with_the_joints_they_come_from(skeleton: str) -> None:
     a, b = pairs(150, seed=3)
     expected = levels(a, b, np.ones(22, bool))
-    found_a, found_b = (to_smpl22(figure(skeleton, j), skeleton) for j in (a, b))
+    found_a, found_b = (convert_joints(figure(skeleton, j), skeleton) for j in (a, b))
     found = levels(found_a.joints, found_b.joints, found_a.known)
     feet = np.array(["foot" in name for name in PAIR_NAMES])
     told = ~feet if skeleton == "coco17" else np.ones_like(feet)
@@ -71,27 +71,27 @@ def test_keypoints_agree_with_the_joints_they_come_from(skeleton: str) -> None:
 
 def test_mediapipe_axes() -> None:
     joints = people(5)
-    found = to_smpl22(figure("mediapipe33", joints) * [1, -1, -1], "mediapipe33", up="-y")
+    found = convert_joints(figure("mediapipe33", joints) * [1, -1, -1], "mediapipe33", up="-y")
     assert np.allclose(found.joints[:, PARTS["left_wrist"]], joints[:, PARTS["left_wrist"]])
 
 
 def test_bad_input_is_refused() -> None:
     joints = people(30)
     with pytest.raises(PoseError, match="skeleton 'kinect': expected one of smpl22"):
-        to_smpl22(joints, "kinect")
+        convert_joints(joints, "kinect")
     with pytest.raises(PoseError, match=r"coco17: expected \(N, 17, 3\) metres, got \(30, 22, 3\)"):
-        to_smpl22(joints, "coco17")
+        convert_joints(joints, "coco17")
     exchanged = joints[:, mirror_order(SMPL22)]
     with pytest.raises(PoseError, match="left and right are exchanged"):
-        to_smpl22(exchanged, "smpl22")
-    assert to_smpl22(exchanged, "smpl22", check_sides=False).joints.shape == (30, 22, 3)
+        convert_joints(exchanged, "smpl22")
+    assert convert_joints(exchanged, "smpl22", check_sides=False).joints.shape == (30, 22, 3)
     joints[4, 3, 1] = np.nan
     with pytest.raises(PoseError, match=r"smpl22\[4\]: NaN"):
-        to_smpl22(joints, "smpl22")
+        convert_joints(joints, "smpl22")
 
 
 def test_a_bone_without_length_is_refused() -> None:
     joints = people(6)
     joints[2:4, PARTS["left_knee"]] = joints[2:4, PARTS["left_hip"]]
     with pytest.raises(PoseError, match=r"smpl22\[2\]: zero-length bone \(2 poses affected\)"):
-        to_smpl22(joints, "smpl22")
+        convert_joints(joints, "smpl22")

@@ -10,9 +10,10 @@ import pytest
 from autocompose.cli import load_verbs
 from autocompose.cli.app import run
 from autocompose.core.files import file_hash
-from autocompose.model.checkpoint import Model, save_model
+from autocompose.model.checkpoint import save_model
 from autocompose.model.combiner import ElementwiseSum
 from autocompose.model.encoder import Encoder
+from autocompose.model.model import Model
 from autocompose.model.small import SmallSizes, small_config
 from tests.fixtures.corpora import make_corpus
 

@@ -71,3 +71,32 @@ def test_a_full_disk_anywhere_is_one_line(
     assert line.startswith("autocompose: x.tmp: ")
     with pytest.raises(type(kind)):
         run(["x", "--debug"])
+
+
+WINDOWS = """
+import importlib, os, pkgutil, sys, types
+import accelerate, faiss, fastapi, filelock, numba, open_clip, platformdirs, scipy.spatial, torch, torchvision
+GONE = ("O_NONBLOCK", "getuid", "geteuid", "killpg", "setsid", "fork", "sysconf", "sysconf_names", "statvfs",
+        "sched_getaffinity", "set_blocking", "mkfifo", "fchmod")
+class Os(types.ModuleType):
+    def __getattr__(self, name):
+        if name in GONE:
+            raise AttributeError(name)
+        return getattr(os, name)
+real = {name: sys.modules.get(name) for name in ("os", "fcntl", "resource", "pwd", "grp", "termios")}
+sys.modules.update(dict.fromkeys(real), os=Os("os"))
+import autocompose
+for module in pkgutil.walk_packages(autocompose.__path__, "autocompose."):
+    if not module.name.endswith("__main__"):
+        importlib.import_module(module.name)
+sys.modules.update({name: module for name, module in real.items() if module})  # others may go on with them
+"""
+
+
+@pytest.mark.slow
+def test_nothing_that_only_unix_has_is_needed_to_index_and_search(tmp_path: Path) -> None:
+    """Stands for Windows: its Python has neither these modules nor these functions."""
+    root, out = photos(tmp_path / "photos", 3), tmp_path / "g"
+    for arguments in (["index", root, out, "--model", "small"], ["search", out, "--text", "sit"], ["doctor"]):
+        done = program(*arguments, before=WINDOWS)
+        assert done.returncode == 0, done.stderr

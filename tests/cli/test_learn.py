@@ -1,6 +1,7 @@
 """The learning verbs on a tiny corpus: what they print, what they leave, how they fail."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -87,6 +88,20 @@ def test_evaluate_and_compare(trained, capsys):
     )
     assert run(["compare", str(trained / "clip" / "test"), str(trained / "e")]) == 2
     assert "question 1 is not that of" in capsys.readouterr().err
+
+
+def test_a_bank_of_some_pairs_is_evaluated_and_counted(trained, tmp_path, capsys):
+    corpus = shutil.copytree(trained / "corpus", tmp_path / "corpus")
+    file = corpus / "captions" / "test.json"
+    pairs = json.loads(file.read_text("utf-8"))
+    pairs[0]["mllm"] = ["Raise your left arm."]
+    file.write_text(json.dumps(pairs), "utf-8")
+    capsys.readouterr()
+    command = ["evaluate", str(trained / "clip"), str(corpus), "--texts", "mllm", "--out", str(tmp_path / "e")]
+    assert run(command) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["n_queries"] == 1
+    assert "pairs: 24 in, 1 kept; dropped 23: no text in mllm" in said.err
 
 
 def test_a_run_folder_as_first_weights_says_what_it_is(trained):
@@ -186,14 +201,15 @@ def test_hub_names_are_only_followed_when_spelled_out(tmp_path):
 
 def test_evaluating_into_a_folder_of_the_user_is_refused(trained, tmp_path, capsys):
     (tmp_path / "metrics.json").write_text("{}")
-    line = ["evaluate", str(trained / "clip"), str(trained / "corpus"), "--key", "auto", "--out"]
+    line = ["evaluate", str(trained / "clip"), str(trained / "corpus"), "--texts", "rules", "--out"]
     assert run([*line, str(tmp_path)]) == 2
     assert "is not empty and not known as an evaluation" in capsys.readouterr().err
     assert (tmp_path / "metrics.json").read_text() == "{}"
 
 
 def test_a_smaller_evaluation_leaves_nothing_of_the_larger_one(trained, tmp_path):
-    line = ["evaluate", str(trained / "clip"), str(trained / "corpus"), "--key", "auto", "--out", str(tmp_path / "e")]
+    folders = [str(trained / "clip"), str(trained / "corpus")]
+    line = ["evaluate", *folders, "--texts", "rules", "--out", str(tmp_path / "e")]
     assert run([*line, "--keep", "5"]) == 0
     (tmp_path / "e/notes.txt").touch()
     assert run([*line, "--keep", "0"]) == 0
@@ -204,5 +220,5 @@ def test_a_smaller_evaluation_leaves_nothing_of_the_larger_one(trained, tmp_path
 def test_weights_of_the_user_are_not_replaced(trained, tmp_path, capsys):
     (tmp_path / "tuned_clip_0.pt").write_bytes(b"mine")
     assert run(["export-weights", str(trained / "combiner"), "--out", str(tmp_path)]) == 2
-    assert "tuned_clip_0.pt: is there already" in capsys.readouterr().err
+    assert "tuned_clip_0.pt: exists already" in capsys.readouterr().err
     assert [p.name for p in tmp_path.iterdir()] == ["tuned_clip_0.pt"]

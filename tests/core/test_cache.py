@@ -92,7 +92,7 @@ def test_only_known_entries_are_shown_and_removed(
     assert [(entry.path.name, entry.size) for entry in entries()] == [("anny-0.6.2", 100_000), ("numba", 100_000)]
     assert run(["cache"]) == 0
     out = capsys.readouterr().out
-    assert "0.1 MB" in out and "body model" in out and "in all: 0.2 MB" in out and "notes" not in out
+    assert "0.1 MB" in out and "body model" in out and "total: 0.2 MB" in out and "notes" not in out
     assert run(["cache", "--clear"]) == 0
     assert "removed: 0.2 MB" in capsys.readouterr().out
     assert sorted(p.name for p in place.iterdir()) == ["notes.txt", "sheets"]

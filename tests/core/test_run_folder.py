@@ -59,7 +59,7 @@ def test_a_stage_beside_another_writes_only_what_is_not_there(tmp_path: Path) ->
     (tmp_path / "metrics.json").touch()
     with pytest.raises(InputError, match="not known as"):
         RunFolder(tmp_path, "second").claim({}, files=["other.json"])
-    with pytest.raises(InputError, match=r"metrics\.json: is there already"):
+    with pytest.raises(InputError, match=r"metrics\.json: exists already"):
         RunFolder(tmp_path, "second", beside=("first",)).claim({}, files=["metrics.json"])
     assert RunFolder(tmp_path, "second", beside=("first",)).claim({}, files=["other.json"]) is False
 
@@ -149,7 +149,7 @@ def test_a_file_is_replaced_only_with_our_mark(tmp_path: Path) -> None:
     path.write_bytes(b"<html>mark")
     require_ours(path, b"mark")
     path.write_bytes(b"<html>")
-    with pytest.raises(InputError, match=r"page\.html: is there already"):
+    with pytest.raises(InputError, match=r"page\.html: exists already"):
         require_ours(path, b"mark")
     with pytest.raises(InputError, match="is no file"):
         require_ours(tmp_path, b"mark")

@@ -49,16 +49,20 @@ def test_the_authors_files_load_unchanged(tmp_path: Path) -> None:
 
 def test_queries_take_the_first_text_or_all(tmp_path: Path) -> None:
     corpus = make_corpus(tmp_path)
-    first, every = corpus.queries(Split.TEST), corpus.queries(Split.TEST, flatten=True)
+    first, every = corpus.questions(Split.TEST), corpus.questions(Split.TEST, flatten=True)
     assert (len(first), len(every)) == (24, 48)
     assert [q.pair for q in every[:4]] == [0, 0, 1, 1] and every[1].text == "Raise your left arm."
     assert first[0].group == ("c003/0.png", "c003/1.png", "c003/2.png", "c003/3.png")
     with pytest.raises(CorpusError, match=r"captions/test.json\[0\]: no 'mllm' \(24 pairs lack it\)"):
-        corpus.queries(Split.TEST, "mllm")
+        corpus.questions(Split.TEST, "mllm")
+    pairs = corpus.split(Split.TEST)
+    told = [dataclasses.replace(p, texts={"mllm": ("x", "y")}) for p in pairs[:2]]
+    partly = dataclasses.replace(corpus, pairs={Split.TEST: (*told, *pairs[2:])})
+    assert [q.text for q in partly.questions(Split.TEST, "mllm", flatten=True)] == ["x", "y"] * 2
     with pytest.raises(CorpusError, match="no split val; there is train, test"):
-        corpus.queries(Split.VAL)
+        corpus.questions(Split.VAL)
     with pytest.raises(CorpusError, match=r"captions/test\.json holds no pairs; there is nothing to ask"):
-        dataclasses.replace(corpus, pairs={Split.TEST: ()}).queries(Split.TEST)
+        dataclasses.replace(corpus, pairs={Split.TEST: ()}).questions(Split.TEST)
 
 
 def test_errors_name_the_file_and_the_next_step(tmp_path: Path) -> None:

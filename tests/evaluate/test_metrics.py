@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from autocompose.core.errors import CorpusError, InputError
-from autocompose.core.records import Query
+from autocompose.core.records import Question
 from autocompose.evaluate.metrics import Ranks, bootstrap_means, compare, rank_queries
 from autocompose.evaluate.ranking import normalise, top_rows
 
@@ -51,7 +51,7 @@ def random_case(seed):
     for i in range(q):
         reference, target = rng.choice(n, 2, replace=False)
         group = {names[j] for j in rng.choice(n, int(rng.integers(0, n)), replace=False)} | {names[target]}
-        queries.append(Query(names[reference], "text", names[target], tuple(sorted(group)), i))
+        queries.append(Question(names[reference], "text", names[target], tuple(sorted(group)), i))
     return predictions.astype(np.float32), gallery.astype(np.float32), names, queries
 
 
@@ -59,7 +59,8 @@ def random_case(seed):
 def test_metrics_equal_the_slow_version(seed):
     predictions, gallery, names, queries = random_case(seed)
     expected, rankings = slow_metrics(predictions, gallery, names, queries)
-    assert rank_queries(predictions, gallery, names, queries).metrics() == pytest.approx(expected)
+    metrics = rank_queries(predictions, gallery, names, queries).metrics()
+    assert {name: metrics[name] for name in expected} == pytest.approx(expected)  # other metrics have their own tests
     removed = np.array([names.index(q.reference) for q in queries])
     rows = top_rows(normalise(predictions, "p"), normalise(gallery, "g"), 7, removed)
     assert [[names[i] for i in row] for row in rows] == [r[:7] for r in rankings]
@@ -81,13 +82,13 @@ def test_ties_stand_in_gallery_order_wherever_the_duplicates_lie():
     spots = np.array([3, 8191, 8192, 16_500, 19_999])
     gallery[spots] = gallery[3]
     names = [str(i) for i in range(len(gallery))]
-    queries = [Query("0", "", str(t), (), i) for i, t in enumerate(spots)]
+    queries = [Question("0", "", str(t), (), i) for i, t in enumerate(spots)]
     predictions = np.repeat(gallery[3:4], 5, 0)
     assert rank_queries(predictions, gallery, names, queries).gallery.tolist() == [0, 1, 2, 3, 4]
 
 
 def query(reference="a", target="b", group=()):
-    return Query(reference, "t", target, group, 4)
+    return Question(reference, "t", target, group, 4)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +122,7 @@ def test_features_that_are_not_finite():
 def test_no_groups_no_group_recall():
     ranks = rank_queries(np.ones((1, 2)), np.eye(3, 2), ["a", "b", "c"], [query()])
     assert ranks.group is None
-    assert set(ranks.metrics()) == {"recall_at1", "recall_at5", "recall_at10", "recall_at50", "median_rank"}
+    assert not any(name.startswith("group") for name in ranks.metrics())
 
 
 def slow_bootstrap(values, clusters, seed, draws):

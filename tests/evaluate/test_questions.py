@@ -11,11 +11,11 @@ import pytest
 from autocompose.core.errors import CorpusError, ImageError, InputError
 from autocompose.core.records import Split
 from autocompose.corpus.format import load_corpus
-from autocompose.evaluate.questions import evaluate
+from autocompose.evaluate.questions import evaluate_model
 from autocompose.evaluate.results import read_ranks, write_evaluation
-from autocompose.model.checkpoint import Model
 from autocompose.model.combiner import ElementwiseSum
 from autocompose.model.encoder import Encoder
+from autocompose.model.model import Model
 from autocompose.model.small import SmallSizes, small_config
 from tests.fixtures.corpora import make_corpus
 
@@ -34,15 +34,15 @@ def corpus(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def evaluation(model, corpus, tmp_path_factory):
-    return evaluate(model, corpus, cache=tmp_path_factory.mktemp("cache"))
+    return evaluate_model(model, corpus, cache=tmp_path_factory.mktemp("cache"))
 
 
 def test_ranks_are_those_of_the_models_own_features(model, corpus, evaluation):
     names = corpus.galleries[Split.TEST]
-    gallery = model.embed_images([corpus.image_path(n) for n in names])
+    gallery = model.encode_images([corpus.image_path(n) for n in names])
     for i, query in enumerate(evaluation.queries):
         image = gallery[[names.index(query.reference)]]
-        prediction = model.compose(image, model.embed_texts([query.text]))[0]
+        prediction = model.compose_features(image, model.encode_texts([query.text]))[0]
         cosine = gallery @ prediction / np.linalg.norm(gallery, axis=1)
         ranking = [names[j] for j in np.argsort(-cosine, kind="stable") if names[j] != query.reference]
         assert ranking.index(query.target) == evaluation.ranks.gallery[i]
@@ -55,11 +55,11 @@ def test_cubes_are_the_clusters(evaluation):
 
 def test_without_poses_the_reference_is_the_cluster(model, corpus):
     bare = dataclasses.replace(corpus, poses=None)
-    assert evaluate(model, bare).clusters.tolist() == [p.reference for p in corpus.split(Split.TEST)]
+    assert evaluate_model(model, bare).clusters.tolist() == [p.reference for p in corpus.split(Split.TEST)]
 
 
 def test_every_text_is_a_query_when_flattened(model, corpus):
-    assert len(evaluate(model, corpus, flatten=True).queries) == 2 * len(corpus.split(Split.TEST))
+    assert len(evaluate_model(model, corpus, flatten=True).queries) == 2 * len(corpus.split(Split.TEST))
 
 
 def test_files(tmp_path, evaluation):
@@ -103,7 +103,7 @@ def test_a_target_outside_the_gallery_is_named_before_anything_is_encoded(model,
     names = corpus.galleries[Split.TEST]
     broken = dataclasses.replace(corpus, galleries={**corpus.galleries, Split.TEST: names[1:]})
     with pytest.raises(CorpusError, match=rf"query 0 .*{names[0]} is not in the gallery"):
-        evaluate(model, broken)
+        evaluate_model(model, broken)
 
 
 def test_a_broken_picture_is_an_error(model, tmp_path):
@@ -111,7 +111,7 @@ def test_a_broken_picture_is_an_error(model, tmp_path):
     path = corpus.image_path(corpus.galleries[Split.TEST][2])
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(ImageError, match=path.name):
-        evaluate(model, load_corpus(tmp_path))
+        evaluate_model(model, load_corpus(tmp_path))
 
 
 def test_a_folder_of_seeds_is_read_as_one(tmp_path, evaluation):

@@ -265,7 +265,7 @@ def test_sizes_and_themes(open_page: OpenPage, name: str, size: tuple[int, int],
 
 def test_error_and_warning_states(open_page: OpenPage) -> None:
     page = open_page(f"/?ref={'0' * 15}&text={TEXT}")
-    assert "is not in the gallery" in page.inner_text("[role=alert] >> visible=true")
+    assert "not in the gallery" in page.inner_text("[role=alert] >> visible=true")
     assert page.input_value("#text") == TEXT
     shot(page, "error")
     page.goto(page.url.split("?")[0] + "?text=blue+sky")

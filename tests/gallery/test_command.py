@@ -47,10 +47,10 @@ def test_search_as_table_and_as_json(gallery: Path, capfd: pytest.CaptureFixture
 def test_a_real_model_composes_what_is_stored(gallery: Path, run_folder: Path) -> None:
     opened, model = Gallery.open(gallery), load_model(run_folder)
     items = list(opened.store.items())
-    images = model.embed_images([opened.picture_path(i) for i in items])
+    images = model.encode_images([opened.picture_path(i) for i in items])
     np.testing.assert_allclose(opened.store.vectors([i.id for i in items]), images, atol=1e-4)
     row = next(r for r, i in enumerate(items) if i.path == "a/00005.png")
-    query = model.compose(images[[row]], model.embed_texts([TEXT]))[0]
+    query = model.compose_features(images[[row]], model.encode_texts([TEXT]))[0]
     answer = opened.search(reference="a/00005.png", text=TEXT, k=14)
     scores = {i.id: float(s) for i, s in zip(items, normalise(images) @ query, strict=True)}
     assert [h.score for h in answer.hits] == pytest.approx([scores[h.item.id] for h in answer.hits], abs=1e-4)

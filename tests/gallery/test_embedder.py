@@ -27,7 +27,7 @@ def test_a_run_folder_composes_as_its_model_and_travels_without_it(run_folder: P
     run = RunFolder(run_folder)
     texts = ["raise the left arm", "sit", "sit"]
     images = np.random.default_rng(0).normal(size=(3, run.embed_texts(texts).shape[1])).astype(np.float32)
-    expected = run.model.compose(images, run.model.embed_texts(texts))
+    expected = run.model.compose_features(images, run.model.encode_texts(texts))
     np.testing.assert_allclose(run.compose(images, texts), expected, atol=1e-6)
     other = pickle.loads(pickle.dumps(run))
     assert "model" not in vars(other) and other.fingerprint == run.fingerprint

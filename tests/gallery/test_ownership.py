@@ -171,7 +171,7 @@ def test_the_page_of_a_search_leaves_nothing_in_the_temporary_folder(
     assert not list((tmp_path / "temp").iterdir())
     mine = tmp_path / "mine.html"
     mine.write_text("<html>mine")
-    with pytest.raises(Exception, match="is there already"):
+    with pytest.raises(Exception, match="exists already"):
         write_sheet(opened, opened.search(text="raise the arm"), mine)
     assert mine.read_text() == "<html>mine"
     assert read_json(tmp_path / "g/gallery.json")["format"] == 1

@@ -232,6 +232,21 @@ def test_infinite_values_are_left_out_and_every_filter_goes_on(root: Path) -> No
     json.dumps(answer, allow_nan=False)
 
 
+def test_dates_and_long_numbers_are_found_and_columns_of_other_types_named(root: Path) -> None:
+    when = np.array(["2020-01-31", "NaT"], dtype="datetime64[D]")
+    poses(root, ("p0.jpg", "p1.jpg"), when=when, number=np.array([2**62, 2**62 + 1]), phase=np.array([1j, 2j]))
+    report = indexed(root)
+    assert "  poses.npz: the column phase is left out (its type is complex128)" in report.line().splitlines()
+    assert found(root, "when=2020-01-31") == ["p0.jpg"] and "when" not in items(root)["p1.jpg"].meta
+    assert found(root, f"number={2**62}") == ["p0.jpg"] and found(root, f"number={2**62 + 1}") == ["p1.jpg"]
+
+
+def test_two_poses_of_one_picture_are_named_and_the_later_wins(root: Path) -> None:
+    poses(root, ("p0.jpg", "p0.jpg"), number=np.array([1, 2]))
+    assert "  poses.npz: 1 rows come after another row of their picture and win: p0.jpg" in indexed(root).line()
+    assert items(root)["p0.jpg"].meta == {"number": 2}
+
+
 def test_a_pose_that_is_not_finite_is_no_pose(root: Path) -> None:
     poses(root, ("p0.jpg", "p1.jpg"))
     table = PoseTable.load(root / "poses.npz")

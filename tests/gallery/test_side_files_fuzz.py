@@ -25,37 +25,11 @@ from autocompose.gallery.search import Gallery
 from autocompose.train.run_options import merged
 from autocompose.train.runs import FinetuneSettings
 from tests.fixtures.corpora import make_corpus, picture
+from tests.fixtures.damage import damaged_text
 from tests.gallery.fakes import FakeModel
 
 SECONDS = 5  # of one file; then the test is killed with the stack of where it hung
 EACH = 200
-ODD = (
-    b"\0", b"\xff", b"\xff\xfe", b"\xef\xbb\xbf", b"NaN", b"-Infinity", b"1e999", b"9" * 5000, b"null", b"[" * 3000,
-    b'{"a":' * 3000, b'"', b'""', b"\\", b"\\ud800", b",", b";", b"\t", b"\n", b"\r", b"'", b"=", b"#", b"../",
-    b"\\u0000", b"true", b"{}", b"[]", b"-1", b"0.0000001", b"\xe2\x80\xae", b"\xcc\x88", b"sep=;\n", b"x" * 140_000,
-    b"[[a]]\n",
-)  # fmt: skip
-
-
-def mutated(data: bytes, rng: random.Random) -> bytes:
-    """One to three changes: bytes flipped, cut, doubled, moved, or something odd put in."""
-    found = bytearray(data)
-    for _ in range(rng.randint(1, 3)):
-        at, end = sorted((rng.randint(0, len(found)), rng.randint(0, len(found))))
-        kind = rng.randrange(6)
-        if kind == 0 and found:
-            found[rng.randrange(len(found))] = rng.randrange(256)
-        elif kind == 1:
-            del found[at:end]
-        elif kind == 2:
-            found[at:at] = found[at:end]
-        elif kind == 3:
-            found[at:end] = rng.choice(ODD)
-        else:
-            found[at:at] = rng.choice(ODD)
-    return bytes(found)
-
-
 CSV = 'path,person,age,ok\np0.jpg,"Doe, Jane",31,True\nsub/p1.jpg,Zoë,7,False\nx.jpg,,,\n'.encode()
 BOXES = b'{"p0.jpg": [[1, 2, 30, 20], [3.5, 1, 9, 20]], "sub/p1.jpg": [[0, 0, 40, 30]]}'
 TOML = b'part = "both"\n\n[loop]\nepochs = 2\nlearning_rate = 1e-5\noptimizer = "adamw"\n\n[text]\ntexts = 2\n'
@@ -77,7 +51,7 @@ def attack(path: Path, data: bytes, use: Callable[[], object], seed: int) -> tup
     rng = random.Random(seed)
     read = refused = 0
     for _ in range(EACH):
-        path.write_bytes(mutated(data, rng))
+        path.write_bytes(damaged_text(data, rng))
         faulthandler.dump_traceback_later(SECONDS, exit=True)
         try:
             use()

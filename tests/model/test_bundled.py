@@ -16,7 +16,7 @@ def test_it_is_small_enough_to_ship():
 def test_it_loads_by_name():
     model = autocompose.load("small")
     assert model.card["made by"] == "autocompose demo"
-    features = model.embed_texts(["Raise your left arm.", "Bend your right knee."])
+    features = model.encode_texts(["Raise your left arm.", "Bend your right knee."])
     assert features.dtype == np.float32 and np.isfinite(features).all()
 
 
@@ -34,10 +34,10 @@ def test_it_finds_the_target_in_its_group(tmp_path):
     """On the frozen test bodies of the tiny benchmark; by chance it would be 14 %."""
     from autocompose.core.records import Split
     from autocompose.demo.presets import DemoSettings
-    from autocompose.demo.wordings import write_texts
-    from autocompose.evaluate.questions import evaluate
+    from autocompose.demo.wordings import write_demo_texts
+    from autocompose.evaluate.questions import evaluate_model
     from autocompose.prepare.bodycpr.clusters import prepare_bodycpr
 
-    corpus = write_texts(prepare_bodycpr(tmp_path / "tiny", "tiny"), DemoSettings.preset_file("quick", 0), 0)
-    found = evaluate(autocompose.load("small"), corpus, Split.TEST, "auto", cache=tmp_path / "cache")
+    corpus = write_demo_texts(prepare_bodycpr(tmp_path / "tiny", "tiny"), DemoSettings.preset_file("quick", 0), 0)
+    found = evaluate_model(autocompose.load("small"), corpus, Split.TEST, "auto", cache=tmp_path / "cache")
     assert found.summary()["group_recall_at1"] > 28

@@ -8,9 +8,10 @@ from PIL import Image
 
 from autocompose.core.errors import CheckpointError, ImageError
 from autocompose.gallery.embedder import RunFolder
-from autocompose.model.checkpoint import Model, load_model, save_model
+from autocompose.model.checkpoint import load_model, save_model
 from autocompose.model.combiner import Combiner, ElementwiseSum
 from autocompose.model.encoder import Encoder
+from autocompose.model.model import Model
 from autocompose.model.small import SmallSizes, small_config
 from tests.fixtures.corpora import picture
 
@@ -30,12 +31,12 @@ def test_a_run_folder_is_a_model(tmp_path, composer):
     assert again.card == model.card
     assert again.encoder.config == model.encoder.config
     images, texts = [picture(1), picture(2, (40, 20))], ["raise your left arm", "raise your leg"]
-    for one, two in ((model.embed_images, again.embed_images),):
+    for one, two in ((model.encode_images, again.encode_images),):
         assert np.array_equal(one(images), two(images))
-    assert np.array_equal(model.embed_texts(texts), again.embed_texts(texts))
-    vectors = model.embed_images(images), model.embed_texts(texts)
-    predictions = again.compose(*vectors)
-    assert np.array_equal(model.compose(*vectors), predictions)
+    assert np.array_equal(model.encode_texts(texts), again.encode_texts(texts))
+    vectors = model.encode_images(images), model.encode_texts(texts)
+    predictions = again.compose_features(*vectors)
+    assert np.array_equal(model.compose_features(*vectors), predictions)
     np.testing.assert_allclose(np.linalg.norm(predictions, axis=1), 1, rtol=1e-5)
 
 
@@ -47,27 +48,27 @@ def test_features_do_not_depend_on_the_batch_size(tmp_path):
         picture(i).save(paths[-1])
     texts = ["raise", "raise your left arm now", "arm", "left arm"]
     np.testing.assert_allclose(
-        model.embed_images(paths, 2), model.embed_images([picture(i) for i in range(5)]), atol=1e-5
+        model.encode_images(paths, 2), model.encode_images([picture(i) for i in range(5)]), atol=1e-5
     )
     np.testing.assert_allclose(
-        model.embed_texts(texts, 2), np.concatenate([model.embed_texts([t]) for t in texts]), atol=1e-5
+        model.encode_texts(texts, 2), np.concatenate([model.encode_texts([t]) for t in texts]), atol=1e-5
     )
-    assert model.embed_images([]).shape == (0, 16)
-    assert model.embed_texts([]).shape == (0, 16)
+    assert model.encode_images([]).shape == (0, 16)
+    assert model.encode_texts([]).shape == (0, 16)
 
 
 def test_a_single_text_or_picture_is_no_list_of_letters(tmp_path):
     model = tiny_model()
     path = tmp_path / "x.png"
     picture(1).save(path)
-    text = model.embed_texts("raise your left arm")
-    assert text.shape == (16,) and np.array_equal(text, model.embed_texts(["raise your left arm"])[0])
+    text = model.encode_texts("raise your left arm")
+    assert text.shape == (16,) and np.array_equal(text, model.encode_texts(["raise your left arm"])[0])
     for one in (path, str(path), picture(1)):
-        image = model.embed_images(one)
-        assert image.shape == (16,) and np.allclose(image, model.embed_images([one])[0])
-    query = model.compose(image, text)
-    assert query.shape == (16,) and np.allclose(query, model.compose(image[None], text[None])[0])
-    assert np.allclose(model.compose(np.stack([image, image]), text), np.stack([query, query]), atol=1e-6)
+        image = model.encode_images(one)
+        assert image.shape == (16,) and np.allclose(image, model.encode_images([one])[0])
+    query = model.compose_features(image, text)
+    assert query.shape == (16,) and np.allclose(query, model.compose_features(image[None], text[None])[0])
+    assert np.allclose(model.compose_features(np.stack([image, image]), text), np.stack([query, query]), atol=1e-6)
     assert model.encoder.tokenize("raise your left arm").shape[0] == 1
     save_model(tmp_path / "run", model)
     lazy = RunFolder(tmp_path / "run")
@@ -80,7 +81,7 @@ def test_a_single_text_or_picture_is_no_list_of_letters(tmp_path):
 def test_a_broken_picture_is_named(tmp_path):
     Image.new("RGB", (9, 9)).save(tmp_path / "a.png")
     with pytest.raises(ImageError, match=r"missing\.png"):
-        tiny_model().embed_images([tmp_path / "a.png", tmp_path / "missing.png"])
+        tiny_model().encode_images([tmp_path / "a.png", tmp_path / "missing.png"])
 
 
 def test_missing_files_are_named(tmp_path):
@@ -116,5 +117,5 @@ def test_a_description_that_does_not_fit(tmp_path, change, words):
 
 
 def test_texts_that_are_cut_are_counted_once_not_per_batch(capsys):
-    tiny_model().embed_texts(["raise your left arm " * 40] * 3 + ["raise"], batch_size=1)
-    assert capsys.readouterr().err.count("are cut") == 1
+    tiny_model().encode_texts(["raise your left arm " * 40] * 3 + ["raise"], batch_size=1)
+    assert capsys.readouterr().err.count("are truncated") == 1

@@ -34,11 +34,20 @@ def test_openai_names_mean_quickgelu():
         ({"arch": "ViT-B-16-SigLIP"}, "tokenizer"),
         ({"arch": "coca_ViT-B-32"}, "captioner"),
         ({"model": {"embed_dim": 8, "vision_cfg": {"wdth": 3}, "text_cfg": {}}}, "wdth"),
+        ({"model": {"embed_dim": 8, "text_cfg": {}}}, "vision_cfg"),
+        ({"model": {"embed_dim": 8, "vision_cfg": [], "text_cfg": {}}}, "vision_cfg"),
+        ({"model": {"embed_dim": "8", "vision_cfg": {}, "text_cfg": {}}}, "embed_dim"),
+        ({"model": {"embed_dim": 8, "vision_cfg": {"width": 0}, "text_cfg": {}}}, "refuses"),
+        ({"model": {"embed_dim": 8, "vision_cfg": {"joint_pool": "x"}, "text_cfg": {}}}, "joint_pool"),
+        ({"model": {"embed_dim": 8, "vision_cfg": {"joint_pool": {}}, "text_cfg": {}}}, "refuses.*image_size"),
+        ({"model": {"embed_dim": 10**12, "vision_cfg": {}, "text_cfg": {}}}, "embed_dim.*more than 100,000"),
+        ({"model": {"embed_dim": 8, "vision_cfg": {"layers": [1, 10**6]}, "text_cfg": {}}}, "layers.*more than 500"),
+        ({"model": {"embed_dim": 8, "vision_cfg": {"mlp_ratio": float("inf")}, "text_cfg": {}}}, "mlp_ratio"),
     ],
 )
 def test_unusable_architectures_are_named(values, words):
     with pytest.raises(ConfigError, match=words):
-        Encoder(EncoderConfig(**values))
+        Encoder(EncoderConfig.parse(values))
 
 
 def test_arch_and_model_exclude_each_other():

@@ -10,9 +10,10 @@ from autocompose.cli.app import run
 from autocompose.core.errors import CheckpointError, InputError
 from autocompose.corpus.about import About
 from autocompose.corpus.exchange.formats import export_corpus
-from autocompose.model.checkpoint import Model, save_model
+from autocompose.model.checkpoint import save_model
 from autocompose.model.combiner import Combiner
 from autocompose.model.hub import load, model_card, push_to_hub
+from autocompose.model.model import Model
 from tests.fixtures.corpora import make_corpus
 from tests.model.weights.test_foreign_weights import resnet
 
@@ -166,7 +167,7 @@ def test_an_exported_corpus_goes_up_with_its_dataset_card(hub, tmp_path, kind):
     make_corpus(tmp_path / "corpus", train=1, test=1)
     export_corpus(tmp_path / "corpus", tmp_path / "out", Format(kind))
     asked = hub()
-    with pytest.raises(InputError, match=r"about\.json: does not state that the data may be passed on"):
+    with pytest.raises(InputError, match=r"about\.json: does not state that the data may be redistributed"):
         push_to_hub(tmp_path / "out", "me/data")
     assert asked.calls == []
     push_to_hub(tmp_path / "out", "me/data", private=True)

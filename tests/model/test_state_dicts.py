@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from autocompose.core.errors import CheckpointError
-from autocompose.model.checkpoint import Model, save_model
+from autocompose.model.checkpoint import save_model
 from autocompose.model.combiner import Combiner, ElementwiseSum
+from autocompose.model.model import Model
 from autocompose.model.weights.foreign_weights import load_combiner, load_encoder
 from tests.model.weights.test_foreign_weights import features, resnet, vit
 
@@ -44,7 +45,7 @@ def test_optimizer_states_and_other_networks_are_left_out(tmp_path, capsys):
     inner = {**{f"model.{k}": v for k, v in state.items()}, "model.head.weight": torch.ones(2, 2)}
     torch.save({"state_dict": inner, "optimizer": optimizer.state_dict()}, tmp_path / "w.pt")
     assert torch.equal(features(load_encoder(tmp_path / "w.pt")), features(encoder))
-    assert "1 tensors are not of the CLIP and are left out (first: head.weight)" in " ".join(
+    assert "1 tensors do not belong to the CLIP and are skipped (first: head.weight)" in " ".join(
         capsys.readouterr().err.split()
     )
 

@@ -258,7 +258,7 @@ def test_aist_asks_with_every_text(project, monkeypatch):
     (project / "posefix_dataset").rename(project / "aist_dataset")
     args = paper._common("").parse_args(["--dataset", "aist"])
     data = paper._data(args)
-    assert len(data.corpus.queries(Split.TEST, data.key, data.flatten)) == 2 * len(data.corpus.split(Split.TEST))
+    assert len(data.corpus.questions(Split.TEST, data.key, data.flatten)) == 2 * len(data.corpus.split(Split.TEST))
 
 
 @pytest.mark.parametrize(

@@ -82,7 +82,7 @@ def test_the_advice_works(tmp_path: Path, source: dict[str, Path], capsys: pytes
     picture.write_bytes(b"of the old settings")
     (out / "images/mine.png").write_bytes(b"mine")
     make(out, source, yaw=120)
-    assert "was begun with other settings (yaw = 0 instead of 120); made anew" in capsys.readouterr().err
+    assert "was started with other settings (yaw = 0 instead of 120); starting over" in capsys.readouterr().err
     assert picture.read_bytes() != b"of the old settings"
     assert (out / "images/mine.png").read_bytes() == b"mine"
     assert make(out, source, yaw=120).finished
@@ -118,7 +118,7 @@ def test_folders_of_version_0_1_are_known(tmp_path: Path, source: dict[str, Path
     shutil.rmtree(out / "captions")
     assert not Stage(out, {"verb": "x"}, source).finished, "continues"
     write_json(out / "prepare-started.manifest.json", {"settings_hash": "", "settings": {"verb": "y", "raw": raw}})
-    with pytest.raises(InputError, match=rf"or delete {out} to make it anew"):
+    with pytest.raises(InputError, match=rf"or delete {out} to start over"):
         Stage(out, {"verb": "x"}, source)
 
 

@@ -82,7 +82,7 @@ FAMILIES = [fixmypose, posefix, aist_frames, aist_bodies, folder, bvh, smpl, npz
 
 def start(arguments: list[str], out: Path, processes: int = 1) -> subprocess.Popen[bytes]:
     """The verb, in a process group of its own."""
-    option = {"bodycpr": "--workers", "fixmypose": ""}.get(arguments[0], "--processes")
+    option = {"bodycpr": "--processes", "fixmypose": ""}.get(arguments[0], "--processes")
     line = [sys.executable, "-c", MAIN, "prepare", *arguments, *([option, str(processes)] if option else []), str(out)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "AUTOCOMPOSE_POSE_PYTHON": sys.executable}
     return subprocess.Popen(line, stderr=subprocess.DEVNULL, env=environment, start_new_session=True)

@@ -19,6 +19,7 @@ from autocompose.prepare.motion.clips import read_joints
 from autocompose.prepare.motion.smpl import read_sequence
 from tests.fixtures.bvh import write_dialect
 from tests.fixtures.bvh_dialects import DIALECTS
+from tests.fixtures.damage import damaged_bytes
 
 FILES = 400  # of each of the five kinds
 LONGEST = 20  # seconds for one file, far above what any takes
@@ -60,31 +61,6 @@ KINDS: dict[str, tuple[Callable[[Path], bytes], Callable[[Path], object]]] = {
     "pkl": (pkl, read_sequence),
     "npy": (npy, read_sequence),
 }
-PIECES = (
-    b"", b"\n", b"}", b"{", b" 1e308 ", b" -", b" nan", b"99999999999999999999", b"JOINT ", b"End Site", b"CHANNELS 9 ",
-    b"Frames: 999999999999\n", b"\xff\xfe", b"\x00" * 9, b"\x7f\xff\xff\xff\xff", b"(1000000000, 3)",
-    b"j\xff\xff\xff\x7f",
-)  # fmt: skip
-
-
-def mutated(whole: bytes, rng: np.random.Generator) -> bytes:
-    """A few bytes changed, a piece lost, doubled, or put in; more often near the start, where the structure is."""
-    data = bytearray(whole)
-    for _ in range(rng.integers(1, 5)):
-        place = int(rng.integers(0, max(1, min(len(data), 800 if rng.random() < 0.6 else len(data)))))
-        piece = slice(place, place + int(rng.integers(1, 60)))
-        way = rng.integers(5)
-        if way == 0:
-            data[place : place + 1] = bytes([rng.integers(256)])
-        elif way == 1:
-            data[place : place + 1] = bytes([data[place] ^ (1 << int(rng.integers(8)))]) if data else b"x"
-        elif way == 2:
-            del data[piece]
-        elif way == 3:
-            data[place:place] = data[piece] * int(rng.integers(1, 9))
-        else:
-            data[piece] = PIECES[rng.integers(len(PIECES))]
-    return bytes(data if rng.random() < 0.9 else data[: rng.integers(len(data) + 1)])
 
 
 @contextmanager
@@ -111,7 +87,7 @@ def test_damage_is_one_line_or_nothing(tmp_path: Path, kind: str) -> None:
     read(path)
     before, refused = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, 0
     for number in range(FILES):
-        path.write_bytes(mutated(whole, rng))
+        path.write_bytes(damaged_bytes(whole, rng))
         try:
             with no_hang(f"{kind} {number}"):
                 read(path)

@@ -13,7 +13,8 @@ import random
 import re
 import sys
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Set
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,18 +33,21 @@ else:
 
 WORDS = tomllib.loads((Path(__file__).parent / "wording.toml").read_text("utf-8"))
 HOLDS = 0.25  # a change of a quarter of what is worth saying still makes a statement true
+OPPOSITE = {"forward": "back", "back": "forward"}
 OTHER = {"left": "right", "right": "left", "": ""}
 
 
 @dataclass(frozen=True)
 class Errors:
-    """Rates 0..1. ``swap`` exchanges left and right in all that is said of a part (hands, say).
+    """Rates 0..1. ``swap`` exchanges left and right in all that is said of a part (hands, say); ``depth`` takes forward
+    for back, where neither a side view nor a hint tells it.
 
     ``refuse`` holds for a pair for ever; the others are drawn anew each time a request is repeated, whatever the
     order in which requests arrive.
     """
 
     swap: float = 0.0
+    depth: float = 0.0
     miss: float = 0.0
     invent: float = 0.0
     bad_json: float = 0.0
@@ -71,15 +75,19 @@ class Annotator:
 
     def _parts(self, user: list[dict[str, Any]], system: str, rng: random.Random) -> dict[str, Any]:
         images = [_open(part["image_url"]["url"]) for part in user if part["type"] == "image_url"]
-        (first, mirrored), (second, _) = map(read_number, images if len(images) == 2 else _halves(images[0]))
+        numbered = images[:: len(images) // 2] if len(images) > 1 else _halves(images[0])  # side views have no number
+        (first, mirrored), (second, _) = map(read_number, numbered)
         if self.refuses(first, second, mirrored):
             self.counts["refused"] += 1
             return {"content": rng.choice(WORDS["refuse"]["words"])}
         joints = self.poses.joints[[first, second]]
         yaw = self.poses.yaw[first] * (-1 if mirrored else 1)
         joints = mirror_joints(joints) if mirrored else joints
-        said = self._with_errors(*joints, rng)
         names = self._names(system, float(yaw))
+        hints = re.findall(r"^- (.+): (?:much )?farther (?:forward|back)$", user[-1]["text"], re.M)
+        clear = {(s, p) for s in ("left", "right") for p in ("hand", "foot")
+                 if len(images) > 2 or names(s, p).replace("_", " ") in hints}  # fmt: skip
+        said = self._with_errors(*joints, rng, clear)
         parts = [{"part": names(m.side, m.part), "change": rng.choice(WORDS["change"][m.key])} for m in said]
         value: dict[str, Any] = {"movements": parts}
         if "facing_reference" in system:
@@ -96,8 +104,13 @@ class Annotator:
         digest = hashlib.sha256(f"{self.seed}/{first}/{second}/{mirrored}".encode()).digest()
         return int.from_bytes(digest[:4], "big") / 2**32 < self.errors.refuse
 
-    def _with_errors(self, a: np.ndarray, b: np.ndarray, rng: random.Random) -> list[Movement]:
-        """What is said; every statement is counted, and whether it is false by the simulator's own measure."""
+    def _with_errors(
+        self, a: np.ndarray, b: np.ndarray, rng: random.Random, clear: Set[tuple[str, str]] = frozenset()
+    ) -> list[Movement]:
+        """What is said; every statement is counted, and whether it is false by the simulator's own measure.
+
+        :param clear: side and part whose depth the question tells.
+        """
         sizes = changes(a, b)
         said = [m for m in movements(a, b) if rng.random() >= self.errors.miss] or movements(a, b)[:1]
         if rng.random() < self.errors.invent:
@@ -106,12 +119,21 @@ class Annotator:
                 said.append(Movement(side, part, way, 0.0))
         confused = {part: rng.random() < self.errors.swap for part in sorted({m.part for m in said if m.side})}
         said = [Movement(OTHER[m.side], m.part, m.way, m.size) if confused.get(m.part) else m for m in said]
+        said = [
+            replace(m, way=OPPOSITE[m.way]) if self._misjudges(m, clear) and rng.random() < self.errors.depth else m
+            for m in said
+        ]
         for m in said:
             self.counts["statements"] += 1
             self.counts["sided statements"] += bool(m.side)
             self.counts["exchanged statements"] += confused.get(m.part, False)
             self.counts["false statements"] += bool(sizes[m.side, m.part, m.way] < HOLDS)
         return said
+
+    @staticmethod
+    def _misjudges(m: Movement, clear: Set[tuple[str, str]]) -> bool:
+        """Whether a statement is about a depth that nothing but the pictures shows."""
+        return bool(m.side) and m.way in OPPOSITE and (m.side, m.part) not in clear
 
     def _names(self, system: str, yaw: float) -> Any:
         if "blue_" in system:

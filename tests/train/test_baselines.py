@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from autocompose.bodies.kinematics import forward
 from autocompose.bodies.skeleton import SMPL22
-from autocompose.core.records import Query
+from autocompose.core.records import Question
 from autocompose.evaluate.metrics import QueryRows
 from autocompose.model.combiner import ElementwiseSum
 from autocompose.train.baselines import OneInput, ceiling_ranks, chance, rank_scores
@@ -17,7 +17,7 @@ def queries(rng, n=6):
     made = []
     for i in range(n):
         reference, target, other = rng.permutation(8)[:3]
-        made.append(Query(NAMES[reference], "t", NAMES[target], (NAMES[target], NAMES[other], NAMES[reference]), i))
+        made.append(Question(NAMES[reference], "t", NAMES[target], (NAMES[target], NAMES[other], NAMES[reference]), i))
     return made
 
 
@@ -57,6 +57,6 @@ def test_the_ceiling_finds_targets_whose_change_is_unique():
     for i in range(1, 8):  # every pose lifts the left hand by another amount
         for joint in ("left_wrist", "left_elbow"):
             poses[i, SMPL22.index(joint), 1] += 0.12 * i
-    asked = [Query(NAMES[0], "t", NAMES[7], tuple(NAMES), 0)]
+    asked = [Question(NAMES[0], "t", NAMES[7], tuple(NAMES), 0)]
     ranks = ceiling_ranks(poses, QueryRows.of(asked, NAMES))
     assert ranks.gallery[0] <= 2

@@ -12,14 +12,13 @@ import torch
 from autocompose.core.errors import AutocomposeError, ConfigError, CorpusError
 from autocompose.core.records import Split
 from autocompose.corpus.format import Corpus
-from autocompose.evaluate.questions import evaluate
+from autocompose.evaluate.questions import evaluate_model
 from autocompose.model.checkpoint import load_model
 from autocompose.model.combiner import Combiner
 from autocompose.model.encoder import Encoder
 from autocompose.model.features import text_features
 from autocompose.model.small import SmallSizes, small_config
-from autocompose.train.history import history
-from autocompose.train.loop import LoopSettings
+from autocompose.train.loop import LoopSettings, history
 from autocompose.train.run_data import Data
 from autocompose.train.runs import CombinerSettings, Encoded, FinetuneSettings, finetune, train_combiner
 from autocompose.train.sampling import TextMode
@@ -78,11 +77,11 @@ def test_a_run_folder_is_a_model_with_its_history(data, tmp_path):
     again = load_model(tmp_path / "one")
     assert again.card["validation"] == model.card["validation"]
     assert again.card["train"]["kept"] == 48
-    assert evaluate(again, data.corpus).ranks.metrics() == model.card["validation"]
+    assert evaluate_model(again, data.corpus).ranks.metrics() == model.card["validation"]
     combined = train_combiner(
         data, again.encoder, CombinerSettings(text=ALL, projection_dim=8, hidden_dim=12, loop=loop()), tmp_path / "two"
     )
-    assert evaluate(load_model(tmp_path / "two"), data.corpus).ranks.metrics() == combined.card["validation"]
+    assert evaluate_model(load_model(tmp_path / "two"), data.corpus).ranks.metrics() == combined.card["validation"]
 
 
 def test_the_best_epoch_is_kept(data, tmp_path):
@@ -343,7 +342,7 @@ def test_the_head_of_the_small_backbone_trains_on_cached_trunks(data, tmp_path):
     changed = {k for k, v in model.encoder.clip.state_dict().items() if not torch.equal(v, before[k])}
     assert any(k.startswith("visual.head.") for k in changed)
     assert not any(k.startswith("visual.") and not k.startswith("visual.head.") for k in changed)
-    assert evaluate(load_model(tmp_path / "run"), data.corpus).ranks.metrics() == model.card["validation"]
+    assert evaluate_model(load_model(tmp_path / "run"), data.corpus).ranks.metrics() == model.card["validation"]
 
 
 def test_a_composer_is_trained_on_what_its_epochs_draw_and_nothing_else_is_encoded(data):

@@ -56,7 +56,7 @@ class Converted(NamedTuple):
     known: np.ndarray
 
 
-def to_smpl22(joints: np.ndarray, skeleton: str, up: str = "y", check_sides: bool = True) -> Converted:
+def convert_joints(joints: np.ndarray, skeleton: str, up: str = "y", check_sides: bool = True) -> Converted:
     """Convert joints of a known skeleton.
 
     :param joints: ``(N, J, 3)`` metres; J as in ``SKELETONS[skeleton]``.

@@ -8,6 +8,9 @@ from importlib import import_module
 from autocompose.cli.app import app, restore_help, run
 
 VERB_MODULES = (
+    "demo",
+    "doctor",
+    "query",
     "data",
     "data_bodycpr",
     "annotate_mllm",
@@ -15,15 +18,12 @@ VERB_MODULES = (
     "annotate_audit",
     "annotate_pictures",
     "learn",
-    "query",
-    "demo",
     "cache",
-    "doctor",
 )
 
 
 def load_verbs() -> None:
-    """Import the modules that register verbs, in the order of the data flow."""
+    """Import the modules that register verbs."""
     for name in VERB_MODULES:
         import_module(f"autocompose.cli.{name}")
     if sys.flags.optimize > 1:  # Python has left out the docstrings, which are the verbs' help

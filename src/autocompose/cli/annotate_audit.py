@@ -7,23 +7,30 @@ from typing import Annotated
 
 import typer
 
-from autocompose.cli.app import app
+from autocompose.cli.app import TEXTS, app
 from autocompose.core.reading.jsontext import json_line
 from autocompose.core.records import Split
 
 
-@app.command()
+@app.command(rich_help_panel=TEXTS)
 def audit(
     corpus: Annotated[Path, typer.Argument(metavar="CORPUS", help="Corpus folder with poses.npz.")],
-    field: Annotated[
+    texts: Annotated[
         list[str] | None,
-        typer.Option(help="Texts to judge: sents, auto, mllm, reverse ...; repeatable.", show_default="all"),
+        typer.Option(help="Texts to judge: human, rules, mllm, mllm-reverse ...; repeatable.", show_default="all"),
     ] = None,
-    split: Annotated[list[Split] | None, typer.Option(help="Only this split; repeatable.", show_default="all")] = None,
-    out: Annotated[Path | None, typer.Option(help="JSONL file with the verdicts of every text.")] = None,
-    report: Annotated[Path | None, typer.Option(help="HTML page with the summary and the worst texts.")] = None,
+    split: Annotated[
+        list[Split] | None, typer.Option(help="Use only this split; repeatable.", show_default="all")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write the verdicts on every text to this JSONL file.", show_default="none")
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Write a page with the summary and the worst texts to this HTML file.", show_default="none"),
+    ] = None,
     turns: Annotated[
-        bool, typer.Option("--turns", help="poses.npz tells how people turn in one scene: check claims about turns.")
+        bool, typer.Option("--turns", help="Also check claims about turns (poses.npz gives headings in one scene).")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON instead of a table.")] = False,
 ) -> None:
@@ -35,7 +42,7 @@ def audit(
     from autocompose.describe.audit.corpus import audit_corpus
     from autocompose.describe.audit.report import console_table, write_report
 
-    summaries, tally = audit_corpus(load_corpus(corpus, split), field or (), split or (), turns, out)
+    summaries, tally = audit_corpus(load_corpus(corpus, split), texts or (), split or (), turns, out)
     if report is not None:
         write_report(report, summaries, tally, corpus.resolve().name)
     say(tally.line())

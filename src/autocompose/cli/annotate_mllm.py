@@ -7,63 +7,152 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from autocompose.cli.app import app, describe
+from autocompose.cli.app import TEXTS, app, describe
 from autocompose.core.reading.jsontext import json_line
 from autocompose.core.records import Edit, Split
 
 if TYPE_CHECKING:
     from autocompose.describe.mllm.job import Job
 
+SERVER, QUESTION, LIMITS, BATCH = "Model", "What is asked", "Limits", "Batch files"  # groups of options
+
 CorpusFolder = Annotated[Path, typer.Argument(metavar="CORPUS", help="Corpus folder (captions/, images/).")]
-Model = Annotated[str, typer.Option(help="Model name as the server knows it.")]
-BaseUrl = Annotated[str, typer.Option(help="OpenAI-compatible address, such as http://127.0.0.1:8000/v1.")]
-KeyEnv = Annotated[str, typer.Option(help="Environment variable that holds the API key.")]
-SplitNames = Annotated[list[Split] | None, typer.Option("--split", help="Only this split; repeatable.")]
+Model = Annotated[str, typer.Option(help="Name of the model on the server.", rich_help_panel=SERVER)]
+BaseUrl = Annotated[str, typer.Option(help="Address of an OpenAI-compatible server.", rich_help_panel=SERVER)]
+KeyEnv = Annotated[str, typer.Option(help="Environment variable that holds the API key.", rich_help_panel=SERVER)]
+SplitNames = Annotated[
+    list[Split] | None, typer.Option("--split", help="Use only this split; repeatable.", show_default="all")
+]
 EditNames = Annotated[
     list[str] | None,
-    typer.Option("--edit", help="mllm, reverse, mirror or mirror-reverse; repeatable.", show_default="all"),
+    typer.Option(
+        "--edit",
+        help="Ask only for this edit of the pair: plain, reverse, mirror, mirror-reverse; repeatable.",
+        show_default="all",
+    ),
 ]
-Most = Annotated[int | None, typer.Option("--pairs", min=1, help="Only the first so many pairs of each split.")]
-Texts = Annotated[int, typer.Option(min=1, max=5, help="Wordings per variant.")]
+Pairs = Annotated[int | None, typer.Option(min=1, help="Use only the first N pairs of each split.", show_default="all")]
+Wordings = Annotated[int, typer.Option(min=1, max=5, help="Number of wordings per pair and edit.")]
 FrameName = Annotated[
     str | None,
     typer.Option(
-        help="How sides are named: colour (tinted limbs), picture, words.", show_default="colour, else picture"
+        help="How the question names sides: colour (tinted limbs), picture, words, or auto (chosen per pair).",
+        show_default="colour if there are keypoints, else picture",
+        rich_help_panel=QUESTION,
     ),
 ]
-PicturesHow = Annotated[str, typer.Option(help="separate, or side-by-side in one picture.")]
-Joints = Annotated[bool, typer.Option("--joints", help="Mark the joints with dots (needs poses).")]
-Grounded = Annotated[bool, typer.Option("--grounded", help="Give the measured changes as hints (needs poses).")]
-SelfCheck = Annotated[bool, typer.Option("--self-check", help="Also ask where the left hand is; wrong: ask again.")]
-Blur = Annotated[bool, typer.Option("--blur-faces", help="Blur faces before sending (needs poses).")]
-Mirror = Annotated[str, typer.Option(help="ask: the model sees mirrored pictures; derive: exchange sides in the text.")]
-PromptSet = Annotated[str, typer.Option(help="Built-in prompt set, or a folder with your own.")]
-Size = Annotated[int, typer.Option(min=64, max=2048, help="Longest side of a sent picture, pixels.")]
-Detail = Annotated[str, typer.Option(help="Image detail for OpenAI: auto, low, high.")]
-Temperature = Annotated[float | None, typer.Option(help="Sampling temperature 0..2; -1 sends none.")]
-AnswerTokens = Annotated[int, typer.Option(min=16, help="Most tokens of one answer.")]
-Slots = Annotated[int, typer.Option(min=1, max=512, help="Most requests in flight.")]
-PerMinute = Annotated[float | None, typer.Option(help="Most requests per minute.")]
-TokensPerMinute = Annotated[float | None, typer.Option(help="Most tokens per minute.")]
-Deadline = Annotated[float, typer.Option(help="Seconds for one request in total.")]
-MaxCost = Annotated[float | None, typer.Option(help="US dollars; the journal's total never exceeds it.")]
-MaxTokens = Annotated[int | None, typer.Option(help="Tokens; the journal's total never exceeds it.")]
+PicturesHow = Annotated[
+    str,
+    typer.Option(
+        help="Send the two pictures separate, side-by-side, or with-side-view (a drawn side view; needs 3D poses).",
+        rich_help_panel=QUESTION,
+    ),
+]
+Joints = Annotated[
+    bool, typer.Option("--joints", help="Mark the joints with dots (needs poses).", rich_help_panel=QUESTION)
+]
+Grounded = Annotated[
+    bool,
+    typer.Option(
+        "--grounded", help="Give the model the measured changes as hints (needs 3D poses).", rich_help_panel=QUESTION
+    ),
+]
+GroundedDepth = Annotated[
+    bool,
+    typer.Option(
+        "--grounded-depth",
+        help="Give such hints only where the pictures do not show the depth of a limb (needs 3D poses).",
+        rich_help_panel=QUESTION,
+    ),
+]
+SelfCheck = Annotated[
+    bool,
+    typer.Option(
+        "--self-check",
+        help="Also ask where the left hand is, and retry if the answer is wrong.",
+        rich_help_panel=QUESTION,
+    ),
+]
+Blur = Annotated[
+    bool,
+    typer.Option("--blur-faces", help="Blur faces before sending (needs poses).", rich_help_panel=QUESTION),
+]
+Mirrored = Annotated[
+    str,
+    typer.Option(
+        help="Texts of mirrored pairs: ask the model, or derive them by exchanging left and right.",
+        rich_help_panel=QUESTION,
+    ),
+]
+PromptSet = Annotated[
+    str, typer.Option(help="Built-in prompt set, or a folder with your own.", rich_help_panel=QUESTION)
+]
+Size = Annotated[
+    int,
+    typer.Option(min=64, max=2048, help="Longest side of a sent picture in pixels.", rich_help_panel=QUESTION),
+]
+Detail = Annotated[str, typer.Option(help="Image detail for OpenAI: auto, low, high.", rich_help_panel=QUESTION)]
+Temperature = Annotated[
+    float | None,
+    typer.Option(help="Sampling temperature, 0 to 2; -1 leaves it to the server.", rich_help_panel=QUESTION),
+]
+AnswerTokens = Annotated[
+    int, typer.Option(min=16, help="Maximum number of tokens in one answer.", rich_help_panel=QUESTION)
+]
+Slots = Annotated[
+    int,
+    typer.Option(min=1, max=512, help="Maximum number of requests in flight.", rich_help_panel=LIMITS),
+]
+PerMinute = Annotated[
+    float | None,
+    typer.Option(help="Maximum number of requests per minute.", show_default="no limit", rich_help_panel=LIMITS),
+]
+TokensPerMinute = Annotated[
+    float | None,
+    typer.Option(help="Maximum number of tokens per minute.", show_default="no limit", rich_help_panel=LIMITS),
+]
+Deadline = Annotated[float, typer.Option(help="Maximum number of seconds for one request.", rich_help_panel=LIMITS)]
+MaxCost = Annotated[
+    float | None,
+    typer.Option(
+        help="Maximum total cost of this corpus in US dollars.", show_default="no limit", rich_help_panel=LIMITS
+    ),
+]
+MaxTokens = Annotated[
+    int | None,
+    typer.Option(
+        help="Maximum total number of tokens of this corpus.", show_default="no limit", rich_help_panel=LIMITS
+    ),
+]
 BatchOut = Annotated[
-    Path | None, typer.Option(help="Write the open questions as OpenAI batch files into this folder; send nothing.")
+    Path | None,
+    typer.Option(
+        help="Write the open questions as OpenAI batch files into this folder; send nothing.",
+        show_default="none",
+        rich_help_panel=BATCH,
+    ),
 ]
 BatchIn = Annotated[
-    list[Path] | None, typer.Option(help="Store the answers of a batch output or error file; repeatable.")
+    list[Path] | None,
+    typer.Option(
+        help="Store the answers from a batch output or error file; repeatable.",
+        show_default="none",
+        rich_help_panel=BATCH,
+    ),
 ]
-Prices = Annotated[Path | None, typer.Option(help="TOML price table used instead of the built-in one.")]
+Prices = Annotated[
+    Path | None, typer.Option(help="TOML file with prices.", show_default="built-in prices", rich_help_panel=LIMITS)
+]
 
 
 def _edits(names: list[str] | None) -> tuple[Edit, ...]:
     from autocompose.describe.mllm.job import EDITS
 
-    words = {"mllm": Edit.PLAIN, **{edit.value: edit for edit in Edit if edit is not Edit.PLAIN}}
+    words = {"mllm": Edit.PLAIN, **{edit.value: edit for edit in Edit}}
     unknown = sorted(set(names or ()) - words.keys())
     if unknown:
-        raise typer.BadParameter(f"{unknown[0]!r}; allowed: {', '.join(words)}", param_hint="--edit")
+        allowed = ", ".join(edit.value for edit in Edit)
+        raise typer.BadParameter(f"{unknown[0]!r}; allowed: {allowed}", param_hint="--edit")
     return tuple(words[name] for name in names) if names else EDITS
 
 
@@ -75,7 +164,7 @@ def _batch(job: Job, out: Path | None, answers: list[Path]) -> None:
         say(import_batch(job, answers).line())
     if out:
         files = export_batch(job, out)
-        say(f"batch files in {out}: {len(files)}" if files else "everything is answered; nothing was written")
+        say(f"batch files in {out}: {len(files)}" if files else "all questions are answered; nothing was written")
 
 
 @describe.command("mllm")
@@ -86,19 +175,22 @@ def describe_mllm(
     key_env: KeyEnv = "OPENAI_API_KEY",
     split: SplitNames = None,
     edit: EditNames = None,
-    pairs: Most = None,
-    texts: Texts = 3,
+    pairs: Pairs = None,
+    wordings: Wordings = 3,
     frame: FrameName = None,
     pictures: PicturesHow = "separate",
     joints: Joints = False,
     grounded: Grounded = False,
+    grounded_depth: GroundedDepth = False,
     self_check: SelfCheck = False,
     blur_faces: Blur = False,
-    mirror: Mirror = "ask",
+    mirrored: Mirrored = "ask",
     prompts: PromptSet = "v1",
-    language: Annotated[str, typer.Option(help="Language of the texts.")] = "English",
+    language: Annotated[str, typer.Option(help="Language of the texts.", rich_help_panel=QUESTION)] = "English",
     size: Size = 512,
-    image_format: Annotated[str, typer.Option("--format", help="jpeg (quality 90) or png.")] = "jpeg",
+    image_format: Annotated[
+        str, typer.Option(help="Format of sent pictures: jpeg (quality 90) or png.", rich_help_panel=QUESTION)
+    ] = "jpeg",
     detail: Detail = "auto",
     temperature: Temperature = 0.7,
     answer_tokens: AnswerTokens = 800,
@@ -109,35 +201,40 @@ def describe_mllm(
     max_cost: MaxCost = None,
     max_tokens: MaxTokens = None,
     prices: Prices = None,
-    engine: Annotated[str, typer.Option(help="server: an OpenAI-compatible endpoint; ray: offline vLLM.")] = "server",
+    on: Annotated[
+        str,
+        typer.Option(
+            help="Where the model runs: server (OpenAI-compatible) or ray (offline vLLM).", rich_help_panel=SERVER
+        ),
+    ] = "server",
     batch_out: BatchOut = None,
     batch_in: BatchIn = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show full prompts, counts and cost; send nothing.")
+        bool, typer.Option("--dry-run", help="Show the full prompts, counts and cost; send nothing.")
     ] = False,
     yes: Annotated[
-        bool, typer.Option("--yes", help="Pictures may go to this host; stale pairs may be redone.")
+        bool, typer.Option("--yes", help="Consent to send the pictures to this host, and to redo stale pairs.")
     ] = False,
 ) -> None:
-    """Let a multimodal LLM write the four MLLM fields. Run it again to continue; then use describe export."""
+    """Let a multimodal LLM describe pairs. The same command continues a stopped run; `describe export` comes next."""
     from autocompose.core.log import say
     from autocompose.corpus.format import load_corpus
-    from autocompose.describe.mllm.annotate import annotate
-    from autocompose.describe.mllm.asking.sent_pictures import has_keypoints
+    from autocompose.describe.mllm.asking.sent_pictures import default_frame
     from autocompose.describe.mllm.cost_estimate import dry_run as show
-    from autocompose.describe.mllm.job import UNFINISHED, Job
+    from autocompose.describe.mllm.job import Job
     from autocompose.describe.mllm.recipe import Endpoint, Limits, Recipe
 
     loaded = load_corpus(corpus)
     if frame is None:
-        frame = "colour" if has_keypoints(loaded) else "picture"
-        say(f"sides are named by --frame {frame}")
+        frame = default_frame(loaded).value
+        say(f"left and right are shown by --frame {frame}")
     recipe = Recipe.parse(
         {
             "model": model, "prompts": prompts, "frame": frame, "pictures": pictures, "joints": joints,
-            "grounded": grounded, "self_check": self_check, "blur_faces": blur_faces, "texts": texts, "mirror": mirror,
-            "size": size, "format": image_format, "detail": detail, "max_tokens": answer_tokens, "language": language,
-            "temperature": None if temperature is not None and temperature < 0 else temperature,
+            "grounded": "depth" if grounded_depth else grounded, "self_check": self_check,
+            "blur_faces": blur_faces, "texts": wordings,
+            "mirror": mirrored, "size": size, "format": image_format, "detail": detail, "max_tokens": answer_tokens,
+            "language": language, "temperature": None if temperature is not None and temperature < 0 else temperature,
         },
         "describe mllm",
     )  # fmt: skip
@@ -156,19 +253,29 @@ def describe_mllm(
     if batch_out or batch_in:
         _batch(job, batch_out, batch_in or [])
         return
-    if engine == "ray":
+    _annotate(job, on, yes)
+
+
+def _annotate(job: Job, on: str, yes: bool) -> None:
+    """Run the job and say what comes next."""
+    from autocompose.core.log import say
+    from autocompose.describe.mllm.annotate import annotate
+    from autocompose.describe.mllm.job import UNFINISHED
+
+    if on == "ray":
         from autocompose.describe.mllm.ray_engine import annotate_with_ray
 
         summary = annotate_with_ray(job)
-    elif engine == "server":
+    elif on == "server":
         summary = annotate(job, yes=yes)
     else:
-        raise typer.BadParameter(f"{engine!r}; allowed: server, ray", param_hint="--engine")
+        raise typer.BadParameter(f"{on!r}; allowed: server, ray", param_hint="--on")
     say(summary.line())
     if summary.stopped in UNFINISHED:
         say(f"stopped: {summary.advice()}; the same command continues")
         raise typer.Exit(130 if summary.stopped == "interrupted" else 3)
-    if nothing := summary.nothing(corpus, recipe):
+    corpus = job.corpus.root
+    if nothing := summary.nothing(corpus, job.recipe):
         raise nothing
     say(f"now write the texts into the corpus: autocompose describe export {corpus}")
 
@@ -188,9 +295,9 @@ def describe_status(
 @describe.command("retry")
 def describe_retry(
     corpus: CorpusFolder,
-    failed: Annotated[bool, typer.Option("--failed", help="Open every failed pair again.")] = False,
+    failed: Annotated[bool, typer.Option("--failed", help="Reopen every failed pair.")] = False,
 ) -> None:
-    """Make failed pairs open again; the next describe mllm asks them anew."""
+    """Reopen failed pairs; the next `describe mllm` asks for them again."""
     from autocompose.core.errors import AnnotationError
     from autocompose.core.log import say
     from autocompose.describe.mllm.recipe import journal_path
@@ -206,7 +313,7 @@ def describe_retry(
             count = journal.retry_failed()
     finally:
         journal.close()
-    say(f"{count} failed variants are open again; run 'autocompose describe mllm' with the same settings")
+    say(f"{count} failed variants are open again; run `autocompose describe mllm` with the same settings")
 
 
 @describe.command("export")
@@ -214,28 +321,36 @@ def describe_export(
     corpus: CorpusFolder,
     min_agreement: Annotated[
         float,
-        typer.Option(
-            min=0, max=1, help="Least probability that a text is right, judged by known 3D poses; 0 keeps all."
-        ),
+        typer.Option(min=0, max=1, help="Minimum probability that a text is right, judged by 3D poses; 0 keeps all."),
     ] = 0.5,
     mirrors_agree: Annotated[
         bool,
-        typer.Option("--mirrors-agree", help="Leave out what the mirrored pair, asked apart, tells of other parts."),
+        typer.Option(
+            "--mirrors-agree",
+            help="Skip texts whose mirrored pair, described independently, names different body parts.",
+        ),
     ] = False,
     fill_mirrors: Annotated[
         bool,
-        typer.Option("--fill-mirrors", help="A field without texts gets its mirror's, sides exchanged."),
+        typer.Option(
+            "--fill-mirrors", help="Fill a missing text from the mirrored pair's text, with left and right exchanged."
+        ),
     ] = False,
-    keep_long: Annotated[bool, typer.Option("--keep-long", help="Also texts over 77 CLIP tokens.")] = False,
-    allow_fewer: Annotated[bool, typer.Option("--allow-fewer", help="Also pairs with too few wordings.")] = False,
-    allow_stale: Annotated[bool, typer.Option("--allow-stale", help="Also pairs whose pictures changed.")] = False,
+    keep_long: Annotated[bool, typer.Option("--keep-long", help="Also export texts over 77 CLIP tokens.")] = False,
+    allow_fewer: Annotated[
+        bool, typer.Option("--allow-fewer", help="Also export pairs with too few wordings.")
+    ] = False,
+    allow_stale: Annotated[
+        bool, typer.Option("--allow-stale", help="Also export pairs whose pictures have changed.")
+    ] = False,
 ) -> None:
-    """Write the accepted texts into captions/*.json (fields mllm, reverse, mirror, mirror-reverse)."""
+    """Write the accepted texts into captions/*.json (keys mllm, reverse, mirror, mirror-reverse)."""
     from autocompose.core.log import say
-    from autocompose.describe.mllm.export import Rules, export
+    from autocompose.describe.mllm.choosing import Rules
+    from autocompose.describe.mllm.export import export_texts
 
     rules = Rules(min_agreement, mirrors_agree, fill_mirrors, keep_long, allow_fewer, allow_stale)
-    for tally in export(corpus, rules).values():
+    for tally in export_texts(corpus, rules).values():
         say(tally.line())
 
 
@@ -244,25 +359,32 @@ def describe_report(
     corpus: CorpusFolder,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Cost per variant, outcomes, and text statistics beside the rule texts."""
+    """Show cost per variant, outcomes, and text statistics beside those of the rule texts."""
     from autocompose.describe.mllm.annotation_report import lines, report
 
     found = report(corpus)
     typer.echo(json_line(found, 1) if as_json else "\n".join(lines(found)))
 
 
-@app.command()
+@app.command(rich_help_panel=TEXTS)
 def review(
     corpus: CorpusFolder,
-    reviewer: Annotated[str, typer.Option(help="Your name; kept with every verdict.", envvar="USER")] = "reviewer",
+    reviewer: Annotated[str, typer.Option(help="Your name, stored with every verdict.", envvar="USER")] = "reviewer",
     port: Annotated[int, typer.Option(min=1, max=65535, help="Port on this machine.")] = 8700,
-    share: Annotated[float, typer.Option(min=0, max=1, help="Show only this share of the texts, drawn by pair.")] = 1.0,
-    kappa: Annotated[bool, typer.Option("--kappa", help="Print the agreement between reviewers and end.")] = False,
+    share: Annotated[
+        float, typer.Option(min=0, max=1, help="Show only this share of the texts, drawn at random by pair.")
+    ] = 1.0,
+    kappa: Annotated[bool, typer.Option("--kappa", help="Print the agreement between reviewers and exit.")] = False,
     token: Annotated[
-        str, typer.Option(envvar="AUTOCOMPOSE_TOKEN", help="Secret that the page asks for; best set by the variable.")
+        str,
+        typer.Option(
+            envvar="AUTOCOMPOSE_TOKEN",
+            help="Secret that the page asks for; set it by the variable.",
+            show_default="none",
+        ),
     ] = "",
 ) -> None:
-    """Read the machine's texts in the browser: accept, edit or reject them with the keyboard."""
+    """Review the model's texts in the browser: accept, edit or reject them with the keyboard."""
     from autocompose.core.log import say
     from autocompose.describe.mllm.review.verdicts import Reviews
 
@@ -272,5 +394,5 @@ def review(
             return
         from autocompose.describe.mllm.review.page import serve
 
-        say(f"{len(reviews.rows)} variants to review as {reviewer}: http://127.0.0.1:{port}  (Ctrl-C ends)")
+        say(f"{len(reviews.rows)} variants to review as {reviewer}: http://127.0.0.1:{port}  (Ctrl-C stops)")
         serve(reviews, port, token)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from autocompose.cli.app import app, describe
+from autocompose.cli.app import CORPORA, app, describe
 from autocompose.core.log import nothing_left, say
 from autocompose.core.records import Edit, Split
 
@@ -15,35 +15,44 @@ from autocompose.core.records import Edit, Split
 @describe.command("rules")
 def describe_rules(
     corpus: Annotated[Path, typer.Argument(help="Corpus folder with poses.npz.")],
-    texts: Annotated[int, typer.Option(min=1, help="Different wordings per pair and field.")] = 3,
-    seed: Annotated[int, typer.Option(help="Decides everything random.")] = 0,
-    split: Annotated[list[Split] | None, typer.Option(help="Only this split; repeatable.", show_default="all")] = None,
+    wordings: Annotated[int, typer.Option(min=1, help="Number of wordings per pair and edit.")] = 3,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    split: Annotated[
+        list[Split] | None, typer.Option(help="Use only this split; repeatable.", show_default="all")
+    ] = None,
     edit: Annotated[
         list[Edit] | None,
-        typer.Option(help="Only this field: plain, reverse, mirror, mirror-reverse; repeatable.", show_default="all"),
+        typer.Option(help="Write only texts for this edit of the pair; repeatable.", show_default="all"),
     ] = None,
     bank: Annotated[str, typer.Option(help="Word bank: coach, human or independent.")] = "coach",
     noise: Annotated[float, typer.Option(help="Measurement noise; 1 = as PoseFix, 0 = none.")] = 1.0,
-    max_tokens: Annotated[int, typer.Option(help="Longest text in CLIP tokens; 0 = unlimited.")] = 77,
-    max_parts: Annotated[int, typer.Option(help="Most statements per text; 0 = as many as fit.")] = 0,
+    max_clip_tokens: Annotated[int, typer.Option(help="Maximum length of a text in CLIP tokens; 0 = no limit.")] = 77,
+    max_parts: Annotated[int, typer.Option(help="Maximum number of statements per text; 0 = as many as fit.")] = 0,
     absolute: Annotated[
-        str, typer.Option(help="States of the goal pose: all (as PoseFix), filtered (only on moving limbs), none.")
+        str,
+        typer.Option(
+            help="Also describe the target pose itself: all (as PoseFix), filtered (moving limbs only), none."
+        ),
     ] = "all",
-    trunk: Annotated[bool, typer.Option("--trunk", help="Also tell how the trunk leans and twists.")] = False,
-    head: Annotated[bool, typer.Option("--head", help="Also tell how the head turns; needs rotations.")] = False,
-    rotation: Annotated[bool, typer.Option(help="Tell how far the person turns (poses share one scene).")] = True,
-    codes: Annotated[bool, typer.Option("--codes", help="Also write codes/SPLIT.jsonl: what was measured.")] = False,
-    processes: Annotated[int, typer.Option(min=1, help="Processes; the output is the same for any number.")] = 1,
+    trunk: Annotated[bool, typer.Option("--trunk", help="Also describe how the trunk leans and twists.")] = False,
+    head: Annotated[
+        bool, typer.Option("--head", help="Also describe how the head turns; needs rotations in poses.npz.")
+    ] = False,
+    rotation: Annotated[bool, typer.Option(help="Describe how far the person turns (poses share one scene).")] = True,
+    codes: Annotated[
+        bool, typer.Option("--codes", help="Also write the measured pose codes to codes/SPLIT.jsonl.")
+    ] = False,
+    processes: Annotated[int, typer.Option(min=1, help="Number of processes; the output does not depend on it.")] = 1,
 ) -> None:
-    """Write texts into a corpus by rules, from its 3D poses (fields auto, auto-reverse, auto-mirror ...)."""
-    from autocompose.describe.rules.corpus_texts import describe_corpus
+    """Write rule texts from the 3D poses of a corpus (keys auto, auto-reverse, auto-mirror ...)."""
+    from autocompose.describe.rules.corpus_texts import write_texts
     from autocompose.describe.rules.options import RuleOptions
 
     options = RuleOptions.parse(
         {
             "bank": bank,
             "noise": noise,
-            "max_tokens": max_tokens or None,
+            "max_tokens": max_clip_tokens or None,
             "max_parts": max_parts or None,
             "absolute": absolute,
             "trunk": trunk,
@@ -52,10 +61,10 @@ def describe_rules(
         },
         "describe rules",
     )
-    counts = describe_corpus(
+    counts = write_texts(
         corpus,
         options=options,
-        n_texts=texts,
+        n_texts=wordings,
         seed=seed,
         edits=edit or list(Edit),
         splits=split,
@@ -67,16 +76,16 @@ def describe_rules(
         raise nothing_left(corpus, [counts.entries])
 
 
-@app.command()
+@app.command(rich_help_panel=CORPORA)
 def pairs(
     corpus: Annotated[Path, typer.Argument(help="Corpus folder with image_splits/ and poses.npz.")],
-    seed: Annotated[int, typer.Option(help="Decides the draws between equally good start poses.")] = 0,
-    low: Annotated[float, typer.Option(help="Least cosine similarity of the two poses.")] = 0.80,
-    high: Annotated[float, typer.Option(help="Highest cosine similarity.")] = 0.97,
-    gap: Annotated[float, typer.Option(help="Seconds between poses of one sequence, at most.")] = 0.5,
-    replace: Annotated[bool, typer.Option("--replace", help="Drop the pairs (and texts) that the corpus has.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of the choice among equally good start poses.")] = 0,
+    low: Annotated[float, typer.Option(help="Minimum cosine similarity of the two poses.")] = 0.80,
+    high: Annotated[float, typer.Option(help="Maximum cosine similarity of the two poses.")] = 0.97,
+    gap: Annotated[float, typer.Option(help="Maximum number of seconds between two poses of one sequence.")] = 0.5,
+    replace: Annotated[bool, typer.Option("--replace", help="Discard the existing pairs and their texts.")] = False,
 ) -> None:
-    """Choose which poses form (reference, target) pairs, within each split."""
+    """Choose which poses form (reference, target) pairs within each split."""
     from autocompose.prepare.pairing.pairs import PairOptions, pair_corpus
 
     options = PairOptions.parse({"low": low, "high": high, "gap": gap}, "pairs")

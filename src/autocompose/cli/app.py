@@ -12,32 +12,64 @@ import textwrap
 from contextlib import suppress
 from importlib.metadata import requires
 from pathlib import Path
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
+from autocompose.cli.renamed import current_names
 from autocompose.core.errors import AutocomposeError, CorpusError, DependencyError, NothingLeftError
 from autocompose.core.files import cannot_write
 from autocompose.core.log import escape_output
 from autocompose.core.reading.plain import cause
 
+# Groups of verbs in the help, in the order in which they are shown.
+PANELS = START, CORPORA, TEXTS, TRAINING, SEARCH, PAPER = (
+    "Start here", "Corpora", "Texts", "Training", "Search", "Paper",
+)  # fmt: skip
+
+
+class _Verbs(TyperGroup):
+    """The verbs in the order of the help; groups of verbs first in their panel."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        def place(name: str) -> tuple[int, bool]:
+            command = self.commands[name]
+            return PANELS.index(command.rich_help_panel), not isinstance(command, TyperGroup)  # type: ignore[attr-defined]
+
+        return sorted(self.commands, key=place)
+
+
 app = typer.Typer(
+    cls=_Verbs,
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     help='Search human poses by "like this picture, but with this change", and build everything such a search needs.',
     epilog="Every verb takes --debug, which shows the full traceback of an error.",
 )
-prepare = typer.Typer(no_args_is_help=True, help="Anything -> corpus.")
+prepare = typer.Typer(no_args_is_help=True, help="Turn a dataset, motion capture or photographs into a corpus.")
 describe = typer.Typer(no_args_is_help=True, help="Write transition descriptions into a corpus.")
-app.add_typer(prepare, name="prepare")
-app.add_typer(describe, name="describe")
+app.add_typer(prepare, name="prepare", rich_help_panel=CORPORA)
+app.add_typer(describe, name="describe", rich_help_panel=TEXTS)
 
 MAX_ENTRIES = 20
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)  # what a disk says that takes no more
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from autocompose import __version__
+
+        typer.echo(f"autocompose {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
-def _root() -> None:
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version and exit.")
+    ] = False,
+) -> None:
     """Keep the program a group of verbs even while only one is registered."""
 
 
@@ -60,7 +92,7 @@ def run(argv: list[str]) -> int:
     """
     escape_output()
     debug = "--debug" in argv
-    argv = [a for a in argv if a != "--debug"]
+    argv = current_names([a for a in argv if a != "--debug"])
     try:
         app(argv)
     except SystemExit as stop:

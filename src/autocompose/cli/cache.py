@@ -6,14 +6,14 @@ from typing import Annotated
 
 import typer
 
-from autocompose.cli.app import app
+from autocompose.cli.app import START, app
 
 
-@app.command()
+@app.command(rich_help_panel=START)
 def cache(
-    clear: Annotated[bool, typer.Option("--clear", help="Remove all of it; what is needed is made again.")] = False,
+    clear: Annotated[bool, typer.Option("--clear", help="Delete the cache; it is rebuilt when needed.")] = False,
 ) -> None:
-    """Show or clear what the program keeps in the user's cache folder (XDG_CACHE_HOME moves it)."""
+    """Show or clear the program's cache folder (XDG_CACHE_HOME moves it)."""
     from autocompose.core.cache import cache_places, entries
     from autocompose.core.cache import clear as remove_all
 
@@ -21,5 +21,5 @@ def cache(
     for entry in found:
         typer.echo(f"{entry.size / 1e6:8.1f} MB  {entry.path}  {entry.purpose}")
     total = sum(entry.size for entry in found) / 1e6
-    what = f"{'removed' if clear else 'in all'}: {total:.1f} MB" if found else "nothing is cached"
+    what = f"{'removed' if clear else 'total'}: {total:.1f} MB" if found else "nothing is cached"
     typer.echo(f"{what} (looked in {', '.join(map(str, cache_places()))})")

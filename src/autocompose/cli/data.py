@@ -8,7 +8,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from autocompose.cli.app import app, prepare
+from autocompose.cli.app import CORPORA, app, prepare
 from autocompose.core.errors import CorpusError
 from autocompose.core.reading.jsontext import json_line
 
@@ -16,13 +16,15 @@ E = TypeVar("E", bound=Enum)
 CorpusFolder = Annotated[Path, typer.Argument(metavar="DIR", help="Corpus folder (captions/, images/, image_splits/).")]
 
 
-@app.command()
+@app.command(rich_help_panel=CORPORA)
 def validate(
     folder: CorpusFolder,
     images: Annotated[bool, typer.Option("--images", help="Also decode every picture.")] = False,
     allow_shared: Annotated[
         list[str] | None,
-        typer.Option(help="What splits may share: image, gallery, uid, pose, cube, sequence; repeatable."),
+        typer.Option(
+            help="What splits may share: image, gallery, uid, pose, cube, sequence; repeatable.", show_default="none"
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print every finding as JSON instead of a table.")] = False,
 ) -> None:
@@ -45,19 +47,22 @@ def validate(
         raise CorpusError(f"{folder}: {len(faults)} faults; first: {faults[0]}", faults)
 
 
-@app.command()
+@app.command(rich_help_panel=CORPORA)
 def split(
     folder: CorpusFolder,
-    share: Annotated[float, typer.Option(help="Share of the train pairs that go to val, above 0, at most 0.5.")] = 0.1,
-    seed: Annotated[int, typer.Option(help="Decides which pairs go.")] = 0,
+    share: Annotated[
+        float, typer.Option(help="Share of the train pairs that move to val: above 0, at most 0.5.")
+    ] = 0.1,
+    seed: Annotated[int, typer.Option(help="Seed of the draw.")] = 0,
     key: Annotated[
         list[str] | None,
         typer.Option(
-            help="Column or extra key whose values stay on one side; repeatable.", show_default="uid pose cube sequence"
+            help="Column or extra key whose values stay in one split; repeatable.",
+            show_default="uid pose cube sequence",
         ),
     ] = None,
 ) -> None:
-    """Carve a validation split out of train; pairs that share a picture, pose or sequence stay together."""
+    """Move a share of the train pairs to val; pairs that share a picture, pose or sequence stay together."""
     from autocompose.core.log import say
     from autocompose.core.records import Split
     from autocompose.corpus.format import load_corpus
@@ -68,7 +73,7 @@ def split(
     say(f"{folder}: {len(corpus.pairs[Split.TRAIN]):,} train pairs, {len(corpus.pairs[Split.VAL]):,} val pairs")
 
 
-@app.command()
+@app.command(rich_help_panel=CORPORA)
 def export(
     folder: CorpusFolder,
     out: Annotated[Path, typer.Argument(metavar="OUT", help="New folder for the export.")],
@@ -83,7 +88,7 @@ def export(
     export_corpus(folder, out, _choice(Format, kind, "--format"), shard)
 
 
-@app.command("import")
+@app.command("import", rich_help_panel=CORPORA)
 def import_(
     source: Annotated[Path, typer.Argument(metavar="EXPORT", help="Folder that `export` wrote.")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Corpus folder to make.")],
@@ -94,12 +99,12 @@ def import_(
     import_corpus(source, out)
 
 
-@app.command()
+@app.command(rich_help_panel=CORPORA)
 def inspect(
     folder: CorpusFolder,
-    out: Annotated[Path | None, typer.Option(help="Page to write.", show_default="DIR/inspect.html")] = None,
-    pairs: Annotated[int, typer.Option(min=0, help="Pairs of each split on the page, drawn at random.")] = 60,
-    seed: Annotated[int, typer.Option(help="Decides which pairs are shown.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="HTML file to write.", show_default="DIR/inspect.html")] = None,
+    pairs: Annotated[int, typer.Option(min=0, help="Number of pairs of each split on the page, drawn at random.")] = 60,
+    seed: Annotated[int, typer.Option(help="Seed of the draw.")] = 0,
 ) -> None:
     """Write one HTML page about a corpus: counts, texts, duplicates, look-alikes between splits, pairs."""
     from autocompose.core.log import say
@@ -111,8 +116,8 @@ def inspect(
 
 
 OutFolder = Annotated[Path, typer.Argument(metavar="OUT", help="Corpus folder to make.")]
-ValShare = Annotated[float, typer.Option(min=0, max=0.5, help="Share of the train pairs that become val; 0: none.")]
-Seed = Annotated[int, typer.Option(help="Decides every draw.")]
+ValShare = Annotated[float, typer.Option(min=0, max=0.5, help="Share of the train pairs that become val; 0 = none.")]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 
 
 @prepare.command()
@@ -121,7 +126,9 @@ def fixmypose(
     out: OutFolder,
     protocol: Annotated[str, typer.Option(help="retrieval, captioning, captioning-seen, both-tasks.")] = "retrieval",
     flatten: Annotated[bool, typer.Option("--flatten", help="One entry per sentence instead of one per item.")] = False,
-    pictures: Annotated[Path | None, typer.Option(help="Folder of the PNG or HDF5 files.", show_default="RAW")] = None,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Folder with the PNG or HDF5 files.", show_default="RAW")
+    ] = None,
     allow_leak: Annotated[bool, typer.Option("--allow-leak", help="Accept items in both train and test.")] = False,
     val_share: ValShare = 0.1,
     seed: Seed = 0,
@@ -136,8 +143,10 @@ def fixmypose(
 
 
 Side = Annotated[int, typer.Option("--size", min=8, max=4096, help="Side of the pictures in pixels.")]
-StyleName = Annotated[str, typer.Option(help="plain (one look for all) or varied (each picture its own).")]
-Processes = Annotated[int, typer.Option(min=1, help="Processes; the result is the same for any number.")]
+StyleName = Annotated[
+    str, typer.Option(help="Look of the bodies: plain (one for all) or varied (one for each picture).")
+]
+Processes = Annotated[int, typer.Option(min=1, help="Number of processes; the result does not depend on it.")]
 
 
 @prepare.command()
@@ -145,12 +154,16 @@ def posefix(
     raw: Annotated[Path, typer.Argument(metavar="RAW", help="Folder of the unpacked PoseFix release.")],
     amass: Annotated[Path, typer.Argument(metavar="AMASS", help="Root of AMASS' SMPL+H G sequences (.npz).")],
     out: OutFolder,
-    training: Annotated[
-        str, typer.Option(help="human: pairs with a text by a person; all: the whole release.")
-    ] = "human",
-    where: Annotated[str, typer.Option(help="both, in or out: do the poses of a pair come from one motion?")] = "both",
-    reverse_texts: Annotated[int, typer.Option(min=0, help="Rule texts from target to reference, per pair.")] = 3,
-    smplh: Annotated[Path | None, typer.Option(help="Neutral SMPL-H model (.npz), drawn instead of our body.")] = None,
+    training: Annotated[str, typer.Option(help="Which pairs: human (those with a text by a person) or all.")] = "human",
+    sequence: Annotated[
+        str, typer.Option(help="Pairs within one motion (in), across motions (out), or both.")
+    ] = "both",
+    reverse_texts: Annotated[
+        int, typer.Option(min=0, help="Number of rule texts from target to reference, per pair.")
+    ] = 3,
+    smplh: Annotated[
+        Path | None, typer.Option(help="Neutral SMPL-H model (.npz) to render.", show_default="our own body")
+    ] = None,
     size: Side = 224,
     style: StyleName = "plain",
     seed: Seed = 0,
@@ -161,16 +174,17 @@ def posefix(
     from autocompose.prepare.rendering.renders import Style
 
     prepare_posefix(
-        raw, amass, out, training=_choice(Training, training, "--training"), where=_choice(Where, where, "--where"),
-        reverse_texts=reverse_texts, smplh=smplh, size=size, style=_choice(Style, style, "--style"), seed=seed,
+        raw, amass, out, training=_choice(Training, training, "--training"),
+        where=_choice(Where, sequence, "--sequence"), reverse_texts=reverse_texts, smplh=smplh, size=size,
+        style=_choice(Style, style, "--style"), seed=seed,
         processes=processes,
     )  # fmt: skip
 
 
-Gap = Annotated[float, typer.Option(help="Most seconds between two poses of one motion.")]
-Low = Annotated[float, typer.Option(help="Least cosine similarity of the two poses of a pair.")]
-High = Annotated[float, typer.Option(help="Greatest cosine similarity of the two poses of a pair.")]
-Texts = Annotated[int, typer.Option(min=0, help="Rule texts per pair and direction; 0 for none.")]
+Gap = Annotated[float, typer.Option(help="Maximum number of seconds between two poses of one motion.")]
+Low = Annotated[float, typer.Option(help="Minimum cosine similarity of the two poses of a pair.")]
+High = Annotated[float, typer.Option(help="Maximum cosine similarity of the two poses of a pair.")]
+Wordings = Annotated[int, typer.Option(min=0, help="Number of rule texts per pair and direction; 0 = none.")]
 
 
 @prepare.command()
@@ -178,15 +192,17 @@ def aist(
     raw: Annotated[Path, typer.Argument(metavar="RAW", help="AIST++ annotations (motions/, keypoints3d/ ...).")],
     out: OutFolder,
     videos: Annotated[
-        Path | None, typer.Option(help="Folder of the 10M videos; without it bodies are rendered.")
+        Path | None, typer.Option(help="Folder with the 10M videos.", show_default="none: bodies are rendered")
     ] = None,
-    per_sequence: Annotated[int, typer.Option(min=1, help="Frames of a sequence, the most different ones.")] = 12,
-    views: Annotated[str, typer.Option(help="Cameras such as c01,c03; or front: the best one for each frame.")] = "c01",
-    pair_views: Annotated[str, typer.Option(help="any, same or different camera for the two pictures.")] = "any",
+    per_sequence: Annotated[int, typer.Option(min=1, help="Frames per sequence: those that differ most.")] = 12,
+    views: Annotated[
+        str, typer.Option(help="Cameras, such as c01,c03; or front, the best one for each frame.")
+    ] = "c01",
+    pair_views: Annotated[str, typer.Option(help="Cameras of the two pictures: any, same or different.")] = "any",
     gap: Gap = 2.0,
     low: Low = 0.80,
     high: High = 0.97,
-    texts: Texts = 3,
+    wordings: Wordings = 3,
     size: Side = 224,
     style: StyleName = "plain",
     val_share: ValShare = 0.1,
@@ -199,7 +215,7 @@ def aist(
     from autocompose.prepare.rendering.renders import Style
 
     choice = Choice(per_sequence, tuple(views.split(",")), size)
-    mining = Mining(gap, low, high, texts, pair_views)
+    mining = Mining(gap, low, high, wordings, pair_views)
     prepare_aist(
         raw, out, videos=videos, choice=choice, mining=mining, style=_choice(Style, style, "--style"),
         val_share=val_share, seed=seed, processes=processes,
@@ -210,47 +226,47 @@ Motions = Annotated[
     Path, typer.Argument(metavar="MOTIONS", help="A motion file, or a folder that is searched for them.")
 ]
 Up = Annotated[str, typer.Option(help="Vertical axis of the files: y, z, or -y (MediaPipe world landmarks).")]
-Count = Annotated[int, typer.Option(min=2, help="Pictures: the poses that differ most.")]
-Yaw = Annotated[float, typer.Option(min=0, max=180, help="Greatest turn from the camera in degrees, either way.")]
+Count = Annotated[int, typer.Option(min=2, help="Number of pictures: the poses that differ most.")]
+Yaw = Annotated[float, typer.Option(min=0, max=180, help="Maximum turn from the camera in degrees, either way.")]
 
 
 @prepare.command()
 def bvh(
     motions: Motions, out: OutFolder, up: Up = "y", count: Count = 1000, yaw: Yaw = 0.0, gap: Gap = 2.0,
-    low: Low = 0.80, high: High = 0.97, texts: Texts = 3, size: Side = 224, style: StyleName = "plain", seed: Seed = 0,
-    processes: Processes = 1,
+    low: Low = 0.80, high: High = 0.97, wordings: Wordings = 3, size: Side = 224, style: StyleName = "plain",
+    seed: Seed = 0, processes: Processes = 1,
 ) -> None:  # fmt: skip
-    """Motion capture in BVH files (CMU, Mixamo and alike): rendered, paired, described by rules."""
-    _motion("bvh", motions, out, up, count, yaw, (gap, low, high, texts), size, style, seed, processes)
+    """Motion capture in BVH files (CMU, Mixamo and similar): rendered, paired, described by rules."""
+    _motion("bvh", motions, out, up, count, yaw, (gap, low, high, wordings), size, style, seed, processes)
 
 
 @prepare.command()
 def smpl(
     motions: Motions, out: OutFolder, up: Up = "z", count: Count = 1000, yaw: Yaw = 0.0, gap: Gap = 2.0,
-    low: Low = 0.80, high: High = 0.97, texts: Texts = 3, size: Side = 224, style: StyleName = "plain", seed: Seed = 0,
-    processes: Processes = 1,
+    low: Low = 0.80, high: High = 0.97, wordings: Wordings = 3, size: Side = 224, style: StyleName = "plain",
+    seed: Seed = 0, processes: Processes = 1,
 ) -> None:  # fmt: skip
     """Motion capture as SMPL, SMPL+H or SMPL-X parameters (AMASS .npz, .pkl)."""
-    _motion("smpl", motions, out, up, count, yaw, (gap, low, high, texts), size, style, seed, processes)
+    _motion("smpl", motions, out, up, count, yaw, (gap, low, high, wordings), size, style, seed, processes)
 
 
 @prepare.command()
 def npz(
     motions: Motions, out: OutFolder, up: Up = "y", count: Count = 1000, yaw: Yaw = 0.0, gap: Gap = 2.0,
-    low: Low = 0.80, high: High = 0.97, texts: Texts = 3, size: Side = 224, style: StyleName = "plain", seed: Seed = 0,
-    processes: Processes = 1,
+    low: Low = 0.80, high: High = 0.97, wordings: Wordings = 3, size: Side = 224, style: StyleName = "plain",
+    seed: Seed = 0, processes: Processes = 1,
 ) -> None:  # fmt: skip
     """Motion capture as arrays of joints (T, J, 3): SMPL-22/24/52, COCO-17/23 or MediaPipe-33."""
-    _motion("npz", motions, out, up, count, yaw, (gap, low, high, texts), size, style, seed, processes)
+    _motion("npz", motions, out, up, count, yaw, (gap, low, high, wordings), size, style, seed, processes)
 
 
 @prepare.command()
 def clips(
     out: OutFolder, count: Count = 1000, yaw: Yaw = 0.0, gap: Gap = 2.0, low: Low = 0.80, high: High = 0.97,
-    texts: Texts = 3, size: Side = 224, style: StyleName = "plain", seed: Seed = 0, processes: Processes = 1,
+    wordings: Wordings = 3, size: Side = 224, style: StyleName = "plain", seed: Seed = 0, processes: Processes = 1,
 ) -> None:  # fmt: skip
     """The 15 public motion-capture clips that the package pybullet carries."""
-    _motion("clips", None, out, "y", count, yaw, (gap, low, high, texts), size, style, seed, processes)
+    _motion("clips", None, out, "y", count, yaw, (gap, low, high, wordings), size, style, seed, processes)
 
 
 def _motion(
@@ -271,25 +287,25 @@ def _motion(
 def folder(
     photos: Annotated[Path, typer.Argument(metavar="PHOTOS", help="Folder with pictures, nested, of mixed formats.")],
     out: OutFolder,
-    height: Annotated[int, typer.Option(min=0, help="Least height of a person in pixels.")] = 80,
-    limbs: Annotated[int, typer.Option(min=0, max=12, help="Least number of the 12 limb joints in sight.")] = 10,
-    side: Annotated[int, typer.Option(min=8, help="Longest side of a person's picture in pixels.")] = 512,
+    height: Annotated[int, typer.Option(min=0, help="Minimum height of a person in pixels.")] = 80,
+    limbs: Annotated[int, typer.Option(min=0, max=12, help="Minimum number of visible limb joints, of 12.")] = 10,
+    size: Annotated[int, typer.Option(min=8, help="Longest side of a person's picture in pixels.")] = 512,
     by_folder: Annotated[
-        bool, typer.Option("--by-folder", help="Keep each folder in one split (bursts, video).")
+        bool, typer.Option("--by-folder", help="Keep each folder in one split (for bursts and video).")
     ] = False,
     low: Low = 0.80,
     high: High = 0.97,
-    texts: Texts = 3,
+    wordings: Wordings = 3,
     seed: Seed = 0,
     processes: Processes = 1,
 ) -> None:
-    """Any photographs: finds people and their 3D poses on this machine, cuts them out, pairs and describes them."""
+    """Your own photographs: find people and their 3D poses on this machine, crop, pair and describe them."""
     from autocompose.prepare.pairing.mined import Mining
     from autocompose.prepare.photos.photographs import Wanted, prepare_folder
 
     prepare_folder(
-        photos, out, wanted=Wanted(height=height, limbs=limbs, side=side),
-        mining=Mining(low=low, high=high, texts=texts), by_folder=by_folder, seed=seed, processes=processes,
+        photos, out, wanted=Wanted(height=height, limbs=limbs, side=size),
+        mining=Mining(low=low, high=high, texts=wordings), by_folder=by_folder, seed=seed, processes=processes,
     )  # fmt: skip
 
 

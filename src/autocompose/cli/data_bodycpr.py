@@ -22,29 +22,32 @@ class Size(str, Enum):
 @prepare.command()
 def bodycpr(
     out: Annotated[
-        Path, typer.Argument(metavar="OUT", help="Folder of the new corpus; an unfinished one is finished.")
+        Path, typer.Argument(metavar="OUT", help="Folder of the new corpus; an unfinished one is continued.")
     ],
     preset: Annotated[
         Size, typer.Option(help="12 cubes at 96 px, 1,000 at 128 px, or 8,000 at 224 px; a cube is 8 pictures.")
     ] = Size.DEMO,
-    seed: Annotated[int, typer.Option(help="Decides everything.")] = 0,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes; the result is the same.", show_default="one per core")
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    processes: Annotated[
+        int | None,
+        typer.Option(min=1, help="Number of processes; the result does not depend on it.", show_default="one per core"),
     ] = None,
 ) -> None:
-    """Make the embedded benchmark: posed bodies, edit cubes, pictures."""
+    """Make BodyCPR, the embedded benchmark: rendered bodies in groups of eight, for pose changes."""
     from autocompose.prepare.bodycpr.clusters import prepare_bodycpr
 
-    prepare_bodycpr(out, preset.value, seed, workers)
+    prepare_bodycpr(out, preset.value, seed, processes)
 
 
 @prepare.command("keypoints")
 def bodycpr_keypoints(
     corpus: Annotated[Path, typer.Argument(metavar="CORPUS", help="A finished corpus of prepare bodycpr.")],
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes.", show_default="one per core")] = None,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="Number of processes.", show_default="one per core")
+    ] = None,
 ) -> None:
     """Add the pixel positions of the joints to poses.npz, so that describe mllm can tint limbs by side."""
     from autocompose.core.log import say
     from autocompose.prepare.bodycpr.keypoints import add_keypoints
 
-    say(f"{corpus}: keypoints of {len(add_keypoints(corpus, workers).names):,} pictures")
+    say(f"{corpus}: keypoints of {len(add_keypoints(corpus, processes).names):,} pictures")

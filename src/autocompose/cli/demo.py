@@ -7,16 +7,16 @@ from typing import Annotated
 
 import typer
 
-from autocompose.cli.app import app
+from autocompose.cli.app import START, app
 
 
-@app.command()
+@app.command(rich_help_panel=START)
 def demo(
     out: Annotated[Path, typer.Option(help="Folder of the demo; an unfinished one is finished.")] = Path("demo"),
     quick: Annotated[bool, typer.Option("--quick", help="The same stages on 12 cubes, in about a minute.")] = False,
-    seed: Annotated[int, typer.Option(help="Decides everything.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
 ) -> None:
-    """From nothing to a trained, measured, searchable model on the embedded benchmark."""
+    """Go from nothing to a trained, measured, searchable model on the embedded benchmark."""
     from autocompose.demo.demo import run_demo
 
     run_demo(out, quick, seed)

@@ -8,15 +8,15 @@ from typing import Annotated
 
 import typer
 
-from autocompose.cli.app import app
+from autocompose.cli.app import START, app
 
 GIB = 2**30
 DEMO_MEMORY, DEMO_DISK = 4.2, 2.0  # GiB; docs/demo.md
 
 
-@app.command()
+@app.command(rich_help_panel=START)
 def doctor(
-    folder: Annotated[Path, typer.Option(help="Where you want to work: its disk is looked at.")] = Path("."),
+    folder: Annotated[Path, typer.Option(help="Folder whose disk is checked for free space.")] = Path("."),
 ) -> None:
     """Print what this machine has (cores, instructions, GPU, memory, disk, extras, weights) and what it means."""
     lines = findings(folder)

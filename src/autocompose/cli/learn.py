@@ -7,41 +7,64 @@ from typing import Annotated
 
 import typer
 
-from autocompose.cli.app import app
+from autocompose.cli.app import PAPER, TRAINING, app
 from autocompose.core.errors import ConfigError
 from autocompose.core.reading.jsontext import json_line
 
 CorpusFolder = Annotated[Path, typer.Argument(metavar="CORPUS", help="Corpus folder.")]
-Out = Annotated[Path, typer.Option(help="Run folder; becomes a model when training has finished.")]
-ConfigFile = Annotated[Path | None, typer.Option("--config", help="TOML file with settings; see configs/.")]
+Out = Annotated[Path, typer.Option(help="Run folder to make; it is a model when training has finished.")]
+ConfigFile = Annotated[
+    Path | None,
+    typer.Option("--config", help="TOML file with settings; see configs/.", show_default="built-in settings"),
+]
 Texts = Annotated[
     str | None,
-    typer.Option(help="Training texts: human_N, auto_N, mllm_N, with -mirror and -reverse, such as auto-reverse_3."),
+    typer.Option(
+        help="Training texts: human_N, rules_N, mllm_N, with -mirror and -reverse, such as rules-reverse_3.",
+        show_default="rules_3",
+    ),
 ]
-Cycle = Annotated[bool | None, typer.Option("--cycle/--no-cycle", help="Add the cyclic loss.")]
-Epochs = Annotated[int | None, typer.Option(help="Passes over the training pairs.")]
-BatchSize = Annotated[int | None, typer.Option(help="Pairs in a batch, over all processes.")]
-Rate = Annotated[float | None, typer.Option(help="Learning rate.")]
+Cycle = Annotated[bool | None, typer.Option("--cycle/--no-cycle", help="Add the cyclic loss.", show_default="no-cycle")]
+Epochs = Annotated[
+    int | None, typer.Option(help="Passes over the training pairs.", show_default="finetune 30, train 50")
+]
+BatchSize = Annotated[
+    int | None,
+    typer.Option(help="Pairs per batch, over all processes.", show_default="finetune 128, train 512"),
+]
+Rate = Annotated[float | None, typer.Option(help="Learning rate.", show_default="finetune 1e-5, train 1e-4")]
 NoVal = Annotated[
-    bool, typer.Option("--no-val", help="Train on all pairs: nothing is set apart, and the last epoch is kept.")
+    bool, typer.Option("--no-val", help="Train on all pairs, without validation, and keep the last epoch.")
 ]
-Seed = Annotated[int | None, typer.Option(help="Decides batches, texts and dropout.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of batches, texts and dropout.", show_default="0")]
 Cache = Annotated[Path | None, typer.Option(help="Folder for encoded pictures.", show_default="CORPUS/.cache")]
-Tracker = Annotated[str | None, typer.Option(help="none, tensorboard, trackio, wandb, comet_ml or mlflow.")]
+Tracker = Annotated[
+    str | None,
+    typer.Option(help="none, tensorboard, trackio, wandb, comet_ml or mlflow.", show_default="none"),
+]
 
 
-@app.command()
+@app.command(rich_help_panel=TRAINING)
 def finetune(
     corpus: CorpusFolder,
     out: Out,
     config: ConfigFile = None,
-    arch: Annotated[str | None, typer.Option(help="RN50, ViT-B/32 ... or an open_clip name.")] = None,
+    arch: Annotated[
+        str | None, typer.Option(help="RN50, ViT-B/32 ... or an open_clip name.", show_default="RN50")
+    ] = None,
     weights: Annotated[
         str | None,
-        typer.Option(help="First weights: file, run folder, pretrained:TAG (may download) or random."),
+        typer.Option(
+            help="Initial weights: file, run folder, small, pretrained:TAG (may download) or random.",
+            show_default="OpenAI's weights of --arch",
+        ),
     ] = None,
-    transform: Annotated[str | None, typer.Option(help="clip, squarepad, targetpad or stretch.")] = None,
-    part: Annotated[str | None, typer.Option(help="Which encoder trains: text, image or both.")] = None,
+    transform: Annotated[
+        str | None, typer.Option(help="clip, squarepad, targetpad or stretch.", show_default="targetpad")
+    ] = None,
+    part: Annotated[
+        str | None, typer.Option(help="Which encoder trains: text, image or both.", show_default="text")
+    ] = None,
     texts: Texts = None,
     cycle: Cycle = None,
     epochs: Epochs = None,
@@ -53,16 +76,16 @@ def finetune(
     no_val: NoVal = False,
 ) -> None:
     """Stage 1: fine-tune CLIP so that picture + text finds the target. Model selection uses val, never test."""
-    from autocompose.train.run_options import fields, finetune_run
+    from autocompose.train.training import finetune as finetune_clip
 
-    changes = fields(texts, cycle, epochs, batch_size, learning_rate, seed, tracker)
-    changes |= {"part": part} if part else {}
-    finetune_run(
-        corpus, out, config, {"arch": arch, "transform": transform, "weights": weights}, changes, cache, no_val
-    )
+    finetune_clip(
+        corpus, out, weights=weights, arch=arch, transform=transform, part=part, texts=texts, cycle=cycle,
+        epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, seed=seed, tracker=tracker, config=config,
+        cache=cache, validate=not no_val,
+    )  # fmt: skip
 
 
-@app.command()
+@app.command(rich_help_panel=TRAINING)
 def train(
     corpus: CorpusFolder,
     clip: Annotated[Path, typer.Option(help="Run folder of stage 1, or a CLIP weight file.")],
@@ -79,44 +102,45 @@ def train(
     no_val: NoVal = False,
 ) -> None:
     """Stage 2: train the Combiner on frozen CLIP. Model selection uses val, never test."""
-    from autocompose.train.run_options import fields, train_run
+    from autocompose.train.training import train_combiner
 
-    changes = fields(texts, cycle, epochs, batch_size, learning_rate, seed, tracker)
-    train_run(corpus, clip, out, config, changes, cache, no_val)
+    train_combiner(
+        corpus, clip, out, texts=texts, cycle=cycle, epochs=epochs, batch_size=batch_size,
+        learning_rate=learning_rate, seed=seed, tracker=tracker, config=config, cache=cache, validate=not no_val,
+    )  # fmt: skip
 
 
-@app.command()
+@app.command(rich_help_panel=TRAINING)
 def evaluate(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
     corpus: CorpusFolder,
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
-    key: Annotated[str, typer.Option(help="Corpus key of the texts to ask with.")] = "sents",
-    every_text: Annotated[bool, typer.Option("--every-text", help="One query per text, not only the first.")] = False,
+    texts: Annotated[str, typer.Option(help="Texts of the queries: human, rules, mllm, or a corpus key.")] = "human",
+    every_text: Annotated[
+        bool, typer.Option("--every-text", help="Make one query per text, not only of the first.")
+    ] = False,
     keep: Annotated[
-        int, typer.Option(min=0, help="Pictures kept per query in the selection and TREC files; 0 = none.")
+        int, typer.Option(min=0, help="Number of pictures kept per query in the selection and TREC files.")
     ] = 50,
-    out: Annotated[Path | None, typer.Option(help="Folder for the files.", show_default="RUN/SPLIT")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the results.", show_default="RUN/SPLIT")] = None,
     cache: Cache = None,
 ) -> None:
-    """Recall over the gallery and within groups, with intervals; prints JSON and leaves per-query files."""
-    from autocompose.corpus.format import load_corpus
-    from autocompose.evaluate.questions import evaluate as ask_all
+    """Measure recall over the gallery and within groups, with intervals; print JSON and write per-query files."""
+    from autocompose.evaluate.questions import evaluate_model
     from autocompose.evaluate.results import write_evaluation
-    from autocompose.model.checkpoint import load_model
-    from autocompose.train.run_options import split_of
 
-    found = ask_all(load_model(run), load_corpus(corpus), split_of(split), key, every_text, cache or corpus / ".cache")
-    write_evaluation(out or run / split, found, keep, run.name)
-    typer.echo(json_line(found.summary(), 1))
+    evaluation = evaluate_model(run, corpus, split, texts, every_text, cache or corpus / ".cache")
+    write_evaluation(out or run / split, evaluation, keep, run.name)
+    typer.echo(json_line(evaluation.summary(), 1))
 
 
-@app.command()
+@app.command(rich_help_panel=TRAINING)
 def compare(
     first: Annotated[Path, typer.Argument(help="ranks.csv, or the folder that `evaluate` wrote.")],
     second: Annotated[Path, typer.Argument(help="The same of another run on the same questions.")],
-    seed: Annotated[int, typer.Option(min=0, help="Decides the resampling.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the resampling.")] = 0,
 ) -> None:
-    """Paired difference of two runs, second minus first, in points, with 95 % interval and p-value."""
+    """Compare two runs on the same queries: second minus first, in points, with 95 % interval and p-value."""
     from autocompose.evaluate.metrics import compare as paired
     from autocompose.evaluate.results import read_ranks
 
@@ -129,13 +153,13 @@ def compare(
         typer.echo(f"{name:18}{d.value:+12.2f}{f'[{d.ci95[0]:+.2f}, {d.ci95[1]:+.2f}]':>20}{d.p_value:10.4f}")
 
 
-@app.command("export-weights")
+@app.command("export-weights", rich_help_panel=PAPER)
 def export_weights(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
     out: Annotated[Path, typer.Option(help="Folder for tuned_clip_N.pt and combiner_N.pt.")],
     epoch: Annotated[int, typer.Option(help="The N in the names.")] = 0,
 ) -> None:
-    """Write a model in the format of the paper's own scripts."""
+    """Write a model in the format of the paper's scripts."""
     from autocompose.model.checkpoint import load_model
     from autocompose.model.weights.foreign_weights import write_authors_format
 
@@ -143,11 +167,11 @@ def export_weights(
         typer.echo(path)
 
 
-@app.command()
+@app.command(rich_help_panel=TRAINING)
 def push(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Run folder, small, or a folder of `export`.")],
     name: Annotated[str, typer.Argument(metavar="OWNER/NAME", help="Repository on the Hugging Face hub.")],
-    private: Annotated[bool, typer.Option("--private", help="Only for you.")] = False,
+    private: Annotated[bool, typer.Option("--private", help="Make a private repository.")] = False,
 ) -> None:
     """Share a model or an exported corpus on the Hugging Face hub, with a model card or dataset card."""
     from autocompose.model.hub import push_to_hub
@@ -155,13 +179,15 @@ def push(
     typer.echo(push_to_hub(folder, name, private))
 
 
-@app.command()
+@app.command(rich_help_panel=PAPER)
 def sweep(
     config: Annotated[Path, typer.Argument(help="TOML file that names datasets, backbones and setups.")],
-    only: Annotated[str | None, typer.Option(help="Only experiments with this in BACKBONE/DATASET/SETUP.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the experiments and stop.")] = False,
+    only: Annotated[
+        str | None, typer.Option(help="Run only experiments with this in BACKBONE/DATASET/SETUP.", show_default="all")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the experiments and exit.")] = False,
 ) -> None:
-    """Run a table of experiments; continues where it stopped and writes models/results.csv, .md and .html."""
+    """Run a table of experiments. It continues where it stopped, and writes models/results.csv, .md and .html."""
     from autocompose.paper.sweep import Sweep, run_sweep
 
     run_sweep(Sweep.load(config), only, dry_run)

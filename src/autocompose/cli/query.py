@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from autocompose.cli.app import app
+from autocompose.cli.app import SEARCH, app
 from autocompose.core.errors import InputError, NothingLeftError
 from autocompose.core.reading.jsontext import json_line
 
@@ -17,11 +17,17 @@ if TYPE_CHECKING:
 GalleryFolder = Annotated[Path, typer.Argument(metavar="GALLERY", help="Gallery folder that index has written.")]
 NARROW = 60  # columns of a terminal on which a table has no room for the pictures' names
 ModelFolder = Annotated[
-    Path | None, typer.Option("--model", metavar="RUN", help="Run folder of the model, or small: the one that ships.")
+    Path | None,
+    typer.Option(
+        "--model",
+        metavar="RUN",
+        help="Run folder of the model, or small: the one that ships.",
+        show_default="the gallery's own",
+    ),
 ]
 
 
-@app.command()
+@app.command(rich_help_panel=SEARCH)
 def index(
     pictures: Annotated[Path, typer.Argument(metavar="PICTURES", help="Folder of pictures, or a corpus.")],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Gallery folder to make or to update.")],
@@ -29,16 +35,19 @@ def index(
     approximate: Annotated[
         bool | None,
         typer.Option(
-            "--approximate/--exact", help="Inverted lists, whose recall is measured, or exact search (default)."
+            "--approximate/--exact", help="Inverted lists, with measured recall, or exact search.", show_default="exact"
         ),
     ] = None,
-    store: Annotated[str | None, typer.Option(help="embedded (default), or qdrant://host:port/collection.")] = None,
-    processes: Annotated[int, typer.Option(min=1, help="How many processes embed pictures.")] = 1,
+    store: Annotated[
+        str | None, typer.Option(help="embedded, or qdrant://host:port/collection.", show_default="embedded")
+    ] = None,
+    processes: Annotated[int, typer.Option(min=1, help="Number of processes that embed pictures.")] = 1,
     people: Annotated[
         Path | None,
         typer.Option(
             metavar="CORPUS",
             help="What prepare folder has made of PICTURES: each person found there becomes an item, shown with a box.",
+            show_default="none",
         ),
     ] = None,
     forget: Annotated[
@@ -46,6 +55,7 @@ def index(
         typer.Option(
             metavar="PATH|COLUMN=VALUE",
             help="Instead of indexing, delete a picture or a metadata value (person=anna) for good; repeatable.",
+            show_default="nothing",
         ),
     ] = None,
 ) -> None:
@@ -81,14 +91,17 @@ def _build(pictures: Path, out: Path, model: Path | None, **options: Any) -> Non
     say(build(pictures, model_run, out, model_folder=model_run.folder, **options).line())
 
 
-@app.command()
+@app.command(rich_help_panel=SEARCH)
 def search(
     gallery: GalleryFolder,
     reference: Annotated[
-        str | None, typer.Option(help="Picture to start from: an item id, a path in the gallery, or any picture file.")
+        str | None,
+        typer.Option(
+            help="Picture to start from: an item id, a path in the gallery, or any picture file.", show_default="none"
+        ),
     ] = None,
-    text: Annotated[str, typer.Option(help="What to change, such as 'raise the left arm'.")] = "",
-    k: Annotated[int, typer.Option("-k", "--top", min=1, max=500, help="How many results.")] = 10,
+    text: Annotated[str, typer.Option(help="What to change, such as 'raise the left arm'.", show_default="none")] = "",
+    k: Annotated[int, typer.Option("-k", "--top", min=1, max=500, help="Number of results.")] = 10,
     weight: Annotated[float, typer.Option(min=0, max=1, help="Text against picture; 0.5 = as the model does.")] = 0.5,
     mirror: Annotated[
         bool, typer.Option("--mirror", help="Mirror the reference, and left and right in the text.")
@@ -96,9 +109,15 @@ def search(
     sides: Annotated[
         str, typer.Option(help="Whose left the text means: own (the person's) or seen (the viewer's).")
     ] = "own",
-    where: Annotated[list[str] | None, typer.Option(help="Filter COLUMN=VALUE; repeatable.")] = None,
-    like: Annotated[list[str] | None, typer.Option(help="Item id to come closer to; repeatable.")] = None,
-    unlike: Annotated[list[str] | None, typer.Option(help="Item id to get away from; repeatable.")] = None,
+    where: Annotated[
+        list[str] | None, typer.Option(help="Filter COLUMN=VALUE; repeatable.", show_default="none")
+    ] = None,
+    like: Annotated[
+        list[str] | None, typer.Option(help="Item id to come closer to; repeatable.", show_default="none")
+    ] = None,
+    unlike: Annotated[
+        list[str] | None, typer.Option(help="Item id to move away from; repeatable.", show_default="none")
+    ] = None,
     engine: Annotated[
         str, typer.Option(help="learned, symbolic (3D poses and rules, needs no model) or blend.")
     ] = "learned",
@@ -106,7 +125,7 @@ def search(
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
     open_sheet: Annotated[bool, typer.Option("--open", help="Show the results as an HTML contact sheet.")] = False,
 ) -> None:
-    """Pictures like the reference, but with the change that the text asks for."""
+    """Find pictures like the reference, but with the change that the text asks for."""
     from autocompose.gallery.item import parse_where
     from autocompose.gallery.query import Engine, Sides
     from autocompose.gallery.search import Gallery
@@ -168,27 +187,43 @@ def _print(answer: Answer) -> None:
     console.print(table)
 
 
-@app.command()
+@app.command(rich_help_panel=SEARCH)
 def serve(
     gallery: GalleryFolder,
     pictures: Annotated[
         Path | None,
-        typer.Option("--index", metavar="PICTURES", help="First make or update the gallery of this folder or corpus."),
+        typer.Option(
+            "--index",
+            metavar="PICTURES",
+            help="First make or update the gallery from this folder or corpus.",
+            show_default="no update",
+        ),
     ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on; others than 127.0.0.1 are open to the network.")] = (
+    host: Annotated[str, typer.Option(help="Address to listen on; any but 127.0.0.1 is open to the network.")] = (
         "127.0.0.1"
     ),
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 takes a free one.")] = 8000,
     model: ModelFolder = None,
-    workers: Annotated[int, typer.Option(min=1, help="Server processes; they share the gallery's files.")] = 1,
-    rate: Annotated[float, typer.Option(min=0, help="Requests per second and client; 0 = no limit.")] = 20.0,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Number of server processes; they share the gallery's files.")
+    ] = 1,
+    rate: Annotated[
+        float, typer.Option(min=0, help="Maximum number of requests per second and client; 0 = no limit.")
+    ] = 20.0,
     token: Annotated[
-        str, typer.Option(envvar="AUTOCOMPOSE_TOKEN", help="Secret that clients must give; best set by the variable.")
+        str,
+        typer.Option(
+            envvar="AUTOCOMPOSE_TOKEN",
+            help="Secret that clients must send; set it by the variable.",
+            show_default="none",
+        ),
     ] = "",
     trusted_proxy: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="ADDRESS", help="Proxy whose X-Forwarded-For tells who asks; address or network; repeatable."
+            metavar="ADDRESS",
+            help="Proxy (address or network) whose X-Forwarded-For names the client; repeatable.",
+            show_default="none",
         ),
     ] = None,
 ) -> None:

@@ -21,12 +21,32 @@ or with 1 where the work was done and nothing is left.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
+MAX_NAME, MAX_LINE = 300, 1800  # characters of a file name or value in a line, and of the line; no file name has 300
+
+
+def one_line(text: str) -> str:
+    """Text for one line of a terminal: what cannot be printed is escaped, the middle of what is very long left out.
+
+    >>> one_line("a\\nb")
+    'a\\\\nb'
+    """
+    text = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return _middle_left_out(re.sub(rf"[^\s/]{{{MAX_NAME},}}", lambda word: _middle_left_out(word[0], MAX_NAME), text))
+
+
+def _middle_left_out(text: str, limit: int = MAX_LINE) -> str:
+    return text if len(text) <= limit else f"{text[: limit // 2]}...{text[3 - limit // 2 :]}"
+
 
 class AutocomposeError(Exception):
-    """Base of all errors that are meant for the user's eyes."""
+    """Base of all errors that are meant for the user's eyes; its message is ``one_line``."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(one_line(message))
 
 
 class InputError(AutocomposeError):
@@ -41,7 +61,7 @@ class CorpusError(InputError):
 
     def __init__(self, message: str, entries: Sequence[str] = ()) -> None:
         super().__init__(message)
-        self.entries = tuple(entries)
+        self.entries = tuple(map(one_line, entries))
 
 
 class ImageError(InputError):

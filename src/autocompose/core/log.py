@@ -26,7 +26,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from autocompose.core.errors import NothingLeftError
+from autocompose.core.errors import NothingLeftError, one_line
 
 console = Console(stderr=True, soft_wrap=True, highlight=False)
 logger = logging.getLogger("autocompose")
@@ -148,7 +148,7 @@ class Tally:
         self.dropped[reason] += n
         examples = self.examples.setdefault(reason, [])
         if entry and len(examples) < 10:
-            examples.append(entry)
+            examples.append(one_line(entry))
         if limit is not None:
             known = self.limits.get(limit.option, limit)
             self.limits[limit.option] = min(known, limit, key=lambda one: abs(one.enough - one.now))

@@ -60,7 +60,7 @@ def memory() -> tuple[int, int]:
         text = MEMINFO.read_text()
         sizes = {name: 1024 * int(size) for name, size in re.findall(r"^(\w+):\s+(\d+) kB", text, re.M)}
         total, free = sizes.get("MemTotal", 0), sizes.get("MemAvailable", 0)
-    if not total and "SC_PHYS_PAGES" in os.sysconf_names:
+    if not total and "SC_PHYS_PAGES" in getattr(os, "sysconf_names", ()):
         total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     with suppress(OSError, ValueError):
         limit = int((CGROUP / "memory.max").read_text())

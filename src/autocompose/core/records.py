@@ -1,4 +1,4 @@
-"""The nouns: split, text field, pair, query, triplet.
+"""The nouns: split, text field, pair, question.
 
 Images are named by their path below the corpus' ``images/`` folder. Left and right are the person's own.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
+
+from autocompose.core.errors import ConfigError
 
 
 class Split(str, Enum):
@@ -21,12 +23,27 @@ class Split(str, Enum):
         return self.value
 
 
+def split_of(name: Split | str) -> Split:
+    """The split of that name.
+
+    :raises ConfigError: there is no such split.
+    """
+    try:
+        return Split(name)
+    except ValueError:
+        raise ConfigError(f"split {name!r}: expected {', '.join(s.value for s in Split)}") from None
+
+
 class Source(str, Enum):
-    """Who wrote a transition description."""
+    """Who wrote a transition description. The corpus format's words are understood too: ``sents``, ``auto``."""
 
     HUMAN = "human"
     RULES = "rules"
     MLLM = "mllm"
+
+    @classmethod
+    def _missing_(cls, value: object) -> Source | None:
+        return {"sents": cls.HUMAN, "auto": cls.RULES}.get(str(value))
 
 
 class Edit(str, Enum):
@@ -71,6 +88,30 @@ TEXT_FIELDS: dict[tuple[Source, Edit], str] = {
     (Source.MLLM, Edit.MIRROR_REVERSE): "mirror-reverse",
 }
 
+PARTIAL_KEYS = frozenset(key for (source, _), key in TEXT_FIELDS.items() if source is Source.MLLM)
+"""Corpus keys whose texts may cover a part of the pairs."""
+
+
+def text_field(name: str) -> str:
+    """The corpus key that a name of texts stands for: SOURCE[-EDIT], such as ``human``, ``rules``, ``mllm-reverse``.
+
+    A corpus key stands for itself.
+
+    >>> text_field("human"), text_field("rules-mirror"), text_field("mllm-reverse"), text_field("auto")
+    ('sents', 'auto-mirror', 'reverse', 'auto')
+
+    :raises ConfigError: no such texts.
+    """
+    names = {
+        f"{source.value}{'' if edit is Edit.PLAIN else f'-{edit.value}'}": key
+        for (source, edit), key in TEXT_FIELDS.items()
+    }
+    names |= {key: key for key in TEXT_FIELDS.values()}
+    if name not in names:
+        known = ", ".join(dict.fromkeys(names))
+        raise ConfigError(f"texts {name!r}: expected one of {known}")
+    return names[name]
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -94,7 +135,7 @@ class Pair:
 
 
 @dataclass(frozen=True)
-class Query:
+class Question:
     """One test question: reference picture and text in, target picture out.
 
     :param group: candidate images of the group recall (contains the target, may contain the reference).
@@ -106,18 +147,3 @@ class Query:
     target: str
     group: tuple[str, ...]
     pair: int
-
-
-@dataclass(frozen=True)
-class Triplet:
-    """One training item after sampling (dataset_formats, section 1.4).
-
-    :param flip: both pictures are mirrored horizontally.
-    :param back_text: the text that leads from the target back to the reference, or None without the cycle.
-    """
-
-    reference: str
-    text: str
-    target: str
-    flip: bool = False
-    back_text: str | None = None

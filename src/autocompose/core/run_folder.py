@@ -231,7 +231,7 @@ class RunFolder:
         named = (_read(self.started_path) or {}).get("files", ())
         taken = next((name for name in files if name not in named and (self.folder / name).exists()), None)
         if taken:
-            raise InputError(f"{self.folder / taken}: is there already; choose another folder, or move the file away")
+            raise InputError(f"{self.folder / taken}: exists already; choose another folder, or move the file away")
 
 
 def maker(folder: Path) -> str | None:
@@ -295,7 +295,7 @@ def require_ours(path: Path, *marks: bytes) -> None:
             head = file.read(4096)
         if head and not any(mark in head for mark in marks):
             raise InputError(
-                f"{path}: is there already and not made by this program; name another file or move it away"
+                f"{path}: exists already and was not made by this program; name another file or move it away"
             )
     elif path.exists():
         raise InputError(f"{path}: is no file; name another")

@@ -16,7 +16,7 @@ from typing import Any
 
 from autocompose.core.errors import CorpusError, missing_file
 from autocompose.core.files import read_json, write_json
-from autocompose.core.records import TEXT_FIELDS, Pair, Query, Split
+from autocompose.core.records import PARTIAL_KEYS, TEXT_FIELDS, Pair, Question, Split, split_of, text_field
 from autocompose.core.several import several
 from autocompose.corpus.names import name_fault
 from autocompose.corpus.poses import PoseTable
@@ -45,32 +45,36 @@ class Corpus:
         """Where a picture lies."""
         return self.root / "images" / name
 
-    def split(self, split: Split) -> tuple[Pair, ...]:
+    def split(self, split: Split | str) -> tuple[Pair, ...]:
         """The pairs of a split.
 
-        :raises CorpusError: the corpus has no such split.
+        :raises CorpusError: the corpus has no such split; ConfigError: no split is called so.
         """
+        split = split_of(split)
         if split not in self.pairs:
             raise CorpusError(f"{self.root}: no split {split}; there is {', '.join(str(s) for s in self.pairs)}")
         return self.pairs[split]
 
-    def queries(self, split: Split, key: str = "sents", flatten: bool = False) -> list[Query]:
+    def questions(self, split: Split | str, key: str = "human", flatten: bool = False) -> list[Question]:
         """The questions of a split.
 
-        :param key: corpus key of the texts.
+        A multimodal LLM's texts may cover a part of the pairs (``PARTIAL_KEYS``); the others are not asked.
+
+        :param key: which texts: ``human``, ``rules``, ``mllm``, or a corpus key.
         :param flatten: one query per text (the paper's rule for AIST) instead of only the first text.
-        :raises CorpusError: the split is empty, or a pair has no text under ``key``; lists the pairs.
+        :raises CorpusError: the split is empty, or pairs that must have a text under ``key`` have none; lists them.
         """
+        split, key = split_of(split), text_field(key)
         pairs, file = self.split(split), f"captions/{self.files.get(split, split)}.json"
         if not pairs:
             raise CorpusError(f"{self.root}: {file} holds no pairs; there is nothing to ask")
         without = [f"{file}[{i}]: no {key!r}" for i, p in enumerate(pairs) if not p.texts.get(key)]
-        if without:
+        if without and (key not in PARTIAL_KEYS or len(without) == len(pairs)):
             raise CorpusError(f"{self.root}: {without[0]} ({len(without)} pairs lack it)", without)
         return [
-            Query(p.reference, text, p.target, p.img_set, i)
+            Question(p.reference, text, p.target, p.img_set, i)
             for i, p in enumerate(pairs)
-            for text in (p.texts[key] if flatten else p.texts[key][:1])
+            for text in p.texts.get(key, ())[: None if flatten else 1]
         ]
 
     def save(self) -> None:
@@ -98,7 +102,7 @@ def load_corpus(
     if not (root / "captions").is_dir():
         raise missing_file(root / "captions", "folder", "a corpus needs captions/, image_splits/ and images/")
     there = [split for split in Split if (root / "captions" / f"{split}.json").exists()]
-    wanted = there if splits is None else [Split(split) for split in several(splits)]
+    wanted = there if splits is None else [split_of(split) for split in several(splits)]
     if not wanted:
         raise missing_file(
             root / "captions" / "train.json", "captions", "a corpus needs at least one of train, val, test"
@@ -108,6 +112,11 @@ def load_corpus(
     galleries = {s: read_gallery(root / "image_splits" / f"{name}.json") for s, name in names.items()}
     poses = PoseTable.load(root / "poses.npz") if (root / "poses.npz").exists() else None
     return Corpus(root, pairs, galleries, poses, files or {})
+
+
+def as_corpus(corpus: Corpus | str | Path) -> Corpus:
+    """A corpus, or the one in a folder."""
+    return corpus if isinstance(corpus, Corpus) else load_corpus(corpus)
 
 
 def pair_to_json(pair: Pair) -> dict[str, Any]:

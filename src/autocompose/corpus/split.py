@@ -28,7 +28,7 @@ def carve_val(corpus: Corpus, share: float = 0.1, seed: int = 0, keys: Iterable[
         the smallest component alone is larger.
     :param seed: decides which components; the same corpus and seed give the same split.
     :return: a new corpus (not saved); pairs and galleries keep their file order.
-    :raises CorpusError: no train split, a val split exists already, or the pairs hang together too much to be divided.
+    :raises CorpusError: no train split, a val split exists already, or the pairs are too connected to be divided.
     """
     if not 0 < share <= 0.5:
         raise CorpusError(f"share = {share}: expected a number above 0 and at most 0.5")

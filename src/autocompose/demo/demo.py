@@ -21,9 +21,9 @@ from autocompose.corpus.format import Corpus, load_corpus
 from autocompose.corpus.pictures.pixels import decoded
 from autocompose.demo.figures import measure
 from autocompose.demo.presets import DemoSettings
-from autocompose.demo.wordings import described, write_texts
-from autocompose.model.checkpoint import Model
+from autocompose.demo.wordings import described, write_demo_texts
 from autocompose.model.encoder import Encoder
+from autocompose.model.model import Model
 from autocompose.model.small import small_config, small_encoder
 from autocompose.prepare.bodycpr.clusters import PRESETS, prepare_bodycpr
 from autocompose.prepare.bodycpr.singles import Singles, cube_pictures, joined, prepare_singles
@@ -82,7 +82,7 @@ class Demo:
         with self._stage("render the benchmark"):
             corpus = prepare_bodycpr(root, self.settings.preset, self.seed)
         with self._stage("write the texts"):
-            return write_texts(corpus, self.settings, self.seed)
+            return write_demo_texts(corpus, self.settings, self.seed)
 
     def bodies(self, corpus: Corpus) -> Singles:
         """What the image encoder is pretrained on: single bodies, and those of the training cubes."""
@@ -132,7 +132,7 @@ class Demo:
     def finetuned(self, corpus: Corpus, encoder: Encoder) -> Model:
         """Stage 1, with the element-wise sum: the text encoder, then together with the head of the image side.
 
-        The head only joins in the end: trained from the start, it learns the training cubes by heart.
+        The head only joins in the end: trained from the start, it memorises the training cubes.
         """
         data, settings = self._data(corpus), self.settings
         with self._stage("train the text encoder"):

@@ -12,13 +12,13 @@ import numpy as np
 
 from autocompose.bodies.pose_frame import own_frame
 from autocompose.core.files import read_json
-from autocompose.core.records import Query, Split
+from autocompose.core.records import Question, Split
 from autocompose.corpus.format import Corpus
 from autocompose.demo.presets import DemoSettings
 from autocompose.evaluate.metrics import QueryRows, Ranks
 from autocompose.evaluate.questions import Evaluation, Questions, ask
 from autocompose.evaluate.results import write_evaluation
-from autocompose.model.checkpoint import Model
+from autocompose.model.model import Model
 from autocompose.prepare.bodycpr.bases import UNSEEN_FAMILIES
 from autocompose.prepare.bodycpr.frozen import benchmark_hash
 from autocompose.train.baselines import ceiling_ranks, chance, summary, symbolic_ranks
@@ -51,7 +51,7 @@ def measure(
             for method, values in found.items():
                 metrics[method][name] = values
         metrics.setdefault("slices", {})[name] = _slices(corpus, questions, evaluations)
-    queries = corpus.queries(Split.TEST, "auto")
+    queries = corpus.questions(Split.TEST, "auto")
     metrics["chance"] = chance(queries, len(corpus.galleries[Split.TEST]))
     metrics["texts"] = read_json(corpus.root / "text_statistics.json")
     metrics["n_queries"], metrics["n_gallery"] = len(queries), len(corpus.galleries[Split.TEST])
@@ -76,7 +76,7 @@ def _summary(corpus: Corpus, evaluation: Evaluation) -> dict[str, Any]:
 
 
 def _symbolic(corpus: Corpus, questions: Questions, every: int) -> dict[str, Any]:
-    queries: list[Query] = list(questions.queries)[::every]
+    queries: list[Question] = list(questions.queries)[::every]
     rows = QueryRows.of(queries, questions.names)
     return summary(symbolic_ranks(queries, _joints(corpus, questions), rows), questions.clusters[::every])
 

@@ -14,7 +14,7 @@ from autocompose.core.records import Pair, Split
 from autocompose.core.run_folder import RunFolder
 from autocompose.corpus.format import Corpus, load_corpus
 from autocompose.demo.presets import DemoSettings
-from autocompose.describe.rules.corpus_texts import describe_corpus
+from autocompose.describe.rules.corpus_texts import write_texts
 from autocompose.describe.rules.options import RuleOptions
 from autocompose.describe.rules.texts import describe_pairs
 from autocompose.prepare.bodycpr.clusters import PRESETS
@@ -41,7 +41,7 @@ def thin(corpus: Corpus, per_cube: int, seed: int) -> Corpus:
     return dataclasses.replace(corpus, pairs={**corpus.pairs, Split.TRAIN: train})
 
 
-def write_texts(corpus: Corpus, settings: DemoSettings, seed: int) -> Corpus:
+def write_demo_texts(corpus: Corpus, settings: DemoSettings, seed: int) -> Corpus:
     """Describe a corpus in place; returns at once when that has been done."""
     identity = {"seed": seed, **settings.model_dump(include={"preset", "train_pairs", "statements", "wordings"})}
     own = RunFolder(corpus.root, STAGE)
@@ -57,7 +57,7 @@ def write_texts(corpus: Corpus, settings: DemoSettings, seed: int) -> Corpus:
             pairs[Split.TEST] = with_frozen_texts(corpus.split(Split.TEST))
         dataclasses.replace(thinned, pairs=pairs).save()
         options, processes = rule_options(settings), os.cpu_count() or 1
-        describe_corpus(
+        write_texts(
             corpus.root, options=options, n_texts=settings.wordings, seed=seed, splits=told, processes=processes
         )
         corpus = load_corpus(corpus.root)

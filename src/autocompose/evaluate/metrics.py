@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from autocompose.core.errors import CorpusError
-from autocompose.core.records import Query
+from autocompose.core.records import Question
 from autocompose.evaluate.ranking import before, blocks, normalise, ranks_of
 
 RECALL_AT = (1, 5, 10, 50)
@@ -54,7 +54,9 @@ class Ranks:
         return {name: [float(a), float(b)] for name, a, b in zip(names, low, high, strict=True)}
 
 
-def rank_queries(predictions: np.ndarray, gallery: np.ndarray, names: Sequence[str], queries: Sequence[Query]) -> Ranks:
+def rank_queries(
+    predictions: np.ndarray, gallery: np.ndarray, names: Sequence[str], queries: Sequence[Question]
+) -> Ranks:
     """Rank the gallery for each query by cosine similarity to the prediction.
 
     :param predictions: ``(Q, D)`` predicted features, in the order of ``queries``.
@@ -79,7 +81,7 @@ class QueryRows:
     groups: tuple[np.ndarray, ...] | None
 
     @classmethod
-    def of(cls, queries: Sequence[Query], names: Sequence[str], origin: str = "") -> QueryRows:
+    def of(cls, queries: Sequence[Question], names: Sequence[str], origin: str = "") -> QueryRows:
         """Look every name up; see ``rank_queries`` for the errors, whose messages begin with ``origin``."""
         row = {name: i for i, name in enumerate(names)}
         if len(row) < len(names):
@@ -96,7 +98,7 @@ class QueryRows:
         return cls(reference, target, groups if grouped else None)
 
 
-def _faults(query: Query, row: dict[str, int], grouped: bool) -> list[str]:
+def _faults(query: Question, row: dict[str, int], grouped: bool) -> list[str]:
     faults = [f"{what} {name} is not in the gallery" for what, name in _named(query) if name not in row]
     if query.reference == query.target:
         faults.append(f"reference and target are the same picture {query.target}")
@@ -107,7 +109,7 @@ def _faults(query: Query, row: dict[str, int], grouped: bool) -> list[str]:
     return faults
 
 
-def _named(query: Query) -> list[tuple[str, str]]:
+def _named(query: Question) -> list[tuple[str, str]]:
     return [("reference", query.reference), ("target", query.target), *(("group member", n) for n in query.group)]
 
 

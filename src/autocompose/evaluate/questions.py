@@ -10,13 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from autocompose.core.records import Query, Split
-from autocompose.corpus.format import Corpus
+from autocompose.core.log import Tally, say
+from autocompose.core.records import Question, Split, split_of
+from autocompose.corpus.format import Corpus, as_corpus
 from autocompose.evaluate.metrics import QueryRows, Ranks, rank_rows
 from autocompose.evaluate.ranking import exact_scores, normalise, top_rows
-from autocompose.model.checkpoint import Model
 from autocompose.model.encoder import Encoder
 from autocompose.model.features import image_features, text_features
+from autocompose.model.hub import load
+from autocompose.model.model import Model
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,7 @@ class Evaluation:
     :param clusters: ``(Q,)`` labels of queries that are not independent of each other; intervals resample these.
     """
 
-    queries: Sequence[Query]
+    queries: Sequence[Question]
     names: Sequence[str]
     gallery: np.ndarray
     predictions: np.ndarray
@@ -64,7 +66,7 @@ class Questions:
     :param gallery: ``(N, D)`` and ``texts``: ``(Q, D)`` un-normalised features.
     """
 
-    queries: Sequence[Query]
+    queries: Sequence[Question]
     names: Sequence[str]
     gallery: np.ndarray
     texts: np.ndarray
@@ -73,16 +75,21 @@ class Questions:
 
     def answers(self, model: Model) -> Evaluation:
         """What the model's composer makes of them."""
-        predictions = model.compose(self.gallery[self.rows.reference], self.texts)
+        predictions = model.compose_features(self.gallery[self.rows.reference], self.texts)
         return Evaluation(self.queries, self.names, self.gallery, predictions, self.clusters)
 
 
-def questions_of(corpus: Corpus, split: Split, key: str, flatten: bool) -> tuple[list[Query], QueryRows]:
-    """The questions of a split; the parameters are those of ``evaluate``.
+def questions_of(corpus: Corpus, split: Split, key: str, flatten: bool) -> tuple[list[Question], QueryRows]:
+    """The questions of a split; the parameters are those of ``evaluate_model``.
 
-    :raises CorpusError: a query has no text, or names a picture that is not in the gallery.
+    :raises CorpusError: a pair that must have a text has none, or one names a picture that is not in the gallery.
     """
-    queries = corpus.queries(split, key, flatten)
+    queries = corpus.questions(split, key, flatten)
+    tally, asked = Tally("pairs"), len({query.pair for query in queries})
+    tally.keep(asked)
+    tally.drop(f"no text in {key}", n=len(corpus.split(split)) - asked)
+    if tally.dropped:
+        say(tally.line())
     return queries, QueryRows.of(queries, corpus.galleries[split], f"{corpus.root}, {split}: ")
 
 
@@ -95,7 +102,7 @@ def ask(
     cache: Path | None = None,
     gallery: np.ndarray | None = None,
 ) -> Questions:
-    """Encode the questions of a split; the parameters are those of ``evaluate``.
+    """Encode the questions of a split; the parameters are those of ``evaluate_model``.
 
     :param gallery: features that are known already.
     """
@@ -107,25 +114,27 @@ def ask(
     return Questions(queries, names, gallery, texts, rows, clusters_of(corpus, queries))
 
 
-def evaluate(
-    model: Model,
-    corpus: Corpus,
-    split: Split = Split.TEST,
-    key: str = "sents",
+def evaluate_model(
+    model: Model | str | Path,
+    corpus: Corpus | str | Path,
+    split: Split | str = Split.TEST,
+    key: str = "human",
     flatten: bool = False,
     cache: Path | None = None,
 ) -> Evaluation:
-    """Evaluate a model on a split of a corpus.
+    """Evaluate a model on a split of a corpus; ``.summary()`` gives the metrics with their intervals.
 
-    :param key: corpus key of the texts to ask with.
+    :param model: a model, or what ``autocompose.load`` takes. :param corpus: a corpus, or its folder.
+    :param key: which texts to ask with: ``human``, ``rules``, ``mllm``, or a corpus key.
     :param flatten: one query per text (the paper's rule for AIST) instead of the first text only.
     :param cache: folder for the encoded gallery; None keeps nothing.
-    :raises CorpusError: a query has no text, or names a picture that is not in the gallery.
+    :raises CorpusError: a pair that must have a text has none, or one names a picture that is not in the gallery.
     """
-    return ask(model.encoder, corpus, split, key, flatten, cache).answers(model)
+    model = model if isinstance(model, Model) else load(model)
+    return ask(model.encoder, as_corpus(corpus), split_of(split), key, flatten, cache).answers(model)
 
 
-def clusters_of(corpus: Corpus, queries: Sequence[Query]) -> np.ndarray:
+def clusters_of(corpus: Corpus, queries: Sequence[Question]) -> np.ndarray:
     """What is drawn together in intervals: queries of a cluster of cubes where poses tell it, else of a reference."""
     references = np.array([q.reference for q in queries], dtype=object)
     if corpus.poses is None or "cube" not in corpus.poses.columns:
@@ -134,4 +143,5 @@ def clusters_of(corpus: Corpus, queries: Sequence[Query]) -> np.ndarray:
     if not all(name in index for name in references):
         return references
     kind = "body" if "body" in corpus.poses.columns else "cube"  # cubes of one body are twins in the test part
-    return corpus.poses.columns[kind][corpus.poses.rows(references.tolist())]
+    clusters: np.ndarray = corpus.poses.columns[kind][corpus.poses.rows(references.tolist())]
+    return clusters

@@ -13,13 +13,14 @@ import numpy as np
 from PIL import Image
 
 from autocompose.core.errors import CheckpointError
-from autocompose.core.files import read_json, value_hash
+from autocompose.core.files import read_json
 from autocompose.core.several import is_one, several
 from autocompose.model.bundled import model_folder
+from autocompose.model.fingerprint import stated_fingerprint
 
 if TYPE_CHECKING:
-    from autocompose.model.checkpoint import Model
     from autocompose.model.embed import Picture
+    from autocompose.model.model import Model
 
 
 _STATED = {"sha256": str, "encoder": dict}  # what every model.json holds
@@ -78,7 +79,7 @@ class RunFolder:
     def __init__(self, folder: Path) -> None:
         self.folder = model_folder(folder)
         self.fingerprint = fingerprint(self.folder)
-        self._texts = TextCache(lambda texts: self.model.embed_texts(texts))
+        self._texts = TextCache(lambda texts: self.model.encode_texts(texts))
 
     def __reduce__(self) -> tuple[type[RunFolder], tuple[Path]]:
         """Another process loads the model itself."""
@@ -93,7 +94,7 @@ class RunFolder:
 
     def embed_images(self, images: Picture | Sequence[Picture]) -> np.ndarray:
         """``(N, D)`` un-normalised features of pictures (RGB, or paths); ``(D,)`` of a single one."""
-        return self.model.embed_images(images)
+        return self.model.encode_images(images)
 
     def embed_texts(self, texts: str | Sequence[str]) -> np.ndarray:
         """``(N, D)`` un-normalised features of texts; ``(D,)`` of a single one."""
@@ -105,7 +106,7 @@ class RunFolder:
 
         A single picture ``(D,)`` with a single text gives ``(D,)``.
         """
-        return self.model.compose(images, self.embed_texts(texts))
+        return self.model.compose_features(images, self.embed_texts(texts))
 
 
 def fingerprint(folder: Path) -> str:
@@ -119,4 +120,4 @@ def fingerprint(folder: Path) -> str:
     info = read_json(path)
     if not isinstance(info, dict) or not all(isinstance(info.get(key), kind) for key, kind in _STATED.items()):
         raise CheckpointError(f"{path}: states no sha256 and encoder; expected what training has written")
-    return value_hash([info.get("sha256"), info.get("encoder"), info.get("composer")])[:16]
+    return stated_fingerprint(info)

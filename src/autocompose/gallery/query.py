@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 from PIL import Image
@@ -70,7 +70,7 @@ class Hit:
 
 @dataclass(frozen=True)
 class Answer:
-    """The results, best first, and how they came about. Iterating gives the hits.
+    """The results, best first, and how they came about. It is a sequence of its hits.
 
     :param text: the text as it was used: in the person's own sides, mirrored when asked.
     :param notes: what the user should know, such as assumptions that were made.
@@ -87,6 +87,18 @@ class Answer:
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)
+
+    def __len__(self) -> int:
+        return len(self.hits)
+
+    @overload
+    def __getitem__(self, place: int) -> Hit: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[Hit]: ...
+
+    def __getitem__(self, place: int | slice) -> Hit | list[Hit]:
+        return self.hits[place]
 
     def record(self) -> dict[str, Any]:
         """As a JSON-able value."""

@@ -7,22 +7,28 @@ import time
 from collections.abc import Mapping, Sequence
 from operator import index
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
 from autocompose.core.errors import GalleryError, InputError
 from autocompose.core.files import file_hash
+from autocompose.core.log import say
 from autocompose.core.reading.plain import unreadable
 from autocompose.core.several import several
 from autocompose.corpus.pictures.gate import as_rgb, open_image
-from autocompose.gallery.embedder import Embedder, RunFolder
+from autocompose.gallery.embedder import Embedder
 from autocompose.gallery.gallery_folder import GalleryConfig, open_store, read_config
 from autocompose.gallery.indexing.index import MAX_SIDE, shrink
 from autocompose.gallery.item import Item, NotThereError, is_key, key_to_id
+from autocompose.gallery.loaded_model import as_embedder
 from autocompose.gallery.query import Answer, Engine, Hit, Reference, Sides, Step
 from autocompose.gallery.rank import Ranking, own_sides
 from autocompose.gallery.storage.store import Store
 from autocompose.gallery.understand import understand
+
+if TYPE_CHECKING:
+    from autocompose.model.model import Model
 
 MAX_K = 500
 Named = Item | Hit | int | str | Path
@@ -45,7 +51,7 @@ class Gallery:
         self.folder, self.config, self.store, self.model = Path(folder), config, store, model
 
     @classmethod
-    def open(cls, folder: str | Path, model: Embedder | str | Path | None = None) -> Gallery:
+    def open(cls, folder: str | Path, model: Embedder | Model | str | Path | None = None) -> Gallery:
         """Open a gallery for searching.
 
         :param model: run folder or loaded model; default: the run folder the gallery was made with.
@@ -60,8 +66,36 @@ class Gallery:
             )
         if model is None and config.model and Path(config.model, "model.json").exists():
             model = config.model
-        embedder = RunFolder(Path(model)) if isinstance(model, (str, Path)) else model
-        return cls(folder, config, open_store(folder, config), embedder)
+        return cls(folder, config, open_store(folder, config), None if model is None else as_embedder(model))
+
+    @classmethod
+    def build(
+        cls,
+        pictures: str | Path,
+        folder: str | Path | None = None,
+        model: Embedder | Model | str | Path = "small",
+        **options: Any,
+    ) -> Gallery:
+        """Make or update the gallery of a folder of pictures (or of a corpus), and open it.
+
+        A second call embeds only pictures that are new or have changed. What was left out is printed, with reasons.
+
+        :param folder: where the gallery lies; default: ``PICTURES-gallery``, beside the pictures.
+        :param model: run folder, ``small``, or a loaded model.
+        :param options: ``kind``, ``store``, ``processes`` and ``people``, as for ``gallery.indexing.index.build``.
+        :raises GalleryError: ``folder`` holds something else, or the gallery of another model; InputError: no pictures.
+        """
+        from autocompose.gallery.indexing.index import build
+
+        pictures = Path(pictures)
+        out = Path(folder) if folder is not None else pictures.with_name(f"{pictures.resolve().name}-gallery")
+        embedder = as_embedder(model)
+        say(build(pictures, embedder, out, model_folder=getattr(embedder, "folder", None), **options).line())
+        return cls.open(out, embedder)
+
+    def __len__(self) -> int:
+        """How many items there are: pictures, or people in pictures."""
+        return self.store.count()
 
     def close(self) -> None:
         """Release the store."""
@@ -128,9 +162,9 @@ class Gallery:
 
     def search(
         self,
+        text: str = "",
         *,
         reference: Named | Image.Image | Reference | None = None,
-        text: str = "",
         k: int = 20,
         weight: float = 0.5,
         mirror: bool = False,

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 Value = str | int | float | bool
-_NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,17})(?:\.\d{1,400})?(?:[eE][-+]?\d{1,3})?", re.ASCII)
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,19})(?:\.\d{1,400})?(?:[eE][-+]?\d{1,3})?", re.ASCII)
 _TRUTH = {"true": True, "false": False}
 
 
@@ -33,6 +33,8 @@ def plain(value: Any) -> Value | None:
     if isinstance(value, float) or kind == "f":
         number = float(value) if isinstance(value, float) and not kind else float(str(value))
         return number if math.isfinite(number) else None
+    if kind == "M":  # a date
+        return None if str(value) == "NaT" else str(value)
     return None
 
 

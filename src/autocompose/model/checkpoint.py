@@ -6,77 +6,24 @@ sizes, and a card with what is known about the training: data hash, settings, me
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import hashlib
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
 import autocompose
 from autocompose.core.errors import CheckpointError, missing_file
 from autocompose.core.files import file_hash, read_json, write_bytes, write_json
-from autocompose.core.several import is_one, several
 from autocompose.model.bundled import model_folder
 from autocompose.model.combiner import Combiner, ElementwiseSum
-from autocompose.model.embed import Picture, embed_images, embed_texts
 from autocompose.model.encoder import Encoder, EncoderConfig
+from autocompose.model.fingerprint import stated_fingerprint
+from autocompose.model.model import Composer, Model
 from autocompose.model.weights.weight_files import read_safetensors
 
 FORMAT = 1
-Composer = Combiner | ElementwiseSum
-
-
-@dataclass
-class Model:
-    """An encoder and the composer that belongs to it.
-
-    :param card: what is known about the training; free JSON.
-    """
-
-    encoder: Encoder
-    composer: Composer
-    card: dict[str, Any] = field(default_factory=dict)
-
-    def to(self, device: torch.device | str) -> Model:
-        """Move encoder and composer, in place."""
-        self.encoder.to(device)
-        self.composer.to(device)
-        return self
-
-    def embed_images(self, images: Picture | Sequence[Picture], batch_size: int | None = None) -> np.ndarray:
-        """Pictures (paths or PIL) -> ``(N, D)`` float32, not normalised; a single one -> ``(D,)``.
-
-        :raises ImageError: names the first file that cannot be opened.
-        """
-        features = embed_images(self.encoder, several(images), batch_size=batch_size)[0].numpy()
-        return features[0] if is_one(images) else features
-
-    def embed_texts(self, texts: str | Sequence[str], batch_size: int = 128) -> np.ndarray:
-        """Texts -> ``(N, D)`` float32, not normalised; a single one -> ``(D,)``."""
-        features = embed_texts(self.encoder, several(texts), batch_size).numpy()
-        return features[0] if is_one(texts) else features
-
-    @torch.inference_mode()
-    def compose(self, images: np.ndarray | Tensor, texts: np.ndarray | Tensor, batch_size: int = 1024) -> np.ndarray:
-        """Un-normalised features of pictures and texts -> float32 normalised predictions.
-
-        :param images: ``(N, D)``, or ``(D,)`` of a single picture; ``texts`` likewise, as many or one for all.
-        :return: ``(N, D)``, or ``(D,)`` when both are single.
-        """
-        self.composer.eval()
-        device = self.encoder.device
-        image, text = torch.broadcast_tensors(
-            *(torch.as_tensor(features, dtype=torch.float32) for features in (images, texts))
-        )
-        single = image.ndim == 1
-        image, text = torch.atleast_2d(image, text)
-        parts = zip(image.split(batch_size), text.split(batch_size), strict=True)
-        found = torch.cat([self.composer(i.to(device), t.to(device)).cpu() for i, t in parts]).numpy()
-        return found[0] if single else found
 
 
 def save_model(folder: Path, model: Model, card: dict[str, Any] | None = None) -> None:
@@ -85,20 +32,33 @@ def save_model(folder: Path, model: Model, card: dict[str, Any] | None = None) -
     :param card: replaces ``model.card``.
     """
     folder = Path(folder)
-    state = {f"encoder.{k}": v for k, v in model.encoder.clip.state_dict().items()}
-    state |= {f"composer.{k}": v for k, v in model.composer.state_dict().items()}
-    write_bytes(folder / "model.safetensors", save({k: v.detach().cpu().contiguous() for k, v in state.items()}))
+    write_bytes(folder / "model.safetensors", _weights(model))
     write_json(
         folder / "model.json",
         {
             "format": FORMAT,
             "autocompose": autocompose.__version__,
-            "encoder": model.encoder.config.model_dump(mode="json", exclude_none=True),
-            "composer": _composer_sizes(model.composer),
+            **_sizes(model),
             "sha256": file_hash(folder / "model.safetensors"),
             "card": model.card if card is None else card,
         },
     )
+
+
+def _weights(model: Model) -> bytes:
+    state = {f"encoder.{k}": v for k, v in model.encoder.clip.state_dict().items()}
+    state |= {f"composer.{k}": v for k, v in model.composer.state_dict().items()}
+    return save({k: v.detach().cpu().contiguous() for k, v in state.items()})
+
+
+def _sizes(model: Model) -> dict[str, Any]:
+    encoder = model.encoder.config.model_dump(mode="json", exclude_none=True)
+    return {"encoder": encoder, "composer": _composer_sizes(model.composer)}
+
+
+def fingerprint_of(model: Model) -> str:
+    """The fingerprint that the model's run folder would have."""
+    return stated_fingerprint({**_sizes(model), "sha256": hashlib.sha256(_weights(model)).hexdigest()})
 
 
 def load_model(folder: str | Path) -> Model:
@@ -124,7 +84,7 @@ def load_model(folder: str | Path) -> Model:
     state = read_safetensors(weights)
     for prefix, module in (("encoder.", encoder.clip), ("composer.", composer)):
         fit(module, {k.removeprefix(prefix): v for k, v in state.items() if k.startswith(prefix)}, str(weights))
-    return Model(encoder.eval(), composer.eval(), info.get("card", {}))
+    return Model(encoder.eval(), composer.eval(), info.get("card", {}), folder, stated_fingerprint(info))
 
 
 def fit(module: nn.Module, state: dict[str, Tensor], origin: str) -> None:

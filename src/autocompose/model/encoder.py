@@ -20,7 +20,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from autocompose.core.config import Config
-from autocompose.core.errors import ConfigError
+from autocompose.core.errors import AutocomposeError, ConfigError
 from autocompose.core.log import say
 from autocompose.core.several import several
 from autocompose.corpus.pictures.transforms import Transform, preprocess
@@ -33,6 +33,8 @@ OPENAI_NAMES = ("RN50", "RN101", "RN50x4", "RN50x16", "RN50x64", "ViT-B/32", "Vi
 VOCABULARY = 49_408
 SOT, EOT = 49_406, 49_407
 CPU_TEXTS = 64  # at a time: large batches make tensors for which memory is mapped anew, a third of the time
+
+MAX_SIZE, MAX_LAYERS, COUNTS = 100_000, 500, ("layers", "blocks")
 
 Part = Literal["both", "text", "image", "head", "none"]
 
@@ -62,6 +64,13 @@ class EncoderConfig(Config):
     def _one_architecture(self) -> EncoderConfig:
         if (self.arch is None) == (self.model is None):
             raise ValueError("give either arch or model")
+        if self.model is not None:
+            for part in ("vision_cfg", "text_cfg"):
+                if not isinstance(self.model.get(part), dict):
+                    raise ValueError(f"model lacks {part}, as open_clip describes it")
+            if not isinstance(self.model.get("embed_dim"), int):
+                raise ValueError("model lacks embed_dim, the length of a feature")
+            _check_sizes("model", self.model)
         return self
 
     def open_clip_config(self) -> dict[str, Any]:
@@ -89,6 +98,18 @@ class EncoderConfig(Config):
         if self.vocabulary is not None:
             text["vocab_size"] = len(self.vocabulary) + 1
         return values
+
+
+def _check_sizes(name: str, value: object) -> None:
+    """A damaged description must not ask for more memory or time than any encoder needs."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            _check_sizes(str(key), inner)
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            _check_sizes(name, inner)
+    elif isinstance(value, (int, float)) and not abs(value) <= (limit := MAX_LAYERS if name in COUNTS else MAX_SIZE):
+        raise ValueError(f"{name} {value!r} is more than {limit:,}")
 
 
 def open_clip_name(arch: str) -> str:
@@ -153,7 +174,7 @@ class Encoder(nn.Module):
     def tokenize(self, texts: str | Sequence[str]) -> Tensor:
         """CLIP token ids ``(B, L)`` int64, L the longest text of the batch; shorter rows end in zeros.
 
-        Texts beyond ``context_length`` are cut (the end token stays), and counted aloud.
+        Texts beyond ``context_length`` are truncated (the end token stays), with one warning.
         """
         longest = self.context_length
         rows = [[SOT, *token_ids(text), EOT] for text in several(texts)]
@@ -161,7 +182,7 @@ class Encoder(nn.Module):
         for i in cut:
             rows[i] = [*rows[i][: longest - 1], EOT]
         if cut:
-            say(f"{len(cut):,} of {len(rows):,} texts have more than {longest} tokens and are cut")
+            say(f"{len(cut):,} of {len(rows):,} texts have more than {longest} tokens and are truncated")
         lengths = torch.tensor([len(row) for row in rows], dtype=torch.int64)
         tokens = torch.zeros(len(rows), int(lengths.max()) if rows else 1, dtype=torch.int64)
         filled = torch.arange(tokens.shape[1]) < lengths[:, None]
@@ -267,17 +288,23 @@ def _build(config: EncoderConfig) -> nn.Module:
     custom = values.pop("custom_text", False) or "timm_model_name" in values["vision_cfg"]
     if "multimodal_cfg" in values:
         raise ConfigError(f"architecture {config.arch!r} is a captioner; choose a plain CLIP")
-    pool = values["vision_cfg"].pop("joint_pool", None)
-    if pool is not None:  # our own image side; open_clip builds the rest around a token one
-        sizes, side = JointPool.parse(pool, "vision_cfg.joint_pool"), values["vision_cfg"]["image_size"]
-        values["vision_cfg"] = {"image_size": 32, "layers": [1, 1, 1, 1], "width": 8, "head_width": 64}
-        clip = open_clip.CLIP(**values)
-        clip.visual = JointPoolNet(sizes, side, values["embed_dim"])
-        return clip
     try:
+        if (pool := values["vision_cfg"].pop("joint_pool", None)) is not None:
+            return _with_joint_pool(values, JointPool.parse(pool, "vision_cfg.joint_pool"))
         if custom:
             values["vision_cfg"]["timm_model_pretrained"] = False  # nothing is downloaded unasked
             return open_clip.CustomTextCLIP(**values)
         return open_clip.CLIP(**values)
-    except (TypeError, KeyError, RuntimeError, ValueError) as error:
+    except AutocomposeError:
+        raise
+    except Exception as error:  # open_clip checks little; what it says of a wrong value is of any type
         raise ConfigError(f"architecture {config.arch or config.model}: open_clip refuses it ({error})") from error
+
+
+def _with_joint_pool(values: dict[str, Any], sizes: JointPool) -> nn.Module:
+    """Our own image side; open_clip builds the rest around a token one."""
+    side = values["vision_cfg"]["image_size"]
+    values["vision_cfg"] = {"image_size": 32, "layers": [1, 1, 1, 1], "width": 8, "head_width": 64}
+    clip = open_clip.CLIP(**values)
+    clip.visual = JointPoolNet(sizes, side, values["embed_dim"])
+    return clip

@@ -15,7 +15,8 @@ from autocompose.core.files import read_json
 from autocompose.core.log import say
 from autocompose.corpus.about import About
 from autocompose.model.bundled import model_folder
-from autocompose.model.checkpoint import Model, load_model
+from autocompose.model.checkpoint import load_model
+from autocompose.model.model import Model
 
 HUB = "hf://"
 CARD = "README.md"
@@ -23,8 +24,8 @@ FILES = ("model.json", "model.safetensors")
 EXPORT = ("pairs/*.parquet", "pictures/*.parquet", "*.tar", "poses.npz", "about.json", CARD)
 
 
-def load(source: str | Path) -> Model:
-    """Open a model.
+def load(source: str | Path = "small") -> Model:
+    """Open a model, in eval mode on the CPU.
 
     :param source: a run folder, ``small`` (the model of this package), or ``hf://OWNER/NAME`` for a repository on the
         hub, which is downloaded.
@@ -62,7 +63,7 @@ def push_to_hub(folder: Path, name: str, private: bool = False) -> str:
         api.whoami()
         new = not api.repo_exists(name, repo_type=kind)
         if CARD in files and not new and not (folder / CARD).exists() and api.file_exists(name, CARD, repo_type=kind):
-            say(f"{name}: has a card already, which is kept")
+            say(f"{name}: already has a card, which is kept")
             del files[CARD]
         if new:
             api.create_repo(name, private=private, repo_type=kind)
@@ -98,10 +99,10 @@ def _data_files(folder: Path, private: bool) -> dict[str, Any]:
     about = About.of(folder)
     if not private and about.redistribution == About(name="").redistribution:
         raise InputError(
-            f"{folder / 'about.json'}: does not state that the data may be passed on; state it as `redistribution`, "
-            "or push with --private"
+            f"{folder / 'about.json'}: does not state that the data may be redistributed; state it as "
+            "`redistribution`, or push with --private"
         )
-    say(f"{folder}: may it be passed on? {about.redistribution}")
+    say(f"{folder}: redistribution: {about.redistribution}")
     found = sorted({path for pattern in EXPORT for path in folder.glob(pattern)})
     return {path.relative_to(folder).as_posix(): path for path in found}
 

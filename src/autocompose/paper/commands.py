@@ -132,7 +132,7 @@ def _training(parser: argparse.ArgumentParser, epochs: int, batch_size: int, val
         "--precision", choices=("fp32", "bf16", "fp16", "auto"), default="fp32", help="of the forward pass"
     )
     ours.add_argument(
-        "--chunk", type=_at_least(0), default=0, help="encode so many at a time to save memory; 0 = all at once"
+        "--chunk", type=_at_least(0), default=0, help="encode N at a time to save memory; 0 = all at once"
     )
     ours.add_argument("--seed", type=_at_least(0), default=0, help="decides batches, texts and dropout")
 
@@ -218,8 +218,8 @@ def _combiner_train(args: argparse.Namespace) -> None:
 
 
 def _clip_test(args: argparse.Namespace) -> None:
-    from autocompose.model.checkpoint import Model
     from autocompose.model.combiner import ElementwiseSum
+    from autocompose.model.model import Model
     from autocompose.model.weights.foreign_weights import load_encoder
 
     encoder = load_encoder(args.clip_model_path, _encoder_config(args), args.weights_fp16)
@@ -227,7 +227,7 @@ def _clip_test(args: argparse.Namespace) -> None:
 
 
 def _combiner_test(args: argparse.Namespace) -> None:
-    from autocompose.model.checkpoint import Model
+    from autocompose.model.model import Model
     from autocompose.model.weights.foreign_weights import load_combiner, load_encoder
 
     encoder = load_encoder(args.clip_model_path, _encoder_config(args), args.weights_fp16)
@@ -237,12 +237,12 @@ def _combiner_test(args: argparse.Namespace) -> None:
 
 def _test(args: argparse.Namespace, model: Any, folder: Path) -> None:
     from autocompose.core.distributed import join
-    from autocompose.evaluate.questions import evaluate
+    from autocompose.evaluate.questions import evaluate_model
     from autocompose.evaluate.results import write_csv, write_evaluation
 
     device = join()
     data = _data(args)
-    found = evaluate(model.to(device), data.corpus, data.val, data.key, data.flatten, data.cache)
+    found = evaluate_model(model.to(device), data.corpus, data.val, data.key, data.flatten, data.cache)
     write_evaluation(folder, found, args.keep_selection, folder.name)
     metrics = found.ranks.metrics()
     names = [m for m in METRICS if m in metrics]
@@ -384,7 +384,7 @@ def _write_tables(folder: Path) -> None:
     """
     from autocompose.core.distributed import rank
     from autocompose.evaluate.results import write_csv
-    from autocompose.train.history import history
+    from autocompose.train.loop import history
     from autocompose.train.runs import forget
 
     if rank() > 0:

@@ -67,9 +67,9 @@ class Stage:
             by_hand = f"{self.out / 'captions'} and {self.own.path.name}" if not self.own.is_old else f"{self.out}"
             raise InputError(
                 f"{self.out}: holds a corpus made with other settings ({differences}); choose another folder, or "
-                f"delete {by_hand} to make it anew"
+                f"delete {by_hand} to start over"
             )
-        say(f"{self.out}: was begun with other settings ({differences}); made anew")
+        say(f"{self.out}: was started with other settings ({differences}); starting over")
         self.own.clear()
         self.own.start(self.settings, CORPUS_FILES)
 
@@ -90,7 +90,7 @@ class Stage:
         if gone:
             raise CorpusError(
                 f"{self.out}: was prepared, but {len(gone):,} of its pictures are gone, such as {gone[0]}; put them"
-                f" back, or delete {self.out / 'captions'} and {self.own.path.name} to make it anew"
+                f" back, or delete {self.out / 'captions'} and {self.own.path.name} to start over"
             )
         return corpus
 

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from torch import Tensor, nn
 
-from autocompose.core.records import Query
+from autocompose.core.records import Question
 from autocompose.evaluate.metrics import GROUP_RECALL_AT, RECALL_AT, QueryRows, Ranks
-from autocompose.model.checkpoint import Model
+from autocompose.model.model import Model
 from autocompose.train.loop import Metrics, run
 from autocompose.train.runs import Encoded
 
@@ -78,7 +78,7 @@ def rank_scores(scores: np.ndarray, rows: QueryRows) -> Ranks:
     return Ranks(gallery, group if rows.groups is not None else None)
 
 
-def chance(queries: Sequence[Query], n_gallery: int) -> dict[str, float]:
+def chance(queries: Sequence[Question], n_gallery: int) -> dict[str, float]:
     """Expected recalls, in percent, of a random ranking (the reference removed)."""
     found = {f"recall_at{k}": 100 * min(1.0, k / (n_gallery - 1)) for k in RECALL_AT}
     sizes = np.array([len(set(q.group) - {q.reference}) for q in queries])
@@ -86,7 +86,7 @@ def chance(queries: Sequence[Query], n_gallery: int) -> dict[str, float]:
     return {**found, "median_rank": n_gallery / 2}
 
 
-def symbolic_ranks(queries: Sequence[Query], joints: np.ndarray, rows: QueryRows) -> Ranks:
+def symbolic_ranks(queries: Sequence[Question], joints: np.ndarray, rows: QueryRows) -> Ranks:
     """Parse each text and look for the claimed change in the true poses ``joints`` (N, 22, 3) of the gallery."""
     from autocompose.describe.audit.measure import Poses
     from autocompose.evaluate.symbolic import rank_all

@@ -23,7 +23,8 @@ from autocompose.core.distributed import average_gradients, mean_over_processes,
 from autocompose.core.errors import ConfigError
 from autocompose.core.files import atomic_file, write_text
 from autocompose.core.log import bar, say
-from autocompose.core.reading.jsontext import to_json
+from autocompose.core.reading.jsontext import parse_json, to_json
+from autocompose.core.reading.plain import read_file
 from autocompose.core.run_folder import difference, some
 from autocompose.train.optimizer import Muon
 from autocompose.train.precision import best_precision, resolved
@@ -282,3 +283,9 @@ class _Run:
         self.scaler.load_state_dict(state["scaler"])
         if self.epoch < self.settings.epochs:
             say(f"{self.name}: continuing after epoch {self.epoch} of {self.settings.epochs}")
+
+
+def history(folder: Path) -> list[dict[str, Any]]:
+    """The epochs of a run: loss, seconds and, where it was validated, metrics."""
+    path = Path(folder) / LOG
+    return [parse_json(line, f"{path}, line {i}", dict) for i, line in enumerate(read_file(path).splitlines(), 1)]

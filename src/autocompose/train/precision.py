@@ -86,7 +86,7 @@ def resolved(
     best = best_precision(device)
     chosen = best.precision if best.precision in allowed else "fp32"
     if recorded in get_args(Precision) and recorded != chosen:
-        say(f"precision: {recorded}, as the run began with; a new one would take {chosen} here ({best.why})")
+        say(f"precision: {recorded}, as when the run started; a new one would use {chosen} here ({best.why})")
         return _known(recorded)
     say(f"precision: {chosen} ({best.why})")
     return chosen

@@ -48,7 +48,8 @@ class Data:
             return cls(corpus, val=None, cache=cache)
         if Split.VAL not in corpus.pairs:
             corpus = _sound_groups(carve_val(corpus, seed=seed))
-            say(f"{corpus.root}: no val split; {len(corpus.split(Split.VAL)):,} pairs of train are set apart")
+            held_out = len(corpus.split(Split.VAL))
+            say(f"{corpus.root}: no val split; {held_out:,} pairs of train are held out for validation")
         human = all(p.texts.get("sents") for p in corpus.split(Split.VAL))
         return cls(corpus, key="sents" if human else TEXT_FIELDS[text.source, Edit.PLAIN], cache=cache)
 
@@ -60,7 +61,7 @@ class Data:
         """
         require_shares(batch_size)
         if batch_size == 1:
-            say("batch size 1: there is nothing to tell the target from, so the loss is 0 and nothing is learned")
+            say("batch size 1: there is no other target to compare with, so the loss is 0 and nothing is learned")
         table = TripletTable(self.corpus.split(self.train), text, self.corpus.poses)
         table.require_batch(batch_size)
         if self.val is not None:

@@ -17,10 +17,11 @@ from autocompose.core.distributed import first_process_first, rank
 from autocompose.core.log import say
 from autocompose.corpus.pictures.pixels import decode, decoded
 from autocompose.evaluate.questions import Questions, ask
-from autocompose.model.checkpoint import Model, load_model, save_model
+from autocompose.model.checkpoint import load_model, save_model
 from autocompose.model.combiner import Combiner, ElementwiseSum
 from autocompose.model.encoder import Encoder
 from autocompose.model.features import ImageFeatures, image_features, text_features
+from autocompose.model.model import Model
 from autocompose.train.compose_stages import CombinerStage, ComposeSettings, HeadStage, TextStage
 from autocompose.train.loop import LoopSettings, Metrics, Stage, run
 from autocompose.train.picture_stage import PictureStage
@@ -239,6 +240,7 @@ def _train(
     model.card = {**card, "settings": made_with.settings, "validation": metrics}
     if rank() == 0 and keep:
         save_model(folder, model)
+        model.folder = folder
         own.finish(made_with.settings, validation=metrics)
         forget(folder)
     return model

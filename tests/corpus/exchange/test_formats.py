@@ -78,7 +78,7 @@ def test_the_card_states_sources_licences_and_counts(corpus: Path, tmp_path: Pat
     for line in (
         "- made by a test",
         "CC0",
-        "**Passing it on:** yes",
+        "**Redistribution:** yes",
         "| pairs | 36 | 24 |",
         "| texts in `sents` | 72 | 48 |",
     ):
@@ -134,7 +134,7 @@ def test_wrong_folders(corpus: Path, tmp_path: Path, capsys: pytest.CaptureFixtu
     with pytest.raises(InputError, match="is not empty"):
         export_corpus(corpus, corpus)
     assert run(["export", str(corpus), str(tmp_path / "e"), "--format", "webdataset"]) == 0
-    assert "may it be passed on? yes" in capsys.readouterr().err
+    assert "redistribution: yes" in capsys.readouterr().err
     assert run(["import", str(tmp_path / "e"), str(tmp_path / "i")]) == 0
     assert run(["import", str(tmp_path / "e"), str(tmp_path / "i")]) == 2
     (corpus / "images/c000/0.png").unlink()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
+from dataclasses import replace
 
 import pytest
 
 from autocompose.describe.audit import parse
-from autocompose.describe.rules.bank import BANKS, Bank, load_bank
+from autocompose.describe.rules.bank import BANKS, Bank, Wordings, load_bank
 
 MEANINGS = {
     "up": "up", "down": "down", "left": "left", "right": "right", "front": "forward", "back": "backward",
@@ -72,3 +74,16 @@ def misunderstood(bank: Bank) -> list[str]:
 @pytest.mark.parametrize("many", [False, True])
 def test_every_phrase_is_understood(name: str, many: bool) -> None:
     assert misunderstood(load_bank(name, "your", many)) == []
+
+
+def test_a_phrase_that_is_not_understood_is_found() -> None:
+    bank = load_bank("coach", "your", False)
+    raising = bank.wordings["up"].groups[0][0]
+
+    def with_only(verb: str) -> Bank:
+        one = copy(bank)
+        one.wordings, one.clauses, one.states = {"up": Wordings([[replace(raising, verb=verb)]], [])}, {}, {}
+        return one
+
+    assert misunderstood(with_only("heave")) == []
+    assert misunderstood(with_only("frobnicate")) == ["up: frobnicate your left hand"]

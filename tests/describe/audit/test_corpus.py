@@ -123,7 +123,7 @@ def audit_verb(tmp_path: Path) -> Callable[..., int]:
 
 def test_command(tmp_path: Path, audit_verb: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
     out, report = tmp_path / "v.jsonl", tmp_path / "r.html"
-    assert audit_verb("--field", "sents", "--json", "--out", str(out), "--report", str(report)) == 0
+    assert audit_verb("--texts", "sents", "--json", "--out", str(out), "--report", str(report)) == 0
     (summary,) = json.loads(capsys.readouterr().out)
     assert summary["precision"] == 50.0 and summary["field"] == "sents"
     assert len(_lines(out)) == 3 and report.exists()
@@ -132,6 +132,6 @@ def test_command(tmp_path: Path, audit_verb: Callable[..., int], capsys: pytest.
 
 
 def test_command_reports_one_line(audit_verb: Callable[..., int], capsys: pytest.CaptureFixture[str]) -> None:
-    assert audit_verb("--field", "nonsense") == 2
+    assert audit_verb("--texts", "nonsense") == 2
     error = capsys.readouterr().err
-    assert "no texts in the field 'nonsense'" in error and "Traceback" not in error
+    assert "texts 'nonsense': expected one of human, rules" in error and "Traceback" not in error

@@ -160,6 +160,12 @@ KINDS = [
     ("The left arm stops pointing ahead and hangs.", ["left arm: down"], []),
     ("Bring your torso up out of its forward lean.", ["torso: up"], []),
     ("Your right arm is too high; lower it.", ["right arm: down"], []),
+    ("Lower the arm raised above your head.", ["arm: down"], ["arm: above (head), at first"]),
+    ("Straighten the knee bent in front of you.", ["knee: straighten"], ["knee: bent, at first"]),
+    ("Your left arm, hanging by the hip, lifts.", ["left arm: up"], ["left arm: near (hip), at first"]),
+    ("The right hand is too close to the face.", ["right hand: apart (head)"], []),
+    ("Your torso should be less tilted to the right.", ["torso: lean-left"], []),
+    ("Reduce the bend of the left knee.", ["left knee: straighten"], []),
     ("with a straight left leg, sweep it to the left", ["left leg: straight", "left leg: left"], []),
     # predicates and their parts
     ("Lower your torso as the left leg extends backward.",
@@ -304,6 +310,15 @@ def _calls(text: str) -> int:
 )
 def test_long_texts_are_read(unit: str) -> None:
     read((unit * 100_000)[:100_000])
+
+
+@pytest.mark.slow
+@given(st.text(min_size=1, max_size=30) | st.lists(WORDS, min_size=1, max_size=6).map(lambda words: " ".join(words)))
+@settings(deadline=None, max_examples=12)
+def test_a_hundred_thousand_characters_are_read(unit: str) -> None:
+    """Ten times the text is at most about ten times the work, up to the longest texts."""
+    short, long = (_calls((unit * size)[:size]) for size in (10_000, 100_000))
+    assert long < 14 * short + 1000
 
 
 def test_typing_slips() -> None:

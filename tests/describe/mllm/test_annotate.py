@@ -9,8 +9,10 @@ import re
 import signal
 import sqlite3
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -21,13 +23,14 @@ from autocompose.core.records import Edit, Split
 from autocompose.corpus.format import Corpus, load_corpus
 from autocompose.describe.mllm.annotate import annotate
 from autocompose.describe.mllm.asks import Answer, Ask, Dialect, Fault, FaultKind
-from autocompose.describe.mllm.export import Rules, export
+from autocompose.describe.mllm.export import Rules, export_texts
 from autocompose.describe.mllm.recipe import Endpoint
 from autocompose.describe.mllm.recording.journal import Journal
 from autocompose.describe.mllm.review.verdicts import Reviews
 from autocompose.describe.side_words import swap_sides
 from tests.describe.mllm.fakes import QUICK, Fake, job, journal_of
 from tests.simulator.annotator import Errors
+from tests.simulator.figures import figure_corpus
 
 FIELDS = ("mllm", "reverse", "mirror", "mirror-reverse")
 
@@ -45,7 +48,7 @@ def rows(corpus: Corpus, query: str) -> list[Any]:
 def test_every_pair_gets_four_fields_of_true_texts(corpus: Corpus, frame: str, pictures: str) -> None:
     summary = annotate(job(corpus, frame=frame, pictures=pictures), Fake(corpus))
     assert (summary.stopped, summary.done, dict(summary.failed)) == ("done", 16, {})
-    export(corpus.root)
+    export_texts(corpus.root)
     for pair in load_corpus(corpus.root).pairs[Split.TRAIN]:
         assert all(len(set(pair.texts[field])) == 3 for field in FIELDS)
     audits = [t["audit"] for (r,) in rows(corpus, "SELECT texts FROM items") for t in json.loads(r)]
@@ -88,7 +91,7 @@ def test_derived_mirrors_cost_nothing(corpus: Corpus) -> None:
     fake = Fake(corpus)
     annotate(job(corpus, mirror="derive"), fake)
     assert {ask.edit for ask in fake.asks if ask.edit} == {"plain", "reverse"}
-    export(corpus.root)
+    export_texts(corpus.root)
     pair = load_corpus(corpus.root).pairs[Split.TRAIN][0]
     sides = [text.replace("left", "*").replace("right", "left").replace("*", "right") for text in pair.texts["mllm"]]
     assert list(pair.texts["mirror"]) == sides
@@ -265,6 +268,55 @@ def test_grounding_needs_a_frame_with_sides(corpus: Corpus) -> None:
         job(corpus, grounded=True, frame="picture")
 
 
+def test_every_picture_is_followed_by_its_side_view(corpus: Corpus) -> None:
+    fake = Fake(corpus)
+    assert annotate(job(corpus, pictures="with-side-view"), fake).done == 16
+    ask = fake.of_stage("parts")[0]
+    assert len(ask.pictures) == 4 and ask.text.count("seen exactly from the side") == 2
+    assert job(corpus, pictures="with-side-view").version != job(corpus).version
+    with pytest.raises(ConfigError, match="with-side-view speaks of the person's sides"):
+        job(corpus, pictures="with-side-view", frame="picture")
+
+
+def test_auto_asks_in_colour_where_keypoints_are_known(corpus: Corpus) -> None:
+    assert corpus.poses is not None
+    points = corpus.poses.columns["coco2d"].copy()
+    pair = corpus.pairs[Split.TRAIN][0]
+    points[corpus.poses.index()[pair.target]] = np.nan
+    partly = replace(corpus, poses=replace(corpus.poses, columns={"coco2d": points}))
+    work = job(partly, frame="auto", edits=(Edit.PLAIN,))
+    assert [str(work.frame_of(item)) for item in work.items()] == ["picture", "colour", "colour", "colour"]
+    assert str(job(partly, frame="auto", grounded="depth").frame_of(next(iter(work.items())))) == "words"
+
+
+def test_auto_asks_people_in_profile_in_words(corpus: Corpus) -> None:
+    bare = replace(corpus, poses=replace(corpus.poses, columns={}))  # type: ignore[type-var]
+
+    def profile(ask: Ask, n: int) -> Answer | None:
+        if "facing_reference" not in ask.system:
+            return None
+        moves = [{"part": "image_left_arm", "change": "raise it"}]
+        said = {"facing_reference": "left_profile", "facing_target": "left_profile", "movements": moves}
+        return Answer(json.dumps(said))
+
+    fake = Fake(bare, before=profile)
+    assert annotate(job(bare, frame="auto", edits=(Edit.PLAIN,)), fake).done == 4
+    assert len(fake.of_stage("parts")) == 8  # one in the frame picture, one in words
+    work = job(bare, frame="picture", edits=(Edit.PLAIN,), temperature=0.1)
+    summary = annotate(work, Fake(bare, before=profile), yes=True)
+    assert summary.failed == {"profile": 4} and "--frame auto" in str(summary.nothing(bare.root, work.recipe))
+
+
+def test_aids_against_wrong_depth(tmp_path: Path) -> None:
+    """The simulator takes forward for back unless a hint or a side view tells it."""
+    made, false = figure_corpus(tmp_path, 24, seed=3), {}
+    for name, aid in {"none": {}, "hints": {"grounded": "depth"}, "side view": {"pictures": "with-side-view"}}.items():
+        fake = Fake(made, Errors(depth=1.0))
+        annotate(job(made, edits=(Edit.PLAIN,), **aid), fake, yes=True)
+        false[name] = fake.annotator.counts["false statements"]
+    assert false["none"] >= 10 and false["hints"] <= false["none"] / 3 and false["side view"] == 0, false
+
+
 def test_unknown_prices_refuse_a_cost_limit(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-x")
     away = Endpoint(base_url="https://models.example.org/v1")
@@ -274,7 +326,7 @@ def test_unknown_prices_refuse_a_cost_limit(corpus: Corpus, monkeypatch: pytest.
 
 def test_filters_decide_what_is_exported(corpus: Corpus) -> None:
     annotate(job(corpus, frame="words"), Fake(corpus, Errors(swap=0.6)))
-    strict, loose = export(corpus.root)["mllm"], export(corpus.root, Rules(min_agreement=0))["mllm"]
+    strict, loose = export_texts(corpus.root)["mllm"], export_texts(corpus.root, Rules(min_agreement=0))["mllm"]
     assert loose.kept == 4 and strict.kept < 4
     assert strict.dropped["contradicted by the poses"] == 4 - strict.kept
 
@@ -290,7 +342,7 @@ def test_an_export_that_keeps_nothing_names_every_reason(corpus: Corpus, capsys:
     assert said.rstrip().endswith("; try --allow-stale")
     assert not any("mllm" in pair.texts for pair in load_corpus(corpus.root).pairs[Split.TRAIN])
     enough = re.search(r"--min-agreement (\S+) instead of 0.5 keeps the first", said)
-    assert enough and export(corpus.root, Rules(min_agreement=float(enough[1])))["mllm"].kept >= 1
+    assert enough and export_texts(corpus.root, Rules(min_agreement=float(enough[1])))["mllm"].kept >= 1
 
 
 def test_a_run_that_describes_nothing_says_what_helps(corpus: Corpus) -> None:
@@ -320,7 +372,7 @@ def test_a_run_says_how_many_texts_are_not_perfect(corpus: Corpus) -> None:
 
 def test_a_filtered_field_is_filled_from_its_mirror(corpus: Corpus) -> None:
     annotate(job(corpus, frame="words"), Fake(corpus, Errors(swap=0.5)))
-    alone, filled = export(corpus.root), export(corpus.root, Rules(fill_mirrors=True))
+    alone, filled = export_texts(corpus.root), export_texts(corpus.root, Rules(fill_mirrors=True))
     pairs = load_corpus(corpus.root).pairs[Split.TRAIN]
     assert sum(t.kept for t in filled.values()) > sum(t.kept for t in alone.values())
     assert all(("mllm" in p.texts) == ("mirror" in p.texts) for p in pairs)
@@ -335,16 +387,16 @@ def test_what_a_reviewer_rejects_is_not_filled(corpus: Corpus) -> None:
     with Reviews(corpus.root, "anna") as reviews:
         shown = next(i for i, row in enumerate(reviews.rows) if row.item.edit is Edit.PLAIN)
         reviews.judge(shown, 0, "reject")
-    assert export(corpus.root, Rules(fill_mirrors=True))["mllm"].dropped == {"rejected in review": 1}
+    assert export_texts(corpus.root, Rules(fill_mirrors=True))["mllm"].dropped == {"rejected in review": 1}
 
 
 def test_export_refuses_stale_texts_unless_told(corpus: Corpus) -> None:
     annotate(job(corpus), Fake(corpus))
     path = corpus.image_path(corpus.pairs[Split.TRAIN][0].reference)
     Image.open(path).rotate(1).save(path)
-    assert export(corpus.root)["mllm"].dropped == {"picture or pose changed since": 1}
+    assert export_texts(corpus.root)["mllm"].dropped == {"picture or pose changed since": 1}
     assert "mllm" not in load_corpus(corpus.root).pairs[Split.TRAIN][0].texts
-    assert export(corpus.root, Rules(allow_stale=True))["mllm"].kept == 4
+    assert export_texts(corpus.root, Rules(allow_stale=True))["mllm"].kept == 4
 
 
 def test_export_leaves_other_fields_alone(corpus: Corpus) -> None:
@@ -353,7 +405,7 @@ def test_export_leaves_other_fields_alone(corpus: Corpus) -> None:
     entries = json.loads(path.read_text("utf-8"))
     entries[0] |= {"reverse": ["kept"], "sents": ["human"], "mllm": ["old"]}
     path.write_text(json.dumps(entries), "utf-8")
-    export(corpus.root)
+    export_texts(corpus.root)
     entry = json.loads(path.read_text("utf-8"))[0]
     assert (entry["reverse"], entry["sents"], len(entry["mllm"])) == (["kept"], ["human"], 3)
     card = json.loads((corpus.root / "annotation.json").read_text("utf-8"))

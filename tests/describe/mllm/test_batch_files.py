@@ -15,7 +15,7 @@ from autocompose.corpus.format import Corpus
 from autocompose.describe.mllm.annotate import annotate
 from autocompose.describe.mllm.asks import Answer, Ask
 from autocompose.describe.mllm.batch_files import export_batch, import_batch
-from autocompose.describe.mllm.export import export
+from autocompose.describe.mllm.export import export_texts
 from autocompose.describe.mllm.rounds import answer_in_rounds
 from tests.describe.mllm.fakes import QUICK, Fake, job
 from tests.describe.mllm.wild import completion
@@ -48,7 +48,7 @@ def test_two_batches_describe_a_corpus(corpus: Corpus, tmp_path: Path) -> None:
         assert tally.kept and not tally.dropped
         rounds += 1
     assert 2 <= rounds <= 4
-    assert export(corpus.root)["mirror"].kept == 4
+    assert export_texts(corpus.root)["mirror"].kept == 4
     assert annotate(job(corpus), fake := Fake(corpus)).skipped == 16 and [a.stage for a in fake.asks] == ["probe"]
 
 

@@ -40,7 +40,7 @@ def test_a_dry_run_shows_prompts_and_cost_and_sends_nothing(corpus: Corpus, caps
     assert run(["describe", "mllm", str(corpus.root), "--model", "gpt-4o-mini", "--dry-run"]) == 0
     shown = capsys.readouterr().out
     assert shown.count("--- Stage I,") == 3 and "You compare two pictures" in shown and "--- Stage II" in shown
-    assert "16 units of 8 pictures: 32 requests" in shown and "about $" in shown and "nothing was sent" in shown
+    assert "16 variants of 8 pictures: 32 requests" in shown and "about $" in shown and "nothing was sent" in shown
     assert not (corpus.root / "annotation.sqlite").exists()
 
 
@@ -94,8 +94,8 @@ def test_pictures_without_keypoints_use_the_picture_frame(corpus: Corpus, capsys
         (["--base-url", "localhost:8000"], "expected an address such as"),
         (["--prompts", "nowhere"], "built-in prompt sets: v1"),
         (["--prices", "none.toml"], "not a price table"),
-        (["--edit", "upside-down"], "allowed: mllm, reverse"),
-        (["--engine", "steam"], "allowed: server, ray"),
+        (["--edit", "upside-down"], "allowed: plain, reverse"),
+        (["--on", "steam"], "allowed: server, ray"),
     ],
 )
 def test_bad_options_are_named(corpus: Corpus, capsys: pytest.CaptureFixture, options: list[str], words: str) -> None:
@@ -153,7 +153,7 @@ def test_own_prompts_change_the_version(tmp_path: Path) -> None:
     assert before == [Recipe(model="m", frame=frame).version(built_in.hash(frame)) for frame in Frame]
     (own / "parts.words.md").write_text("List the movements. $language $parts", "utf-8")
     changed = [one != other for one, other in zip(versions(), before, strict=True)]
-    assert changed == [frame is Frame.WORDS for frame in Frame]  # the texts of other frames stay fresh
+    assert changed == [frame in (Frame.WORDS, Frame.AUTO) for frame in Frame]  # the texts of other frames stay fresh
     (own / "texts.md").write_text("Merge the movements. $language", "utf-8")
     assert all(one != other for one, other in zip(versions(), before, strict=True))
 

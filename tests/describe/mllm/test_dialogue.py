@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from autocompose.describe.mllm.asking.dialogue import Outcome, Stages, advance
 from autocompose.describe.mllm.asking.prompts import load_prompts
 from autocompose.describe.mllm.asks import Answer, Ask, Picture, Unanswered
-from autocompose.describe.mllm.recipe import Frame, Recipe
+from autocompose.describe.mllm.recipe import ASKED, Frame, Recipe
 
 MOVEMENTS = [("left arm", "goes up")]
 WORDINGS = [
@@ -63,3 +65,39 @@ def test_a_question_without_an_answer_ends_its_stage_only() -> None:
     assert (late.stage, late.kind, late.parts) == ("texts", "transport", [("left arm", "raise it")])
     done = outcome(Answer(parts), Answer(said(*WORDINGS)))
     assert (done.state, done.texts) == ("done", WORDINGS)
+
+
+def asked_about_parts(frame: Frame, answer: str, moved: bool = False) -> tuple[Outcome, list[Ask]]:
+    """The outcome when every Stage I question gets the same answer, and the questions."""
+    asked: list[Ask] = []
+    pictures = (Picture(b"a", "image/png"), Picture(b"b", "image/png"))
+    steps = Stages(Recipe(model="m", frame=frame), load_prompts("v1")).describe(pictures, "plain", moved=moved)
+    found = advance(steps)
+    while isinstance(found, Ask):
+        asked.append(found)
+        found = advance(steps, Answer(answer))
+    assert isinstance(found, Outcome)
+    return found, asked
+
+
+def seen(facing: str) -> str:
+    moves = [{"part": "image_left_arm", "change": "raise it"}]
+    return json.dumps({"facing_reference": facing, "facing_target": facing, "movements": moves})
+
+
+def test_what_cannot_be_answered_is_not_asked_again() -> None:
+    outcome, asked = asked_about_parts(Frame.PICTURE, seen("left_profile"))
+    assert (outcome.kind, len(asked)) == ("profile", 1)
+
+
+@pytest.mark.parametrize(("moved", "questions"), [(False, 1), (True, 2)])
+def test_no_movement_is_doubted_only_where_something_moved(moved: bool, questions: int) -> None:
+    outcome, asked = asked_about_parts(Frame.WORDS, json.dumps({"movements": []}), moved)
+    assert (outcome.kind, len(asked)) == ("empty", questions)
+
+
+@pytest.mark.parametrize("frame", ASKED)
+@pytest.mark.parametrize("answer", [JUNK, seen("left_profile"), seen("nowhere"), "{}", '{"movements": []}'])
+def test_advice_for_the_user_never_reaches_the_model(frame: Frame, answer: str) -> None:
+    for ask in asked_about_parts(frame, answer, moved=True)[1]:
+        assert "--" not in ask.text + ask.system

@@ -12,7 +12,7 @@ from autocompose.core.errors import InputError
 from autocompose.core.records import Split
 from autocompose.corpus.format import load_corpus
 from autocompose.describe.mllm.annotate import annotate
-from autocompose.describe.mllm.export import export
+from autocompose.describe.mllm.export import export_texts
 from autocompose.describe.mllm.review.verdicts import Reviews, cohens_kappa, drawn
 from tests.describe.mllm.fakes import Fake, job
 from tests.simulator.figures import figure_corpus
@@ -54,7 +54,7 @@ def test_verdicts_decide_what_is_exported_and_by_whom(reviews: Reviews, root: Pa
     reviews.judge(plain, 1, "edit", "Raise  your left arm,\nplease.")
     reviews.judge(plain, 2, "accept")
     reviews.judge(reverse, 0, "reject")
-    export(root)
+    export_texts(root)
     row = reviews.rows[plain]
     pair = next(p for p in load_corpus(root).pairs[Split.TRAIN] if p.reference == row.item.reference)
     assert pair.texts["mllm"] == (machine[0], "Raise your left arm, please.", machine[2])

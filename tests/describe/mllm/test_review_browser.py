@@ -14,7 +14,7 @@ import pytest
 from autocompose.core.records import Split
 from autocompose.corpus.format import load_corpus
 from autocompose.describe.mllm.annotate import annotate
-from autocompose.describe.mllm.export import export
+from autocompose.describe.mllm.export import export_texts
 from autocompose.describe.mllm.review.verdicts import Reviews
 from tests.describe.mllm.fakes import Fake, job
 from tests.gallery.test_browser import ARGUMENTS, CHROMIUM, shot
@@ -160,7 +160,7 @@ def test_what_was_reviewed_is_exported(page: Any, root: Path) -> None:
     page.keyboard.press("Control+A")
     page.keyboard.type("Lift both hands.")
     press(page, "Enter", ["accept", "accept", "edit"])
-    export(root)
+    export_texts(root)
     with Reviews(root, "anna") as stored:
         row = stored.rows[0]
     pair = next(p for p in load_corpus(root).pairs[Split.TRAIN] if p.reference == row.item.reference)

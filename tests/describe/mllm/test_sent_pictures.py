@@ -48,7 +48,7 @@ def test_tints_mark_the_persons_own_sides_also_in_the_mirrored_picture(corpus: C
     """In the mirrored picture the tints must be assigned anew: its left arm is the other arm."""
     made = pictures(corpus)
     name = corpus.pairs[Split.TRAIN][0].reference
-    tinted = np.asarray(made.image(name, mirrored), float)
+    tinted = np.asarray(made.image(name, mirrored, True), float)
     assert corpus.poses is not None
     points = corpus.poses.columns["coco2d"][0]
     for side in ("left", "right"):
@@ -130,7 +130,7 @@ def test_blurred_faces_lose_their_detail(corpus: Corpus) -> None:
     image.save(corpus.image_path(name))
     box = (int(x) - 6, int(y) - 6, int(x) + 6, int(y) + 6)
     sharp, blurred = (
-        np.asarray(pictures(corpus, frame="words", blur_faces=blur).image(name, False).crop(box), float).std()
+        np.asarray(pictures(corpus, frame="words", blur_faces=blur).image(name, False, False).crop(box), float).std()
         for blur in (False, True)
     )
     assert blurred < 0.3 * sharp

@@ -26,7 +26,7 @@ from autocompose.describe.mllm.asking.dialogue import advance
 from autocompose.describe.mllm.asking.prompts import BUILT_IN
 from autocompose.describe.mllm.asking.sent_pictures import Pictures
 from autocompose.describe.mllm.asks import Answer, Ask, Dialect, Fault, FaultKind, Picture, SchemaMode
-from autocompose.describe.mllm.export import Rules, export
+from autocompose.describe.mllm.export import Rules, export_texts
 from autocompose.describe.mllm.recipe import Endpoint, Limits, Recipe
 from autocompose.describe.mllm.sending.client import Client
 from autocompose.describe.mllm.sending.probe import probe
@@ -107,7 +107,7 @@ def test_llama_cpp_enforces_schemas(llama: str) -> None:
 def test_pictures_arrive_at_llama_cpp(llama: str, corpus: Corpus) -> None:
     pair = corpus.pairs[Split.TRAIN][0]
     made = Pictures(corpus, Recipe(model="tiny"))
-    one, two = (made._encoded(name, False) for name in (pair.reference, pair.target))
+    one, two = (made._encoded(name, False, False) for name in (pair.reference, pair.target))
     tokens = [call(llama, question("Which?", *shown, model="tiny")).prompt_tokens for shown in ((), (one,), (one, two))]
     per_picture = (56 // 14) ** 2
     assert tokens[1] - tokens[0] >= per_picture and tokens[2] - tokens[1] >= per_picture
@@ -135,7 +135,7 @@ def test_a_whole_run_against_llama_cpp(llama: str, corpus: Corpus, tmp_path: Pat
     attempts = db.execute("SELECT COUNT(*), MIN(prompt_tokens), MAX(model) FROM attempts WHERE kind = 'ok'").fetchone()
     db.close()
     assert attempts[0] == summary.requests and attempts[1] > 0 and "gguf" in attempts[2]
-    tallies = export(corpus.root, Rules(min_agreement=0))
+    tallies = export_texts(corpus.root, Rules(min_agreement=0))
     written = load_corpus(corpus.root).pairs[Split.TRAIN]
     assert sum(bool(p.texts.get(f)) for p in written for f in tallies) == summary.done
     again = annotate(job(corpus, LIMITS, Endpoint(base_url=llama), **recipe))
@@ -190,7 +190,7 @@ def test_transformers_serve_ignores_schemas_and_is_found_out(tmp_path: Path, cor
         assert probed(url, model).schema is SchemaMode.IGNORED
         text = call(url, question(model=model, tokens=24)).prompt_tokens
         made = Pictures(corpus, Recipe(model=model))
-        shown = made._encoded(corpus.pairs[Split.TRAIN][0].reference, False)
+        shown = made._encoded(corpus.pairs[Split.TRAIN][0].reference, False, False)
         assert call(url, question("Which?", shown, model=model, tokens=24)).prompt_tokens > text
         small = replace(job(corpus, LIMITS, Endpoint(base_url=url), model=model, max_tokens=40), most=1)
         summary = annotate(small)

@@ -17,7 +17,7 @@ from autocompose.describe.mllm.annotate import annotate
 from autocompose.describe.mllm.annotation_report import report
 from autocompose.describe.mllm.asking.sent_pictures import limbs_cross
 from autocompose.describe.mllm.asks import Item
-from autocompose.describe.mllm.export import Rules, export
+from autocompose.describe.mllm.export import Rules, export_texts
 from autocompose.describe.mllm.judging.witness import agreement
 from autocompose.describe.mllm.recording.described import Described
 from tests.describe.mllm.fakes import Fake, job
@@ -46,7 +46,7 @@ def test_disagreeing_mirrors_can_be_left_out(tmp_path: Path) -> None:
     corpus = figure_corpus(tmp_path, 16)
     annotate(job(corpus, frame="words"), Fake(corpus, Errors(swap=0.4)))
     every = Rules(min_agreement=0)
-    loose, strict = (export(corpus.root, rules)["mllm"] for rules in (every, replace(every, mirrors_agree=True)))
+    loose, strict = (export_texts(corpus.root, rules)["mllm"] for rules in (every, replace(every, mirrors_agree=True)))
     assert loose.kept == 16 and strict.dropped == {"its mirror says something else": 16 - strict.kept}
     counts = report(corpus.root)
     assert 0 < counts["mirrors that disagree"] < counts["mirrors compared"] and strict.kept < 16
@@ -55,7 +55,7 @@ def test_disagreeing_mirrors_can_be_left_out(tmp_path: Path) -> None:
 def test_derived_mirrors_are_no_witness(corpus: Corpus) -> None:
     annotate(job(corpus, mirror="derive"), Fake(corpus))
     with pytest.raises(AnnotationError, match="were not asked about"):
-        export(corpus.root, Rules(mirrors_agree=True))
+        export_texts(corpus.root, Rules(mirrors_agree=True))
 
 
 def standing() -> np.ndarray:

@@ -14,7 +14,7 @@ from autocompose.bodies.points import POINTS35, normal_points
 from autocompose.bodies.skeleton import SMPL22, mirror_joints, turn
 from autocompose.core.errors import PoseError
 from autocompose.describe.rules import Figures, RuleOptions
-from autocompose.describe.rules.changes import ROW_NAMES, SUPER_NAMES, find_changes, measure_poses, super_codes
+from autocompose.describe.rules.changes import ROW_NAMES, SUPER_NAMES, find_changes, measure_poses
 from autocompose.describe.rules.codes import absolute
 from autocompose.describe.rules.codes.pair_codes import (
     PAIR_CODES,
@@ -152,15 +152,19 @@ def measured(**values: tuple[float, float]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def told(**values: tuple[float, float]) -> dict[str, int]:
-    """The levels that remain after the super-codes."""
-    start, goal = measured(**values)
-    found = pair_levels(start - goal)
-    supers = super_codes(start, goal)[:, 0]
-    result = {SUPER_NAMES[i]: 1 for i in np.flatnonzero(supers)}
-    for row, code in enumerate(PAIR_CODES):
-        straight = code.kind == "bend" and f"straighten:{code.subject}".replace("elbow", "arm").replace("knee", "leg")
-        if found[row, 0] and code.kind != "gap" and straight not in result:
-            result[code.name] = int(found[row, 0])
+    """The levels that remain after the super-codes, by name; a super-code's level is 1."""
+    options = RuleOptions(absolute="none", noise=0.0)
+    person = measure_poses(Figures(people(1, seed=2)), options)
+    poses = [replace(person, pair=measurements) for measurements in measured(**values)]
+    levels = find_changes(*poses, np.zeros(1, np.uint64), 0, options).levels[:, 0]
+    gaps = [name for name in PAIR_NAMES if name.startswith("gap:")]
+    supers = iter(SUPER_NAMES[-4 * len(gaps) :])
+    gap_words = {(gap, level): next(supers) for gap in gaps for level in (2, 1, -1, -2)}
+    result = {}
+    for name, level in zip(ROW_NAMES, levels.tolist(), strict=True):
+        if level:
+            word = gap_words.get((name, level), name)
+            result[word] = level if word == name and not name.startswith("straighten:") else 1
     return result
 
 

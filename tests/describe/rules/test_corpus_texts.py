@@ -19,7 +19,7 @@ from autocompose.corpus.format import Corpus, load_corpus
 from autocompose.corpus.poses import PoseTable
 from autocompose.describe.rules import RuleOptions, describe_pairs
 from autocompose.describe.rules import corpus_texts as stage
-from autocompose.describe.rules.corpus_texts import describe_corpus
+from autocompose.describe.rules.corpus_texts import write_texts
 from tests.fixtures.people import pairs, rotations
 
 COUNT = 12
@@ -55,9 +55,9 @@ def codes(root: Path) -> list[dict[str, Any]]:
 
 
 def test_fields_counts_and_kept_texts(corpus: Corpus) -> None:
-    tally = describe_corpus(corpus.root, options=OPTIONS, n_texts=2).entries
+    tally = write_texts(corpus.root, options=OPTIONS, n_texts=2).entries
     found = load_corpus(corpus.root)
-    assert tally.dropped == {"nothing changes enough to be told": 4, "no 3D pose": 4, "NaN coordinate": 4}
+    assert tally.dropped == {"nothing changes enough to be described": 4, "no 3D pose": 4, "NaN coordinate": 4}
     assert tally.kept == (COUNT + 1) * 4 - 12
     pair = found.pairs[Split.TRAIN][0]
     assert set(pair.texts) == {"sents", "auto", "auto-reverse", "auto-mirror", "auto-mirror-reverse"}
@@ -68,20 +68,20 @@ def test_fields_counts_and_kept_texts(corpus: Corpus) -> None:
 
 
 def test_missing_wordings_are_counted(corpus: Corpus) -> None:
-    counts = describe_corpus(corpus.root, options=RuleOptions(absolute="none", max_parts=1), n_texts=40)
+    counts = write_texts(corpus.root, options=RuleOptions(absolute="none", max_parts=1), n_texts=40)
     pairs = [p for ps in load_corpus(corpus.root).pairs.values() for p in ps]
     told = sum(len(t) for p in pairs for t in p.texts.values()) - COUNT - 1  # without "Hello." and "Old text."
     assert counts.wordings.kept == told
-    assert counts.wordings.dropped == {"too like another wording of the pair": 40 * counts.entries.kept - told}
+    assert counts.wordings.dropped == {"too similar to another wording of the pair": 40 * counts.entries.kept - told}
     short = {f"{p.reference} -> {p.target}" for p in pairs for t in p.texts.values() if 1 < len(t) < 40}
-    assert set(counts.wordings.examples["too like another wording of the pair"]) <= short
+    assert set(counts.wordings.examples["too similar to another wording of the pair"]) <= short
     manifest = json.loads((corpus.root / "describe-rules.manifest.json").read_text())
     assert manifest["wordings"]["kept"] == told
     assert f"wordings: {40 * counts.entries.kept} in, {told} kept; dropped" in counts.lines()
 
 
 def test_each_field_is_the_pipeline_on_the_edited_pair(corpus: Corpus) -> None:
-    describe_corpus(corpus.root, options=OPTIONS, n_texts=3, seed=5)
+    write_texts(corpus.root, options=OPTIONS, n_texts=3, seed=5)
     pair = load_corpus(corpus.root).pairs[Split.TRAIN][0]
     assert corpus.poses is not None
     row_a, row_b = corpus.poses.rows([pair.reference, pair.target])
@@ -100,15 +100,15 @@ def test_each_field_is_the_pipeline_on_the_edited_pair(corpus: Corpus) -> None:
 @pytest.mark.slow
 def test_any_number_of_processes_gives_the_same_files(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stage, "PART", 4)
-    describe_corpus(corpus.root, options=OPTIONS, codes=True)
+    write_texts(corpus.root, options=OPTIONS, codes=True)
     one = captions(corpus.root), (corpus.root / "codes" / "train.jsonl").read_text()
     corpus.save()
-    describe_corpus(corpus.root, options=OPTIONS, codes=True, processes=3)
+    write_texts(corpus.root, options=OPTIONS, codes=True, processes=3)
     assert (captions(corpus.root), (corpus.root / "codes" / "train.jsonl").read_text()) == one
 
 
 def test_a_killed_run_goes_on_where_it_stopped(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
-    describe_corpus(corpus.root, options=OPTIONS)
+    write_texts(corpus.root, options=OPTIONS)
     whole = captions(corpus.root)
     corpus.save()
     monkeypatch.setattr(stage, "PART", 3)
@@ -123,17 +123,17 @@ def test_a_killed_run_goes_on_where_it_stopped(corpus: Corpus, monkeypatch: pyte
     monkeypatch.setattr(stage, "_do", fails_after_three)
     before = captions(corpus.root)
     with pytest.raises(KeyboardInterrupt):
-        describe_corpus(corpus.root, options=OPTIONS)
+        write_texts(corpus.root, options=OPTIONS)
     assert captions(corpus.root) == before  # nothing half-written
     again = []
     monkeypatch.setattr(stage, "_do", lambda job: (again.append(job.path), original(job)))
-    describe_corpus(corpus.root, options=OPTIONS)
+    write_texts(corpus.root, options=OPTIONS)
     assert set(again).isdisjoint(done) and again
     assert captions(corpus.root) == whole
 
 
 def test_codes_hold_the_numbers(corpus: Corpus) -> None:
-    describe_corpus(corpus.root, options=RuleOptions(noise=0.0), codes=True, edits=[Edit.PLAIN])
+    write_texts(corpus.root, options=RuleOptions(noise=0.0), codes=True, edits=[Edit.PLAIN])
     entries = codes(corpus.root)
     texts = {p.target: list(p.texts.get("auto", ())) for p in load_corpus(corpus.root).pairs[Split.TRAIN]}
     assert len(entries) == 9
@@ -151,12 +151,12 @@ def test_codes_hold_the_numbers(corpus: Corpus) -> None:
 
 def test_head_reads_the_rotations(corpus: Corpus) -> None:
     with pytest.raises(PoseError, match="no column 'rotations'"):
-        describe_corpus(corpus.root, options=RuleOptions(head=True))
+        write_texts(corpus.root, options=RuleOptions(head=True))
     assert corpus.poses is not None
     turned = np.stack([rotations(1, i)[0] for i in range(2 * COUNT)])
     turned[COUNT:, 15, 1] += 0.9
     replace(corpus, poses=replace(corpus.poses, columns={"rotations": turned})).save()
-    describe_corpus(
+    write_texts(
         corpus.root, options=RuleOptions(head=True, absolute="none"), codes=True, edits=[Edit.PLAIN, Edit.MIRROR]
     )
     entry = codes(corpus.root)[0]
@@ -172,20 +172,20 @@ def test_exchanged_sides_are_refused(corpus: Corpus) -> None:
     replace(corpus, poses=replace(corpus.poses, joints=corpus.poses.joints * np.float32([-1, 1, 1]))).save()
     before = captions(corpus.root)
     with pytest.raises(PoseError, match="left and right are exchanged"):
-        describe_corpus(corpus.root, options=OPTIONS)
+        write_texts(corpus.root, options=OPTIONS)
     assert captions(corpus.root) == before
 
 
 def test_a_corpus_without_poses_is_refused(corpus: Corpus) -> None:
     (corpus.root / "poses.npz").unlink()
     with pytest.raises(PoseError, match=r"no poses.npz; rules need the 3D pose"):
-        describe_corpus(corpus.root, options=OPTIONS)
+        write_texts(corpus.root, options=OPTIONS)
 
 
 def test_a_corpus_without_pairs_is_refused(corpus: Corpus) -> None:
     replace(corpus, pairs={split: () for split in corpus.pairs}).save()
     with pytest.raises(CorpusError, match="no pairs to describe; run `autocompose pairs"):
-        describe_corpus(corpus.root, options=OPTIONS)
+        write_texts(corpus.root, options=OPTIONS)
 
 
 def test_a_wrong_joint_count_names_the_file(corpus: Corpus) -> None:
@@ -193,7 +193,7 @@ def test_a_wrong_joint_count_names_the_file(corpus: Corpus) -> None:
     arrays = dict(np.load(path))
     np.savez(path, **{**arrays, "joints": arrays["joints"][:, :21]})
     with pytest.raises(PoseError, match=r"poses.npz: poses: 24 names need joints \(24, 22, 3\)"):
-        describe_corpus(corpus.root, options=OPTIONS)
+        write_texts(corpus.root, options=OPTIONS)
 
 
 def test_command(corpus: Corpus, capsys: pytest.CaptureFixture[str]) -> None:
@@ -202,7 +202,7 @@ def test_command(corpus: Corpus, capsys: pytest.CaptureFixture[str]) -> None:
         "describe",
         "rules",
         str(corpus.root),
-        "--texts",
+        "--wordings",
         "1",
         "--max-parts",
         "2",

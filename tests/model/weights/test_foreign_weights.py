@@ -9,9 +9,10 @@ import torch
 
 from autocompose.core.errors import CheckpointError
 from autocompose.corpus.pictures.transforms import Transform
-from autocompose.model.checkpoint import Model, save_model
+from autocompose.model.checkpoint import save_model
 from autocompose.model.combiner import Combiner, ElementwiseSum
 from autocompose.model.encoder import Encoder, EncoderConfig
+from autocompose.model.model import Model
 from autocompose.model.small import SmallSizes, small_config
 from autocompose.model.weights.foreign_weights import (
     check_same,

@@ -13,12 +13,12 @@ from autocompose.bodies.sampling.sampler import FAMILIES
 from autocompose.core.errors import InputError
 from autocompose.core.files import read_json
 from autocompose.core.log import Tally
-from autocompose.core.records import Split
+from autocompose.core.records import Pair, Split
 from autocompose.corpus.format import load_corpus
 from autocompose.corpus.pictures.transforms import open_image
 from autocompose.corpus.poses import PoseTable
 from autocompose.corpus.validate import validate
-from autocompose.prepare.bodycpr import bases, frozen
+from autocompose.prepare.bodycpr import bases, frozen, frozen_texts
 from autocompose.prepare.bodycpr import clusters as bodycpr
 from autocompose.prepare.bodycpr.clusters import PRESETS, Preset, prepare_bodycpr
 from autocompose.prepare.bodycpr.cube_codes import MASKS
@@ -259,7 +259,11 @@ def test_benchmark_hash_sees_texts_pairs_and_poses(tiny: Path) -> None:
     texts = replace(corpus, pairs={**corpus.pairs, Split.TEST: (replace(test[0], texts={"sents": ("x",)}), *test[1:])})
     fewer = replace(corpus, pairs={**corpus.pairs, Split.TEST: test[1:]})
     train = replace(corpus, pairs={**corpus.pairs, Split.TRAIN: corpus.pairs[Split.TRAIN][1:]})
+    more = replace(
+        corpus, pairs={**corpus.pairs, Split.TEST: tuple(replace(p, texts={**p.texts, "mllm": ("x",)}) for p in test)}
+    )
     assert len({first, frozen.benchmark_hash(texts), frozen.benchmark_hash(fewer)}) == 3
+    assert frozen.benchmark_hash(more) == first  # the bank mllm has a hash of its own
     assert frozen.benchmark_hash(train) == first
 
 
@@ -267,3 +271,22 @@ def test_manifest_counts_what_was_made(tiny: Path) -> None:
     record = read_json(tiny / "bodycpr.manifest.json")
     assert record["test"]["pictures"] == 32
     assert record["kept"] == sum(record[s.value]["pairs"] for s in Split)
+
+
+def test_the_shipped_banks_are_those_of_bodycpr_v1() -> None:
+    assert frozen_texts.bank_hashes() == {
+        "auto": "ea59b362469283f7", "sents": "ca5a1174b52f9909", "mllm": "8c350e3720036de2"
+    }  # fmt: skip
+    written = frozen_texts.load_written()
+    assert "November 2026" in written["provenance"] and "never train" in written["provenance"]
+    assert len(written["texts"]) == 94 and {len(texts) for texts in written["texts"].values()} == {3}
+    assert all(int(key[:5]) % 2 for key in written["texts"])
+    pairs = [Pair(*key.split()) for key in sorted(frozen_texts.load())]
+    filled = frozen_texts.with_frozen_texts(pairs)
+    assert len(filled) == 6720 and sum("mllm" in pair.texts for pair in filled) == 94
+    assert all({"auto", "sents"} <= pair.texts.keys() for pair in filled)
+
+
+def test_a_bank_speaks_of_known_pairs_only(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no test pair of BodyCPR-v1"):
+        frozen_texts.write_written(tmp_path / "bank.gz", "somebody", {("a.png", "b.png"): ["x"]})

@@ -6,7 +6,7 @@ import pytest
 from autocompose.bodies.kinematics import forward
 from autocompose.bodies.sampling import self_contact as selfhit
 from autocompose.bodies.sampling.sampler import DEEPEST
-from autocompose.core.errors import PoseError
+from autocompose.core.errors import ConfigError
 from autocompose.prepare.bodycpr import singles
 from autocompose.prepare.bodycpr.clusters import YAW_JITTER
 from autocompose.prepare.bodycpr.singles import ALIKE, joined, prepare_singles
@@ -53,7 +53,7 @@ def test_parts_that_are_there_are_read_again(tmp_path, monkeypatch):
     again = prepare_singles(tmp_path / "one", 20, 32, seed=3, workers=1)
     for one, two in zip(found, again, strict=True):
         assert np.array_equal(one, two)
-    with pytest.raises(PoseError, match="other settings"):
+    with pytest.raises(ConfigError, match="other settings"):
         prepare_singles(tmp_path / "one", 20, 32, seed=4)
 
 

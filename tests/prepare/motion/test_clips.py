@@ -110,7 +110,7 @@ BAD: list[tuple[list[str], str]] = [
     (["--count", "0"], "Invalid value for '--count'"),
     (["--size", "0"], "Invalid value for '--size'"),
     (["--yaw", "-5"], "Invalid value for '--yaw'"),
-    (["--texts", "-1"], "Invalid value for '--texts'"),
+    (["--wordings", "-1"], "Invalid value for '--wordings'"),
     (["--processes", "0"], "Invalid value for '--processes'"),
     (["--low", "0.99", "--high", "0.5"], "similarity 0.99 to 0.5: expected low below high"),
     (["--gap", "0"], "gap 0.0: expected seconds, above 0"),

@@ -187,8 +187,8 @@ def test_the_environment_says_what_to_do(tmp_path: Path, monkeypatch: pytest.Mon
 @pytest.mark.slow
 def test_real_mediapipe_finds_two_rendered_people(tmp_path: Path) -> None:
     """Runs only where the environment for MediaPipe has been made before; tests never download."""
-    folder = estimator._cache() / f"mediapipe-{estimator.MEDIAPIPE}"
-    if not (folder / "complete").exists() and not estimator.os.environ.get(estimator.PYTHON_VARIABLE):
+    made = estimator.find_cached(f"mediapipe-{estimator.MEDIAPIPE}/complete")
+    if made is None and not estimator.os.environ.get(estimator.PYTHON_VARIABLE):
         pytest.skip("no MediaPipe environment; run: autocompose prepare folder once")
     from autocompose.prepare.rendering.renders import PoseSet, Style, render_poses
 

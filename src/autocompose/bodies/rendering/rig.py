@@ -78,7 +78,7 @@ def load_anny() -> Any:
 def _build(anny: Any, folder: Path) -> None:
     if (folder / "ready").exists():  # another process has built it while this one waited
         return
-    say(f"building the body model in {folder}: some seconds, only once")
+    say(f"building the body model in {folder}: takes a few seconds, once")
     shutil.rmtree(folder / "data", ignore_errors=True)
     with quick_blend_shapes():
         anny.Anny(skinning_method="lbs")

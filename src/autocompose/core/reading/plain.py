@@ -10,6 +10,7 @@ from pathlib import Path
 from autocompose.core.errors import InputError
 
 MAX_BYTES = 1 << 30  # of a text file: more than any corpus known, less than the memory of a small machine
+_AT_ONCE = getattr(os, "O_NONBLOCK", 0)  # else a pipe that nobody writes to would hold the program for ever
 _CAUSES = {
     errno.EACCES: "no permission to read it",
     errno.EPERM: "no permission to read it",
@@ -50,12 +51,12 @@ def read_file(path: Path, limit: int = MAX_BYTES) -> bytes:
     """
     path = Path(path)
     try:
-        # without O_NONBLOCK a pipe that nobody writes to would hold the program for ever
-        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as file:
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | _AT_ONCE)) as file:
             kind = os.fstat(file.fileno()).st_mode
             if not stat.S_ISREG(kind) and not (stat.S_ISFIFO(kind) and str(path).startswith("/dev/")):
                 raise InputError(f"{path}: is not a plain file")
-            os.set_blocking(file.fileno(), True)
+            if _AT_ONCE:
+                os.set_blocking(file.fileno(), True)
             data = file.read(limit + 1)
     except OSError as error:
         raise unreadable(path, error) from None

@@ -63,7 +63,7 @@ def export_corpus(root: Path, out: Path, kind: Format = Format.PARQUET, shard: i
     shards = {split: webdataset.shards(out, split) for split in corpus.pairs}
     write_text(out / "README.md", dataset_card(corpus, about, kind, shards))
     own.release()
-    say(f"{out}: exported; may it be passed on? {about.redistribution}")
+    say(f"{out}: exported; redistribution: {about.redistribution}")
 
 
 def import_corpus(source: Path, out: Path) -> Corpus:

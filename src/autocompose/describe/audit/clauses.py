@@ -21,6 +21,7 @@ DUTY = frozenset(("should", "must", "need", "needs", "ought", "will", "would", "
 POSTPOSED = frozenset(("in front", "behind", "ahead", "behind you", "in front of you", "out in front"))
 MOST = 16  # parts or goals of one clause; more open the next one, so that reading stays linear
 TRUNK_WAYS = frozenset(("forward", "backward", "left", "right", "down", "aside"))
+WAYS = frozenset(("left", "right", "forward", "backward", "up", "down"))
 OTHER_SIDE = {"left": "right", "right": "left"}
 
 
@@ -94,6 +95,7 @@ class Memory:
     verb: Verb | None = None
     part: str = ""
     side: str = ""
+    way: Mod | None = None  # the last direction, for "the same way"
     limb: str = "-"  # the limb that this sentence speaks of, when it has a side
 
     def remember(self, entities: list[Entity]) -> None:
@@ -248,6 +250,12 @@ class _Builder:
 
     def _on_mod(self, phrase: Token) -> None:
         mod: Mod = phrase.value
+        if mod.action == "same":
+            if self.memory.way is None:
+                return None
+            mod = self.memory.way
+        if mod.kind == "dir" and mod.action in WAYS:
+            self.memory.way = mod
         if mod.words == "behind" and self.clause.verb is not None and self.clause.verb.mode == "bend":
             return None
         if self.last.kind == "noun" and self.last.value.was and mod.words in POSTPOSED and self.clause.verb:
@@ -287,7 +295,7 @@ class _Builder:
         elif _postposed(clause, phrase):
             clause.was += [(part, mod) for part in clause.parts for mod in clause.goals]
             clause.goals = []  # "the right leg in front moves back"
-        elif not clause.goals and (
+        elif all(mod.action in ("less", "more") for mod in clause.goals) and (
             clause.verb is None or (clause.verb.neutral and not (after_and or to or self.last.kind == "by"))
         ):
             clause.agent = clause.pronoun  # "keep bending", "do a quarter turn", "let your hand sink"
@@ -319,6 +327,8 @@ class _Builder:
         if words in DUTY and self.last.kind == "and" and self.clause.goals:
             self.close(joined=True)  # "the arm is overhead and should come down"
         clause = self.clause
+        if words == "too" and self.found and clause.parts and not (clause.verb or clause.goals):
+            clause.goals = list(self.found[-1].goals)  # "turn your head left, your chest too"
         if words in word_set("people") and clause.verb is None:
             clause.thing = False
         clause.copula = clause.copula or words in STATIVE or words in PAST

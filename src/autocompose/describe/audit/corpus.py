@@ -14,9 +14,10 @@ from autocompose.bodies.skeleton import COCO17, mirror_joints
 from autocompose.core.errors import CorpusError, InputError
 from autocompose.core.files import atomic_file, json_bytes
 from autocompose.core.log import Tally, track
-from autocompose.core.records import TEXT_FIELDS, Edit, Pair, Split
+from autocompose.core.records import TEXT_FIELDS, Edit, Pair, Split, split_of, text_field
 from autocompose.core.run_folder import require_ours
-from autocompose.corpus.format import Corpus
+from autocompose.core.several import several
+from autocompose.corpus.format import Corpus, as_corpus
 from autocompose.corpus.poses import PoseTable
 from autocompose.describe.audit.changes import UNITS, large_changes, mentioned
 from autocompose.describe.audit.judge import Judgement, Verdict, judge_pair
@@ -93,33 +94,38 @@ class Summary:
 
 
 def audit_corpus(
-    corpus: Corpus, fields: Sequence[str], splits: Sequence[Split], turns: bool, out: Path | None = None
+    corpus: Corpus | str | Path,
+    fields: str | Sequence[str] = (),
+    splits: Split | str | Sequence[Split | str] = (),
+    turns: bool = False,
+    out: Path | None = None,
 ) -> tuple[list[Summary], Tally]:
     """Judge every text of some fields against the poses of its pair.
 
-    :param fields: corpus keys; () = all that the corpus has.
+    :param fields: which texts: ``human``, ``rules``, ``mllm-reverse`` ..., or corpus keys; () = all that there are.
     :param splits: () = all.
-    :param turns: the yaw of ``poses.npz`` tells how people turn in one scene, so claims about turns can be checked.
+    :param turns: the yaw of ``poses.npz`` gives headings in one scene, so claims about turns can be checked.
     :param out: a JSONL file, one record per text; replaced only when the audit is complete.
     :raises InputError: no poses, or no such field.
     """
+    corpus, fields = as_corpus(corpus), [text_field(name) for name in several(fields)]
     if corpus.poses is None:
         raise InputError(f"{corpus.root}: no poses.npz; the audit needs 3D poses of the pictures")
-    splits = list(splits) or list(corpus.pairs)
-    present = {key for split in splits for pair in corpus.split(split) for key in pair.texts if pair.texts[key]}
+    parts = [split_of(split) for split in several(splits)] or list(corpus.pairs)
+    present = {key for split in parts for pair in corpus.split(split) for key in pair.texts if pair.texts[key]}
     unknown = sorted(set(fields) - present)
     if unknown or not present:
         listed = ", ".join(sorted(present)) or "none"
         raise CorpusError(f"{corpus.root}: no texts in the field {(unknown or ['sents'])[0]!r}; fields: {listed}")
-    chosen = list(fields) or sorted(present)
+    chosen = fields or sorted(present)
     summaries, tally = [], Tally("texts")
     if out is None:
-        for split in splits:
+        for split in parts:
             summaries += [_audit_field(corpus, split, key, turns, tally, None) for key in chosen]
         return summaries, tally
     require_ours(out, b'"text_index"')
     with atomic_file(out) as file:
-        for split in splits:
+        for split in parts:
             summaries += [_audit_field(corpus, split, key, turns, tally, file) for key in chosen]
     return summaries, tally
 
@@ -188,7 +194,8 @@ def poses_of(table: PoseTable, rows: np.ndarray, edit: Edit, turns: bool) -> Pos
 def face_direction(coco: np.ndarray) -> np.ndarray:
     """Where faces look: from the middle of the ears to the nose, ``(N, 17, 3)`` -> ``(N, 3)``."""
     ears = (coco[:, COCO17.index("left_ear")] + coco[:, COCO17.index("right_ear")]) / 2
-    return coco[:, COCO17.index("nose")] - ears
+    looks: np.ndarray = coco[:, COCO17.index("nose")] - ears
+    return looks
 
 
 def text_record(

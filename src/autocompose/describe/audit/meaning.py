@@ -18,8 +18,6 @@ Found = tuple[Entity, str, Entity | None] | tuple[Entity, str, Entity | None, st
 BODY = Entity("body", "none")
 HEAD = Entity("head", "none")
 TORSO = Entity("torso", "none")
-JOINT_OF = {"arm": "elbow", "forearm": "elbow", "upper arm": "elbow", "hand": "elbow",
-            "leg": "knee", "shin": "knee", "thigh": "knee", "foot": "knee"}  # fmt: skip
 TRUNK = frozenset(("torso", "body", "pelvis"))
 LIMBS = frozenset(("arm", "leg", "elbow", "knee", "forearm", "shin", "thigh", "upper arm"))
 ARM = frozenset(("hand", "arm", "forearm", "elbow", "upper arm"))
@@ -90,6 +88,8 @@ def _how(verb: Verb, own: bool, part: Entity, action: str, mods: list[Mod], clau
         return "place"
     if action == "down" and clause is not None and clause.verb_words.startswith(SETTING):
         return "place"
+    if action in OPPOSITE and own and verb.passive and verb.mode == "move":
+        return "place"  # "the right arm lowered to the right"
     told = own and action in verb.does and not verb.passive
     if not told and any("floor" in w or "ground" in w for w in words):
         return "place"
@@ -124,8 +124,8 @@ def _read(verb: Verb, own: bool, entity: Entity, mods: list[Mod]) -> Iterator[Fo
     if entity.part == "weight":
         yield from _weight(mods)
         return
-    if own and verb.mode == "support" and entity.side == "none" and entity.part in ("leg", "foot"):
-        yield Entity("foot", "none"), "up", None  # "stand on one leg" lifts the other foot
+    if own and verb.mode == "support" and entity.part in ("leg", "foot") and entity.side != "both":
+        yield _stands_on(entity.side)
         return
     directions = [action for kind, action, _, _ in mods if kind == "dir"]
     bending_trunk = verb.mode == "bend" and entity.part in TRUNK | {"head", "hip"}
@@ -138,6 +138,11 @@ def _read(verb: Verb, own: bool, entity: Entity, mods: list[Mod]) -> Iterator[Fo
             yield from _state(verb, entity, action, words, mods)
         if other is not None and verb.mode != "support":
             yield from _relation(verb, entity, action, other, words)
+
+
+def _stands_on(side: str) -> Found:
+    """ "Stand on one leg" lifts the other foot."""
+    return (Entity("foot", "none"), "up", None) if side == "none" else (Entity("foot", side), "on-floor", None)
 
 
 def _kneel_or_look(verb: Verb, entity: Entity) -> Iterator[Found]:
@@ -286,7 +291,8 @@ def _turned(verb: Verb, entity: Entity, action: str) -> Iterator[Found]:
     elif (
         entity.part in ("head", "torso", "pelvis")
         and action in LEAN_OF
-        and not (action == "forward" and (verb.mode == "look" or entity.part != "head"))  # "the chest faces forward"
+        # "the chest faces forward" leans nothing
+        and not (action == "forward" and (verb.mode in ("look", "point") or entity.part != "head"))
     ):
         yield entity, LEAN_OF[action], None
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from autocompose.describe.audit.claims import STATED, Claim
 from autocompose.describe.audit.clauses import Clause, clauses, is_imperative
 from autocompose.describe.audit.meaning import Found, actions_of
-from autocompose.describe.audit.phrases import Mod, limb_of
+from autocompose.describe.audit.phrases import STAYING, Mod, limb_of
 from autocompose.describe.audit.tokens import Entity, tokens
 
 _PAIRS = (
@@ -97,16 +97,11 @@ def reference_clauses(said: list[Clause]) -> list[bool]:
 
 
 def _apposed(said: list[Clause], i: int) -> bool:
-    """ "The right arm, stretched wide sideways, folds in": a participle between a part and its verb."""
+    """ "The right arm, stretched wide sideways, folds in", "the knee, now bent, straightens"."""
     clause = said[i]
-    if (
-        clause.verb is None
-        or not clause.verb.passive
-        or clause.lends
-        or clause.named
-        or not clause.joined
-        or i + 1 == len(said)
-    ):
+    still = clause.verb is not None and (clause.verb.passive or clause.verb_words in STAYING)
+    told = clause.lasting if clause.lends else still
+    if not told or clause.named or not clause.joined or i + 1 == len(said):
         return False
     after = said[i + 1]
     return after.joined and not after.named and after.verb_words.split(" ")[0].endswith("s") and not after.lends

@@ -45,6 +45,8 @@ PLACES = frozenset(("above", "below", "behind", "in-front", "near", "left-of", "
 _ADJECTIVES = frozenset(("state", "verb", "dir", "degree", "word", "side"))
 _STOPS = frozenset(("comma", "end", "break", "neg", "undo", "and", "with", "pron"))
 _PERSON = {"behind": "backward", "in-front": "forward", "near": "beside", "above": "up"}
+_ADDRESSED = ("him", "them", "you", "yourself")
+_BODY = Entity("body", "none")
 _WAYS = frozenset(
     ("up", "down", "forward", "forwards", "ahead", "upward", "upwards", "downward", "downwards", "back", "backward",
      "backwards", "sideways", "left", "right")
@@ -74,6 +76,13 @@ def phrases(tokens: list[Token]) -> list[Token]:  # noqa: C901 (one branch for e
             i = _noun(tokens, i, found, (), True)
         elif _relative(tokens, i, found):
             i = _told(tokens, i, found)
+        elif _postmodifies(tokens[i], found):
+            said = _said(tokens[i : i + 1])
+            i = _source(tokens, i, found)
+            found[-1] = found[-1]._replace(value=(*said, *found[-1].value))
+        elif _resumes(tokens, i, found):
+            found.append(Token("noun", Noun(found[-2].value.other, resumed=True), "which"))
+            i += 1
         elif _while(tokens, i):
             found.append(Token("break", None, "as"))
             i += 1
@@ -113,23 +122,57 @@ def _while(tokens: list[Token], i: int) -> bool:
 
 
 def _relative(tokens: list[Token], i: int, found: list[Token]) -> bool:
-    """ "The arm that reached forward", "the foot that hung behind": how it was before."""
-    if tokens[i].words not in ("that", "which", "who") or not found or found[-1].kind != "noun":
+    """ "The arm that reached forward", "your leg, which is stretched behind": how it was before."""
+    noun = found[-2] if len(found) > 1 and found[-1].kind == "comma" and tokens[i].words.startswith("which") else None
+    if (noun or (found or tokens)[-1]).kind != "noun":
         return False
-    if i + 1 < len(tokens) and tokens[i].words == "which" and tokens[i + 1].words in ("is", "are"):
+    if tokens[i].words in _WAS or (tokens[i].words == "which" and tokens[i + 1 : i + 2] and tokens[i + 1].words in _IS):
         return True
+    if noun or tokens[i].words not in ("that", "which", "who"):
+        return False
     return i + 1 < len(tokens) and tokens[i + 1].kind == "verb" and tokens[i + 1].value.passive
+
+
+_IS = ("is", "are")
+_WAS = ("that was", "that were", "which was", "which were", "that is", "that are")
+
+
+def _postmodifies(token: Token, found: list[Token]) -> bool:
+    """ "Lower the arm raised above your head", "bend the leg stretched behind": how the part of a command was."""
+    if len(found) < 2 or found[-1].kind != "noun":
+        return False
+    still = token.kind == "verb" and (token.value.passive or token.words in STAYING)
+    if not still and token.words != "bent":
+        return False
+    told = found[-3:-1] if found[-2].kind == "det" else found[-2:-1]
+    command = told[0]
+    if command.kind != "verb" or command.value.neutral or participle(command):
+        return False
+    if token.words == "bent" and command.value.does != ("straighten",):
+        return False
+    return not command.words.split(" ")[0].endswith("s") and command.value.mode in ("move", "bend")
+
+
+STAYING = ("hanging", "resting", "hovering", "lying", "dangling")
+
+
+def _resumes(tokens: list[Token], i: int, found: list[Token]) -> bool:
+    """ "Closer to the right foot, which slides in": the object of a relation acts."""
+    before = found[-2] if len(found) > 1 and found[-1].kind == "comma" else None
+    if tokens[i].words != "which" or before is None or before.kind != "mod" or before.value.other is None:
+        return False
+    return _acts(tokens, i + 1)
 
 
 def _told(tokens: list[Token], i: int, found: list[Token]) -> int:
     """Read a relative clause as a source."""
-    j, mods = i + 2, list[Mod]()
-    while j < len(tokens) and tokens[j].kind not in _STOPS | {"verb"} and tokens[j].words != "now":
-        if tokens[j].kind in ("dir", "state"):
-            mods.append(Mod(tokens[j].kind, tokens[j].value, None, tokens[j].words))
-        j += 1
-    found.append(Token("source", tuple(mods), "that"))
-    return j
+    if found[-1].kind == "comma":
+        found.pop()
+    i += tokens[i + 1].words in _IS or tokens[i + 1].kind == "verb"
+    while i + 1 < len(tokens) and tokens[i + 1].kind == "verb" and participle(tokens[i + 1]):
+        i += 1
+    end = _source(tokens, i, found)
+    return end + (end < len(tokens) and tokens[end].kind == "comma" and tokens[i].words not in _WAS)
 
 
 def _adjectives(tokens: list[Token], i: int) -> int:
@@ -227,6 +270,12 @@ def _relation(tokens: list[Token], i: int, found: list[Token]) -> int:
     if token.words == "between" and tokens[j : j + 1] and tokens[j].kind == "pron":
         return _skip_to_part(tokens, j)  # "with a gap between it and your body"
     action = "in-front" if token.kind == "break" else token.value
+    addressed = token.kind == "rel" and j < len(tokens) and tokens[j].words in _ADDRESSED
+    addressed = addressed or (tokens[j : j + 1] == [Token("det", None, "her")] and _adjectives(tokens, j + 1) < 0)
+    if addressed and (action in _PERSON or action == "below"):
+        beside = Mod("dir", _PERSON[action], None, f"{token.words} you") if action != "below" else None
+        found.append(Token("mod", beside or Mod("rel", "below", _BODY, token.words), token.words))
+        return i + 2
     while j < len(tokens) and tokens[j].kind in ("det", "degree", "word", "state", "verb"):
         adjective = tokens[j].kind in ("det", "degree", "word") or (
             tokens[j - 1].kind in ("det", "degree") and _adjectives(tokens, j) > 0
@@ -245,11 +294,6 @@ def _relation(tokens: list[Token], i: int, found: list[Token]) -> int:
         if found and found[-1].words == "back" and found[-1].kind == "mod" and action == "near?":
             found.pop()
         return j
-    addressed = j > i + 1 and tokens[i + 1].words in ("her", "him", "them", "you", "yourself")
-    if addressed and action in _PERSON:
-        direction = _PERSON[action]
-        found.append(Token("mod", Mod("dir", direction, None, f"{token.words} you"), token.words))
-        return i + 2
     if action == "behind" and (target.kind in ("comma", "end", "and", "break")) and j == i + 1:
         found.append(Token("mod", Mod("dir", "backward", None, "behind"), "behind"))
         return i + 1
@@ -328,6 +372,9 @@ def _source(tokens: list[Token], i: int, found: list[Token]) -> int:  # noqa: C9
             relation = token.value if token.kind == "rel" else relation
         elif token.words == "before" and j + 1 < len(tokens) and tokens[j + 1].kind in ("det", "entity"):
             relation = "in-front"
+        elif token.words == "away" and tokens[j - 1].words == "far":
+            j += 1
+            continue  # "from far away", "from the ground far away"
         elif token.kind in _STOPS or _goal(token) or (named and token.kind not in ("word", "degree", "det")):
             break
         if token.kind == "det" and named:

@@ -115,6 +115,8 @@ def _move(part: str, side: str, action: str) -> list[Test]:
         tests += [Test(("from-chest", axis, end, side), sign, METRES) for end in ends]
     if part == "head" and axis == "y":
         tests += [Test(("lean-forward", "head"), -sign, DEGREES, wraps=True), Test(("face-down",), -sign, DEGREES)]
+    if part == "shoulder" and axis == "z":
+        tests.append(Test(("twist",), -sign if side == "left" else sign, DEGREES, wraps=True))
     if part == "torso":
         tests += _leaning(part, {"up": "backward", "down": "forward"}.get(action, action))
     return tests

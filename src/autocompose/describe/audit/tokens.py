@@ -87,6 +87,7 @@ def words_of(text: str) -> list[str]:
         .lower()
         .replace("\u2019", "'")
         .replace("n't", "nt")
+        .replace("un-", "un")
         .replace("'s", "")
         .replace("'re", " are")
     )
@@ -188,6 +189,8 @@ def _disambiguate(token: Token, before: list[Token], after: list[str]) -> Token:
     """Words with two meanings: "lower" (verb, comparative, "lower leg"), "back", "face", "round", "part", "close"."""
     last = before[-1].kind if before else ""
     noun_place = last in _SWITCHES
+    if _says_nothing(token, last, before, after):
+        return Token("word", None, token.words)
     if token.words == "lower":
         if last == "det":
             return Token("word", None, "lower")  # "your lower chest"
@@ -197,15 +200,9 @@ def _disambiguate(token: Token, before: list[Token], after: list[str]) -> Token:
         return Token("verb", phrases()["lower"][1], "lower")
     if token.words == "one" and after and after[0] in part_words():
         return Token("det", None, "one")  # "stand on one leg"
-    if token.words in _UNITS and last == "number":
-        return Token("word", None, token.words)
-    if token.words == "rear" and (last == "part" or (last == "det" and after and after[0] in part_words())):
-        return Token("word", None, "rear")
     if token.words == "back" and last == "det":
         adjective = bool(after) and after[0] in part_words()
         return Token("word", None, "back") if adjective else Token("part", ("torso", False), "back")
-    if token.words == "round" and last in ("part", "pron"):
-        return Token("word", None, "round")  # "bring your arm round"
     if token.words == "face" and (not noun_place or (before[-1].words == "to" and after[:1] in _FACED)):
         return Token("verb", phrases()["faces"][1], "face")
     if token.words == "in" and (not after or not after[0].isalpha() or after[0] in _AFTER_IN or after in _A_BIT):
@@ -215,16 +212,46 @@ def _disambiguate(token: Token, before: list[Token], after: list[str]) -> Token:
     return _as_noun(token, before) if token.words in word_set("nouns") else token
 
 
+def _says_nothing(token: Token, last: str, before: list[Token], after: list[str]) -> bool:
+    """Words that mean nothing where they stand: "3 feet apart", "your rear leg", "bring it round", "elbow bend"."""
+    words = token.words
+    if words in _UNITS:
+        return last == "number"
+    if words == "rear":
+        return last == "part" or (last == "det" and bool(after) and after[0] in part_words())
+    if words == "round":
+        return last in ("part", "pron")
+    if words == "bend":
+        return last == "part" and _compound(before, after)
+    return token.kind == "undo" and words in _HALTS and bool(after) and _places(after[0])
+
+
 def _as_noun(token: Token, before: list[Token]) -> Token:
     """Words that are nouns after an article: "take a step", "into a low lunge" (which lowers nothing)."""
     kinds = [t.kind for t in before[-2:]]
-    if kinds[:1] == ["det"] and kinds[1:] in (["degree"], ["word"], ["state"]):
+    participle = kinds[1:] == ["verb"] and before[-1].value.passive  # "its raised stretch"
+    if kinds[:1] == ["det"] and (participle or kinds[1:] in (["degree"], ["word"], ["state"])):
         return Token("word", None, token.words)
     if kinds == ["det", "dir"]:
         before[-1] = Token("word", None, before[-1].words)
     elif kinds[-1:] != ["det"]:
         return token
     return Token("word", None, token.words)
+
+
+_HALTS = ("stop", "stops", "stopping")
+
+
+def _places(word: str) -> bool:
+    """Whether a word tells a place: in "it stops below the hip" nothing is undone."""
+    return any(kind in ("rel", "dir") for phrase, (kind, _) in _trie().get(word, ()) if len(phrase) == 1)
+
+
+def _compound(before: list[Token], after: list[str]) -> bool:
+    """Whether "bend" after a joint is a noun: "the tight elbow bend straightens", but "let the elbow bend"."""
+    adjective = len(before) > 1 and before[-2].kind in ("word", "degree")
+    acts = bool(after) and any(kind == "verb" for phrase, (kind, _) in _trie().get(after[0], ()) if len(phrase) == 1)
+    return adjective and acts
 
 
 _FACED = (["the"], ["your"], ["left"], ["right"], ["forward"], ["away"], ["me"])
@@ -291,6 +318,8 @@ def _entity(side: str, found: list[Token], i: int, j: int) -> tuple[Token, int]:
     words = " ".join(t.words for t in found[i : j + 1])
     after = found[j + 1].words if j + 1 < len(found) else ""
     named = found[j].words != words or (i > 0 and found[i - 1].kind == "det")
-    if after in word_set("level") and not (after == "high" and named):  # "raise your left arm high"
+    then = found[j + 2].words if j + 2 < len(found) else ""
+    adjective = named and (after == "high" or (after == "level" and then in ("at", "with")))
+    if after in word_set("level") and not adjective:  # "raise your left arm high"
         return Token("level", Entity(part, side), f"{words} {found[j + 1].words}"), j + 2
     return Token("entity", Entity(part, side), words), j + 1

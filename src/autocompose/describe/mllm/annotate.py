@@ -8,13 +8,19 @@ import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 from autocompose.core.errors import AnnotationError, ConfigError, StorageError
 from autocompose.core.log import bar, say
+from autocompose.core.records import Edit, Split, split_of
+from autocompose.core.several import several
+from autocompose.corpus.format import Corpus, as_corpus
 from autocompose.describe.mllm.asking.dialogue import Outcome, Steps, advance
+from autocompose.describe.mllm.asking.sent_pictures import default_frame
 from autocompose.describe.mllm.asks import Answer, Ask, Dialect, Item, SchemaMode, Unanswered
-from autocompose.describe.mllm.job import Job, Summary, dialect_name, enter, known_dialect, stored
-from autocompose.describe.mllm.recipe import journal_path
+from autocompose.describe.mllm.job import EDITS, Job, Summary, dialect_name, enter, known_dialect, stored
+from autocompose.describe.mllm.recipe import Endpoint, Limits, Recipe, journal_path
 from autocompose.describe.mllm.recording.journal import BEAT, Journal
 from autocompose.describe.mllm.recording.journal_reading import done_otherwise
 from autocompose.describe.mllm.recording.writer import Writer
@@ -24,6 +30,45 @@ from autocompose.describe.mllm.sending.probe import probe
 
 GRACE = 30.0
 """Seconds that requests in flight get to finish after Ctrl-C."""
+
+
+def annotate_corpus(
+    corpus: Corpus | str | Path,
+    model: str,
+    base_url: str = Endpoint().base_url,
+    *,
+    key_env: str = Endpoint().key_env,
+    splits: Split | str | Iterable[Split | str] = (),
+    edits: Edit | str | Iterable[Edit | str] = EDITS,
+    pairs: int | None = None,
+    limits: Limits | None = None,
+    yes: bool = False,
+    send: Send | None = None,
+    **recipe: Any,
+) -> Summary:
+    """Let a multimodal LLM describe a corpus; ``export_texts`` then writes the accepted texts into its captions.
+
+    The same call continues a run that was stopped; nothing is asked twice.
+
+    :param model, base_url: an OpenAI-compatible server, and the model's name there.
+    :param key_env: environment variable that holds the API key; a server on this machine needs none.
+    :param splits: () = all. :param edits: which of the four variants. :param pairs: only the first N of each split.
+    :param yes: consent to send the pictures to a host that is not this machine, and to ask stale pairs again.
+    :param recipe: fields of ``Recipe``, such as ``texts=3``, ``size=512``, ``grounded=True``.
+    :raises AnnotationError: the run cannot go on; ConfigError: settings, or consent is missing.
+    """
+    loaded = as_corpus(corpus)
+    recipe = {"frame": default_frame(loaded), **recipe, "model": model}
+    job = Job(
+        loaded,
+        Recipe.parse(recipe, "annotate_corpus"),
+        Endpoint(base_url=base_url, key_env=key_env),
+        limits or Limits(),
+        tuple(split_of(split) for split in several(splits)),
+        tuple(Edit(edit) for edit in several(edits)),
+        pairs,
+    )
+    return annotate(job, send, yes)
 
 
 def annotate(job: Job, send: Send | None = None, yes: bool = False) -> Summary:

@@ -61,12 +61,13 @@ def estimate(job: Job) -> Estimate:
 def example_asks(job: Job) -> tuple[Ask, Ask]:
     """A Stage I and a Stage II question of the job, with stand-ins for pictures and parts."""
     pictures = tuple(Picture(b"", "image/jpeg") for _ in range(picture_count(job.recipe)))
-    return job.stages.parts_ask(pictures, "mllm"), job.stages.texts_ask(EXAMPLE, "mllm")
+    stages = next(iter(job.stages.values()))
+    return stages.parts_ask(pictures, "mllm"), stages.texts_ask(EXAMPLE, "mllm")
 
 
 def picture_count(recipe: Recipe) -> int:
     """Pictures per Stage I question."""
-    return 2 if recipe.pictures == "separate" else 1
+    return {"separate": 2, "side-by-side": 1, "with-side-view": 4}[recipe.pictures]
 
 
 def dry_run(job: Job, prompts: int = 3) -> str:
@@ -74,15 +75,17 @@ def dry_run(job: Job, prompts: int = 3) -> str:
     blocks = []
     for item in islice(job.items(), prompts):
         try:
-            ask = job.stages.parts_ask(**{k: v for k, v in job.prepared(item).items() if k != "left_hand"})
+            frame = job.frame_of(item)
+            aids = {k: v for k, v in job.prepared(item, frame).items() if k not in ("left_hand", "moved")}
+            ask = job.stages[frame].parts_ask(**aids)
         except ImageError as error:
             blocks.append(f"--- {item}\n{error}")
             continue
         sizes = ", ".join(f"{p.mime} {len(p.data):,} bytes" for p in ask.pictures)
         blocks.append(f"--- Stage I, {item}\n[system]\n{ask.system}\n[user; {sizes}]\n{ask.text}")
-    second = job.stages.texts_ask(EXAMPLE, "mllm")
+    second = next(iter(job.stages.values())).texts_ask(EXAMPLE, "mllm")
     blocks.append(f"--- Stage II, with made-up movements\n[system]\n{second.system}\n[user]\n{second.text}")
     found = estimate(job)
     unknown = {name for item in job.items() for name in (item.reference, item.target)}
-    blocks.append(f"{found.items:,} units of {len(unknown):,} pictures: {found.line()}; nothing was sent")
+    blocks.append(f"{found.items:,} variants of {len(unknown):,} pictures: {found.line()}; nothing was sent")
     return "\n\n".join(blocks)

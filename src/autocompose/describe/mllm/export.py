@@ -21,7 +21,7 @@ CARD = "annotation.json"
 NOTHING = "nothing has been described with the latest settings; run 'autocompose describe mllm' first"
 
 
-def export(root: Path, rules: Rules | None = None) -> dict[str, Tally]:
+def export_texts(root: str | Path, rules: Rules | None = None) -> dict[str, Tally]:
     """Write the texts of the latest run's version into the corpus.
 
     Pairs that the journal does not know keep the fields they have; a known pair whose texts are filtered out
@@ -32,7 +32,7 @@ def export(root: Path, rules: Rules | None = None) -> dict[str, Tally]:
         NothingLeftError: no text passes, so the described pairs have lost theirs; StorageError: old files stay as they
         were.
     """
-    rules = rules or Rules()
+    root, rules = Path(root), rules or Rules()
     journal = Journal(journal_path(root), must_exist=True)
     try:
         version, recipe, variants = _finished(journal)
@@ -40,7 +40,7 @@ def export(root: Path, rules: Rules | None = None) -> dict[str, Tally]:
     finally:
         journal.close()
     if rules.mirrors_agree and recipe.mirror == "derive":
-        raise AnnotationError(f"{root}: mirrored pictures were not asked about (--mirror derive); none can disagree")
+        raise AnnotationError(f"{root}: mirrored pictures were not asked about (--mirrored derive); none can disagree")
     corpus = load_corpus(root)
     chosen, tallies, reviewed = choose(corpus, recipe, variants, latest, rules)
     known = {found.variant[:2] for found in variants}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from autocompose.describe.mllm.asking.prompts import Prompts, load_prompts
 from autocompose.describe.mllm.asking.sent_pictures import Pictures
 from autocompose.describe.mllm.asks import Dialect, Item, SchemaMode
 from autocompose.describe.mllm.judging import pose_checks as geometry
-from autocompose.describe.mllm.recipe import Endpoint, Frame, Limits, Recipe, jsonable
+from autocompose.describe.mllm.recipe import ASKED, Endpoint, Frame, Limits, Recipe, jsonable
 from autocompose.describe.mllm.recording.described import Wording
 from autocompose.describe.mllm.recording.journal import Journal
 from autocompose.describe.mllm.sending.costs import Costs, load_costs, money
@@ -88,6 +88,8 @@ class Summary:
             advice = "no pair was chosen; see --split and --pairs, and whether the corpus has pairs"
         elif "length" in self.failed:
             advice = f"answers were cut; let them be longer: --answer-tokens {4 * recipe.max_tokens}"
+        elif "profile" in self.failed:
+            advice = "people seen from the side have no sides in the picture; --frame auto asks such pairs in words"
         else:
             advice = "'describe status' counts the reasons; 'describe retry --failed' asks again"
         tally = Tally("variants")
@@ -102,7 +104,7 @@ class Job:
 
     :param splits: only these; default: all splits of the corpus.
     :param edits: which of the four variants to write.
-    :param most: only the first so many pairs of each split.
+    :param most: only the first N pairs of each split.
     :param prices: a price table of the user's own.
     """
 
@@ -117,13 +119,16 @@ class Job:
 
     def __post_init__(self) -> None:
         self.prompts: Prompts = load_prompts(self.recipe.prompts)
-        self.version = self.recipe.version(self.prompts.hash(self.recipe.frame))
-        self.stages = Stages(self.recipe, self.prompts)
+        self.prompts_hash = self.prompts.hash(self.recipe.frame, self.recipe.side_view)
+        self.version = self.recipe.version(self.prompts_hash)
         self.pictures = Pictures(self.corpus, self.recipe)
+        frames = ASKED if self.recipe.frame is Frame.AUTO else (self.recipe.frame,)
+        recipes = {frame: self.recipe.model_copy(update={"frame": frame}) for frame in frames}
+        self.stages = {frame: Stages(recipe, self.prompts) for frame, recipe in recipes.items()}
         self.costs: Costs = load_costs(self.recipe.model, self.endpoint.loopback, self.prices)
         self.rows = self.corpus.poses.index() if self.corpus.poses else {}
-        if self.recipe.grounded and str(self.recipe.frame) == "picture":
-            raise ConfigError("--grounded speaks of the person's sides; use it with --frame colour or --frame words")
+        if self.recipe.frame is Frame.PICTURE and (aid := self.recipe.speaks_of_sides):
+            raise ConfigError(f"{aid} speaks of the person's sides; use it with --frame colour or --frame words")
         if self.limits.max_cost is not None and self.costs.price is None:
             raise ConfigError(
                 f"--max-cost: no price is known for {self.recipe.model}; pass a table with --prices, or --max-tokens"
@@ -140,32 +145,49 @@ class Job:
                 for edit in self.recipe.asked(self.edits):
                     yield Item(pair.reference, pair.target, edit, split)
 
-    def prepared(self, item: Item) -> dict[str, Any]:
-        """The arguments of ``Stages.describe`` for an item.
+    def frame_of(self, item: Item) -> Frame:
+        """The frame in which an item is asked (first, where the recipe says ``auto``)."""
+        if self.recipe.frame is not Frame.AUTO:
+            return self.recipe.frame
+        if all(self.pictures.knows(name) for name in (item.reference, item.target)):
+            return Frame.COLOUR
+        return Frame.WORDS if self.recipe.speaks_of_sides else Frame.PICTURE
+
+    def prepared(self, item: Item, frame: Frame) -> dict[str, Any]:
+        """The arguments of ``Stages.describe`` for an item that is asked in a frame.
 
         :raises ImageError: a picture cannot be opened.
         """
         hand = self.pictures.left_hand_side(item) if self.recipe.self_check else None
         hints: tuple[str, ...] = ()
         if self.recipe.grounded and self.corpus.poses is not None:
-            hints = geometry.hints(self.corpus.poses, item, self.rows, self.recipe.frame)
-        return {"pictures": self.pictures.of(item), "edit": item.edit.value, "hints": hints, "left_hand": hand}
+            hints = geometry.hints(self.corpus.poses, item, self.rows, frame, self.recipe.grounded == "depth")
+        moved = self.corpus.poses is not None and geometry.moved(self.corpus.poses, item, self.rows)
+        return {"pictures": self.pictures.of(item, frame), "edit": item.edit.value, "hints": hints, "left_hand": hand,
+                "moved": moved}  # fmt: skip
 
     def steps(self, item: Item) -> Steps:
         """Describe one item: yields questions, receives answers, returns the outcome.
 
         Its pictures are prepared before the first question is yielded, which takes a while.
         """
+        frame = self.frame_of(item)
+        outcome = yield from self._in_frame(item, frame)
+        if outcome.kind == "profile" and self.recipe.frame is Frame.AUTO and frame is Frame.PICTURE:
+            outcome = yield from self._in_frame(item, Frame.WORDS)
+        return outcome
+
+    def _in_frame(self, item: Item, frame: Frame) -> Steps:
         try:
-            arguments = self.prepared(item)
+            arguments = self.prepared(item, frame)
         except ImageError as error:
             return Outcome("failed", "parts", "picture", str(error))
-        return (yield from self.stages.describe(**arguments))
+        return replace((yield from self.stages[frame].describe(**arguments)), frame=frame)
 
 
 def enter(job: Job, journal: Journal) -> int:
     """Enter this process as a run of the job (``Journal.start``); the journal also remembers how old the prices are."""
-    lost = journal.start(job.version, {**jsonable(job.recipe), "prompts": job.prompts.hash(job.recipe.frame)})
+    lost = journal.start(job.version, {**jsonable(job.recipe), "prompts": job.prompts_hash})
     dates = journal.get("prices") or []
     if job.costs.date and job.costs.date not in dates:
         journal.put("prices", [*dates, job.costs.date])
@@ -178,7 +200,7 @@ def stored(job: Job, item: Item, outcome: Outcome) -> dict[str, Any]:
     Flags: ``long``, more than 77 CLIP tokens; ``crossed``, sides of the picture were asked for where limbs cross.
     """
     poses = geometry.joints_of(job.corpus.poses, item, job.rows) if job.corpus.poses else None
-    crossed = bool(outcome.texts) and job.recipe.frame is Frame.PICTURE and job.pictures.crossed(item)
+    crossed = bool(outcome.texts) and outcome.frame is Frame.PICTURE and job.pictures.crossed(item)
     wordings = []
     for text in outcome.texts:
         flags = (("long",) if text in outcome.long else ()) + (("crossed",) if crossed else ())

@@ -38,7 +38,7 @@ def annotate_with_ray(job: Job, processor: Processor | None = None) -> Summary:
         import ray
         import ray.data
     except ImportError:
-        raise DependencyError("ray", "ray", "--engine ray") from None
+        raise DependencyError("ray", "ray", "--on ray") from None
     process = processor or vllm_processor(job.recipe.model)
 
     def engine(asks: list[Ask]) -> Iterator[list[tuple[str, Answer | None, str]]]:
@@ -72,7 +72,7 @@ def vllm_processor(model: str) -> Processor:
     try:
         from ray.data.llm import build_processor, vLLMEngineProcessorConfig
     except ImportError:
-        raise DependencyError("ray[llm]", "ray", "--engine ray with vLLM") from None
+        raise DependencyError("ray[llm]", "ray", "--on ray with vLLM") from None
     config = vLLMEngineProcessorConfig(
         model_source=model, should_continue_on_error=True, engine_kwargs={"limit_mm_per_prompt": {"image": 2}}
     )

@@ -22,23 +22,32 @@ class Frame(str, Enum):
     ``colour``: limbs are tinted by side, the model names colours, code turns colours into sides (needs a pose).
     ``picture``: the model names the side of the picture and which way the person faces, a rule converts.
     ``words``: the model says the person's own left and right itself.
+    ``auto``: chosen for each pair: ``colour`` where both pictures have keypoints; else ``picture``, and ``words`` when
+    the model says that the person is seen from the side.
     """
 
     COLOUR = "colour"
     PICTURE = "picture"
     WORDS = "words"
+    AUTO = "auto"
 
     def __str__(self) -> str:
         return self.value
+
+
+ASKED = (Frame.COLOUR, Frame.PICTURE, Frame.WORDS)
+"""The frames that a question can have."""
 
 
 class Recipe(Config):
     """Everything that changes a text. Its hash and the prompts' hash make up the version of an annotation.
 
     :param prompts: name of a built-in prompt set, or a folder with the same files.
-    :param pictures: two separate pictures (the default), or one with both side by side.
+    :param pictures: two separate pictures (the default), one with both side by side, or two that are each followed by
+        the pose as a skeleton seen from its side (needs 3D joints).
     :param joints: also mark the joints with dots (needs a pose).
-    :param grounded: give the measured pair codes as hints (needs 3D joints).
+    :param grounded: give the measured pair codes as hints (needs 3D joints): of all limbs, or (``depth``) only of those
+        whose depth a picture does not show.
     :param self_check: also ask where the person's left hand is, and compare with the pose.
     :param texts: wordings per variant, 1..5.
     :param size: longest side of a sent picture, pixels.
@@ -49,9 +58,9 @@ class Recipe(Config):
     model: str
     prompts: str = "v1"
     frame: Frame = Frame.COLOUR
-    pictures: Literal["separate", "side-by-side"] = "separate"
+    pictures: Literal["separate", "side-by-side", "with-side-view"] = "separate"
     joints: bool = False
-    grounded: bool = False
+    grounded: bool | Literal["depth"] = False
     self_check: bool = False
     blur_faces: bool = False
     texts: int = Field(3, ge=1, le=5)
@@ -62,6 +71,16 @@ class Recipe(Config):
     temperature: float | None = Field(0.7, ge=0, le=2)
     max_tokens: int = Field(800, ge=16)
     language: str = "English"
+
+    @property
+    def side_view(self) -> bool:
+        """Each picture is followed by a side view of its pose."""
+        return self.pictures == "with-side-view"
+
+    @property
+    def speaks_of_sides(self) -> str:
+        """The option whose aid names the person's sides, so that the frame ``picture`` cannot have it; '' when none."""
+        return "--grounded" if self.grounded else "--pictures with-side-view" if self.side_view else ""
 
     def version(self, prompts_hash: str) -> str:
         """The version of an annotation, 16 hexadecimal digits."""

@@ -201,19 +201,6 @@ def _row_spreads(start: Poses, goal: Poses) -> np.ndarray:
     return np.concatenate([spread[:N_PAIR], bends, turn, spread[N_PAIR:]])
 
 
-def super_codes(measures_a: np.ndarray, measures_b: np.ndarray) -> np.ndarray:
-    """Which of the 52 pair super-codes hold, ``(52, P)`` bool in the order of ``SUPER_NAMES``, without noise.
-
-    :param measures_a, measures_b: ``(44, P)`` from ``pair_measures``.
-    """
-    still = np.zeros_like(measures_a)
-    levels = pair_levels(measures_a - measures_b)
-    straight = _straighten(levels, measures_b, still)
-    _only_super_gaps(levels, measures_a, measures_b, [still] * 3)
-    gaps = [levels[row] == level for row in range(*ROWS["gap"].indices(N_PAIR)) for level in (2, 1, -1, -2)]
-    return np.concatenate([straight > 0, np.array(gaps)])
-
-
 def _noise(shape: tuple[int, ...], keys: np.ndarray, seed: int, stream: int, width: float) -> np.ndarray:
     rows, columns = shape
     return measure.jitter((rows, columns), keys, seed, stream) * width if width else np.zeros(shape)

@@ -30,6 +30,7 @@ from autocompose.describe.rules.texts import Description, describe
 
 PART = 2000  # pairs per part
 STAGE = "describe-rules"
+DEFAULTS = RuleOptions()
 
 
 class Job(NamedTuple):
@@ -62,41 +63,45 @@ class Counts(NamedTuple):
         """An entry with ``found`` texts."""
         name = f"{pair.reference} -> {pair.target}"
         if not found:
-            self.entries.drop("nothing changes enough to be told", name)
+            self.entries.drop("nothing changes enough to be described", name)
             return
         self.entries.keep()
         self.wordings.keep(found)
         if found < self.asked:
-            self.wordings.drop("too like another wording of the pair", name, self.asked - found)
+            self.wordings.drop("too similar to another wording of the pair", name, self.asked - found)
 
     def lines(self) -> str:
         """For the console."""
         return f"{self.entries.line()}\n{self.wordings.line()}"
 
 
-def describe_corpus(
-    root: Path,
+def write_texts(
+    corpus: Corpus | str | Path,
     *,
-    options: RuleOptions,
+    options: RuleOptions = DEFAULTS,
     n_texts: int = 3,
     seed: int = 0,
-    edits: Edit | Iterable[Edit] = tuple(Edit),
-    splits: Split | Iterable[Split] | None = None,
+    edits: Edit | str | Iterable[Edit | str] = tuple(Edit),
+    splits: Split | str | Iterable[Split | str] | None = None,
     processes: int = 1,
     codes: bool = False,
 ) -> Counts:
-    """Fill ``auto``, ``auto-reverse``, ``auto-mirror`` and ``auto-mirror-reverse`` of a corpus with 3D poses.
+    """Write texts into a corpus by rules, from its 3D poses.
 
+    The corpus keys are ``auto``, ``auto-reverse``, ``auto-mirror`` and ``auto-mirror-reverse``.
     A pair without a usable pose, or with nothing to say, keeps the texts that it has. The texts of a pair depend on
     ``seed``, the names of its two images, the edit and the options alone. A column ``known`` (N, 22) of poses.npz marks
     joints that the source skeleton lacks.
 
+    :param corpus: the folder, or what was loaded from it; its captions files are rewritten.
+    :param n_texts: wordings per pair and field.
     :param edits: which of the four fields to write.
     :param codes: also write ``codes/SPLIT.jsonl``, a line per pair: the statements of its texts and their numbers.
     :raises CorpusError: there are no pairs.
     :raises PoseError: the corpus has no poses.npz.
     """
-    corpus, edits = load_corpus(root, splits), several(edits)
+    root = corpus.root if isinstance(corpus, Corpus) else Path(corpus)
+    corpus, fields = load_corpus(root, splits), [Edit(edit) for edit in several(edits)]
     if corpus.poses is None:
         raise PoseError(f"{root}: no poses.npz; rules need the 3D pose of every image")
     if not any(corpus.pairs.values()):
@@ -108,7 +113,7 @@ def describe_corpus(
         "options": options.model_dump(),
         "n_texts": n_texts,
         "seed": seed,
-        "fields": [TEXT_FIELDS[Source.RULES, e] for e in edits],
+        "fields": [TEXT_FIELDS[Source.RULES, e] for e in fields],
         "codes": codes,
         "pairs": {str(s): value_hash([(p.reference, p.target) for p in ps]) for s, ps in corpus.pairs.items()},
         "poses": file_hash(corpus.root / "poses.npz"),
@@ -116,16 +121,16 @@ def describe_corpus(
     }
     folder = corpus.root / f".{STAGE}-{value_hash(settings)[:16]}"
     counts = Counts(Tally("rule texts"), Tally("wordings"), n_texts)
-    usable = {s: _usable(corpus.poses, pairs, counts.entries, len(edits)) for s, pairs in corpus.pairs.items()}
+    usable = {s: _usable(corpus.poses, pairs, counts.entries, len(fields)) for s, pairs in corpus.pairs.items()}
     jobs = [
         job
         for split, rows in usable.items()
-        for edit in edits
+        for edit in fields
         for job in _jobs(folder, corpus, split, rows, edit, (seed, n_texts, options, codes))
     ]
     _run([j for j in jobs if not j.path.exists()], len(jobs), processes)
     for split, rows in usable.items():
-        _merge(folder, corpus, split, rows, edits, counts, codes)
+        _merge(folder, corpus, split, rows, fields, counts, codes)
     RunFolder(corpus.root, STAGE).finish(settings, **counts.entries.record(), wordings=counts.wordings.record())
     for old in corpus.root.glob(f".{STAGE}-{'[0-9a-f]' * 16}"):
         shutil.rmtree(old)

@@ -5,12 +5,13 @@ Rows are matched with pictures by ``PictureNames``; those that match none are co
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from autocompose.core.errors import one_line
 from autocompose.core.log import Tally
 from autocompose.core.reading.table import read_table
 from autocompose.corpus.format import read_gallery
@@ -19,15 +20,13 @@ from autocompose.gallery.indexing.picture_names import PictureNames
 from autocompose.gallery.values import Value, plain, typed
 
 SUGGESTED = 5  # names for which a suggestion is looked for
-MAX_SHOWN = 300  # characters of a name
 NO_PICTURE = "matches no picture"
 Meta = dict[str, dict[str, Value]]  # picture -> column -> value
 
 
 def shown(name: str) -> str:
-    """A name as it can be printed, the middle of a very long one left out."""
-    text = name if name.isprintable() and name == name.strip() else ascii(name)
-    return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN // 2]}...{text[-MAX_SHOWN // 2 :]}"
+    """A name as it can be printed, in quotes where it would not be seen otherwise."""
+    return one_line(name if name.isprintable() and name == name.strip() else ascii(name))
 
 
 @dataclass
@@ -85,10 +84,14 @@ def read_metadata(path: Path, names: PictureNames) -> tuple[Meta, SideFile]:
         if any(known.get(column, value) != value for column, value in values.items()):
             again.append(picture)
         known.update(values)
-    if again:
-        said = ", ".join(map(shown, dict.fromkeys(again[:SUGGESTED])))
-        side.notes.append(f"{path.name}: {len(again)} rows contradict an earlier row of their picture and win: {said}")
+    side.notes += _won(path, "contradict an earlier row of their picture", again)
     return meta, side
+
+
+def _won(file: Path, what: str, pictures: Sequence[str]) -> Iterable[str]:
+    if pictures:
+        first = ", ".join(map(shown, dict.fromkeys(pictures[:SUGGESTED])))
+        yield f"{file.name}: {len(pictures)} rows {what} and win: {first}"
 
 
 def read_splits(folder: Path, names: PictureNames) -> tuple[Meta, list[SideFile]]:
@@ -125,22 +128,35 @@ def read_poses(path: Path, names: PictureNames) -> tuple[Poses, SideFile]:
     """
     table = PoseTable.load(path)
     side = SideFile(Tally(f"{path.name} rows"))
-    columns = {name: c for name, c in table.columns.items() if c.ndim == 1 and c.dtype.kind in "iufbU"}
+    columns, left_out = _columns(table)
     finite = np.isfinite(table.joints).all((1, 2))
     meta: Meta = {}
     joints: dict[str, np.ndarray] = {}
+    again = []
     for row, name in enumerate(table.names):
         picture = names.find(name)
         if picture is None:
             side.unmatched(name, names)
             continue
         side.tally.keep()
+        if picture in meta:
+            again.append(picture)
+            joints.pop(picture, None)
         values = {column: plain(values[row]) for column, values in columns.items()}
         meta[picture] = {column: value for column, value in values.items() if value is not None}
         if finite[row]:
             joints[picture] = table.joints[row]
+    side.notes += _won(path, "come after another row of their picture", again)
+    side.notes += [f"{path.name}: the column {shown(name)} is left out (its type is {kind})" for name, kind in left_out]
     side.notes += _infinite(path.name, columns, ~finite)
     return Poses(meta, joints), side
+
+
+def _columns(table: PoseTable) -> tuple[dict[str, np.ndarray], list[tuple[str, np.dtype]]]:
+    """The columns of one value for each row, and those of a type that no value has."""
+    single = {name: column for name, column in table.columns.items() if column.ndim == 1}
+    left_out = [(name, column.dtype) for name, column in single.items() if column.dtype.kind not in "iufbUM"]
+    return {name: column for name, column in single.items() if column.dtype.kind in "iufbUM"}, left_out
 
 
 def _infinite(file: str, columns: Mapping[str, np.ndarray], bad: np.ndarray) -> Iterable[str]:

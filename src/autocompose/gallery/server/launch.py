@@ -7,7 +7,6 @@ import json
 import logging
 import multiprocessing
 import os
-import resource
 import shutil
 import signal
 import socket
@@ -73,7 +72,10 @@ def run_server(config: ServerConfig) -> None:
     """Serve until the process is told to stop.
 
     :raises GalleryError: the gallery cannot be opened, or belongs to another model.
+    :raises InputError: this is Windows, or the address cannot be used.
     """
+    if os.name == "nt":
+        raise InputError("serve runs on Linux and macOS only; use WSL, or search with: autocompose search GALLERY")
     try:
         import uvicorn
     except ImportError:
@@ -86,9 +88,7 @@ def run_server(config: ServerConfig) -> None:
     count = gallery.store.count()
     gallery.close()
     if config.host not in LOOPBACK_ADDRESSES and not config.token:
-        say(
-            f"warning: {config.host} is open to the network and no --token is set: everybody there can see the pictures"
-        )
+        say(f"warning: {config.host} is open to the network and no --token is set: anyone there can see the pictures")
     config = config.model_copy(update={"port": _listening_port(config)})
     with scratch_folder() as scratch:
         for name in ("uploads", "metrics"):
@@ -127,6 +127,8 @@ def _protocol() -> Any:
 
 def _allow_connections() -> None:
     """As many open files as the system lets us have: each connection is one."""
+    import resource  # not on Windows
+
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, MAX_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:

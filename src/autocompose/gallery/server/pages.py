@@ -85,7 +85,7 @@ class Page:
         """The reference, when it is an item; after an error too."""
         if self.answer is None and self.params.ref and not self.params.ref.startswith("u-"):
             return next(iter(self.gallery.store.get([key_to_id(self.params.ref)])), None)
-        origin = self.answer.reference if self.answer else None
+        origin = self.answer.reference if self.answer is not None else None
         return origin.item if origin else None
 
     @property
@@ -138,6 +138,6 @@ class Page:
 
     def bar(self, hit: Hit) -> int:
         """Length of a score bar, 8 to 100: the best result is full, the others by their distance to it."""
-        scores = [h.score for h in self.answer.hits] if self.answer else [hit.score]
+        scores = [h.score for h in self.answer.hits] if self.answer is not None else [hit.score]
         spread = max(scores) - min(scores)
         return 100 if spread < 1e-6 else round(8 + 92 * (hit.score - min(scores)) / spread)

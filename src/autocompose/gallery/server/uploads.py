@@ -127,7 +127,7 @@ def decode(data: bytes) -> Image.Image:
     :raises BusyError: no memory for it for now.
     """
     if len(data) > MAX_BYTES:
-        raise RefusedUploadError(413, f"the file has {len(data) >> 20} MB; at most {MAX_BYTES >> 20} MB are taken")
+        raise RefusedUploadError(413, f"the file has {len(data) >> 20} MB; the maximum is {MAX_BYTES >> 20} MB")
     if picture_format(data[:64])[0] not in FORMATS:
         raise RefusedUploadError(415, "this is not a JPEG, PNG or WebP picture")
     try:

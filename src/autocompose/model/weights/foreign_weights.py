@@ -17,9 +17,10 @@ from torch import Tensor, nn
 from autocompose.core.errors import CheckpointError, InputError
 from autocompose.core.files import atomic_file
 from autocompose.model.bundled import model_folder
-from autocompose.model.checkpoint import Model, fit, load_model
+from autocompose.model.checkpoint import fit, load_model
 from autocompose.model.combiner import Combiner
 from autocompose.model.encoder import OPENAI_NAMES, VOCABULARY, Encoder, EncoderConfig
+from autocompose.model.model import Model
 from autocompose.model.weights.hugging_face import model_file, openai_names, unseen_in_shapes
 from autocompose.model.weights.state_dicts import CLIP, COMBINER, HUGGING_FACE, Network, weights_of
 from autocompose.model.weights.weight_files import read_archive
@@ -242,7 +243,7 @@ def write_authors_format(folder: Path, model: Model, epoch: int, replace: bool =
     if isinstance(model.composer, Combiner):
         written.append(Path(folder) / f"combiner_{epoch}.pt")
     if not replace and (there := next((path for path in written if path.exists()), None)):
-        raise InputError(f"{there}: is there already; choose another folder or --epoch, or move the file away")
+        raise InputError(f"{there}: exists already; choose another folder or --epoch, or move the file away")
     _save({"epoch": epoch, "CLIP": state}, written[0])
     if isinstance(model.composer, Combiner):
         _save({"epoch": epoch, "Combiner": _on_cpu(model.composer.state_dict())}, written[1])

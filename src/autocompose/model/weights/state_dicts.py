@@ -99,7 +99,7 @@ def weights_of(tensors: dict[str, Tensor], network: Network, path: Path) -> Weig
     own = {name: t for name, t in inner.items() if name.partition(".")[0] in network.parts}
     others = [name for name in inner if name not in own]
     if others and len(places) == 1:
-        say(f"{path}: {len(others):,} tensors are not of the {network.name} and are left out (first: {others[0]})")
+        say(f"{path}: {len(others):,} tensors do not belong to the {network.name} and are skipped (first: {others[0]})")
     return Weights(own, place)
 
 

@@ -99,7 +99,7 @@ def _read_torch(path: Path) -> Any:
     tree, names = read_pickled(path)
     if names:
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        say(f"{path}: besides tensors it holds {', '.join(names[:3])}{more}; left out, none of its code has run")
+        say(f"{path}: besides tensors it holds {', '.join(names[:3])}{more}; skipped, and none of its code has run")
     return tree
 
 

@@ -301,7 +301,9 @@ def cube_pairs(table: PoseTable, first: int, tally: Tally) -> Iterator[Pair]:
     extra = {key: str(table.columns[key][first]) for key in ("family", "origin", "sequence")}
     for reference, target in np.argwhere(cube_codes.USABLE).tolist():
         if not good[reference, target]:
-            tally.drop("codes do not tell the target from another candidate", f"{names[reference]} {names[target]}")
+            tally.drop(
+                "pose codes do not distinguish the target from another candidate", f"{names[reference]} {names[target]}"
+            )
             continue
         tally.keep()
         edits = cube_codes.MASKS[reference ^ target].astype(bool)

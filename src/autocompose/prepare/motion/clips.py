@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from autocompose.bodies.convert import SKELETONS, to_smpl22
+from autocompose.bodies.convert import SKELETONS, convert_joints
 from autocompose.bodies.kinematics import forward
 from autocompose.bodies.motion import bvh
 from autocompose.bodies.motion.mocap import Clip, clip_files, read_clip
@@ -131,7 +131,7 @@ def _about(kind: Kind, source: Path | None, count: int) -> About:
 
 
 def _say_blocked(folder: Path, error: OSError) -> None:
-    say(f"{folder}: {cause(error)}; what lies in it is left out")
+    say(f"{folder}: {cause(error)}; its contents are skipped")
 
 
 def motion_files(source: Path | None, kind: Kind) -> dict[str, Path]:
@@ -208,7 +208,7 @@ def read_joints(path: Path, up: str = "y") -> Clip:
     if found.ndim != 3 or found.shape[1] not in skeletons or found.shape[2] != 3:
         wanted = f"joints or keypoints3d (T, J, 3) with J in {sorted(skeletons)}"
         raise InputError(f"{path}: expected {wanted}, got {found.shape}")
-    converted = to_smpl22(found, skeletons[found.shape[1]], up)
+    converted = convert_joints(found, skeletons[found.shape[1]], up)
     rotations = rotations_from_joints(converted.joints[:, :22], converted.known)
     rate = positive(arrays.get("fps", 30.0), f"{path}: fps")
     return Clip(path.stem, np.arange(len(rotations)) / rate, rotations)
@@ -228,7 +228,7 @@ def sample_poses(clips: list[Clip], count: int, yaw: float, seed: int, tally: Ta
     frame = np.concatenate([frames for _, frames in thinned])
     chosen = farthest(remove_yaw(forward(rotations)[0]), count, APART)
     tally.keep(len(chosen))
-    tally.drop("like a pose that was taken, or beyond the wanted number", n=len(rotations) - len(chosen))
+    tally.drop("too similar to a chosen pose, or more than requested", n=len(rotations) - len(chosen))
     facing, _ = face_viewer(rotations[chosen])
     turns = np.random.default_rng(seed).uniform(-yaw, yaw, len(chosen)) if yaw else np.zeros(len(chosen))
     names = tuple(f"{clips[owner[i]].name}/{frame[i]:06d}.png" for i in chosen)

@@ -17,7 +17,7 @@ APART = 0.03  # metres, mean joint distance; closer poses look the same, so they
 def nearest_groups(pairs: Sequence[Pair], poses: PoseTable, size: int = GROUP) -> list[Pair]:
     """Give each pair a group: reference, target, and the poses of these pairs that are most like the target.
 
-    :param size: members of a group; smaller when there are not so many pictures.
+    :param size: members of a group; fewer when there are not enough pictures.
     :return: the pairs with ``img_set`` replaced, all of one length.
     """
     names = list(dict.fromkeys(name for p in pairs for name in (p.reference, p.target)))

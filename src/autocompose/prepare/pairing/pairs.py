@@ -35,8 +35,8 @@ class PairOptions(Config):
     """Constraints on a pair; the defaults follow PoseFix, with the similarity window re-tuned for our feature.
 
     :param low, high: the cosine similarity of the two poses lies strictly between them.
-    :param nearest: the start pose is among so many most similar poses of the goal pose.
-    :param in_codes, out_codes: more than so many of the 423 pose codes differ (in-sequence, out-of-sequence).
+    :param nearest: the start pose is among the N poses most similar to the goal pose.
+    :param in_codes, out_codes: more than N of the 423 pose codes differ (in-sequence, out-of-sequence).
     :param gap: longest time in seconds between the poses of an in-sequence pair.
     :param keep: start poses kept per goal pose, out of sequence.
     """

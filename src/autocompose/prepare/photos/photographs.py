@@ -12,7 +12,7 @@ from queue import SimpleQueue
 import numpy as np
 from PIL import Image
 
-from autocompose.bodies.convert import SKELETONS, to_smpl22
+from autocompose.bodies.convert import SKELETONS, convert_joints
 from autocompose.bodies.motion.retarget import rotations_from_joints
 from autocompose.bodies.pose_frame import centre, yaw_of
 from autocompose.bodies.skeleton import COCO17
@@ -237,7 +237,7 @@ def cut(kept: list[tuple[str, str, Person]], files: dict[str, Path], images: Pat
 def pose_table(kept: list[tuple[str, str, Person]]) -> PoseTable:
     """Estimated poses in the scene frame, with scores."""
     world = np.array([p.world for _, _, p in kept], float).reshape(-1, 33, 3)
-    converted = to_smpl22(world, "mediapipe33", "-y", check_sides=False)
+    converted = convert_joints(world, "mediapipe33", "-y", check_sides=False)
     joints = centre(converted.joints[:, :22])
     coco = world[:, [MARKS.index(n) for n in COCO17]] * np.array([1, -1, -1])
     columns = {

@@ -119,21 +119,7 @@ def prepare_aist(
     annotations = read_annotations(raw)
     if not annotations.cameras and choice.views != ("c01",):
         raise InputError(f"{raw}: views other than c01 need cameras/mapping.txt and cameras/setting*.json")
-    names = [name for found in annotations.splits.values() for name in found]
-    swapped = _check_sides(annotations, names)
-    work = partial(shots_of, root=annotations.root, cameras=annotations.cameras, choice=choice, swapped=swapped)
-    work = partial(work, videos=videos, images=stage.out / "images")
-    if videos is not None:
-        stage.name_pictures(patterns=[f"{name.replace('cAll', view)}/??????.jpg" for name in names for view in VIEWS])
-    frames = Tally("frames")
-    shots = list(track(each(work, names, processes), "sequences", len(names)))
-    for shot in shots:
-        frames.keep(len(shot.poses.names))
-        for reason, entry in shot.dropped:
-            frames.drop(reason, entry)
-    poses = _joined([s.poses for s in shots if s.poses.names])
-    if not poses.names:
-        raise nothing_left(out, [frames])
+    poses, frames = _frames_of(annotations, choice, videos, stage, processes)
     if videos is None:
         stage.name_pictures(poses.names)
         render_poses(poses, stage.out / "images", size=choice.size, style=style, seed=seed, processes=processes)
@@ -151,6 +137,28 @@ def prepare_aist(
     corpus = Corpus(stage.out, pairs, galleries, table)
     share = 0.0 if annotations.official else val_share
     return stage.finish(corpus, about, [frames, goals], share, seed, lambda found: nearest_groups(found, table))
+
+
+def _frames_of(
+    annotations: Annotations, choice: Choice, videos: Path | None, stage: Stage, processes: int
+) -> tuple[PoseSet, Tally]:
+    """The chosen poses of all sequences, and what became of their frames; pictures are cut from the videos, if any."""
+    names = [name for found in annotations.splits.values() for name in found]
+    swapped = _check_sides(annotations, names)
+    work = partial(shots_of, root=annotations.root, cameras=annotations.cameras, choice=choice, swapped=swapped)
+    work = partial(work, videos=videos, images=stage.out / "images")
+    if videos is not None:
+        stage.name_pictures(patterns=[f"{name.replace('cAll', view)}/??????.jpg" for name in names for view in VIEWS])
+    frames = Tally("frames")
+    shots = list(track(each(work, names, processes), "sequences", len(names)))
+    for shot in shots:
+        frames.keep(len(shot.poses.names))
+        for reason, entry in shot.dropped:
+            frames.drop(reason, entry)
+    poses = _joined([s.poses for s in shots if s.poses.names])
+    if not poses.names:
+        raise nothing_left(stage.out, [frames])
+    return poses, frames
 
 
 def _check_sides(annotations: Annotations, names: Many[str]) -> bool:

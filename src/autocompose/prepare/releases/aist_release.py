@@ -126,7 +126,7 @@ def _splits(root: Path, there: set[str]) -> tuple[dict[Split, list[str]], bool]:
         splits = {split: _lines(path) for split, path in files.items()}
         for split, names in splits.items():
             if len(names) != EXPECTED[split.value]:
-                say(f"{files[split].name}: {len(names):,} sequences, the published file has {EXPECTED[split.value]:,}")
+                say(f"{files[split].name}: {len(names):,} sequences; the published file has {EXPECTED[split.value]:,}")
         return splits, True
     say("AIST++: no splits/pose_*.txt; dancers with a number divisible by 3 become the test split")
     test = {name for name in there if dancer_of(name) % 3 == 0}
@@ -147,7 +147,7 @@ def _cameras(root: Path) -> dict[str, dict[str, Camera]]:
         say("AIST++: no cameras/mapping.txt; headings are those of the world")
         return {}
     if len(mapping) != 2 * EXPECTED["mapping"]:
-        say(f"mapping.txt: {len(mapping) // 2:,} sequences, the published file has {EXPECTED['mapping']:,}")
+        say(f"mapping.txt: {len(mapping) // 2:,} sequences; the published file has {EXPECTED['mapping']:,}")
     pairs = list(zip(mapping[::2], mapping[1::2], strict=False))
     odd = [name for name, env in pairs if not NAME.fullmatch(name) or name_fault(env)]
     if odd or len(mapping) % 2:

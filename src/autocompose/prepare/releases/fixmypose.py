@@ -160,7 +160,7 @@ def read_items(path: Path, file: str) -> list[Item]:
     if faults:
         raise CorpusError(f"{path}: {len(faults)} items differ from the published layout; first: {faults[0]}", faults)
     if EXPECTED.get(file, len(items)) != len(items):
-        say(f"{path.name}: {len(items):,} items, the published file has {EXPECTED[file]:,}")
+        say(f"{path.name}: {len(items):,} items; the published file has {EXPECTED[file]:,}")
     return items
 
 

@@ -14,13 +14,15 @@ from typing import TypeVar
 from autocompose.describe.mllm.asking.prompts import Prompts
 from autocompose.describe.mllm.asks import Answer, Ask, Picture, Unanswered
 from autocompose.describe.mllm.judging.answers import Parts, Slip, Texts, read_parts, read_texts
-from autocompose.describe.mllm.recipe import Recipe
+from autocompose.describe.mllm.recipe import Frame, Recipe
 
 Q = TypeVar("Q")
 R = TypeVar("R")
 MOST_SAMPLES = 3
-ONCE = {"refused", "filtered", "length", "empty", "language", "profile", "self_check"}
+ONCE = {"refused", "filtered", "length", "empty", "language", "self_check"}
 """Kinds that are asked again only once."""
+NEVER = {"profile"}
+"""Kinds of Stage I that the same question cannot mend."""
 
 
 @dataclass
@@ -31,6 +33,7 @@ class Outcome:
     :param stage: where it ended: ``parts`` or ``texts``.
     :param kind: why it failed, or for a finished one what is not perfect about it (``short``, ``long``), else ''.
     :param texts: wordings; those in ``long`` have more than 77 CLIP tokens.
+    :param frame: in which the pair was asked.
     """
 
     state: str
@@ -41,6 +44,7 @@ class Outcome:
     texts: list[str] = field(default_factory=list)
     long: list[str] = field(default_factory=list)
     repaired: int = 0
+    frame: Frame | None = None
 
 
 Steps = Generator[Ask, Answer, Outcome]
@@ -68,16 +72,18 @@ class Stages:
     prompts: Prompts
 
     def describe(
-        self, pictures: tuple[Picture, ...], edit: str, hints: tuple[str, ...] = (), left_hand: str | None = None
-    ) -> Steps:
+        self, pictures: tuple[Picture, ...], edit: str, hints: tuple[str, ...] = (), left_hand: str | None = None,
+        moved: bool = False,
+    ) -> Steps:  # fmt: skip
         """Lead one pair through both stages.
 
         :param pictures: reference and target as they are sent (or one with both).
         :param hints: measured changes for the grounded mode.
         :param left_hand: where the person's left hand really is (``image_left``/``image_right``), None when unknown.
+        :param moved: the known poses say that something moved, so that an answer without movements is asked again.
         """
         try:
-            parts = yield from self._parts(pictures, edit, hints, left_hand)
+            parts = yield from self._parts(pictures, edit, hints, left_hand, moved)
         except Slip as slip:
             return Outcome("failed", "parts", slip.kind, slip.detail)
         except Unanswered as error:
@@ -101,7 +107,7 @@ class Stages:
         return Outcome("done", "texts", kind, detail, parts.movements, kept + long, long, repaired)
 
     def _parts(
-        self, pictures: tuple[Picture, ...], edit: str, hints: tuple[str, ...], left_hand: str | None
+        self, pictures: tuple[Picture, ...], edit: str, hints: tuple[str, ...], left_hand: str | None, moved: bool
     ) -> Generator[Ask, Answer, Parts]:
         recipe = self.recipe
         allowed = self.prompts.parts(recipe.frame)
@@ -116,7 +122,8 @@ class Stages:
                     )
                 return parts
             except Slip as error:
-                if slip is not None and error.kind == slip.kind and error.kind in ONCE:
+                again = slip is not None and error.kind == slip.kind and error.kind in ONCE
+                if again or error.kind in NEVER or (error.kind == "empty" and not moved):
                     raise
                 slip = error
         assert slip is not None
@@ -158,7 +165,11 @@ class Stages:
         """
         recipe, line = self.recipe, self.prompts.line
         content: list[str | Picture]
-        if len(pictures) == 2:
+        if recipe.side_view:
+            beside = self.prompts.side_view(recipe.frame)
+            content = [line("parts", "reference"), pictures[0], beside, pictures[1]]
+            content += [line("parts", "target"), pictures[2], beside, pictures[3]]
+        elif len(pictures) == 2:
             content = [line("parts", "reference"), pictures[0], line("parts", "target"), pictures[1]]
         else:
             content = [line("parts", "beside"), *pictures]
@@ -202,5 +213,4 @@ class Stages:
     def _again(self, slip: Slip | None) -> list[str]:
         if slip is None:
             return []
-        kind = "sides" if slip.kind == "profile" else slip.kind
-        return [self.prompts.line("again", kind, detail=slip.detail, language=self.recipe.language)]
+        return [self.prompts.line("again", slip.kind, detail=slip.detail, language=self.recipe.language)]

@@ -13,13 +13,17 @@ from autocompose.core.config import read_toml
 from autocompose.core.errors import ConfigError
 from autocompose.core.files import read_json
 from autocompose.core.reading.plain import decode, read_file
-from autocompose.describe.mllm.recipe import Frame
+from autocompose.describe.mllm.recipe import ASKED, Frame
 
 BUILT_IN = Path(__file__).parent / "prompts"
 FILES = (
-    *(f"parts.{frame}{end}" for frame in Frame for end in (".md", ".schema.json")),
+    *(f"parts.{frame}{end}" for frame in ASKED for end in (".md", ".schema.json")),
     *("texts.md", "texts.schema.json", "user.toml"),
 )
+
+
+SIDE_VIEW = "side_view.toml"
+"""Read only where pictures are followed by side views."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +42,14 @@ class Prompts:
                 f"{self.folder}: not a prompt set, {missing[0]} is missing; copy {BUILT_IN / 'v1'} and edit the copy"
             )
 
-    def hash(self, frame: Frame) -> str:
-        """SHA-256 over names and contents of the files that a frame uses, 16 digits."""
+    def hash(self, frame: Frame, side_view: bool = False) -> str:
+        """SHA-256 over names and contents of the files that a frame uses, 16 digits.
+
+        :param side_view: pictures are followed by side views.
+        """
         digest = hashlib.sha256()
-        for name in FILES:
-            if not name.startswith("parts.") or name.startswith(f"parts.{frame}."):
+        for name in (*FILES, *((SIDE_VIEW,) if side_view else ())):
+            if frame is Frame.AUTO or not name.startswith("parts.") or name.startswith(f"parts.{frame}."):
                 digest.update(name.encode() + b"\0" + read_file(self.folder / name) + b"\0")
         return digest.hexdigest()[:16]
 
@@ -50,6 +57,20 @@ class Prompts:
     def lines(self) -> dict[str, dict[str, str]]:
         """The texts around the pictures (``user.toml``)."""
         return read_toml(self.folder / "user.toml")
+
+    def side_view(self, frame: Frame) -> str:
+        """The line before a side view.
+
+        :raises ConfigError: the prompt set lacks it.
+        """
+        path = self.folder / SIDE_VIEW
+        if not path.is_file():
+            source = BUILT_IN / "v1"
+            raise ConfigError(f"{path} is missing, which --pictures with-side-view needs; copy it from {source}")
+        try:
+            return str(read_toml(path)["side_view"][str(frame)])
+        except (KeyError, TypeError):
+            raise ConfigError(f"{path}: [side_view] {frame} is missing") from None
 
     def line(self, section: str, name: str, **values: object) -> str:
         """One line of ``user.toml`` with its ``$`` places filled.

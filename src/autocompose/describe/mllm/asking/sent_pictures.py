@@ -12,17 +12,16 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from autocompose.bodies.skeleton import COCO17, SMPL22, mirror_order
+from autocompose.bodies.skeleton import COCO17, SMPL22, mirror_joints, mirror_order
 from autocompose.core.errors import ConfigError, ImageError
 from autocompose.core.files import file_hash
 from autocompose.corpus.format import Corpus
 from autocompose.corpus.pictures.gate import Picture as PictureFile
 from autocompose.corpus.pictures.gate import bare, image_size
+from autocompose.describe.mllm.asking.side_views import COLOURS, side_view
 from autocompose.describe.mllm.asks import Item, Picture
 from autocompose.describe.mllm.recipe import Frame, Recipe
 
-COLOURS = {"left": (30, 110, 255), "right": (255, 140, 0)}
-"""The tint of the person's own sides; ``sides.COLOUR_WORDS`` names them for the model."""
 STRENGTH = 150
 LIMBS = (("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle"))
 FRONTAL = 0.1
@@ -53,21 +52,37 @@ class Pictures:
                 f"{corpus.root}: {wanted[0]} needs the column {POINTS!r} in poses.npz (keypoints in pixels); "
                 "pass --frame picture or --frame words for pictures without poses"
             )
-        if recipe.grounded and corpus.poses is None:
-            raise ConfigError(f"{corpus.root}: --grounded needs poses.npz with 3D joints; leave it out")
+        if recipe.speaks_of_sides and corpus.poses is None:
+            raise ConfigError(f"{corpus.root}: {recipe.speaks_of_sides} needs poses.npz with 3D joints; leave it out")
         self.image = lru_cache(keep // 4)(self._image)
         self._encoded = lru_cache(keep)(self._encode_one)
         self._hash = lru_cache(65536)(self._hash_of)
 
-    def of(self, item: Item) -> tuple[Picture, ...]:
-        """The picture(s) of a pair under its edit: reference and target, or one with both side by side.
+    def of(self, item: Item, frame: Frame | None = None) -> tuple[Picture, ...]:
+        """The picture(s) of a pair under its edit: reference and target (each with its side view), or one with both.
 
-        :raises ImageError: a picture cannot be opened.
+        :param frame: in which the pair is asked; default: the recipe's.
+        :raises ImageError: a picture cannot be opened, or its pose is needed and not known.
         """
-        first, second = self.names(item)
-        if self.recipe.pictures == "separate":
-            return self._encoded(first, item.edit.mirrors), self._encoded(second, item.edit.mirrors)
-        return (encode(beside(*(self.image(n, item.edit.mirrors) for n in (first, second))), self.recipe.format),)
+        names, mirrored = self.names(item), item.edit.mirrors
+        tinted = (frame or self.recipe.frame) is Frame.COLOUR
+        if self.recipe.pictures == "side-by-side":
+            return (encode(beside(*(self.image(n, mirrored, tinted) for n in names)), self.recipe.format),)
+        if self.recipe.side_view:
+            return tuple(p for n in names for p in (self._encoded(n, mirrored, tinted), self._side_view(n, mirrored)))
+        return tuple(self._encoded(name, mirrored, tinted) for name in names)
+
+    def knows(self, name: str) -> bool:
+        """Whether the keypoints of a picture are known."""
+        row = self._rows.get(name)
+        return self._points is not None and row is not None and bool(np.isfinite(self._points[row]).all())
+
+    def _side_view(self, name: str, mirrored: bool) -> Picture:
+        row, poses = self._rows.get(name), self.corpus.poses
+        if poses is None or row is None or not np.isfinite(poses.joints[row]).all():
+            raise ImageError(f"{self.corpus.image_path(name)}: no 3D pose, which --pictures with-side-view needs")
+        joints = mirror_joints(poses.joints[row]) if mirrored else poses.joints[row]
+        return encode(side_view(joints, self.recipe.size // 2), self.recipe.format)
 
     def names(self, item: Item) -> tuple[str, str]:
         """Reference and target under the item's edit."""
@@ -86,7 +101,7 @@ class Pictures:
         Mirroring exchanges the sides too, so that "left" stays the person's own.
         """
         row = self._rows.get(name)
-        if self._points is None or row is None or not np.isfinite(self._points[row]).all():
+        if self._points is None or row is None or not self.knows(name):
             return None
         points = self._points[row] * (np.array(size) / np.array(stored))
         if mirrored:
@@ -97,7 +112,7 @@ class Pictures:
     def left_hand_side(self, item: Item) -> str | None:
         """Where the person's left hand is in the item's first picture: image_left, image_right; None when unclear."""
         name = self.names(item)[0]
-        image = self.image(name, item.edit.mirrors)
+        image = self.image(name, item.edit.mirrors, False)
         points = self.keypoints(name, item.edit.mirrors, image.size, self._stored(name))
         if points is None:
             return None
@@ -132,19 +147,19 @@ class Pictures:
             return f"unreadable:{name}"
         row = self._rows.get(name)
         used = [self._points] if self._points is not None else []
-        if self.recipe.grounded and self.corpus.poses is not None:
+        if self.recipe.speaks_of_sides and self.corpus.poses is not None:
             used.append(self.corpus.poses.joints)
         shown = b"" if row is None else b"".join(np.ascontiguousarray(array[row]).tobytes() for array in used)
         return found + hashlib.sha256(shown).hexdigest()
 
-    def _image(self, name: str, mirrored: bool) -> Image.Image:
+    def _image(self, name: str, mirrored: bool, tinted: bool) -> Image.Image:
         with PictureFile(self.corpus.image_path(name)) as file:
             stored, image = file.size, file.decode(2 * self.recipe.size)
         image.thumbnail((self.recipe.size, self.recipe.size), Image.Resampling.LANCZOS)
         if mirrored:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         points = self.keypoints(name, mirrored, image.size, stored)
-        drawn = {"--frame colour": self.recipe.frame is Frame.COLOUR, "--joints": self.recipe.joints}
+        drawn = {"--frame colour": tinted, "--joints": self.recipe.joints}
         drawn["--blur-faces"] = self.recipe.blur_faces
         if points is None and any(drawn.values()):
             option = next(name for name, on in drawn.items() if on)
@@ -152,19 +167,24 @@ class Pictures:
         if points is not None:
             if self.recipe.blur_faces:
                 image = blur_face(image, points)
-            if self.recipe.frame is Frame.COLOUR:
+            if tinted:
                 image = tint(image, points)
             if self.recipe.joints:
                 image = mark_joints(image, points)
         return image
 
-    def _encode_one(self, name: str, mirrored: bool) -> Picture:
-        return encode(self.image(name, mirrored), self.recipe.format)
+    def _encode_one(self, name: str, mirrored: bool, tinted: bool) -> Picture:
+        return encode(self.image(name, mirrored, tinted), self.recipe.format)
 
 
 def has_keypoints(corpus: Corpus) -> bool:
     """The corpus knows where the joints are in its pictures."""
     return corpus.poses is not None and POINTS in corpus.poses.columns
+
+
+def default_frame(corpus: Corpus) -> Frame:
+    """How sides are named when nobody chooses: by colour where the joints are known."""
+    return Frame.COLOUR if has_keypoints(corpus) else Frame.PICTURE
 
 
 def encode(image: Image.Image, kind: str) -> Picture:

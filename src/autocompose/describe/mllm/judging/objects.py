@@ -1,6 +1,6 @@
 """The JSON object that an answer's text ends up with: after any reasoning, the last complete one.
 
-Reasoning models think aloud in JSON too, so a draft must never be taken for the answer, and a truncated object is never
+Reasoning models reason in JSON too, so a draft must never be taken for the answer, and a truncated object is never
 completed: that would drop movements silently. Work grows with the length of the text only.
 """
 
@@ -36,7 +36,7 @@ class NoObjectError(ValueError):
 
 
 def after_reasoning(text: str) -> str:
-    """What a model says after it has thought aloud; '' when it never stops thinking.
+    """What a model says after its reasoning; '' when the reasoning never ends.
 
     The opening mark is often missing, because the server's template has put it into the prompt.
     """

@@ -8,6 +8,7 @@ from autocompose.describe.mllm.recipe import Frame
 
 COLOUR_WORDS = {"blue": "left", "orange": "right"}
 """What the model calls the tints of ``pictures.COLOURS``."""
+PROFILES = ("left_profile", "right_profile")
 OTHER = {"left": "right", "right": "left"}
 _COLOUR = re.compile(r"\b(blue|orange)(?:-(?:tinted|colou?red))?\b", re.I)
 _IMAGE_SIDE = re.compile(r"\b(?:image|picture)(?:'s)?[\s_-]+(left|right)\b", re.I)
@@ -15,7 +16,8 @@ _BARE = re.compile(r"\b(left|right)\b", re.I)
 
 
 class UnclearSide(ValueError):  # noqa: N818
-    """A side cannot be told; ``kind`` is ``sides`` (named in a forbidden way) or ``profile`` (seen from the side)."""
+    """A side cannot be told; ``kind`` is ``sides`` (named in a forbidden way), ``profile`` (the person is seen from the
+    side) or ``schema`` (which way the person faces is not said)."""
 
     def __init__(self, kind: str, detail: str) -> None:
         super().__init__(detail)
@@ -26,7 +28,8 @@ def own_side(frame: Frame, part: str, facing: str = "") -> str:
     """A part of the closed list in the person's own words: ``blue_arm`` -> ``left arm``.
 
     :param facing: which way the person faces (picture frame only).
-    :raises UnclearSide: the person is seen from the side, so a side of the picture says nothing about theirs.
+    :raises UnclearSide: the person is seen from the side, so a side of the picture says nothing about theirs; or the
+        answer does not say which way the person faces.
     """
     if frame is Frame.COLOUR:
         first, _, rest = part.partition("_")
@@ -57,4 +60,6 @@ def _person_side(image_side: str, facing: str) -> str:
         return image_side
     if facing == "towards":
         return OTHER[image_side]
-    raise UnclearSide("profile", f"the person is seen in {facing or 'an unknown direction'}; use --frame colour there")
+    if facing in PROFILES:
+        raise UnclearSide("profile", f"the person is seen in {facing.replace('_', ' ')}")
+    raise UnclearSide("schema", "facing_reference is missing")

@@ -13,6 +13,7 @@ from autocompose.describe.audit.corpus import poses_of
 from autocompose.describe.audit.score import score
 from autocompose.describe.mllm.asks import Item
 from autocompose.describe.mllm.judging.own_sides import COLOUR_WORDS
+from autocompose.describe.mllm.judging.unclear_depth import unclear_in_depth
 from autocompose.describe.mllm.recipe import Frame
 
 CHANGES = {
@@ -90,25 +91,47 @@ def moved_limbs(poses: tuple[Poses, Poses]) -> frozenset[tuple[str, str]]:
     return frozenset(moved)
 
 
-def hints(poses: PoseTable, item: Item, rows: dict[str, int], frame: Frame) -> tuple[str, ...]:
-    """The largest measured changes of a pair in the words of a frame, at most ``MOST_HINTS``; () when unknown.
-
-    Directions that are sides are left out in the colour frame, where left and right have no meaning for the model.
-    """
-    from autocompose.describe.rules.codes.pair_codes import PAIR_CODES, pair_codes
-
+def _joints(poses: PoseTable, item: Item, rows: dict[str, int]) -> np.ndarray | None:
+    """``(2, 22, 3)`` joints of an item under its edit, as the camera sees them; None when a pose is unknown."""
     names = (item.target, item.reference) if item.edit.reverses else (item.reference, item.target)
     found = [rows[name] for name in names if name in rows]
     if len(found) < 2 or not np.isfinite(poses.joints[found]).all():
+        return None
+    return mirror_joints(poses.joints[found]) if item.edit.mirrors else poses.joints[found]
+
+
+def moved(poses: PoseTable, item: Item, rows: dict[str, int]) -> bool:
+    """Whether the poses are known and a pair code says that something moved."""
+    from autocompose.describe.rules.codes.pair_codes import pair_codes
+
+    joints = _joints(poses, item, rows)
+    return joints is not None and bool(pair_codes(joints[:1], joints[1:]).any())
+
+
+def hints(
+    poses: PoseTable, item: Item, rows: dict[str, int], frame: Frame, depth_only: bool = False
+) -> tuple[str, ...]:
+    """The largest measured changes of a pair in the words of a frame, at most ``MOST_HINTS``; () when unknown.
+
+    Directions that are sides are left out in the colour frame, where left and right have no meaning for the model.
+
+    :param depth_only: only of limbs whose depth the pictures do not show.
+    """
+    from autocompose.describe.rules.codes.pair_codes import PAIR_CODES, pair_codes
+
+    joints = _joints(poses, item, rows)
+    if joints is None:
         return ()
-    joints = mirror_joints(poses.joints[found]) if item.edit.mirrors else poses.joints[found]
     levels = pair_codes(joints[:1], joints[1:])[0]
+    unclear = unclear_in_depth(joints) if depth_only else frozenset()
     lines: list[str] = []
     for row in np.argsort(-np.abs(levels), kind="stable"):
         code, level = PAIR_CODES[row], int(levels[row])
         if level == 0 or len(lines) == MOST_HINTS:
             break
         if code.kind == "side" and frame is Frame.COLOUR:
+            continue
+        if depth_only and (code.kind not in ("depth", "gap") or code.subject not in unclear):
             continue
         where = ""
         if code.kind == "gap":

@@ -1,0 +1,57 @@
+"""A model that is loaded already, as a gallery takes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+
+from autocompose.core.errors import InputError
+from autocompose.gallery.embedder import Embedder, RunFolder, TextCache
+
+if TYPE_CHECKING:
+    from autocompose.model.embed import Picture
+    from autocompose.model.model import Model
+
+
+class LoadedModel:
+    """What a gallery needs of a model, from one in memory.
+
+    :param model: what ``autocompose.load`` or training gives.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self.model, self.fingerprint, self.folder, self.card = model, model.fingerprint, model.folder, model.card
+        self._texts = TextCache(model.encode_texts)
+
+    def __reduce__(self) -> tuple[type[LoadedModel], tuple[Any]]:
+        """Another process gets the weights."""
+        return LoadedModel, (self.model,)
+
+    def embed_images(self, images: Sequence[Picture]) -> np.ndarray:
+        """``(N, D)`` un-normalised features of pictures."""
+        return self.model.encode_images(images)
+
+    def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """``(N, D)`` un-normalised features of texts; each is computed once."""
+        return self._texts(texts)
+
+    def compose(self, images: np.ndarray, texts: Sequence[str]) -> np.ndarray:
+        """``(N, D)`` normalised predictions from un-normalised features ``(N, D)`` of pictures and N texts."""
+        return self.model.compose_features(images, self._texts(texts))
+
+
+def as_embedder(model: Embedder | Model | str | Path) -> Embedder:
+    """Whatever names a model, or is one, as a gallery takes it.
+
+    :raises CheckpointError: there is no model of that name; InputError: not a model.
+    """
+    if isinstance(model, (str, Path)):
+        return RunFolder(Path(model))
+    if hasattr(model, "compose_features"):
+        return LoadedModel(cast("Model", model))
+    if hasattr(model, "embed_images"):
+        return cast(Embedder, model)
+    raise InputError(f"model: a {type(model).__name__}; expected a run folder, or what autocompose.load gives")
