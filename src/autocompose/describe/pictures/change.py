@@ -1,104 +1,90 @@
-"""How to get from the pose in one picture to that in another: estimated poses, told by the rules."""
+"""How to get from one pose to another that may be wrong: what changed for certain, in words and numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from autocompose.bodies.pose_frame import centre, remove_yaw, rescale
-from autocompose.core.errors import ImageError
-from autocompose.corpus.pictures.gate import as_rgb, open_image
+from autocompose.bodies.pose_frame import centre, remove_yaw, rescale, yaw_of
 from autocompose.describe.pictures.camera import without_tilt
 from autocompose.describe.rules.changes import Figures
 from autocompose.describe.rules.options import RuleOptions
+from autocompose.describe.rules.statement import Statement
 from autocompose.describe.rules.texts import describe
-from autocompose.estimate import Estimator, Person
 
 OPTIONS = RuleOptions(noise=0.0, absolute="none", trunk=True, rotation=False, max_tokens=None)
-Shown = Path | str | Image.Image
-
-
-class Finder(Protocol):
-    """Finds people, as ``Estimator`` does."""
-
-    def people(self, pictures: Sequence[Image.Image]) -> list[list[Person]]:
-        """The people in each picture, the most prominent first."""
 
 
 @dataclass(frozen=True)
-class PictureChange:
-    """What changed between two poses.
+class Measurement:
+    """One pose code that changed.
 
-    :param text: how to get from the first pose to the second, left and right the person's own; "" where no change is
-        larger than what the estimate may be wrong by.
-    :param measured: the numbers behind the text: code, category (a key of the word bank), ``from``, ``to``, unit (m or
-        deg) and ``uncertainty``, the standard deviation of the difference.
-    :param left_out: changes of the same form that the uncertainty of the poses may explain.
-    :param tilt: degrees by which the whole person tilts; taken for a move of the camera and not told.
-    :param turned: degrees by which the person turned to their own left, as seen by the camera, which may have moved
-        instead; not told.
-    :param people: how many people each picture shows; the most prominent are compared.
+    :param code: such as ``bend:left_elbow``. :param category: of the change, a key of the word bank.
+    :param before, after: the value in the two poses. :param unit: ``m`` or ``deg``.
+    :param uncertainty: standard deviation of the difference; 0 = exact.
     """
 
-    text: str
-    measured: list[dict[str, Any]] = field(default_factory=list)
-    left_out: list[dict[str, Any]] = field(default_factory=list)
+    code: str
+    category: str
+    before: float
+    after: float
+    unit: str
+    uncertainty: float
+
+    @classmethod
+    def of(cls, numbers: dict[str, Any]) -> Measurement:
+        """From what ``Changes.numbers`` gives."""
+        uncertainty = numbers.get("uncertainty", 0.0)
+        return cls(
+            numbers["code"], numbers["category"], numbers["from"], numbers["to"], numbers["unit"], uncertainty
+        )
+
+
+@dataclass(frozen=True)
+class PoseChange:
+    """What changed between two poses.
+
+    :param texts: wordings of how to get from the first pose to the second, left and right the person's own; () where no
+        change is larger than what the poses may be wrong by.
+    :param statements: what the first text says.
+    :param measurements: the numbers behind the statements.
+    :param left_out: changes that the uncertainty of the poses may explain.
+    :param tilt: degrees by which the whole person tilts; taken for a move of the camera and not told.
+    :param turned: degrees by which the person turned to their own left, as the camera sees it; not told, since the
+        camera may have moved instead.
+    :param people: how many people each picture shows.
+    :param chosen: which of them are compared, counted from the left, beginning with 1.
+    """
+
+    texts: tuple[str, ...]
+    statements: tuple[Statement, ...] = ()
+    measurements: tuple[Measurement, ...] = ()
+    left_out: tuple[Measurement, ...] = ()
     tilt: float = 0.0
     turned: float = 0.0
     people: tuple[int, int] = (1, 1)
+    chosen: tuple[int, int] = (1, 1)
 
 
-def describe_change(
-    a: Shown, b: Shown, *, weights: Path | None = None, estimator: Finder | None = None, seed: int = 0
-) -> PictureChange:
-    """Say how to get from the pose in picture A to that in picture B.
+def pose_change(start: Figures, goal: Figures, *, wordings: int = 1, seed: int = 0) -> PoseChange:
+    """Say how to get from one pose to another, as far as their uncertainty lets one say.
 
-    A change is told when it is at least twice its standard deviation, which follows from the uncertainties of the
-    joints. The heading, and a tilt of the whole person, may be the camera's and are not told.
-
-    :param a, b: files or opened pictures. :param weights: a weight file as for ``Estimator.load``.
-    :param estimator: what finds the people; by default the shipped networks, loaded for this call.
-    :param seed: decides between wordings.
-    :raises ImageError: a picture cannot be read, or shows nobody.
-    :raises CheckpointError: ``weights`` are missing, damaged, or not ours.
+    :param start, goal: one pose each, heading included; without uncertainty they are taken as exact.
+    :param wordings: how many texts. :param seed: decides between wordings.
+    :raises PoseError: as ``describe``.
     """
-    estimator = estimator or Estimator.load(weights)
-    found = [_people(shown, estimator, name) for shown, name in ((a, "the first picture"), (b, "the second picture"))]
-    first, second = (people[0] for people in found)
-    return change_between(first, second, seed, (len(found[0]), len(found[1])))
-
-
-def _people(shown: Shown, estimator: Finder, name: str) -> list[Person]:
-    opened = isinstance(shown, Image.Image)
-    people = estimator.people([as_rgb(shown) if isinstance(shown, Image.Image) else open_image(shown)])[0]
-    if not people:
-        raise ImageError(f"{name if opened else shown}: nobody is found; give a picture that shows a person")
-    return people
-
-
-def change_between(first: Person, second: Person, seed: int = 0, people: tuple[int, int] = (1, 1)) -> PictureChange:
-    """The same for two people who are found already."""
-    start, goal = (remove_yaw(rescale(centre(person.joints[None].astype(float)))) for person in (first, second))
-    level, tilt = without_tilt(start[0], goal[0])
-    figures = [Figures(joints) for joints in (start, level[None])]
-    unsure = [
-        one._replace(uncertainty=person.uncertainty[None])
-        for one, person in zip(figures, (first, second), strict=True)
-    ]
-    told = describe(*unsure, seed, 1, OPTIONS, numbers=True)[0]
-    every = describe(*figures, seed, 1, OPTIONS, numbers=True)[0]
-    sure = {entry["code"] for entry in told.measured}
-    turned = (second.heading - first.heading + 180) % 360 - 180
-    return PictureChange(
-        text=told.texts[0] if told.texts else "",
-        measured=told.measured,
-        left_out=[entry for entry in every.measured if entry["code"] not in sure],
+    turned = (yaw_of(goal.joints) - yaw_of(start.joints) + 180) % 360 - 180
+    first, second = (f._replace(joints=remove_yaw(rescale(centre(f.joints.astype(float))))) for f in (start, goal))
+    exact = start.uncertainty is None and goal.uncertainty is None
+    level, tilt = (second.joints[0], 0.0) if exact else without_tilt(first.joints[0], second.joints[0])
+    description = describe(first, second._replace(joints=level[None]), seed, wordings, OPTIONS, numbers=True)[0]
+    return PoseChange(
+        texts=tuple(description.texts),
+        statements=tuple(description.said[0]) if description.said else (),
+        measurements=tuple(map(Measurement.of, description.measured)),
+        left_out=tuple(map(Measurement.of, description.doubtful)),
         tilt=round(tilt, 1),
-        turned=round(float(turned), 1),
-        people=people,
+        turned=round(float(turned[0]), 1),
     )

@@ -29,7 +29,7 @@ TURN_UNIT = 60.0
 TURN_THRESHOLDS = (20.0, 60.0, 120.0, 150.0)
 TURN_NOISE = 10.0
 N_PAIR = len(PAIR_CODES)
-SURE = 2.0  # standard deviations from which the uncertainty of the poses does not explain a change
+SURE = 1.5  # standard deviations from which the uncertainty of the poses does not explain a change (docs/estimation.md)
 
 STRAIGHTEN_NAMES = tuple(
     f"straighten:{side}_{limb}" for limb in ("leg", "arm") for side in ("left", "right")
@@ -110,11 +110,12 @@ class Changes:
 
     :param start, goal: the measurements of the two poses of each pair.
     :param levels: ``(54, P)`` int8, rows as in ``ROW_NAMES``: the eligible codes after the super-codes; distances
-        remain only where the super-code (together, apart, in, out) came out, bends only where "straighten" did not;
-        nothing remains of a change that the uncertainty of the poses may explain.
+        remain only where the super-code (together, apart, in, out) came out, bends only where "straighten" did not.
     :param weights: ``(54, P)`` importance; 1 = threshold of the strongest category.
     :param turns: ``(P,)`` degrees from A to B, positive = to their own left; 0 when not wanted.
     :param states: ``(M, P)`` importance of the absolute states of B as in ``absolute.STATEMENTS``, 0 = not told.
+    :param doubtful: ``(54, P)`` like ``levels``: the changes that the uncertainty of the poses may explain, which
+        ``levels`` leaves out. :param spread: ``(54, P)`` standard deviations of the changes; 0 = exact.
     """
 
     start: Poses
@@ -123,6 +124,8 @@ class Changes:
     weights: np.ndarray
     turns: np.ndarray
     states: np.ndarray
+    doubtful: np.ndarray
+    spread: np.ndarray
 
     def statements(self) -> Iterator[list[Statement]]:
         """The statements of each pair: changes in the order of the rows, then states."""
@@ -134,20 +137,28 @@ class Changes:
 
     def numbers(self, pair: int) -> list[dict[str, Any]]:
         """What was measured behind the statements of one pair: code, category, value before and after, unit."""
-        result = []
-        for row in np.flatnonzero(self.levels[:, pair]).tolist():
-            category = _PROTOTYPES[row, int(self.levels[row, pair])].category
-            before, after = self._measured(row, pair)
-            unit = "m" if row < N_PAIR and PAIR_CODES[row].kind != "bend" else "deg"
-            numbers = {"from": round(float(before), 3), "to": round(float(after), 3), "unit": unit}
-            spread = _row_spreads(self.start, self.goal)[row, pair]
-            numbers |= {"uncertainty": round(float(spread), 3)} if spread else {}
-            result.append({"code": ROW_NAMES[row], "category": category, **numbers})
+        result = self._changed(self.levels, pair)
         for row in np.flatnonzero(self.states[:, pair]).tolist():
             statement = absolute.STATEMENTS[row]
             assert self.start.single is not None and self.goal.single is not None
             numbers = absolute.numbers(statement.codes[0], self.start.single[:, pair], self.goal.single[:, pair])
             result.append({"code": statement.codes[0], "category": statement.category, **numbers})
+        return result
+
+    def doubtful_numbers(self, pair: int) -> list[dict[str, Any]]:
+        """The same of the changes that the uncertainty of the poses may explain."""
+        return self._changed(self.doubtful, pair)
+
+    def _changed(self, levels: np.ndarray, pair: int) -> list[dict[str, Any]]:
+        result = []
+        for row in np.flatnonzero(levels[:, pair]).tolist():
+            category = _PROTOTYPES[row, int(levels[row, pair])].category
+            before, after = self._measured(row, pair)
+            unit = "m" if row < N_PAIR and PAIR_CODES[row].kind != "bend" else "deg"
+            numbers = {"from": round(float(before), 3), "to": round(float(after), 3), "unit": unit}
+            spread = float(self.spread[row, pair])
+            numbers |= {"uncertainty": round(spread, 3)} if spread else {}
+            result.append({"code": ROW_NAMES[row], "category": category, **numbers})
         return result
 
     def _measured(self, row: int, pair: int) -> tuple[float, float]:
@@ -179,15 +190,19 @@ def find_changes(start: Poses, goal: Poses, keys: np.ndarray, seed: int, options
     weights = np.abs(np.nan_to_num(values))
     for kind, rows in ROWS.items():
         weights[rows] /= UNIT[kind]
+    found = np.concatenate([levels, straight, turned, upper])
     sizes = np.abs(np.nan_to_num(np.concatenate([values, values[ROWS["bend"]], turns[None], start.upper - goal.upper])))
-    sure = sizes >= SURE * _row_spreads(start, goal)
+    spread = _row_spreads(start, goal)
+    sure = sizes >= SURE * spread
     return Changes(
         start,
         goal,
-        np.concatenate([levels, straight, turned, upper]) * sure,
+        found * sure,
         np.concatenate([weights, weights[ROWS["bend"]], np.abs(turns)[None] / TURN_UNIT, upper_weights]),
         turns,
         _states(start, goal, levels, straight, _noise((269, len(keys)), keys, seed, 3, options.noise)),
+        found * ~sure,
+        spread,
     )
 
 

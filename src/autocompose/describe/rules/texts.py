@@ -34,12 +34,14 @@ class Description:
     :param texts: different wordings; fewer than asked for when there is too little to say.
     :param said, left_out: for each text, the statements it makes, and those that did not fit.
     :param measured: the numbers behind all statements, when asked for.
+    :param doubtful: those of the changes that are not told because the uncertainty of the poses may explain them.
     """
 
     texts: list[str] = field(default_factory=list)
     said: list[list[Statement]] = field(default_factory=list)
     left_out: list[list[Statement]] = field(default_factory=list)
     measured: list[dict[str, Any]] = field(default_factory=list)
+    doubtful: list[dict[str, Any]] = field(default_factory=list)
 
 
 def describe_pairs(
@@ -97,7 +99,7 @@ def describe(
             for statements, key in zip(changes.statements(), hashes[part], strict=True)
         ]
         for k, description in enumerate(found if numbers else ()):
-            description.measured = changes.numbers(k)
+            description.measured, description.doubtful = changes.numbers(k), changes.doubtful_numbers(k)
         result += found
     return result
 
