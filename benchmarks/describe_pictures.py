@@ -4,8 +4,8 @@
 
 Each body takes two poses A and B, photographed by a camera and by another one that is higher or lower and up to 30
 degrees aside. What is told is compared with the changes that the rules measure on the true joints: "right" = the true
-value moves in that direction, "found" = share of the true changes that is told. Between two pictures of one pose nothing
-should be told.
+value moves in that direction, "found" = share of the true changes that is told. Between two pictures of one
+pose nothing should be told.
 """
 
 import argparse

@@ -32,7 +32,9 @@ def describe_pictures(
     ] = False,
     pose_weights: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Networks made by runs/convert_blazepose.py.", show_default="the shipped ones"),
+        typer.Option(
+            metavar="FILE", help="Networks made by runs/convert_blazepose.py.", show_default="the shipped ones"
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Decides between wordings.")] = 0,
 ) -> None:

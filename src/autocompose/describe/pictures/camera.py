@@ -12,7 +12,8 @@ ROUNDS, SOFT = 10, 0.03  # of the robust fit, and metres below which a distance 
 def without_tilt(start: np.ndarray, goal: np.ndarray) -> tuple[np.ndarray, float]:
     """Undo the tilt of the camera, if one tilt of the whole body explains most of the change.
 
-    The fit minimises the sum of distances, not of their squares, so that a limb that moves does not pull the body along.
+    The fit minimises the sum of distances, not of their squares, so that a limb that moves does not pull the body
+    along.
 
     :param start, goal: ``(22, 3)`` joints of two poses, pelvis in the origin, facing the viewer, same bone lengths.
     :return: ``goal``, turned back about the pelvis, and by how many degrees; ``goal`` itself and 0 without such a tilt.

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from autocompose.bodies.pose_frame import centre, remove_yaw, rescale, yaw_of
 from autocompose.describe.pictures.camera import without_tilt
 from autocompose.describe.rules.changes import Figures
@@ -37,9 +35,7 @@ class Measurement:
     def of(cls, numbers: dict[str, Any]) -> Measurement:
         """From what ``Changes.numbers`` gives."""
         uncertainty = numbers.get("uncertainty", 0.0)
-        return cls(
-            numbers["code"], numbers["category"], numbers["from"], numbers["to"], numbers["unit"], uncertainty
-        )
+        return cls(numbers["code"], numbers["category"], numbers["from"], numbers["to"], numbers["unit"], uncertainty)
 
 
 @dataclass(frozen=True)

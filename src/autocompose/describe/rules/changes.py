@@ -29,7 +29,7 @@ TURN_UNIT = 60.0
 TURN_THRESHOLDS = (20.0, 60.0, 120.0, 150.0)
 TURN_NOISE = 10.0
 N_PAIR = len(PAIR_CODES)
-SURE = 1.5  # standard deviations from which the uncertainty of the poses does not explain a change (docs/estimation.md)
+SURE = 2.0  # standard deviations from which the uncertainty of the poses does not explain a change (docs/estimation.md)
 
 STRAIGHTEN_NAMES = tuple(
     f"straighten:{side}_{limb}" for limb in ("leg", "arm") for side in ("left", "right")

@@ -24,9 +24,9 @@ def spreads(joints: np.ndarray, uncertainty: np.ndarray, known: np.ndarray | Non
     rng = np.random.default_rng(0)
     width = np.zeros(joints.shape[:2])
     width[:, : uncertainty.shape[1]] = uncertainty / MEAN_DISTANCE
-    drawn = []
-    for _ in range(DRAWS):
-        points = normal_points(joints + width[..., None] * rng.normal(size=joints.shape[1:]), known)
-        drawn.append(np.concatenate([pair_measures(points), upper_measures(points, None, None)]))
+    noise = rng.normal(size=(DRAWS, 1, *joints.shape[1:]))
+    moved = (joints + width[..., None] * noise).reshape(-1, *joints.shape[1:])
+    points = normal_points(moved, None if known is None else np.tile(known, (DRAWS, 1)))
+    drawn = np.concatenate([pair_measures(points), upper_measures(points, None, None)])
     with np.errstate(invalid="ignore"):
-        return np.asarray(np.std(drawn, axis=0))
+        return np.asarray(drawn.reshape(len(drawn), DRAWS, -1).std(axis=1))
