@@ -72,7 +72,7 @@ def make_gallery(scratch: Path, number: int) -> Path:
     pattern.save(photos / "large.png", compress_level=1)
     pattern.save(photos / "large.jpg", progressive=True, quality=80)
     del pattern
-    build(photos, RunFolder(Path("small")), scratch / "gallery", model_folder=RunFolder(Path("small")).folder)
+    build(photos, RunFolder(Path("small")), scratch / "gallery", model_name=RunFolder(Path("small")).folder)
     return scratch / "gallery"
 
 

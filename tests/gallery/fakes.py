@@ -20,6 +20,7 @@ class FakeModel:
 
     def __init__(self, fingerprint: str = "fake") -> None:
         self.fingerprint = fingerprint
+        self.card: dict[str, object] = {}
         self.pictures = 0
         self.texts = 0
 

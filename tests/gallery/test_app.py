@@ -17,10 +17,10 @@ from PIL import Image
 
 from autocompose.gallery.indexing.index import forget
 from autocompose.gallery.indexing.thumbs import thumb_path, write_thumb
+from autocompose.gallery.request import SearchRequest
 from autocompose.gallery.search import Gallery
 from autocompose.gallery.server import uploads as upload_module
 from autocompose.gallery.server.app import create_app
-from autocompose.gallery.server.params import SearchParams
 from autocompose.web.guard import HEADERS, SMALL_BODY
 from autocompose.web.limits import RateLimit
 from tests.fixtures.corpora import picture
@@ -61,7 +61,7 @@ def test_search_is_the_gallerys_search(client: TestClient, small_gallery: Galler
 
 def test_items_filters_and_understanding(client: TestClient, small_gallery: Gallery) -> None:
     item = small_gallery.store.find("a/00001.png")[0]
-    assert client.get(f"/api/items/{item.key}").json() == item.record()
+    assert client.get(f"/api/items/{item.key}").json() == item.details()
     found = client.get("/api/search", params={"text": TEXT, "where": ["person=anna", "person=ben", ""]}).json()
     assert {r["path"] for r in found["results"]} == {"a/00001.png", "a/00003.png"}
     assert client.get("/api/understand", params={"text": TEXT}).json()["warning"] is None
@@ -81,7 +81,7 @@ def test_items_filters_and_understanding(client: TestClient, small_gallery: Gall
         ("/api/search?text=x&where=colour=red", 400, "no such column; it has: person"),
         ("/api/search?text=x&where=red", 400, "expected COLUMN=VALUE"),
         ("/api/search?text=" + "x" * 501, 422, "text: String should have at most 500"),
-        ("/api/search?text=x&engine=symbolic", 400, "needs a reference picture"),
+        ("/api/search?text=x&engine=symbolic", 400, "nothing is understood in 'x'"),
         ("/api/items/000000000000000", 404, "not in the gallery"),
         ("/api/items/zzz", 404, "not in the gallery"),
         ("/nothing", 404, "Not Found"),
@@ -276,7 +276,7 @@ def test_the_page_in_its_states(client: TestClient, small_gallery: Gallery) -> N
     assert lost.status_code == 404 and "That did not work" in lost.text and TEXT in lost.text
     asked = {"ref": item.key, "text": "blue sky", "engine": "symbolic", "where": ["person=anna", "colour=red"]}
     kept = client.get("/", params=asked)  # the picture and the settings stay, but not what is wrong
-    assert kept.status_code == 400 and "no such column" not in kept.text and "understands nothing" in kept.text
+    assert kept.status_code == 400 and "no such column" not in kept.text and "nothing is understood" in kept.text
     assert f'value="{item.key}"' in kept.text and f'src="/thumbs/{item.key}"' in kept.text
     assert '"symbolic" selected' in kept.text and '"person=anna" selected' in kept.text and "colour" not in kept.text
     assert client.get("/", params={"k": "many"}).status_code == 422
@@ -294,14 +294,14 @@ def test_an_empty_gallery_says_how_to_fill_it(small_gallery: Gallery, tmp_path: 
 
 
 def test_url_goes_on_and_back() -> None:
-    params = SearchParams(ref="a" * 15, text="first", like=["b" * 15], where=["person=anna"])
+    params = SearchRequest(ref="a" * 15, text="first", like=["b" * 15], where=["person=anna"])
     assert params.url() == f"/?ref={'a' * 15}&text=first&where=person%3Danna&like={'b' * 15}"
     onward = params.onward("c" * 15)
     assert onward == f"/?ref={'c' * 15}&where=person%3Danna&trail={'a' * 15}~first"
-    later = SearchParams(ref="c" * 15, text="second", trail=["~", f"{'a' * 15}~first"])
+    later = SearchRequest(ref="c" * 15, text="second", trail=["~", f"{'a' * 15}~first"])
     assert later.back_to(1) == f"/?ref={'a' * 15}&text=first&trail=~"
     assert later.back_to(0) == "/"
-    assert SearchParams(text=" a\n\tb\x00 ").text == "a b"
+    assert SearchRequest(text=" a\n\tb\x00 ").text == "a b"
 
 
 def test_other_names_for_this_server_are_refused(client: TestClient) -> None:

@@ -37,7 +37,7 @@ def gallery(tmp_path_factory: pytest.TempPathFactory, run_folder: Path) -> Path:
     group.paste(picture(500, (30, 30)), (60, 0))
     group.save(corpus.root / "images" / "group.png")
     write_json(corpus.root / "boxes.json", {"group.png": [[60, 0, 90, 30]]})
-    build(corpus.root, RunFolder(run_folder), folder / "poses", model_folder=run_folder)
+    build(corpus.root, RunFolder(run_folder), folder / "poses", model_name=run_folder)
     return folder / "poses"
 
 
@@ -163,7 +163,7 @@ def test_keyboard_only(open_page: OpenPage) -> None:
     keys.press("Escape")
     keys.press("m")
     page.wait_for_selector('.tool[aria-pressed="true"]')
-    assert "Raise the right arm".lower() in page.inner_text(".note").lower()
+    assert "Raise the right arm".lower() in page.inner_text(".note.used").lower()
     keys.press("Escape")
     keys.press("Backspace")
     page.wait_for_selector('.tool[aria-pressed="false"]')
@@ -191,21 +191,21 @@ def test_compare_filter_sides_and_box(open_page: OpenPage) -> None:
     assert len(results(page)) == 4 and page.inner_text(".badge") == "1 set"
     page.click("text=left as I see it")
     page.wait_for_selector("text=taken to face the camera")
-    assert "raise the right arm" in page.inner_text(".note >> nth=0").lower()
+    assert "raise the right arm" in page.inner_text(".note.used").lower()
     page.click("text=without filters")
     page.wait_for_selector("text=Show more")
     page.click("text=Show more")
-    page.wait_for_selector(".card .box")
-    card = page.locator(".card", has=page.locator(".box"))
+    page.wait_for_selector(".card .marks rect")
+    card = page.locator(".card", has=page.locator(".marks rect"))
     card.hover()
     card.locator('[data-act="compare"]').click()
     page.wait_for_load_state("networkidle")
     assert page.eval_on_selector("#compare-right img", "image => image.naturalWidth") == 90
-    assert page.is_visible("#compare-right .box") and not page.is_visible("#compare-left")
+    assert page.is_visible("#compare-right .marks rect") and not page.is_visible("#compare-left")
     shot(page, "compare")
     page.click("#compare >> text=Go on from this")
-    page.wait_for_selector(".chosen .box")
-    rectangle = page.eval_on_selector(".chosen .box rect", "r => r.getAttribute('x') + ' ' + r.getAttribute('width')")
+    page.wait_for_selector(".chosen .marks")
+    rectangle = page.eval_on_selector(".chosen .marks rect", "r => r.getAttribute('x') + ' ' + r.getAttribute('width')")
     assert rectangle == "60 30"
 
 

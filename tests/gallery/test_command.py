@@ -97,16 +97,21 @@ def test_mistakes_are_one_line_and_exit_2(
     for arguments, message in (
         (["search", str(tmp_path), "--text", "x"], "not a gallery"),
         (["search", str(gallery)], "nothing to search for"),
-        (["search", str(gallery), "--text", "x", "--engine", "magic"], "--engine magic: expected one of learned"),
-        (["search", str(gallery), "--text", "x", "--sides", "mine"], "--sides mine: expected one of own, seen"),
+        (["search", str(gallery), "--text", "x", "--engine", "magic"], "engine = 'magic'"),
+        (["search", str(gallery), "--text", "x", "--sides", "mine"], "sides = 'mine'"),
         (["search", str(gallery), "--text", "x", "--where", "person"], "expected COLUMN=VALUE"),
         (["search", str(gallery), "--reference", "none.jpg"], "neither a picture of the gallery nor a file"),
-        (["search", str(gallery), "--text", "x", "--model", str(tmp_path)], "model file not found"),
+        (
+            ["search", str(gallery), "--text", "x", "--model", str(tmp_path)],
+            "neither a run folder (no model.json) nor weights",
+        ),
         (
             ["index", str(tmp_path / "none"), str(tmp_path / "g"), "--model", str(run_folder)],
             "picture folder not found",
         ),
-        (["index", str(tmp_path), str(tmp_path / "g")], "--model: no model named"),
+        (["search", str(gallery), "--text", "x", "--engine", "blend"], "blend is no more; auto, the default"),
+        (["search", str(gallery), "one text", "--text", "another"], "the text is given twice"),
+        (["index", str(tmp_path), str(tmp_path / "g"), "--model", "pretrained:none"], "open_clip has no such weights"),
     ):
         assert run(arguments) == 2, arguments
         error = capfd.readouterr().err

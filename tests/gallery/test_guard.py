@@ -18,6 +18,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from autocompose.core.errors import BusyError, ConfigError, GalleryError
+from autocompose.gallery.query import Reference
 from autocompose.gallery.search import Gallery
 from autocompose.gallery.server import app as app_module
 from autocompose.gallery.server import uploads as upload_module
@@ -263,8 +264,12 @@ def test_odd_and_hostile_uploads_are_taken_or_refused_but_never_an_error(client:
 def test_uploads_at_the_same_time_do_not_trip_over_each_other(uploads: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(upload_module, "KEEP_FILES", 3)
     kept, model = Uploads(uploads), FakeModel()
+
+    def outside(picture: Image.Image, digest: str) -> Reference:
+        return Reference(lambda: picture, digest=digest, size=picture.size)
+
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda i: kept.add(PNG, model), range(60)))
+        list(pool.map(lambda i: kept.add(PNG, model, outside), range(60)))
     kept.tidy()
     assert len(list(uploads.glob("*.jpg"))) == len(list(uploads.glob("*.npz"))) == 3
 

@@ -32,7 +32,7 @@ QUIETLY: dict[str, Any] = {"capture_output": True, "text": True, "timeout": 120,
 @pytest.fixture(scope="module")
 def gallery(tmp_path_factory: pytest.TempPathFactory, run_folder: Path) -> Path:
     folder = tmp_path_factory.mktemp("serve")
-    build(photos(folder / "photos", 30), RunFolder(run_folder), folder / "g", model_folder=run_folder)
+    build(photos(folder / "photos", 30), RunFolder(run_folder), folder / "g", model_name=run_folder)
     return folder / "g"
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from autocompose.core.errors import GalleryError, InputError
 from autocompose.gallery.item import Item, id_to_key, key_to_id, parse_where
+from autocompose.gallery.pose import Pose
 from autocompose.gallery.storage.store import EmbeddedStore, Store
 from autocompose.gallery.storage.vectors import VectorIndex, normalise
 
@@ -43,7 +44,7 @@ def make(n: int, start: int = 0) -> tuple[list[Item], np.ndarray]:
             f"{'äé' if i % 3 else 'x'}/{i}.png", f"{i:064x}", 100 + i, i, 20, 30,
             box=(1, 2, 11, 22) if i % 5 == 0 else None,
             meta={"family": "kick" if i % 2 else "jump", "body": i % 4, "height": 1.5 + i},
-            joints=rng.normal(size=(22, 3)).astype(np.float32) if i % 2 else None,
+            pose=Pose(rng.normal(size=(22, 3)).astype(np.float32)) if i % 2 else None,
         )
         for i in range(start, start + n)
     ]  # fmt: skip
@@ -119,7 +120,7 @@ def test_described_items_keep_their_vectors(open_store: Open) -> None:
     store = open_store()
     items, vectors = make(4)
     store.put(items, vectors)
-    changed = replace(items[1], meta={"family": "sit"}, joints=None, mtime_ns=5)
+    changed = replace(items[1], meta={"family": "sit"}, pose=None, mtime_ns=5)
     store.describe([changed])
     store.publish()
     assert store.get([items[1].id])[0].meta == {"family": "sit"}
@@ -133,7 +134,7 @@ def test_poses_by_filter(open_store: Open) -> None:
     items, vectors = make(12)
     store.put(items, vectors)
     store.publish()
-    ids, joints = store.poses({"body": ("1",)})
+    ids, joints, _ = store.poses({"body": ("1",)})
     assert set(ids.tolist()) == {i.id for i in items if i.meta["body"] == 1}
     by_id = {i.id: i.joints for i in items}
     for number, pose in zip(ids.tolist(), joints, strict=True):

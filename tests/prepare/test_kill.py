@@ -15,7 +15,6 @@ import pytest
 from autocompose.bodies.motion.mocap import clip_files
 from autocompose.cli import data as _verbs  # noqa: F401
 from autocompose.cli.app import run
-from tests.fixtures import fake_pose_worker_path
 from tests.fixtures.aist import make_aist, make_videos
 from tests.fixtures.fixmypose import make_fixmypose
 from tests.fixtures.motion import make_motions
@@ -24,9 +23,10 @@ from tests.fixtures.posefix import make_amass, make_posefix
 from tests.fixtures.tree import tree
 
 pytestmark = pytest.mark.slow
-MAIN = f"""
-from autocompose.prepare.photos import pose_worker
-pose_worker.__file__ = {str(fake_pose_worker_path())!r}
+MAIN = """
+from autocompose.estimate import people_finder
+from tests.fixtures.bar_finder import BarFinder
+people_finder.PeopleFinder = lambda weights: BarFinder()
 from autocompose.cli import main
 main()
 """
@@ -84,7 +84,7 @@ def start(arguments: list[str], out: Path, processes: int = 1) -> subprocess.Pop
     """The verb, in a process group of its own."""
     option = {"bodycpr": "--processes", "fixmypose": ""}.get(arguments[0], "--processes")
     line = [sys.executable, "-c", MAIN, "prepare", *arguments, *([option, str(processes)] if option else []), str(out)]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "AUTOCOMPOSE_POSE_PYTHON": sys.executable}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     return subprocess.Popen(line, stderr=subprocess.DEVNULL, env=environment, start_new_session=True)
 
 

@@ -298,14 +298,25 @@ def folder(
     wordings: Wordings = 3,
     seed: Seed = 0,
     processes: Processes = 1,
+    pose_weights: Annotated[
+        Path | None,
+        typer.Option(
+            "--pose-weights",
+            metavar="FILE",
+            help="Other pose networks: runs/convert_blazepose.py.",
+            show_default="none",
+        ),
+    ] = None,
 ) -> None:
     """Your own photographs: find people and their 3D poses on this machine, crop, pair and describe them."""
+    from autocompose.estimate.people_finder import PeopleFinder
     from autocompose.prepare.pairing.mined import Mining
     from autocompose.prepare.photos.photographs import Wanted, prepare_folder
 
     prepare_folder(
         photos, out, wanted=Wanted(height=height, limbs=limbs, side=size),
         mining=Mining(low=low, high=high, texts=wordings), by_folder=by_folder, seed=seed, processes=processes,
+        finder=PeopleFinder(pose_weights),
     )  # fmt: skip
 
 

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 GalleryFolder = Annotated[Path, typer.Argument(metavar="GALLERY", help="Gallery folder that index has written.")]
 NARROW = 60  # columns of a terminal on which a table has no room for the pictures' names
 ModelFolder = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--model",
-        metavar="RUN",
-        help="Run folder of the model, or small: the one that ships.",
-        show_default="the gallery's own",
+        metavar="MODEL",
+        help="Run folder; small (the model that ships); a CLIP weight file (.pt, .safetensors); or pretrained:TAG.",
+        show_default="the gallery's own, else small",
     ),
 ]
 
@@ -46,7 +46,20 @@ def index(
         Path | None,
         typer.Option(
             metavar="CORPUS",
-            help="What prepare folder has made of PICTURES: each person found there becomes an item, shown with a box.",
+            help="Corpus whose poses.npz says where people are in PICTURES; they win over what is found.",
+            show_default="none",
+        ),
+    ] = None,
+    poses: Annotated[
+        bool | None,
+        typer.Option("--poses/--no-poses", help="Find people and estimate their poses.", show_default="poses"),
+    ] = None,
+    pose_weights: Annotated[
+        Path | None,
+        typer.Option(
+            "--pose-weights",
+            metavar="FILE",
+            help="Other pose networks: runs/convert_blazepose.py.",
             show_default="none",
         ),
     ] = None,
@@ -59,7 +72,7 @@ def index(
         ),
     ] = None,
 ) -> None:
-    """Embed all pictures of a folder into a gallery; a second run touches only what has changed."""
+    """Find the people in a folder's pictures, their poses and features; a second run touches only what has changed."""
     from autocompose.core.log import say
 
     if forget:
@@ -69,40 +82,57 @@ def index(
         say(f"{out}: deleted {len(paths)} pictures: {', '.join(paths[:5])}{' ...' if paths[5:] else ''}")
         return
     kind = None if approximate is None else "approximate" if approximate else "exact"
-    _build(pictures, out, model, kind=kind, store=store, processes=processes, people=people)
+    _build(
+        pictures,
+        out,
+        model,
+        poses=poses,
+        pose_weights=pose_weights,
+        kind=kind,
+        store=store,
+        processes=processes,
+        people=people,
+    )
     say(f"search it with: autocompose search {out} --text 'raise the left arm'")
     say(f"or open it with: autocompose serve {out}")
 
 
-def _build(pictures: Path, out: Path, model: Path | None, **options: Any) -> None:
+def _build(
+    pictures: Path, out: Path, model: str | None, *, poses: bool | None = None, pose_weights: Path | None = None,
+    **options: Any,
+) -> None:  # fmt: skip
     """Index. What is not named (None) is as the gallery was made with."""
     from autocompose.core.log import say
-    from autocompose.gallery.embedder import RunFolder
-    from autocompose.gallery.gallery_folder import read_config
+    from autocompose.gallery.embedder import made_for_renders, open_embedder
+    from autocompose.gallery.gallery_folder import finder_for, read_config
     from autocompose.gallery.indexing.index import build
 
     config = read_config(out)
-    folder = model or (Path(config.model) if config and config.model else None)
-    if folder is None:
-        raise InputError("--model: no model named; give the run folder that training has written, or small")
     made = {"kind": config.index, "store": config.store} if config else {}
     options = {**made, **{name: value for name, value in options.items() if value is not None}}
-    model_run = RunFolder(folder)
-    say(build(pictures, model_run, out, model_folder=model_run.folder, **options).line())
+    embedder = open_embedder(model or (config.model if config else "") or "small")
+    finder = finder_for(config, poses, pose_weights)
+    report = build(pictures, embedder, out, model_name=embedder.name, finder=finder, **options)
+    say(report.line())
+    if report.people.kept and made_for_renders(embedder.card):
+        from autocompose.gallery.search import RENDERS_ONLY
+
+        say(RENDERS_ONLY)
 
 
 @app.command(rich_help_panel=SEARCH)
 def search(
     gallery: GalleryFolder,
+    words: Annotated[str, typer.Argument(metavar="TEXT", help="The same as --text.", show_default=False)] = "",
     reference: Annotated[
-        str | None,
+        str,
         typer.Option(
             help="Picture to start from: an item id, a path in the gallery, or any picture file.", show_default="none"
         ),
-    ] = None,
+    ] = "",
     text: Annotated[str, typer.Option(help="What to change, such as 'raise the left arm'.", show_default="none")] = "",
     k: Annotated[int, typer.Option("-k", "--top", min=1, max=500, help="Number of results.")] = 10,
-    weight: Annotated[float, typer.Option(min=0, max=1, help="Text against picture; 0.5 = as the model does.")] = 0.5,
+    weight: Annotated[float, typer.Option(min=0, max=1, help="Text against picture; 0.5 = as the engine does.")] = 0.5,
     mirror: Annotated[
         bool, typer.Option("--mirror", help="Mirror the reference, and left and right in the text.")
     ] = False,
@@ -119,33 +149,26 @@ def search(
         list[str] | None, typer.Option(help="Item id to move away from; repeatable.", show_default="none")
     ] = None,
     engine: Annotated[
-        str, typer.Option(help="learned, symbolic (3D poses and rules, needs no model) or blend.")
-    ] = "learned",
+        str, typer.Option(help="auto (the best that can answer), learned (the model), symbolic (3D poses and rules).")
+    ] = "auto",
     model: ModelFolder = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
     open_sheet: Annotated[bool, typer.Option("--open", help="Show the results as an HTML contact sheet.")] = False,
 ) -> None:
     """Find pictures like the reference, but with the change that the text asks for."""
-    from autocompose.gallery.item import parse_where
-    from autocompose.gallery.query import Engine, Sides
+    from autocompose.gallery.request import SearchRequest
     from autocompose.gallery.search import Gallery
 
-    for option, value, kind in (("--sides", sides, Sides), ("--engine", engine, Engine)):
-        if value not in [member.value for member in kind]:
-            raise InputError(f"{option} {value}: expected one of {', '.join(member.value for member in kind)}")
+    if words and text:
+        raise InputError("the text is given twice, alone and with --text; leave one out")
     opened = Gallery.open(gallery, model)
-    answer = opened.search(
-        reference=reference,
-        text=text,
-        k=k,
-        weight=weight,
-        mirror=mirror,
-        sides=sides,
-        where=parse_where(where or []),
-        like=like or [],
-        unlike=unlike or [],
-        engine=engine,
-    )
+    likes, unlikes = ([opened.item(name).key for name in names or ()] for names in (like, unlike))
+    values = {
+        "ref": reference, "text": words or text, "k": k, "weight": weight, "mirror": mirror, "sides": sides,
+        "where": where or [], "like": likes, "unlike": unlikes, "engine": engine,
+    }  # fmt: skip
+    request = SearchRequest.parse(values, "search")
+    answer = opened.answer(request)
     if as_json:
         typer.echo(json_line(answer.record(), indent=1))
     else:
@@ -170,7 +193,8 @@ def _print(answer: Answer) -> None:
 
     understood = ", ".join(f"{part.who}: {part.what}" for part in answer.reading.parts)
     changed = f"searched for: {answer.text}" if answer.text != answer.trail[-1].text else ""
-    for line in (understood and f"understood: {understood}", answer.reading.warning, changed, *answer.notes):
+    ranked = f"ranked by: {answer.engine} ({answer.why})"
+    for line in (understood and f"understood: {understood}", answer.reading.warning, changed, ranked, *answer.notes):
         if line:
             say(line)
     console = Console()
@@ -233,5 +257,5 @@ def serve(
     if pictures:
         _build(pictures, gallery, model)
     settings = {"gallery": str(gallery), "host": host, "port": port, "workers": workers, "rate": rate, "token": token}
-    more = {"model": str(model) if model else "", "trusted_proxy": tuple(trusted_proxy or ())}
+    more = {"model": model or "", "trusted_proxy": tuple(trusted_proxy or ())}
     run_server(ServerConfig.parse({**settings, **more}))

@@ -1,7 +1,6 @@
 """The user's cache folder: what the program makes once and can make again, and where to put it when there is no home.
 
 CACHE/anny-VERSION/        the body model (demo, prepare)
-CACHE/mediapipe-VERSION/   the Python environment of the pose estimation (prepare folder)
 CACHE/numba/               compiled loops, where they cannot lie beside the package
 CACHE/sheets/              the page that `search --open` showed last, one for each gallery
 """
@@ -27,7 +26,7 @@ NAME = "autocompose"
 # first part of an entry's name -> what it is for; nothing else in the cache folder is shown or removed
 ENTRIES = {
     "anny-": "body model (demo, prepare); built again in some seconds",
-    "mediapipe-": "Python environment for poses in photographs (prepare folder); installed again when it is needed",
+    "mediapipe-": "Python environment of version 0.1 for poses in photographs; no longer used",
     "numba": "compiled loops of the renderer; compiled again in some seconds",
     "sheets": "pages that search --open has shown",
 }

@@ -29,8 +29,8 @@ def write_sheet(gallery: Gallery, answer: Answer, path: Path | None = None) -> P
     reference = None
     if start and start.item:
         reference = _data(gallery, start.item)
-    elif start and start.image:
-        reference = _url(thumb_bytes(start.image))
+    elif start:
+        reference = _url(thumb_bytes(start.load()))
     write_text(path, render("sheet.html", answer=answer, pictures=pictures, reference=reference))
     return path
 

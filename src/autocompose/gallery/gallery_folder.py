@@ -16,8 +16,9 @@ from typing import Literal
 from filelock import FileLock, Timeout
 
 from autocompose.core.config import Config
-from autocompose.core.errors import GalleryError
+from autocompose.core.errors import GalleryError, InputError
 from autocompose.core.files import read_json, write_json
+from autocompose.estimate.people_finder import Finder, PeopleFinder
 from autocompose.gallery.storage.store import EmbeddedStore, Store
 
 
@@ -26,12 +27,14 @@ class GalleryConfig(Config):
 
     :param pictures: folder that item paths are relative to (absolute).
     :param source: what was named when indexing: the same folder, or the corpus around it.
-    :param model: run folder; "" when it is not one.
+    :param model: what names it: a run folder, a weight file or ``pretrained:TAG``; "" = it has no name.
     :param fingerprint: of the model; only that model may search here.
     :param dim: feature size D.
     :param store: ``embedded`` or ``qdrant://host:port/collection``.
     :param index: exact or approximate search.
     :param people: corpus that tells where people are in the pictures; "" = none was named.
+    :param poses: people were looked for and their poses estimated; None: a gallery of version 0.1, which could not.
+    :param pose_weights: file of the pose networks; "" = those of the package.
     :param indexed_ns: when the last complete run began, nanoseconds since 1970; 0 = not known.
     """
 
@@ -44,6 +47,8 @@ class GalleryConfig(Config):
     store: str = "embedded"
     index: Literal["exact", "approximate"] = "exact"
     people: str = ""
+    poses: bool | None = None
+    pose_weights: str = ""
     indexed_ns: int = 0
 
     def save(self, folder: Path) -> None:
@@ -70,6 +75,23 @@ def open_store(folder: Path, config: GalleryConfig, *, write: bool = False) -> S
     from autocompose.gallery.storage.qdrant import QdrantStore
 
     return QdrantStore.connect(config.store, config.fingerprint, config.dim)
+
+
+def finder_for(config: GalleryConfig | None, poses: bool | None = None, weights: Path | None = None) -> Finder | None:
+    """What looks for people while indexing; None when nothing should.
+
+    :param config: of the gallery as it is; None: there is none yet.
+    :param poses, weights: what the user says; None: as the gallery was made, else with the package's networks.
+    :raises InputError: weights for nothing; CheckpointError: no such weights.
+    """
+    if poses is False:
+        if weights:
+            raise InputError("--pose-weights with --no-poses: leave one of them out")
+        return None
+    if poses is None and weights is None and config and config.poses is False:
+        return None
+    kept = Path(config.pose_weights) if config and config.pose_weights else None
+    return PeopleFinder(weights or kept)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from autocompose.core.errors import InputError
+from autocompose.gallery.pose import Pose
 from autocompose.gallery.values import Value
 
 Box = tuple[int, int, int, int]
@@ -33,7 +34,8 @@ class Item:
     :param width: of the upright picture in pixels, like ``height``.
     :param box: left, top, right, bottom in pixels of the upright picture; None = the whole picture.
     :param meta: columns to filter by.
-    :param joints: ``(22, 3)`` float32 SMPL-22 joints, metres, scene frame; None = unknown.
+    :param pose: of the person; None = unknown.
+    :param searched: fingerprint of what has looked for people in the picture; "" = nothing has.
     """
 
     path: str
@@ -44,7 +46,20 @@ class Item:
     height: int
     box: Box | None = None
     meta: Mapping[str, Value] = field(default_factory=dict)
-    joints: np.ndarray | None = field(default=None, compare=False)
+    pose: Pose | None = None
+    searched: str = ""
+
+    @property
+    def joints(self) -> np.ndarray | None:
+        """``(22, 3)`` of the pose, None = unknown."""
+        return self.pose.joints if self.pose else None
+
+    @property
+    def about_pose(self) -> str:
+        """In words: where the pose comes from, or why there is none."""
+        if self.pose:
+            return f"pose {self.pose.kind}"
+        return "nobody was found in it" if self.searched else "no pose"
 
     @cached_property
     def id(self) -> int:
@@ -66,8 +81,13 @@ class Item:
             "height": self.height,
             "box": list(self.box) if self.box else None,
             "meta": dict(self.meta),
-            "has_pose": self.joints is not None,
+            "pose": self.pose.kind if self.pose else "none",
+            "uncertainty": self.pose.mean_uncertainty if self.pose else None,
         }
+
+    def details(self) -> dict[str, Any]:
+        """The same with the pose's numbers."""
+        return {**self.record(), **(self.pose.record() if self.pose else {})}
 
 
 def id_to_key(number: int) -> str:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from autocompose.core.errors import InputError
-from autocompose.gallery.embedder import Embedder, RunFolder, TextCache
+from autocompose.gallery.embedder import Embedder, TextCache, open_embedder
 
 if TYPE_CHECKING:
     from autocompose.model.embed import Picture
@@ -23,7 +23,9 @@ class LoadedModel:
     """
 
     def __init__(self, model: Model) -> None:
-        self.model, self.fingerprint, self.folder, self.card = model, model.fingerprint, model.folder, model.card
+        self.model, self.fingerprint, self.folder = model, model.fingerprint, model.folder
+        self.card: Mapping[str, Any] = model.card
+        self.name = str(model.folder.resolve()) if model.folder else ""
         self._texts = TextCache(model.encode_texts)
 
     def __reduce__(self) -> tuple[type[LoadedModel], tuple[Any]]:
@@ -49,7 +51,7 @@ def as_embedder(model: Embedder | Model | str | Path) -> Embedder:
     :raises CheckpointError: there is no model of that name; InputError: not a model.
     """
     if isinstance(model, (str, Path)):
-        return RunFolder(Path(model))
+        return open_embedder(model)
     if hasattr(model, "compose_features"):
         return LoadedModel(cast("Model", model))
     if hasattr(model, "embed_images"):

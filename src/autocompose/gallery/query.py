@@ -1,67 +1,53 @@
-"""The nouns of a search: engine, sides, reference, step, hit and answer."""
+"""The nouns around a search: the picture that it starts from, a hit, and the answer."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from enum import Enum
 from typing import Any, overload
 
 import numpy as np
 from PIL import Image
 
-from autocompose.gallery.item import Item
+from autocompose.gallery.item import Box, Item
+from autocompose.gallery.pose import Pose
+from autocompose.gallery.request import Step
 from autocompose.gallery.understand import Reading
 
-
-class Engine(str, Enum):
-    """What ranks: the model, the poses by rules, or both lists fused."""
-
-    LEARNED = "learned"
-    SYMBOLIC = "symbolic"
-    BLEND = "blend"
-
-    def __str__(self) -> str:
-        return self.value
-
-
-class Sides(str, Enum):
-    """Whose left a text means: the person's own, or the left of who looks at the picture."""
-
-    OWN = "own"
-    SEEN = "seen"
-
-    def __str__(self) -> str:
-        return self.value
+FUSED = "learned + symbolic"
 
 
 @dataclass(frozen=True)
 class Reference:
     """The picture that a query starts from: an item of the gallery, or any other picture.
 
+    :param load: gives the picture, RGB, cut to the person; it is only opened where a vector has to be made.
     :param item: set for a picture of the gallery.
-    :param image: RGB, set for any other.
     :param digest: SHA-256 of the file, so that its duplicates are found; "" when unknown.
     :param vector: ``(D,)`` un-normalised feature when it is known already.
+    :param pose: of its person; None = unknown.
+    :param box, size: where the person is in the picture, and that picture's width and height, where these are known.
+    :param why: why there is no pose, in words.
     """
 
+    load: Callable[[], Image.Image]
     item: Item | None = None
-    image: Image.Image | None = None
     digest: str = ""
     vector: np.ndarray | None = None
+    pose: Pose | None = None
+    box: Box | None = None
+    size: tuple[int, int] | None = None
+    why: str = "nobody was found in the reference picture"
 
-
-@dataclass(frozen=True)
-class Step:
-    """One step of a search in several steps: from which picture (item id, "" for another picture) with which text."""
-
-    reference: str
-    text: str
+    @property
+    def kind(self) -> str:
+        """``known``, ``estimated`` or ``none``: what is known of its pose."""
+        return self.pose.kind if self.pose else "none"
 
 
 @dataclass(frozen=True)
 class Hit:
-    """One result; ``score`` is a cosine (learned), minus a cost (symbolic) or a fused rank from 0 to 1 (blend)."""
+    """One result; ``score`` is a cosine (learned), minus a cost (symbolic), or both added (auto)."""
 
     rank: int
     score: float
@@ -73,6 +59,7 @@ class Answer:
     """The results, best first, and how they came about. It is a sequence of its hits.
 
     :param text: the text as it was used: in the person's own sides, mirrored when asked.
+    :param engine: what ranked: ``learned``, ``symbolic`` or ``learned + symbolic``; ``why``: for which reason.
     :param notes: what the user should know, such as assumptions that were made.
     :param trail: the steps that led here, this one last.
     """
@@ -81,6 +68,8 @@ class Answer:
     text: str = ""
     reading: Reading = field(default_factory=Reading)
     reference: Reference | None = None
+    engine: str = "learned"
+    why: str = ""
     notes: tuple[str, ...] = ()
     trail: tuple[Step, ...] = ()
     seconds: float = 0.0
@@ -106,8 +95,11 @@ class Answer:
         return {
             "results": [{"rank": h.rank, "score": round(h.score, 5), **h.item.record()} for h in self.hits],
             "reference": item.record() if item else None,
+            "reference_pose": self.reference.kind if self.reference else "none",
             "text": self.text,
             "understood": self.reading.record(),
+            "engine": self.engine,
+            "why": self.why,
             "notes": list(self.notes),
             "trail": [step.__dict__ for step in self.trail],
             "seconds": round(self.seconds, 4),

@@ -1,84 +1,133 @@
-"""One query: the vector to look for, the ranking by poses, and the fusion of both."""
+"""The ranking of one query: by the model, by the poses, or by both scores added."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
-from PIL import ImageOps
 
-from autocompose.core.errors import GalleryError, InputError, PoseError
-from autocompose.gallery.embedder import Embedder
-from autocompose.gallery.item import key_to_id
-from autocompose.gallery.query import Engine, Hit, Reference, Sides
+from autocompose.core.errors import GalleryError, InputError
+from autocompose.evaluate.fusion import Weights, fuse
+from autocompose.gallery.pose_scores import BALANCED, moves_balance, pose_scores, scores_states
+from autocompose.gallery.query import FUSED, Hit, Reference
+from autocompose.gallery.query_vector import QueryVector
+from autocompose.gallery.request import Engine, SearchRequest
+from autocompose.gallery.storage.store import Posed, Store
 from autocompose.gallery.storage.vectors import normalise
-from autocompose.gallery.understand import understand
+from autocompose.gallery.understand import Reading
 
-if TYPE_CHECKING:
-    from autocompose.gallery.search import Gallery
+DEPTH = 1000  # candidates that each engine names when their scores are added
 
-BLEND_DEPTH = 1000  # how far down each engine's list the blend looks
-RRF = 60  # reciprocal rank fusion: Cormack, Clarke, Buettcher, SIGIR 2009
-# Rocchio's weights: Manning, Raghavan, Schuetze, Introduction to Information Retrieval, section 9.1.1.
-LIKE, UNLIKE = 0.75, 0.15
-LEFT_HIP, RIGHT_HIP, LEFT_SHOULDER, RIGHT_SHOULDER = 1, 2, 16, 17  # in SMPL-22
+
+class Ranked(NamedTuple):
+    """The best items, which engine chose them, and why that one."""
+
+    hits: list[Hit]
+    engine: str
+    why: str
 
 
 @dataclass
 class Ranking:
-    """One query on one gallery; the fields are those of ``Gallery.search``.
+    """One query on one gallery.
 
-    :param text: in the person's own sides, mirrored already.
-    :param notes: gets what the user should know.
+    :param reading: how the text is understood (mirrored, it is understood alike).
+    :param query: the vector to look for, with the text as it is used.
+    :param notes: what the user should know; the ranking may add to it.
     """
 
-    gallery: Gallery
+    store: Store
+    request: SearchRequest
     origin: Reference | None
-    text: str
-    weight: float
-    mirror: bool
-    where: dict[str, tuple[str, ...]]
-    like: tuple[str, ...]
-    unlike: tuple[str, ...]
-    notes: list[str]
+    reading: Reading
+    query: QueryVector
+    notes: list[str] = field(default_factory=list)
 
-    def run(self, engine: Engine, k: int) -> list[Hit]:
-        """The ``k`` best items of different content, without the reference and its duplicates."""
-        banned = self._banned()
-        if engine is Engine.SYMBOLIC:
-            ids, scores = self._symbolic(banned)
-        elif engine is Engine.BLEND:
-            learned, symbolic = self._learned(BLEND_DEPTH, banned)[0], self._symbolic(banned)[0][:BLEND_DEPTH]
-            ids, scores = fuse(learned, symbolic)
-        else:
-            return self._distinct(k, banned)
-        return self._hits(ids, scores, k)
+    def run(self) -> Ranked:
+        """The ``k`` best items of different content, without the reference and its duplicates.
 
+        :raises InputError: the symbolic engine cannot answer that; GalleryError: there is no model, and one is needed.
+        """
+        engine, why = self._choose()
+        self._check_weight(engine)
+        if engine == Engine.SYMBOLIC:
+            posed, scores = self._symbolic
+            order = np.argsort(-scores, kind="stable")
+            return Ranked(self._hits(posed.ids[order], scores[order]), engine, why)
+        if engine == FUSED:
+            return Ranked(self._hits(*self._fused()), engine, why)
+        if self.request.engine is Engine.AUTO and self.reading.parts:
+            return Ranked(self._people_first(), engine, why)
+        return Ranked(self._distinct(), engine, why)
+
+    def _choose(self) -> tuple[str, str]:
+        """The engine that answers, and why."""
+        asked = self.request.engine
+        if asked is Engine.LEARNED:
+            return "learned", "as asked"
+        obstacle = self._obstacle()
+        if asked is Engine.SYMBOLIC:
+            if obstacle:
+                raise InputError(f"the symbolic engine cannot answer: {obstacle}; use the engine auto or learned")
+            return "symbolic", "as asked"
+        if obstacle:
+            return "learned", obstacle
+        if self.query.model is None and not self.query.is_known:
+            return "symbolic", "the gallery's model is not there"
+        about = "the text is understood" if self.query.text else "without a text, by likeness"
+        return FUSED, f"{about}, and {len(self._posed.ids):,} items have a pose"
+
+    def _obstacle(self) -> str:
+        """Why poses cannot answer; "" when they can."""
+        if not self.query.text and self.origin is None:
+            return "there is neither a text nor a reference picture"
+        if self.query.text and not self.reading.parts:
+            return f"nothing is understood in {self.request.text!r} (name a part, a side and a change)"
+        if self.origin is None and not scores_states():
+            return "without a reference picture poses cannot be scored"
+        if self.origin is not None and self.origin.pose is None:
+            return self.origin.why
+        if not len(self._posed.ids):
+            return "no item with these filters has a pose" if self.request.where else "no item has a pose"
+        return ""
+
+    def _check_weight(self, engine: str) -> None:
+        weight = self.request.weight
+        if weight == BALANCED:
+            return
+        if not (self.origin and self.query.text):
+            self.notes.append("The weight has no effect: it balances a reference picture and a text.")
+        elif engine == Engine.SYMBOLIC and not moves_balance():
+            raise InputError(f"weight {weight:g}: the symbolic engine has no balance to move; leave it at {BALANCED:g}")
+
+    # -- items
+
+    @cached_property
     def _banned(self) -> list[int]:
         """The reference with its duplicates, and what the user does not want to see."""
-        store, banned = self.gallery.store, [key_to_id(key) for key in self.unlike]
+        banned = list(self.query.unlike)
         if self.origin and self.origin.digest:
-            box = self.origin.item.box if self.origin.item else None
-            banned += [i.id for i in store.get(store.same_picture(self.origin.digest)) if i.box == box]
+            box = self.origin.item.box if self.origin.item else self.origin.box
+            banned += [i.id for i in self.store.get(self.store.same_picture(self.origin.digest)) if i.box == box]
         return banned
 
-    def _distinct(self, k: int, banned: list[int]) -> list[Hit]:
-        """Ask for more until ``k`` results of different content are there."""
-        query, depth = self._query(), k + 10
-        while True:
-            ids, scores = self.gallery.store.search(query, depth, self.where, banned)
-            hits = self._hits(ids, scores, k)
-            if len(hits) == k or len(ids) < depth:
-                return hits
-            depth *= 4
+    @cached_property
+    def _posed(self) -> Posed:
+        posed = self.store.poses(self._where)
+        return posed.rows(~np.isin(posed.ids, self._banned))
 
-    def _hits(self, ids: np.ndarray, scores: np.ndarray, k: int) -> list[Hit]:
-        best = dict(zip(ids.tolist(), scores.tolist(), strict=True))
+    @cached_property
+    def _where(self) -> dict[str, tuple[str, ...]]:
+        return self.request.conditions
+
+    def _hits(self, ids: np.ndarray, scores: np.ndarray) -> list[Hit]:
+        best, k = dict(zip(ids.tolist(), scores.tolist(), strict=True)), self.request.k
         hits: list[Hit] = []
         seen = set()
         for start in range(0, len(ids), 2 * k):
-            for item in self.gallery.store.get(ids[start : start + 2 * k].tolist()):
+            for item in self.store.get(ids[start : start + 2 * k].tolist()):
                 if (item.digest, item.box) not in seen and len(hits) < k:
                     seen.add((item.digest, item.box))
                     hits.append(Hit(len(hits) + 1, best[item.id], item))
@@ -88,114 +137,55 @@ class Ranking:
 
     # -- by the model
 
-    def _learned(self, depth: int, banned: list[int]) -> tuple[np.ndarray, np.ndarray]:
-        return self.gallery.store.search(self._query(), depth, self.where, banned)
+    def _search(self, depth: int) -> tuple[np.ndarray, np.ndarray]:
+        return self.store.search(self.query.vector, depth, self._where, self._banned)
 
-    def _query(self) -> np.ndarray:
-        """The normalised vector ``(D,)`` to look for."""
-        parts = [self._picture_and_text()] if self.origin or self.text else []
-        for keys, share in ((self.like, LIKE if parts else 1.0), (self.unlike, -UNLIKE)):
-            if keys:
-                found = self.gallery.store.vectors([self.gallery.item(key).id for key in keys])
-                parts.append(share * normalise(found).mean(0))
-        return normalise(np.sum(parts, axis=0))
+    def _distinct(self) -> list[Hit]:
+        """Ask for more until ``k`` results of different content are there."""
+        depth = self.request.k + 10
+        while True:
+            ids, scores = self._search(depth)
+            hits = self._hits(ids, scores)
+            if len(hits) == self.request.k or len(ids) < depth:
+                return hits
+            depth *= 4
 
-    def _picture_and_text(self) -> np.ndarray:
-        if self.origin is None:
-            return normalise(self._model().embed_texts([self.text])[0])
-        picture = self._picture_vector(self.origin)
-        if not self.text or self.weight == 0:
-            return normalise(picture)
-        both = self._model().compose(picture[None], [self.text])[0]
-        if self.weight <= 0.5:  # from the picture alone to the composition, and on to the text alone
-            return normalise((1 - 2 * self.weight) * normalise(picture) + 2 * self.weight * both)
-        text = self._model().embed_texts([self.text])[0]
-        return normalise((2 - 2 * self.weight) * both + (2 * self.weight - 1) * normalise(text))
-
-    def _picture_vector(self, origin: Reference) -> np.ndarray:
-        if not self.mirror and origin.vector is not None:
-            return origin.vector
-        if not self.mirror and origin.item:
-            return self.gallery.store.vectors([origin.item.id])[0]
-        picture = self.gallery.open_picture(origin.item) if origin.item else origin.image
-        assert picture is not None  # a reference has an item or an image
-        return self._model().embed_images([ImageOps.mirror(picture) if self.mirror else picture])[0]
-
-    def _model(self) -> Embedder:
-        if self.gallery.model is None:
-            raise GalleryError(
-                f"{self.gallery.folder}: its model {self.gallery.config.model or '(none named)'} is not there; "
-                "name it with --model, or search with --engine symbolic"
-            )
-        return self.gallery.model
+    def _people_first(self) -> list[Hit]:
+        """The model's order for a question about a pose: pictures without a person come last."""
+        depth = self.request.k + 10
+        while True:
+            ids, scores = self._search(depth)
+            person = np.isin(ids, self._posed.ids)
+            order = np.argsort(~person, kind="stable")
+            if len(ids) < depth or len(self._hits(ids[person], scores[person])) == self.request.k:
+                return self._hits(ids[order], scores[order])
+            depth *= 4
 
     # -- by the poses
 
-    def _symbolic(self, banned: list[int]) -> tuple[np.ndarray, np.ndarray]:
-        """Ids and scores of all items with a pose, best first; without a text by likeness to the reference's pose."""
-        from autocompose.bodies.skeleton import mirror_joints
-        from autocompose.evaluate.symbolic import rank
+    @cached_property
+    def _symbolic(self) -> tuple[Posed, np.ndarray]:
+        """All items with a pose, and their scores; without a text by likeness to the reference's pose."""
+        pose = self.origin.pose if self.origin else None
+        if pose and self.request.mirror:
+            pose = pose.mirrored()
+        return self._posed, pose_scores(self.query.text, pose, self._posed, self.request.weight)
 
-        if self.origin is None:
-            raise InputError("the symbolic engine needs a reference picture; choose one, or use the learned engine")
-        if self.text and not understand(self.text).parts:
-            raise InputError(
-                f"the symbolic engine understands nothing in {self.text!r}; name a part, a side and a change"
-            )
-        ids, joints = self.gallery.store.poses(self.where)
-        pose = self._pose(self.origin)
-        if not len(ids):
-            raise PoseError("no item with these filters has a 3D pose; use the learned engine")
-        kept = ~np.isin(ids, banned)
-        ids, joints = ids[kept], joints[kept]
-        scores = rank(self.text, mirror_joints(pose) if self.mirror else pose, joints)
-        order = np.argsort(-scores, kind="stable")
-        return ids[order], scores[order]
+    # -- by both
 
-    def _pose(self, origin: Reference) -> np.ndarray:
-        """The reference's pose; of a picture without one, that of the most similar picture that has one."""
-        if origin.item is not None and origin.item.joints is not None:
-            return origin.item.joints
-        picture = normalise(origin.vector if origin.vector is not None else self._plain_vector(origin))
-        ids, _ = self.gallery.store.search(picture, BLEND_DEPTH)
-        nearest = next((i for i in self.gallery.store.get(ids.tolist()) if i.joints is not None), None)
-        if nearest is None or nearest.joints is None:
-            raise PoseError("the reference has no 3D pose, and no similar picture has one; use the learned engine")
-        self.notes.append(
-            f"The reference's pose is not known; that of the most similar picture, {nearest.path}, was used."
-        )
-        return nearest.joints
-
-    def _plain_vector(self, origin: Reference) -> np.ndarray:
-        if origin.item:
-            return self.gallery.store.vectors([origin.item.id])[0]
-        assert origin.image is not None
-        return self._model().embed_images([origin.image])[0]
-
-
-def fuse(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Two rankings of ids -> one, by the sum of 1 / (60 + rank), scaled so that rank 1 in both gives 1."""
-    total: dict[int, float] = {}
-    for ranking in (first, second):
-        for rank, number in enumerate(ranking.tolist(), 1):
-            total[number] = total.get(number, 0.0) + (RRF + 1) / 2 / (RRF + rank)
-    ids = np.array(sorted(total, key=lambda i: -total[i]), np.int64)
-    return ids, np.array([total[i] for i in ids.tolist()], np.float32)
-
-
-def own_sides(text: str, sides: Sides, origin: Reference | None, mirror: bool, notes: list[str]) -> str:
-    """The text in the person's own sides, mirrored when asked. Whoever faces us has their left where our right is."""
-    swap = mirror
-    if sides is Sides.SEEN and text:
-        joints = origin.item.joints if origin and origin.item else None
-        if joints is None:
-            notes.append("The person is taken to face the camera, because the pose of the reference is not known.")
-        faces = joints is None or bool(
-            joints[LEFT_HIP, 0] + joints[LEFT_SHOULDER, 0] > joints[RIGHT_HIP, 0] + joints[RIGHT_SHOULDER, 0]
-        )
-        swap ^= faces
-    if not swap or not text:
-        return text
-    from autocompose.describe.side_words import swap_sides
-
-    return swap_sides(text)
+    def _fused(self) -> tuple[np.ndarray, np.ndarray]:
+        """Ids and scores, best first: both engines name candidates, and each is scored by both; people come first."""
+        posed, scores = self._symbolic
+        ids, cosines = self._search(max(DEPTH, 2 * self.request.k))
+        nearest = np.argsort(-scores, kind="stable")[:DEPTH]
+        rows = np.union1d(nearest, np.flatnonzero(np.isin(posed.ids, ids)))
+        vectors = self.store.vectors(posed.ids[rows].tolist())
+        if len(vectors) != len(rows):
+            raise GalleryError("the gallery has changed during this search; ask again")
+        weights = Weights.of(self.query.model.card if self.query.model else {})
+        fused = fuse(normalise(vectors) @ self.query.vector, scores[rows], weights)
+        order = np.argsort(-fused, kind="stable")
+        others = ~np.isin(ids, posed.ids)  # below the last person, by the model alone
+        lowest = fused.min() if len(fused) else 0.0
+        below = (lowest - weights.cosine * (1 - cosines[others])).astype(np.float32)
+        return np.concatenate([posed.ids[rows][order], ids[others]]), np.concatenate([fused[order], below])

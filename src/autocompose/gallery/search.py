@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,22 +19,30 @@ from autocompose.core.log import say
 from autocompose.core.reading.plain import unreadable
 from autocompose.core.several import several
 from autocompose.corpus.pictures.gate import as_rgb, open_image
-from autocompose.gallery.embedder import Embedder
-from autocompose.gallery.gallery_folder import GalleryConfig, open_store, read_config
-from autocompose.gallery.indexing.index import MAX_SIDE, shrink
+from autocompose.estimate.people_finder import Finder, PeopleFinder
+from autocompose.gallery.crops import MAX_SIDE, SEARCHED_SIDE, Crop, found_people, prominent, shrink
+from autocompose.gallery.embedder import Embedder, is_model, made_for_renders
+from autocompose.gallery.gallery_folder import GalleryConfig, finder_for, open_store, read_config
 from autocompose.gallery.item import Item, NotThereError, is_key, key_to_id
 from autocompose.gallery.loaded_model import as_embedder
-from autocompose.gallery.query import Answer, Engine, Hit, Reference, Sides, Step
-from autocompose.gallery.rank import Ranking, own_sides
+from autocompose.gallery.query import Answer, Hit, Reference
+from autocompose.gallery.query_vector import QueryVector
+from autocompose.gallery.rank import Ranking
+from autocompose.gallery.request import Engine, SearchRequest, Sides, Step
 from autocompose.gallery.storage.store import Store
-from autocompose.gallery.understand import understand
+from autocompose.gallery.understand import own_sides, understand
 
 if TYPE_CHECKING:
     from autocompose.model.model import Model
 
-MAX_K = 500
+log = logging.getLogger("autocompose.gallery")
 Named = Item | Hit | int | str | Path
 """Whatever names an item: itself, a hit, its id (number or 15 hexadecimal digits), or its picture's path."""
+RENDERS_ONLY = (
+    "The model has only seen rendered bodies: on photographs rather search with the engine symbolic, or index with a "
+    "model made for photographs (--model)."
+)
+EARLIER = "This gallery is of an earlier version: run index again, and people are found and their poses estimated."
 
 
 class Gallery:
@@ -54,17 +64,17 @@ class Gallery:
     def open(cls, folder: str | Path, model: Embedder | Model | str | Path | None = None) -> Gallery:
         """Open a gallery for searching.
 
-        :param model: run folder or loaded model; default: the run folder the gallery was made with.
+        :param model: a loaded one, or what names it (see ``open_embedder``); default: the one that it was
+            made with.
         :raises GalleryError: not a gallery, damaged, or made with another model.
         """
         folder = Path(folder)
         config = read_config(folder)
         if config is None:
             raise GalleryError(
-                f"{folder}: not a gallery (no gallery.json); make one with: "
-                f"autocompose index PICTURES --model RUN {folder}"
+                f"{folder}: not a gallery (no gallery.json); make one with: autocompose index PICTURES {folder}"
             )
-        if model is None and config.model and Path(config.model, "model.json").exists():
+        if model is None and is_model(config.model):
             model = config.model
         return cls(folder, config, open_store(folder, config), None if model is None else as_embedder(model))
 
@@ -74,6 +84,7 @@ class Gallery:
         pictures: str | Path,
         folder: str | Path | None = None,
         model: Embedder | Model | str | Path = "small",
+        poses: bool | None = None,
         **options: Any,
     ) -> Gallery:
         """Make or update the gallery of a folder of pictures (or of a corpus), and open it.
@@ -81,7 +92,8 @@ class Gallery:
         A second call embeds only pictures that are new or have changed. What was left out is printed, with reasons.
 
         :param folder: where the gallery lies; default: ``PICTURES-gallery``, beside the pictures.
-        :param model: run folder, ``small``, or a loaded model.
+        :param model: as for ``open``.
+        :param poses: find people and estimate their poses; default: as before in this gallery, else yes.
         :param options: ``kind``, ``store``, ``processes`` and ``people``, as for ``gallery.indexing.index.build``.
         :raises GalleryError: ``folder`` holds something else, or the gallery of another model; InputError: no pictures.
         """
@@ -90,12 +102,37 @@ class Gallery:
         pictures = Path(pictures)
         out = Path(folder) if folder is not None else pictures.with_name(f"{pictures.resolve().name}-gallery")
         embedder = as_embedder(model)
-        say(build(pictures, embedder, out, model_folder=getattr(embedder, "folder", None), **options).line())
+        finder = finder_for(read_config(out), poses)
+        name = getattr(embedder, "name", "")
+        say(build(pictures, embedder, out, model_name=name, finder=finder, **options).line())
         return cls.open(out, embedder)
 
     def __len__(self) -> int:
         """How many items there are: pictures, or people in pictures."""
         return self.store.count()
+
+    @cached_property
+    def finder(self) -> Finder | None:
+        """What finds the people in pictures from elsewhere; None: the gallery holds no poses to compare them with."""
+        if not self.config.poses and not len(self.store.poses().ids):
+            return None
+        weights = Path(self.config.pose_weights)
+        if self.config.pose_weights and not weights.is_file():
+            log.warning("%s: pose weights not found; those of the package are used", weights)
+        return PeopleFinder(weights if self.config.pose_weights and weights.is_file() else None)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What the user should know about this gallery, one line each."""
+        posed = self.store.poses()
+        known = int((posed.uncertainty == 0).all(1).sum())
+        foreign = known < self.store.count()  # pictures that no program of ours has made
+        card: Mapping[str, Any] = self.model.card if self.model else {}
+        lines = (
+            RENDERS_ONLY if foreign and made_for_renders(card) else "",
+            EARLIER if foreign and self.config.poses is None else "",
+        )
+        return tuple(line for line in lines if line)
 
     def close(self) -> None:
         """Release the store."""
@@ -147,9 +184,9 @@ class Gallery:
         if isinstance(source, Reference):
             return source
         if isinstance(source, Image.Image):
-            return Reference(image=shrink(as_rgb(source)))
+            return self.outside(as_rgb(source))
         if found := self._find(source):
-            return Reference(item=found[0], digest=found[0].digest)
+            return self._inside(found[0])
         if not isinstance(source, (str, Path)) or (is_key(str(source)) and not os.path.isfile(source)):
             raise _absent(source)
         if not os.path.isfile(source):
@@ -158,7 +195,32 @@ class Gallery:
             digest = file_hash(Path(source))
         except OSError as error:
             raise unreadable(Path(source), error) from None
-        return Reference(image=open_image(Path(source), MAX_SIDE), digest=digest)
+        return self.outside(open_image(Path(source), SEARCHED_SIDE), digest)
+
+    def _inside(self, item: Item) -> Reference:
+        unknown = "the pose of the reference is not known (index without --no-poses estimates it)"
+        return Reference(
+            load=lambda: self.open_picture(item), item=item, digest=item.digest, pose=item.pose, box=item.box,
+            size=(item.width, item.height), why=Reference.why if item.searched else unknown,
+        )  # fmt: skip
+
+    def outside(self, picture: Image.Image, digest: str = "") -> Reference:
+        """A picture from elsewhere as a reference: its most prominent person, cut out and with their pose.
+
+        :param picture: RGB, upright.
+        """
+        crop, why = Crop(None, shrink(picture)), "poses of pictures from elsewhere are not estimated in this gallery"
+        try:
+            if self.finder and self.config.poses:  # as its own pictures are
+                crop, why = found_people(picture, picture.size, self.finder)[0], Reference.why
+            elif self.finder:
+                crop, why = Crop(None, crop.image, prominent(picture, self.finder)), Reference.why
+        except Exception as error:  # whatever goes wrong in the networks costs the pose, and nothing else
+            log.warning("pose estimation failed (%s: %s)", type(error).__name__, error)
+            why = "pose estimation failed on the reference picture"
+        return Reference(
+            load=lambda: crop.image, digest=digest, pose=crop.pose, box=crop.box, size=picture.size, why=why
+        )  # fmt: skip
 
     def search(
         self,
@@ -172,38 +234,58 @@ class Gallery:
         where: Mapping[str, str | Sequence[str]] | None = None,
         like: Named | Sequence[Named] = (),
         unlike: Named | Sequence[Named] = (),
-        engine: Engine | str = Engine.LEARNED,
+        engine: Engine | str = Engine.AUTO,
         trail: Sequence[Step] = (),
     ) -> Answer:
         """Pictures like ``reference`` but with the change that ``text`` asks for, best first.
 
         The reference and its duplicates are left out, and of pictures with equal content only one is shown.
 
-        :param weight: of the text against the picture, 0 to 1; 0.5 = as the model composes them.
+        :param weight: of the text against the picture, 0 to 1; 0.5 = as the engine balances them.
         :param mirror: start from the mirrored picture and exchange left and right in the text.
         :param sides: whose left the text means.
         :param where: metadata column -> allowed value or values.
         :param like: items to come closer to, one or several, named as for ``item``; ``unlike``: to get away from (and
             not to show).
+        :param engine: what ranks, see ``Engine``; the answer says which one did.
         :param trail: steps that came before, such as ``answer.trail``.
         :raises InputError: neither picture nor text, or a value out of range; GalleryError: no model to search with.
         """
-        start = time.perf_counter()
-        if not 1 <= k <= MAX_K or not 0 <= weight <= 1:
-            raise InputError(f"k = {k}, weight = {weight}: expected 1 to {MAX_K} results and a weight from 0 to 1")
+        likes, unlikes = ([self.item(one).key for one in several(names)] for names in (like, unlike))
+        values = {
+            "text": text, "k": k, "weight": weight, "mirror": mirror, "sides": sides, "engine": engine,
+            "where": [f"{column}={value}" for column, values in (where or {}).items() for value in several(values)],
+            "like": likes, "unlike": unlikes, "trail": [step.entry for step in trail],
+        }  # fmt: skip
         origin = None if reference is None else self.reference(reference)
-        text = " ".join(text.split())
-        likes, unlikes = (tuple(self.item(one).key for one in several(names)) for names in (like, unlike))
-        allowed = {column: tuple(several(values)) for column, values in (where or {}).items()}
-        if origin is None and not text and not likes:
+        return self.answer(SearchRequest.parse(values, "search"), origin)
+
+    def answer(self, request: SearchRequest, origin: Reference | None = None) -> Answer:
+        """Answer a request.
+
+        :param origin: its reference, where that is at hand; otherwise what ``request.ref`` names.
+        :raises InputError: it asks for nothing, or names what is not there; GalleryError: no model to search with.
+        """
+        start = time.perf_counter()
+        if origin is None and request.ref:
+            origin = self.reference(request.ref)
+        if origin is None and not request.text and not request.like:
             raise InputError("nothing to search for; give a reference picture, a text, or both")
         notes: list[str] = []
-        used = own_sides(text, Sides(sides), origin, mirror, notes)
-        search = Ranking(self, origin, used, weight, mirror, allowed, likes, unlikes, notes)
-        hits = search.run(Engine(engine), k)
-        step = Step(origin.item.key if origin and origin.item else "", text)
-        reading = understand(text)
-        return Answer(hits, used, reading, origin, tuple(notes), (*trail, step), time.perf_counter() - start)
+        used = own_sides(request.text, request.sides, origin.pose if origin else None, request.mirror, notes)
+        absent = (
+            f"{self.folder}: its model {self.config.model or '(none named)'} is not there; "
+            "name it with --model, or search with --engine symbolic"
+        )
+        like, unlike = ([self.item(key).id for key in keys] for keys in (request.like, request.unlike))
+        query = QueryVector(self.store, self.model, absent, request, origin, used, like, unlike)
+        ranking = Ranking(self.store, request, origin, understand(request.text), query, notes)
+        hits, engine, why = ranking.run()
+        step = Step(origin.item.key if origin and origin.item else "", request.text)
+        return Answer(
+            hits, used, ranking.reading, origin, engine, why, (*notes, *self.remarks), (*request.steps, step),
+            time.perf_counter() - start,
+        )  # fmt: skip
 
 
 def _absent(which: Named) -> NotThereError:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
+
+from autocompose.gallery.request import Sides
 
 if TYPE_CHECKING:
     from autocompose.describe.audit.claims import Claim
+    from autocompose.gallery.pose import Pose
 
 SUGGESTIONS = (
     "Raise your left arm.",
@@ -22,6 +26,7 @@ SUGGESTIONS = (
     "Bring your right elbow closer to your body.",
     "Move your left foot backward.",
 )
+LEFT_HIP, RIGHT_HIP, LEFT_SHOULDER, RIGHT_SHOULDER = 1, 2, 16, 17  # in SMPL-22
 _ARROWS = {
     "up": "↑", "down": "↓", "left": "←", "right": "→", "forward": "↗", "backward": "↙", "bend": "∠", "straighten": "│",
     "closer": "→←", "apart": "←→", "turn-left": "↺", "turn-right": "↻", "turn-around": "⟳", "lean-left": "⟵",
@@ -55,6 +60,7 @@ class Reading:
         return {"parts": [asdict(part) for part in self.parts], "warning": self.warning}
 
 
+@lru_cache(1024)  # ranking, answer and page ask about the same text
 def understand(text: str) -> Reading:
     """Read a text with the audit's parser. An empty text reads as nothing, without a warning."""
     if not text.strip():
@@ -80,3 +86,25 @@ def _part(claim: Claim) -> Part:
     if claim.degree:
         what += f", {claim.degree}"
     return Part(who, " ".join(what.split()), claim.side, _ARROWS.get(claim.action, "·"))
+
+
+def own_sides(text: str, sides: Sides, pose: Pose | None, mirror: bool, notes: list[str]) -> str:
+    """The text in the person's own sides, mirrored when asked. Whoever faces us has their left where our right is.
+
+    :param pose: of the reference; without one the person is taken to face the camera, which ``notes`` then says.
+    """
+    swap = mirror
+    if sides is Sides.SEEN and text:
+        if pose is None:
+            notes.append("The person is taken to face the camera, because the pose of the reference is not known.")
+        swap ^= pose is None or _faces_camera(pose)
+    if not swap or not text:
+        return text
+    from autocompose.describe.side_words import swap_sides
+
+    return swap_sides(text)
+
+
+def _faces_camera(pose: Pose) -> bool:
+    x = pose.joints[:, 0]
+    return bool(x[LEFT_HIP] + x[LEFT_SHOULDER] > x[RIGHT_HIP] + x[RIGHT_SHOULDER])

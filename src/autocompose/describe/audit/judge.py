@@ -65,7 +65,7 @@ def agreement(claim: Claim, a: Poses | PoseRow, b: Poses | PoseRow) -> tuple[np.
     """
     if claim.start:
         return agreement(replace(claim, start=False), a, a) if len(b) == len(a) else _unknown(len(b))
-    rows = [_any([_evaluate(test, a, b) for test in group]) for group in tests_of(claim)]
+    rows = [_any([evaluate_test(test, a, b) for test in group]) for group in tests_of(claim)]
     if not rows:
         return _unknown(len(b))
     scores = np.stack([score for score, _, _ in rows])
@@ -96,20 +96,31 @@ def _extreme(scores: np.ndarray, largest: bool) -> np.ndarray:
     return filled.argmax(0) if largest else filled.argmin(0)
 
 
-def _evaluate(test: Test, a: Poses | PoseRow, b: Poses | PoseRow) -> tuple[np.ndarray, np.ndarray, str]:
+def evaluate_test(test: Test, a: Poses | PoseRow, b: Poses | PoseRow) -> tuple[np.ndarray, np.ndarray, str]:
+    """One reading of a claim, for N pairs; one pose in A serves all of B.
+
+    :return: agreement ``(N,)`` (see above), NaN where the pose cannot tell; the measured value ``(N,)``, its unit.
+    """
     unit = "deg" if test.feature[0] in ANGLES else "m"
     after, before = b.feature(test.feature), a.feature(test.feature) if test.change else None
     if after is None or (test.change and before is None):
         return np.full(len(b), np.nan), np.full(len(b), np.nan), unit
-    value = after - before if before is not None else after
+    return *agreement_of(test, after, before), unit
+
+
+def agreement_of(
+    test: Test, after: np.ndarray, before: np.ndarray | float | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Agreement of a reading and its value, from a feature that is measured already; ``before`` for changes."""
+    value = after if before is None else after - before
     if test.wraps:
         value = (value + 180) % 360 - 180
     if test.sign == 0:
         distance = np.abs(np.abs(value) - test.limit if test.wraps else value - test.limit)
-        return 1 + (test.slack - distance) / test.tolerance, value, unit
+        return 1 + (test.slack - distance) / test.tolerance, value
     if test.change:
-        return test.sign * value / test.tolerance, value, unit
-    return 1 + test.sign * (value - test.limit) / test.tolerance, value, unit
+        return test.sign * value / test.tolerance, value
+    return 1 + test.sign * (value - test.limit) / test.tolerance, value
 
 
 def judge(claims: Sequence[Claim], a: Poses | PoseRow, b: Poses | PoseRow) -> list[list[Judgement]]:

@@ -77,9 +77,7 @@ def phrases(tokens: list[Token]) -> list[Token]:  # noqa: C901 (one branch for e
         elif _relative(tokens, i, found):
             i = _told(tokens, i, found)
         elif _postmodifies(tokens[i], found):
-            said = _said(tokens[i : i + 1])
-            i = _source(tokens, i, found)
-            found[-1] = found[-1]._replace(value=(*said, *found[-1].value))
+            i = _postmodifier(tokens, i, found)
         elif _resumes(tokens, i, found):
             found.append(Token("noun", Noun(found[-2].value.other, resumed=True), "which"))
             i += 1
@@ -151,6 +149,13 @@ def _postmodifies(token: Token, found: list[Token]) -> bool:
     if token.words == "bent" and command.value.does != ("straighten",):
         return False
     return not command.words.split(" ")[0].endswith("s") and command.value.mode in ("move", "bend")
+
+
+def _postmodifier(tokens: list[Token], i: int, found: list[Token]) -> int:
+    """Read such a participle, with what follows it, as a source."""
+    end = _source(tokens, i, found)
+    found[-1] = found[-1]._replace(value=(*_said(tokens[i : i + 1]), *found[-1].value))
+    return end
 
 
 STAYING = ("hanging", "resting", "hovering", "lying", "dangling")

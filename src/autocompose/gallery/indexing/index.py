@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import multiprocessing
-import os
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
-from autocompose.core.errors import GalleryError, ImageError, InputError
+from autocompose.core.errors import GalleryError, InputError
 from autocompose.core.files import file_hash
 from autocompose.core.fingerprint import TICK_NS
 from autocompose.core.log import Tally, track
 from autocompose.core.run_folder import require_free
 from autocompose.core.several import several
-from autocompose.corpus.pictures.gate import Picture
+from autocompose.estimate.people_finder import Finder
 from autocompose.gallery.embedder import Embedder
 from autocompose.gallery.gallery_folder import (
     GalleryConfig,
@@ -30,64 +25,14 @@ from autocompose.gallery.gallery_folder import (
     remember_forgotten,
     writer_lock,
 )
+from autocompose.gallery.indexing.embedding import Job, Source, embed_all
+from autocompose.gallery.indexing.report import Report
 from autocompose.gallery.indexing.scan import Found, Scan, picture_root, scan
-from autocompose.gallery.indexing.sidefiles import SideFile
-from autocompose.gallery.indexing.thumbs import sweep_thumbs, write_thumb
-from autocompose.gallery.item import Box, Item
+from autocompose.gallery.indexing.thumbs import sweep_thumbs
+from autocompose.gallery.item import Item
 from autocompose.gallery.storage.store import Store
 from autocompose.gallery.storage.vectors import Kind
 from autocompose.gallery.values import meant
-
-BATCH = 64
-NAMED = 5  # pictures that are named for each reason to leave them out
-MAX_SIDE = 1024
-
-
-@dataclass
-class Report:
-    """What one run of ``build`` did to items: embedded, copied from duplicates, described anew, removed, left alone.
-
-    :param held: items that stay because their picture, or a folder above it, cannot be read now.
-    :param sides: how the side files were used.
-    """
-
-    tally: Tally
-    embedded: int = 0
-    copied: int = 0
-    described: int = 0
-    removed: int = 0
-    unchanged: int = 0
-    held: int = 0
-    sides: list[SideFile] = field(default_factory=list)
-
-    def line(self) -> str:
-        """For the console: what came in, a line with names for each reason to leave out, what was done to items."""
-        counts = f"{self.embedded} embedded, {self.copied} copied from duplicates, {self.described} with new metadata"
-        items = f"items: {counts}, {self.removed} removed, {self.unchanged} unchanged"
-        if self.held:
-            items += f", {self.held} kept though their pictures cannot be read now"
-        lines = [self.tally.line(), *_left_out(self.tally)]
-        for side in self.sides:
-            if side.speaks:
-                lines += [side.tally.line(), *_left_out(side.tally), *(f"  {note}" for note in side.notes)]
-        return "\n".join([*lines, items])
-
-
-def _left_out(tally: Tally) -> list[str]:
-    """A line with names for each reason to leave something out."""
-    named = {reason: names[:NAMED] for reason, names in tally.examples.items() if tally.dropped[reason]}
-    return [
-        f"  {reason}: {', '.join(names)}{' ...' if tally.dropped[reason] > len(names) else ''}"
-        for reason, names in named.items()
-    ]
-
-
-@dataclass(frozen=True)
-class _Job:
-    """A picture to embed."""
-
-    found: Found
-    digest: str
 
 
 def build(
@@ -98,15 +43,18 @@ def build(
     kind: Kind = "exact",
     store: str = "embedded",
     processes: int = 1,
-    model_folder: Path | None = None,
+    model_name: str | Path | None = None,
     people: Path | None = None,
+    finder: Finder | None = None,
 ) -> Report:
     """Make or update the gallery ``out`` of all pictures below ``pictures`` (a folder or a corpus).
 
     :param model: must be picklable when ``processes`` > 1.
     :param store: ``embedded`` or ``qdrant://host:port/collection``.
+    :param model_name: what names the model, so that the gallery finds it again.
     :param people: corpus whose poses tell where people are in the pictures; each becomes an item of its own. Default:
         what the last run was told.
+    :param finder: finds people and estimates their poses where neither is known; None: nobody is looked for.
     :raises GalleryError: another process is indexing; the gallery belongs to another model or folder; ``out`` holds
         something else than a gallery.
     :raises InputError: no picture was found.
@@ -120,7 +68,7 @@ def build(
             raise GalleryError(str(error)) from None
     began = time.time_ns()
     with writer_lock(out):
-        config = _configure(pictures, model, Path(out), kind, store, model_folder, people)
+        config = _configure(pictures, model, Path(out), kind, store, model_name, people, finder)
         found = scan(pictures, report.tally, Path(config.people) if config.people else None)
         report.sides = found.sides
         if not found.found:
@@ -128,7 +76,7 @@ def build(
         config.save(Path(out))
         target = open_store(out, config, write=True)
         try:
-            _update(target, found, model, Path(out), config, processes, report)
+            _update(target, found, Source(model, finder, Path(out), Path(config.pictures)), config, processes, report)
             target.publish()
             config.model_copy(update={"indexed_ns": began}).save(Path(out))
         finally:
@@ -137,12 +85,13 @@ def build(
 
 
 def _configure(
-    pictures: Path, model: Embedder, out: Path, kind: Kind, store: str, model_folder: Path | None, people: Path | None
-) -> GalleryConfig:
+    pictures: Path, model: Embedder, out: Path, kind: Kind, store: str, model_name: str | Path | None,
+    people: Path | None, finder: Finder | None,
+) -> GalleryConfig:  # fmt: skip
     root, old = picture_root(pictures), read_config(out)
     if old and old.fingerprint != model.fingerprint:
         raise GalleryError(
-            f"{out}: made with model {old.model or '?'} ({old.fingerprint}), not with {model_folder or 'this one'} "
+            f"{out}: made with model {old.model or '?'} ({old.fingerprint}), not with {model_name or 'this one'} "
             f"({model.fingerprint}); name that model, or index into another folder"
         )
     if old and Path(old.pictures) != root and Path(old.pictures).exists():
@@ -153,20 +102,21 @@ def _configure(
     return GalleryConfig(
         pictures=str(root),
         source=str(Path(pictures).resolve()),
-        model=str(Path(model_folder).resolve()) if model_folder else "",
+        model=str(model_name or ""),
         fingerprint=model.fingerprint,
         dim=dim,
         store=store,
         index=kind,
         people=str(Path(people).resolve()) if people else old.people if old else "",
+        poses=finder is not None,
+        pose_weights=str(getattr(finder, "weights", None) or ""),
         indexed_ns=old.indexed_ns if old else 0,
     )
 
 
-def _update(
-    store: Store, scanned: Scan, model: Embedder, out: Path, config: GalleryConfig, processes: int, report: Report
-) -> None:
-    root, known = Path(config.pictures), defaultdict[str, list[Item]](list)
+def _update(store: Store, scanned: Scan, source: Source, config: GalleryConfig, processes: int, report: Report) -> None:
+    out, root, known = source.out, source.root, defaultdict[str, list[Item]](list)
+    searched = source.finder.fingerprint if source.finder else ""
     for item in store.items():
         known[item.path].append(item)
     found = scanned.found
@@ -182,17 +132,16 @@ def _update(
         digest = digests.get(picture.path) or old[0].digest
         if digest in banned:
             report.tally.drop("deleted on request", picture.path)
-        elif {(i.digest, i.box) for i in old} >= {(digest, box) for box in picture.boxes}:
-            current = [i for i in old if i.digest == digest and i.box in picture.boxes]
+        elif current := picture.current([i for i in old if i.digest == digest], searched):
             keep.update(i.id for i in current)
-            described += [n for i in current if not _same(n := _renew(i, picture), i)]
+            described += [n for i in current if (n := _renew(i, picture, searched)) != i]
             report.tally.keep()
         else:
-            jobs.append(_Job(picture, digest))
+            jobs.append(Job(picture, digest))
     store.describe(described)
     report.described = len(described)
     report.unchanged = len(keep) - len(described)
-    keep |= _embed_all(store, jobs, model, out, root, processes, report)
+    keep |= embed_all(store, jobs, source, processes, report)
     left = [item for items in known.values() for item in items if item.id not in keep]
     gone = [item for item in left if not scanned.hides(item.path)]
     _remove(store, out, gone)
@@ -205,15 +154,12 @@ def _settled(found: Found, items: list[Item], indexed_ns: int) -> bool:
     return bool(items) and same and found.mtime_ns + TICK_NS < indexed_ns
 
 
-def _renew(item: Item, found: Found) -> Item:
-    joints = found.joints(item.box)
-    return replace(item, size=found.size, mtime_ns=found.mtime_ns, meta=found.meta, joints=joints)
-
-
-def _same(a: Item, b: Item) -> bool:
-    if a.joints is None or b.joints is None:
-        return a == b and a.joints is b.joints
-    return a == b and np.array_equal(a.joints, b.joints)
+def _renew(item: Item, found: Found, finder: str) -> Item:
+    known = found.pose(item.box)
+    pose, searched = (item.pose, item.searched) if finder and not known else (known, "")
+    return replace(
+        item, size=found.size, mtime_ns=found.mtime_ns, meta=found.meta, pose=pose, searched=searched
+    )  # fmt: skip
 
 
 def _digests(new: Sequence[Found], root: Path, scanned: Scan) -> dict[str, str]:
@@ -233,125 +179,6 @@ def _digests(new: Sequence[Found], root: Path, scanned: Scan) -> dict[str, str]:
             else:
                 digests[found.path] = digest
     return digests
-
-
-def _embed_all(
-    store: Store, jobs: list[_Job], model: Embedder, out: Path, root: Path, processes: int, report: Report
-) -> set[int]:
-    """Embed every different content once; the others get copies. Returns the ids that were put."""
-    first: dict[tuple[str, tuple[Box | None, ...]], _Job] = {}
-    copies = []
-    for job in jobs:
-        same = first.setdefault((job.digest, job.found.boxes), job)
-        if same is not job or _twins(store, job):
-            copies.append(job)
-    skipped = {id(job) for job in copies}
-    unique = [job for job in jobs if id(job) not in skipped]
-    put: set[int] = set()
-    batches = [unique[i : i + BATCH] for i in range(0, len(unique), BATCH)]
-    outcomes = _outcomes(batches, model, out, root, processes)
-    for batch, results in zip(batches, track(outcomes, "embedding pictures", len(batches)), strict=True):
-        items, vectors = [], []
-        for job, result in zip(batch, results, strict=True):
-            if isinstance(result, str):
-                report.tally.drop(result, job.found.path)
-                continue
-            size, rows = result
-            items += [_item(job, size, box) for box in job.found.boxes]
-            vectors.append(rows)
-            report.tally.keep()
-        if items:
-            store.put(items, np.concatenate(vectors))
-        put.update(i.id for i in items)
-        report.embedded += len(items)
-    for job in copies:
-        twins = _twins(store, job)
-        if not twins:  # the first of its kind could not be read
-            report.tally.drop("copy of an unreadable picture", job.found.path)
-            continue
-        items = [_item(job, (twins[0].width, twins[0].height), box) for box in job.found.boxes]
-        store.put(items, store.vectors([twin.id for twin in twins]))
-        put.update(i.id for i in items)
-        report.copied += len(items)
-        report.tally.keep()
-    return put
-
-
-def _twins(store: Store, job: _Job) -> list[Item]:
-    """Items of the same content, one for each box of the job in its order; [] unless all are there."""
-    by_box = {item.box: item for item in store.get(store.same_picture(job.digest))}
-    return [by_box[box] for box in job.found.boxes] if set(job.found.boxes) <= by_box.keys() else []
-
-
-def _item(job: _Job, size: tuple[int, int], box: Box | None) -> Item:
-    found = job.found
-    return Item(found.path, job.digest, found.size, found.mtime_ns, *size, box, found.meta, found.joints(box))
-
-
-_Result = str | tuple[tuple[int, int], np.ndarray]  # why not, or size and vectors (boxes, D)
-
-
-def _outcomes(
-    batches: list[list[_Job]], model: Embedder, out: Path, root: Path, processes: int
-) -> Iterator[list[_Result]]:
-    if processes <= 1:
-        yield from (_embed(model, out, root, batch) for batch in batches)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, context, _start, (model, out, root, processes)) as pool:
-        yield from pool.map(_embed_in_worker, batches)
-
-
-_worker: tuple[Embedder, Path, Path]  # of a worker process, set once by _start
-
-
-def _start(model: Embedder, out: Path, root: Path, processes: int) -> None:
-    global _worker
-    os.environ["OMP_NUM_THREADS"] = str(max(1, (os.cpu_count() or 1) // processes))
-    _worker = model, out, root
-
-
-def _embed_in_worker(batch: list[_Job]) -> list[_Result]:
-    return _embed(*_worker, batch)
-
-
-def _embed(model: Embedder, out: Path, root: Path, batch: list[_Job]) -> list[_Result]:
-    with ThreadPoolExecutor(2) as pool:
-        opened = list(pool.map(lambda job: _open(job, out, root), batch))
-    crops = [crop for picture in opened if not isinstance(picture, str) for crop in picture[1]]
-    vectors = model.embed_images(crops) if crops else np.empty((0, 0), np.float32)
-    results: list[_Result] = []
-    row = 0
-    for picture in opened:
-        if isinstance(picture, str):
-            results.append(picture)
-            continue
-        size, people = picture
-        results.append((size, vectors[row : row + len(people)]))
-        row += len(people)
-    return results
-
-
-def _open(job: _Job, out: Path, root: Path) -> str | tuple[tuple[int, int], list[Image.Image]]:
-    boxes = job.found.boxes
-    try:
-        with Picture(root / job.found.path) as file:
-            size = file.size
-            if any(box and (box[2] > size[0] or box[3] > size[1]) for box in boxes):
-                return "box outside the picture"
-            picture = file.decode(None if any(boxes) else MAX_SIDE)
-    except ImageError:
-        return "unreadable picture"
-    write_thumb(out, job.digest, picture)
-    return size, [shrink(picture.crop(box) if box else picture) for box in boxes]
-
-
-def shrink(picture: Image.Image) -> Image.Image:
-    """At most 1,024 px on the longer side: encoders see less than that, and a batch of photos must fit into memory."""
-    if max(picture.size) > MAX_SIDE:
-        picture = picture.copy()
-        picture.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.BICUBIC)
-    return picture
 
 
 def _remove(store: Store, out: Path, items: Iterable[Item]) -> None:

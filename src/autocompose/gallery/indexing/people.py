@@ -21,19 +21,18 @@ from autocompose.core.files import read_json
 from autocompose.core.log import Tally
 from autocompose.corpus.pictures.gate import image_size
 from autocompose.corpus.poses import PoseTable
+from autocompose.gallery.crops import MARGIN, Known
 from autocompose.gallery.indexing.picture_names import PictureNames
-from autocompose.gallery.indexing.sidefiles import SideFile, shown
+from autocompose.gallery.indexing.sidefiles import SideFile, pose_rows, shown
 from autocompose.gallery.item import Box
 
-Person = tuple[Box | None, np.ndarray | None]  # where (None = the whole picture), and the pose (22, 3) if known
-MARGIN = 0.08  # around a found person, share of the box's longer side; as ``prepare folder`` cuts
 # keypoints end at wrists, ankles and eyes: share of the longer side from there to fingers, soles and hair
 BEYOND = 0.12
 ROUNDED = 1.0  # pixels that a box may reach beyond the picture; it is cut there
 MAX_COORDINATE = 1e6
 
 
-def read_boxes(path: Path, names: PictureNames, root: Path) -> tuple[dict[str, tuple[Person, ...]], SideFile]:
+def read_boxes(path: Path, names: PictureNames, root: Path) -> tuple[dict[str, tuple[Known, ...]], SideFile]:
     """``boxes.json``: picture path -> list of [left, top, right, bottom] in pixels of the upright picture.
 
     A box that cannot be one is left out and counted; a picture without any other is taken as a whole.
@@ -41,7 +40,7 @@ def read_boxes(path: Path, names: PictureNames, root: Path) -> tuple[dict[str, t
     :raises InputError: not of that form.
     """
     side = SideFile(Tally(f"{path.name} boxes"))
-    people: dict[str, tuple[Person, ...]] = {}
+    people: dict[str, tuple[Known, ...]] = {}
     for name, boxes in read_json(path, dict).items():
         if not isinstance(boxes, list) or not all(isinstance(b, list) and len(b) == 4 for b in boxes):
             raise InputError(f"{path}: {shown(name)}: expected a list of [left, top, right, bottom] in pixels")
@@ -80,7 +79,7 @@ def _box(numbers: list[Any], size: tuple[int, int] | None) -> tuple[Box | None, 
     return (box, "") if box[0] < box[2] and box[1] < box[3] else (None, "reaches outside the picture")
 
 
-def read_people(corpus: Path, names: PictureNames, root: Path) -> tuple[dict[str, tuple[Person, ...]], SideFile]:
+def read_people(corpus: Path, names: PictureNames, root: Path) -> tuple[dict[str, tuple[Known, ...]], SideFile]:
     """The people that a corpus' poses tell of, by the path of their picture below ``root``.
 
     :param corpus: a corpus, or its ``poses.npz``.
@@ -92,9 +91,9 @@ def read_people(corpus: Path, names: PictureNames, root: Path) -> tuple[dict[str
     table = PoseTable.load(path)
     said, rectangles = _rectangles(path, table)
     side = SideFile(Tally("people"))
-    found: dict[str, list[Person]] = defaultdict(list)
+    found: dict[str, list[Known]] = defaultdict(list)
     sizes: dict[str, tuple[int, int] | None] = {}
-    for name, rectangle, joints in zip(said, rectangles, table.joints, strict=True):
+    for name, rectangle, pose in zip(said, rectangles, pose_rows(path, table), strict=True):
         picture = names.find(name)
         if picture is None:
             side.unmatched(name, names)
@@ -109,7 +108,7 @@ def read_people(corpus: Path, names: PictureNames, root: Path) -> tuple[dict[str
             side.tally.drop("the same box twice", shown(name))
         else:
             side.tally.keep()
-            found[picture].append((box, joints if np.isfinite(joints).all() else None))
+            found[picture].append((box, pose))
     if not any(found.values()):
         raise InputError(f"{path}: none of its people is in a picture below {root}; was it made of other pictures?")
     return {name: tuple(people) for name, people in found.items() if people}, side

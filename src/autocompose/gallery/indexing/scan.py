@@ -10,10 +10,9 @@ PICTURES/image_splits/*.json  in a corpus: the column ``split``
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-
-import numpy as np
 
 from autocompose.core.errors import missing_file
 from autocompose.core.fingerprint import changed_ns
@@ -22,11 +21,13 @@ from autocompose.core.reading.plain import cause, unreadable
 from autocompose.core.run_folder import maker
 from autocompose.corpus.names import name_fault
 from autocompose.corpus.walk import picture_fault, walk
-from autocompose.gallery.indexing.people import Person, read_boxes, read_people
+from autocompose.gallery.crops import WHOLE, Known
+from autocompose.gallery.indexing.people import read_boxes, read_people
 from autocompose.gallery.indexing.picture_names import PictureNames
 from autocompose.gallery.indexing.sidefiles import Poses, SideFile, read_metadata, read_poses, read_splits, shown
 from autocompose.gallery.indexing.thumbs import is_thumb
-from autocompose.gallery.item import Box
+from autocompose.gallery.item import Box, Item
+from autocompose.gallery.pose import Pose
 from autocompose.gallery.values import Value
 
 
@@ -34,13 +35,13 @@ from autocompose.gallery.values import Value
 class Found:
     """One picture file and what is known about it; fields as in ``Item``.
 
-    :param people: box and pose of each person in it.
+    :param people: box and pose of each person that is known to be in it.
     """
 
     path: str
     size: int
     mtime_ns: int
-    people: tuple[Person, ...] = ((None, None),)
+    people: tuple[Known, ...] = WHOLE
     meta: dict[str, Value] = field(default_factory=dict)
 
     @property
@@ -48,9 +49,44 @@ class Found:
         """One for each person; None = the whole picture."""
         return tuple(box for box, _ in self.people)
 
-    def joints(self, box: Box | None) -> np.ndarray | None:
-        """The pose of the person in a box."""
-        return dict(self.people)[box]
+    @property
+    def open(self) -> bool:
+        """Nothing is known of who is in it."""
+        return self.people == WHOLE
+
+    @property
+    def asks(self) -> bool:
+        """There is a pose to be estimated."""
+        return any(pose is None for _, pose in self.people)
+
+    def pose(self, box: Box | None) -> Pose | None:
+        """The known pose of the person in a box."""
+        return dict(self.people).get(box)
+
+    def searched_by(self, finder: str) -> str:
+        """What its items say when a finder has looked at it: in all of it, or in the known boxes."""
+        return finder if self.open or not finder else f"{finder} in boxes"
+
+    def current(self, items: Sequence[Item], finder: str) -> list[Item]:
+        """Items, all of this content, that hold what indexing the picture again would; [] when there are none.
+
+        :param finder: fingerprint of what looks for people, "" = nothing does.
+        """
+        wanted = self.searched_by(finder)
+        for path in dict.fromkeys(item.path for item in items):
+            own = [item for item in items if item.path == path]
+            by_box = {item.box: item for item in own}
+            if self.open and finder:
+                found = [item for item in own if item.searched == wanted]
+            elif all(
+                box in by_box and (not finder or pose or by_box[box].searched == wanted) for box, pose in self.people
+            ):
+                found = [by_box[box] for box in self.boxes]
+            else:
+                found = []
+            if found:
+                return found
+        return []
 
 
 @dataclass
@@ -114,7 +150,7 @@ def scan(pictures: Path, tally: Tally, people: Path | None = None) -> Scan:
     if (pictures / "metadata.csv").exists():
         table, side = read_metadata(pictures / "metadata.csv", names)
         result.sides.append(side)
-    known: dict[str, tuple[Person, ...]] = {}
+    known: dict[str, tuple[Known, ...]] = {}
     if (pictures / "boxes.json").exists():
         known, side = read_boxes(pictures / "boxes.json", names, root)
         result.sides.append(side)
@@ -124,15 +160,15 @@ def scan(pictures: Path, tally: Tally, people: Path | None = None) -> Scan:
         result.sides.append(side)
     for name, state in states.items():
         values = {**poses.meta.get(name, {}), **meta.get(name, {}), **table.get(name, {})}
-        inside = _inside(known.get(name), poses.joints.get(name))
+        inside = _inside(known.get(name), poses.poses.get(name))
         result.found.append(Found(name, state.st_size, changed_ns(state), inside, values))
     return result
 
 
-def _inside(known: tuple[Person, ...] | None, joints: np.ndarray | None) -> tuple[Person, ...]:
+def _inside(known: tuple[Known, ...] | None, pose: Pose | None) -> tuple[Known, ...]:
     """A picture with one person: its pose is that person's."""
-    inside = known or ((None, joints),)
-    return ((inside[0][0], joints),) if len(inside) == 1 and inside[0][1] is None else inside
+    inside = known or ((None, pose),)
+    return ((inside[0][0], pose),) if len(inside) == 1 and inside[0][1] is None else inside
 
 
 def _states(root: Path, result: Scan) -> dict[str, os.stat_result]:

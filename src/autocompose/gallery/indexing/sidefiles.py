@@ -11,12 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from autocompose.core.errors import one_line
+from autocompose.core.errors import InputError, one_line
 from autocompose.core.log import Tally
 from autocompose.core.reading.table import read_table
 from autocompose.corpus.format import read_gallery
 from autocompose.corpus.poses import PoseTable
 from autocompose.gallery.indexing.picture_names import PictureNames
+from autocompose.gallery.pose import JOINTS, Pose
 from autocompose.gallery.values import Value, plain, typed
 
 SUGGESTED = 5  # names for which a suggestion is looked for
@@ -118,7 +119,7 @@ class Poses:
     """The rows of ``poses.npz`` by picture."""
 
     meta: Meta
-    joints: Mapping[str, np.ndarray]
+    poses: Mapping[str, Pose]
 
 
 def read_poses(path: Path, names: PictureNames) -> tuple[Poses, SideFile]:
@@ -131,8 +132,8 @@ def read_poses(path: Path, names: PictureNames) -> tuple[Poses, SideFile]:
     columns, left_out = _columns(table)
     finite = np.isfinite(table.joints).all((1, 2))
     meta: Meta = {}
-    joints: dict[str, np.ndarray] = {}
-    again = []
+    poses: dict[str, Pose] = {}
+    rows, again = pose_rows(path, table), []
     for row, name in enumerate(table.names):
         picture = names.find(name)
         if picture is None:
@@ -141,15 +142,32 @@ def read_poses(path: Path, names: PictureNames) -> tuple[Poses, SideFile]:
         side.tally.keep()
         if picture in meta:
             again.append(picture)
-            joints.pop(picture, None)
+            poses.pop(picture, None)
         values = {column: plain(values[row]) for column, values in columns.items()}
         meta[picture] = {column: value for column, value in values.items() if value is not None}
-        if finite[row]:
-            joints[picture] = table.joints[row]
+        if pose := rows[row]:
+            poses[picture] = pose
     side.notes += _won(path, "come after another row of their picture", again)
     side.notes += [f"{path.name}: the column {shown(name)} is left out (its type is {kind})" for name, kind in left_out]
     side.notes += _infinite(path.name, columns, ~finite)
-    return Poses(meta, joints), side
+    return Poses(meta, poses), side
+
+
+def pose_rows(path: Path, table: PoseTable) -> list[Pose | None]:
+    """The pose of each row; None where it is not finite. With the column ``uncertainty`` (N, 22) they are estimates.
+
+    :raises InputError: that column has another shape.
+    """
+    doubts = table.columns.get("uncertainty")
+    if doubts is not None and doubts.shape != (len(table.names), JOINTS):
+        raise InputError(f"{path}: uncertainty of shape {doubts.shape}, expected ({len(table.names)}, {JOINTS}) metres")
+    joints = table.joints.astype(np.float32)
+    return [
+        Pose(joints[row], None if doubts is None else doubts[row].astype(np.float32))
+        if np.isfinite(joints[row]).all()
+        else None
+        for row in range(len(joints))
+    ]
 
 
 def _columns(table: PoseTable) -> tuple[dict[str, np.ndarray], list[tuple[str, np.dtype]]]:

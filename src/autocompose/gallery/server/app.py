@@ -22,14 +22,14 @@ import autocompose
 from autocompose.core.errors import AutocomposeError, BusyError, GalleryError, ImageError, InputError
 from autocompose.corpus.pictures.gate import Bounds, open_image
 from autocompose.corpus.pictures.jpeg import LARGE_SIDE, jpeg_bytes
-from autocompose.gallery.indexing.index import MAX_SIDE
+from autocompose.gallery.crops import MAX_SIDE
 from autocompose.gallery.indexing.thumbs import read_thumb, thumb_bytes
-from autocompose.gallery.item import Item, NotThereError, parse_where
-from autocompose.gallery.query import Answer
+from autocompose.gallery.item import Item, NotThereError
+from autocompose.gallery.query import Answer, Reference
+from autocompose.gallery.request import MAX_TEXT, SearchRequest
 from autocompose.gallery.search import Gallery
 from autocompose.gallery.server.batch import BatchedEmbedder
 from autocompose.gallery.server.pages import Page, render
-from autocompose.gallery.server.params import SearchParams
 from autocompose.gallery.server.telemetry import Metrics
 from autocompose.gallery.server.uploads import MAX_BYTES, RefusedUploadError, Uploads
 from autocompose.gallery.understand import understand
@@ -43,17 +43,24 @@ HEAVY_QUEUE, PATIENCE = 64, 20.0  # requests that wait for them, and how many se
 BOUNDS = Bounds(patience=PATIENCE)
 TIDY_SECONDS = 60
 RETRY_SECONDS = "5"
-Params = Annotated[SearchParams, Query()]
+Asked = Annotated[SearchRequest, Query()]
 ItemKey = Annotated[str, Path(description="An item's id, from a search result.")]
 UploadKey = Annotated[str, Path(description="The ref that an upload returned.")]
 
 
 class Uploaded(BaseModel):
-    """The answer to an upload: ``ref`` is the reference to search with, for an hour."""
+    """The answer to an upload: ``ref`` is the reference to search with, for an hour.
+
+    :param pose: ``estimated``, or ``none`` with the reason in ``why``.
+    :param box: left, top, right, bottom of the most prominent person in pixels of the kept picture; None = all of it.
+    """
 
     ref: str
     width: int
     height: int
+    pose: str
+    box: list[int] | None
+    why: str
 
 
 class Failure(BaseModel):
@@ -124,6 +131,7 @@ def _warm(gallery: Gallery) -> None:
     sample = gallery.store.sample(1)
     if sample and gallery.model:
         gallery.search(reference=sample[0], text=WARM_TEXT, k=1)
+        gallery.outside(gallery.open_picture(sample[0]))
         gallery.model.embed_images([gallery.open_picture(sample[0])])
 
 
@@ -137,43 +145,51 @@ async def _tidy_for_ever(uploads: Uploads) -> None:
         await asyncio.sleep(TIDY_SECONDS)
 
 
-def ask(gallery: Gallery, uploads: Uploads, params: SearchParams) -> Answer:
-    """Search as a URL says; its reference is resolved.
+def ask(gallery: Gallery, uploads: Uploads, request: SearchRequest) -> Answer:
+    """Search as an address says.
 
     :raises InputError: the reference is not there, or a value is refused.
     """
-    reference = None
-    if params.ref:
-        reference = uploads.reference(params.ref) if params.ref.startswith("u-") else gallery.item(params.ref)
-    return gallery.search(
-        reference=reference,
-        text=params.text,
-        k=params.k,
-        weight=params.weight,
-        mirror=params.mirror,
-        sides=params.sides,
-        where=parse_where(params.where),
-        like=params.like,
-        unlike=params.unlike,
-        engine=params.engine,
-        trail=params.steps,
-    )
+    if not request.ref:
+        return gallery.answer(request)
+    return gallery.answer(request, origin_of(gallery, uploads, request.ref))
+
+
+def origin_of(gallery: Gallery, uploads: Uploads, ref: str) -> Reference:
+    """What an address' ``ref`` names: an upload or an item; a file of this machine is nobody's business.
+
+    :raises NotThereError: there is no such thing.
+    """
+    return uploads.reference(ref) if ref.startswith("u-") else gallery.reference(gallery.item(ref))
+
+
+def with_key(gallery: Gallery, request: SearchRequest) -> SearchRequest:
+    """The same request with the id of the reference (of the first person in it) in place of its path.
+
+    :raises NotThereError: no picture has that path.
+    """
+    if not request.ref or request.by_key:
+        return request
+    items = gallery.store.find(request.ref)
+    if not items:
+        raise NotThereError(f"{request.ref}: no picture of this gallery has that path or id")
+    return request.model_copy(update={"ref": items[0].key})
 
 
 def _add_api(app: FastAPI, gallery: Gallery, uploads: Uploads, metrics: Metrics, heavy: HeavyWork) -> None:
     @app.get("/api/search", responses=REFUSALS, response_model=dict[str, Any])
-    def search(params: Params) -> Response:
+    def search(request: Asked) -> Response:
         """Pictures like the reference, but with the change that the text asks for, best first."""
-        found = ask(gallery, uploads, params.resolved(gallery.store))
+        found = ask(gallery, uploads, with_key(gallery, request))
         return JSONResponse(found.record())  # plain values: nothing to validate once more
 
     @app.get("/api/items/{key}", responses=REFUSALS)
     def item(key: ItemKey) -> dict[str, Any]:
-        """What is known about an item."""
-        return _item(gallery, key).record()
+        """What is known about an item, with the numbers of its pose."""
+        return _item(gallery, key).details()
 
     @app.get("/api/understand")
-    def read(text: Annotated[str, Query(max_length=500, description="The text.")] = "") -> dict[str, Any]:
+    def read(text: Annotated[str, Query(max_length=MAX_TEXT, description="The text.")] = "") -> dict[str, Any]:
         """How the program understands a text: parts, sides and directions."""
         return understand(text).record()
 
@@ -183,8 +199,10 @@ def _add_api(app: FastAPI, gallery: Gallery, uploads: Uploads, metrics: Metrics,
         model = gallery.model
         if model is None:
             raise GalleryError("the gallery's model is not there, so uploads cannot be searched with")
-        ref, picture = await heavy.run(lambda: uploads.add(file.file.read(), model))
-        return Uploaded(ref=ref, width=picture.width, height=picture.height)
+        ref, seen = await heavy.run(lambda: uploads.add(file.file.read(), model, gallery.outside))
+        width, height = seen.size or (0, 0)
+        box, why = (list(seen.box) if seen.box else None), ("" if seen.pose else seen.why)
+        return Uploaded(ref=ref, width=width, height=height, pose=seen.kind, box=box, why=why)
 
     @app.get("/healthz")
     def health() -> dict[str, Any]:
@@ -244,13 +262,13 @@ async def _picture(request: Request, key: str, content: Callable[[], Awaitable[b
 
 def _add_pages(app: FastAPI, gallery: Gallery, uploads: Uploads) -> None:
     @app.get("/", response_class=HTMLResponse, include_in_schema=False)
-    def page(params: Params) -> HTMLResponse:
-        params = params.resolved(gallery.store)
-        answer = ask(gallery, uploads, params) if params.asks else None
-        return HTMLResponse(Page(gallery, params, answer).html(), headers={"HX-Push-Url": params.url()})
+    def page(request: Asked) -> HTMLResponse:
+        request = with_key(gallery, request)
+        answer = ask(gallery, uploads, request) if request.asks else None
+        return HTMLResponse(Page(gallery, request, answer).html(), headers={"HX-Push-Url": request.url()})
 
     @app.get("/understand", response_class=HTMLResponse, include_in_schema=False)
-    def reading(text: Annotated[str, Query(max_length=500)] = "") -> HTMLResponse:
+    def reading(text: Annotated[str, Query(max_length=MAX_TEXT)] = "") -> HTMLResponse:
         return HTMLResponse(render("reading.html", reading=understand(text)))
 
     @app.get("/docs", response_class=HTMLResponse, include_in_schema=False)
@@ -272,12 +290,12 @@ def _add_failures(app: FastAPI, gallery: Gallery) -> None:
     def shown(request: Request, status: int, message: str) -> str:
         """The search page with what was asked, as far as that can be kept."""
         if status == 400:  # a query that can be read and changed
-            params = SearchParams.of(request.query_params.multi_items())
-            known = [c for c in params.where if c.partition("=")[0].strip() in gallery.store.columns()]
-            params = params.model_copy(update={"where": known}).resolved(gallery.store)
+            asked = SearchRequest.of(request.query_params.multi_items())
+            known = [c for c in asked.where if c.partition("=")[0].strip() in gallery.store.columns()]
+            asked = with_key(gallery, asked.model_copy(update={"where": known}))
         else:  # what was typed stays; the rest may be what is wrong
-            params = SearchParams(text=request.query_params.get("text", "")[:500])
-        return Page(gallery, params, error=message).html()
+            asked = SearchRequest(text=request.query_params.get("text", "")[:MAX_TEXT])
+        return Page(gallery, asked, error=message).html()
 
     @app.exception_handler(AutocomposeError)
     def failed(request: Request, error: AutocomposeError) -> Response:
@@ -293,7 +311,8 @@ def _add_failures(app: FastAPI, gallery: Gallery) -> None:
     @app.exception_handler(RequestValidationError)
     def invalid(request: Request, error: RequestValidationError) -> Response:
         first = error.errors()[0]
-        message = f"{'.'.join(str(step) for step in first['loc'][1:])}: {first['msg']}"
+        said = first["msg"].removeprefix("Value error, ")
+        message = f"{'.'.join(str(step) for step in first['loc'][1:])}: {said}"
         return answer(request, 422, message)
 
 

@@ -38,7 +38,7 @@ class BatchedEmbedder:
     def __init__(
         self, model: Embedder, observe: Callable[[int], None] = lambda size: None, runners: int | None = None
     ) -> None:
-        self.fingerprint = model.fingerprint
+        self.fingerprint, self.card = model.fingerprint, model.card
         self._model, self._observe = model, observe
         self._waiting: deque[Job] = deque()
         self._under_way, self._last = 0, 0.0  # inputs of the runs under way; seconds of the last run

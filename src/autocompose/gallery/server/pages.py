@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from autocompose.gallery.item import Item, key_to_id
-from autocompose.gallery.query import Answer, Engine, Hit, Sides
+from autocompose.gallery.query import Answer, Hit, Reference
+from autocompose.gallery.request import Engine, SearchRequest, Sides
+from autocompose.gallery.server.overlay import overlay
 from autocompose.gallery.understand import SUGGESTIONS, Reading, understand
 from autocompose.gallery.values import Value
 
 if TYPE_CHECKING:
     from autocompose.gallery.search import Gallery
-    from autocompose.gallery.server.params import SearchParams
 
 SHOWN_SUGGESTIONS = 4
 SAMPLE = 18
@@ -31,7 +32,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(about=about, score=score)
+    environment.filters.update(about=about, score=score, overlay=overlay)
     return environment
 
 
@@ -62,7 +63,7 @@ class Page:
     """
 
     gallery: Gallery
-    params: SearchParams
+    params: SearchRequest
     answer: Answer | None = None
     error: str | None = None
 
@@ -89,6 +90,25 @@ class Page:
         return origin.item if origin else None
 
     @property
+    def drawn(self) -> Item | Reference | None:
+        """What the reference's picture is drawn over with."""
+        return self.reference or (self.answer.reference if self.answer else None)
+
+    @property
+    def reference_pose(self) -> str:
+        """In words: what is known of the reference's pose."""
+        if self.reference:
+            return self.reference.about_pose
+        origin = self.answer.reference if self.answer else None
+        return "" if origin is None else f"pose {origin.kind}" if origin.pose else origin.why
+
+    @property
+    def skeletons(self) -> bool:
+        """There is a skeleton to be shown."""
+        drawn = [overlay(self.drawn), *(overlay(hit.item) for hit in (self.answer.hits if self.answer else ()))]
+        return any(marks and marks.bones for marks in drawn)
+
+    @property
     def reference_picture(self) -> str | None:
         """Address of the reference's picture."""
         return self.picture(self.params.ref) if self.params.ref else None
@@ -100,7 +120,7 @@ class Page:
     @cached_property
     def reading(self) -> Reading:
         """How the text was understood."""
-        return understand(self.params.text)
+        return self.answer.reading if self.answer else understand(self.params.text)
 
     @cached_property
     def suggestions(self) -> tuple[str, ...]:

@@ -7,8 +7,9 @@ import io
 import re
 import secrets
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +19,10 @@ from autocompose.core.errors import ImageError, InputError
 from autocompose.core.files import write_bytes, write_npz
 from autocompose.corpus.pictures.formats import picture_format
 from autocompose.corpus.pictures.gate import Bounds, OversizeError, Picture, bare, open_image
+from autocompose.gallery.crops import MAX_SIDE, shrink
 from autocompose.gallery.embedder import Embedder
-from autocompose.gallery.indexing.index import MAX_SIDE
 from autocompose.gallery.item import NotThereError
+from autocompose.gallery.pose import Pose
 from autocompose.gallery.query import Reference
 
 FORMATS = ("JPEG", "PNG", "WEBP")  # JPEG opens the MPO files of phones too
@@ -29,6 +31,7 @@ BOUNDS = Bounds(pixels=64_000_000, data=MAX_BYTES, work=800_000_000, kinds=FORMA
 MIN_SIDE = 8
 KEEP_SECONDS = 3600
 KEEP_FILES = 500
+POSE = ("joints", "uncertainty", "landmarks")
 GONE = "the uploaded picture is no longer kept; choose it again"
 
 
@@ -46,9 +49,13 @@ class Uploads:
 
     folder: Path
 
-    def add(self, data: bytes, model: Embedder) -> tuple[str, Image.Image]:
-        """Take a picture; returns its key, which nobody can guess, and the picture as the model sees it.
+    def add(
+        self, data: bytes, model: Embedder, outside: Callable[[Image.Image, str], Reference]
+    ) -> tuple[str, Reference]:
+        """Take a picture: it is decoded, searched for people and embedded once, here.
 
+        :param outside: finds the person in the picture, as ``Gallery.outside``.
+        :return: its key, which nobody can guess, and the reference that it is.
         :raises RefusedUploadError: too large, not a picture of an accepted format, or damaged.
         """
         picture = decode(data)
@@ -56,11 +63,11 @@ class Uploads:
         key = f"u-{secrets.token_hex(16)}"
         buffer = io.BytesIO()
         bare(picture).save(buffer, "JPEG", quality=92)
-        vector = model.embed_images([picture])[0]
-        digest = np.array(hashlib.sha256(data).hexdigest())
-        write_npz(self.path(key).with_suffix(".npz"), {"vector": vector, "digest": digest})
+        seen = outside(picture, hashlib.sha256(data).hexdigest())
+        seen = replace(seen, vector=model.embed_images([seen.load()])[0])
+        write_npz(self.path(key).with_suffix(".npz"), _arrays(seen))
         write_bytes(self.path(key), buffer.getvalue())
-        return key, picture
+        return key, seen
 
     def path(self, key: str) -> Path:
         """The JPEG file of an upload.
@@ -89,12 +96,23 @@ class Uploads:
 
         :raises NotThereError: it is not there (any more).
         """
-        image = open_image(self.read(key))
+        self.read(key)
         try:
             with np.load(self.path(key).with_suffix(".npz"), allow_pickle=False) as file:
-                return Reference(image=image, digest=str(file["digest"]), vector=file["vector"])
+                values = dict(file)
         except FileNotFoundError:
             raise NotThereError(GONE) from None
+        box = tuple(values["box"].tolist()) if "box" in values else None
+        pose = Pose(*(values.get(name) for name in POSE)) if "joints" in values else None  # type: ignore[arg-type]
+
+        def load() -> Image.Image:
+            picture = open_image(self.read(key))
+            return shrink(picture.crop(box)) if box else picture
+
+        return Reference(
+            load=load, digest=str(values["digest"]), vector=values["vector"], pose=pose, box=box,
+            size=tuple(values["size"].tolist()), why=str(values["why"]),
+        )  # fmt: skip
 
     def tidy(self) -> None:
         """Delete what is too old or too many, and what a killed process has left half-written.
@@ -111,6 +129,20 @@ class Uploads:
         for age, path in ages:
             if age > KEEP_SECONDS or path.stem in many:
                 path.unlink(missing_ok=True)
+
+
+def _arrays(seen: Reference) -> dict[str, np.ndarray]:
+    """A reference without its picture, for an npz file."""
+    assert seen.vector is not None and seen.size is not None
+    arrays = {
+        "vector": seen.vector, "digest": np.array(seen.digest), "size": np.array(seen.size), "why": np.array(seen.why)
+    }  # fmt: skip
+    if seen.box:
+        arrays["box"] = np.array(seen.box)
+    if seen.pose:
+        values = {name: getattr(seen.pose, name) for name in POSE}
+        arrays |= {name: value for name, value in values.items() if value is not None}
+    return arrays
 
 
 def _age(path: Path) -> float:

@@ -10,8 +10,9 @@ import numpy as np
 
 from autocompose.core.errors import DependencyError, GalleryError
 from autocompose.gallery.item import Item
+from autocompose.gallery.pose import Pose
 from autocompose.gallery.storage.facts import Facts
-from autocompose.gallery.storage.store import Where
+from autocompose.gallery.storage.store import Posed, Where
 from autocompose.gallery.storage.vectors import normalise
 from autocompose.gallery.values import Value, cleaned, text_of
 
@@ -79,7 +80,7 @@ class QdrantStore:
             self.client.upsert(self.collection, points[start : start + PAGE], wait=True)
 
     def _payload(self, item: Item) -> dict[str, Any]:
-        joints = None if item.joints is None else np.asarray(item.joints, np.float32).ravel().tolist()
+        joints, more = item.pose.to_bytes() if item.pose else (None, None)
         plain = {name: getattr(item, name) for name in _FIELDS}
         meta = cleaned(item.meta)
         texts = {column: text_of(value) for column, value in meta.items()}
@@ -88,7 +89,9 @@ class QdrantStore:
             "box": list(item.box) if item.box else None,
             "meta": meta,
             "filter": texts,
-            "joints": joints,
+            "joints": _numbers(joints),
+            "estimate": _numbers(more),
+            "searched": item.searched,
             "has_pose": joints is not None,
             "fingerprint": self.fingerprint,
         }
@@ -180,11 +183,10 @@ class QdrantStore:
         texts = sorted({text for value in found for text in (text_of(value), str(value))})
         return self.models.FieldCondition(key=f'filter."{column}"', match=self.models.MatchAny(any=texts))
 
-    def poses(self, where: Where | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def poses(self, where: Where | None = None) -> Posed:
         """See ``Store.poses``."""
         items = sorted(map(_item, self._scroll(self._filter(where, posed=True))), key=lambda item: item.id)
-        joints = np.array([item.joints for item in items], np.float32).reshape(-1, 22, 3)
-        return np.array([item.id for item in items], np.int64), joints
+        return Posed.of([(item.id, item.pose) for item in items if item.pose])
 
     def columns(self) -> dict[str, tuple[Value, ...]]:
         """See ``Store.columns``."""
@@ -219,9 +221,18 @@ class QdrantStore:
         self.client.close()
 
 
+def _numbers(values: bytes | None) -> list[float] | None:
+    return None if values is None else np.frombuffer(values, np.float32).tolist()
+
+
+def _bytes(values: list[float] | None) -> bytes | None:
+    return None if values is None else np.array(values, np.float32).tobytes()
+
+
 def _item(point: Any) -> Item:
     payload = point.payload
-    joints, box = payload.get("joints"), payload.get("box")
-    pose = None if joints is None else np.array(joints, np.float32).reshape(22, 3)
+    box = payload.get("box")
+    pose = Pose.from_bytes(_bytes(payload.get("joints")), _bytes(payload.get("estimate")))
     box = tuple(box) if box else None
-    return Item(*[*(payload[name] for name in _FIELDS), box, cleaned(payload["meta"]), pose])
+    plain = [payload[name] for name in _FIELDS]
+    return Item(*[*plain, box, cleaned(payload["meta"]), pose, payload.get("searched", "")])

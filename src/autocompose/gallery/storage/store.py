@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from autocompose.core.errors import GalleryError, StorageError
 from autocompose.core.reading.jsontext import to_json
 from autocompose.core.reading.plain import cause
 from autocompose.gallery.item import Item
+from autocompose.gallery.pose import JOINTS, Pose
 from autocompose.gallery.storage.facts import Facts
 from autocompose.gallery.storage.vectors import Kind, VectorIndex, normalise
 from autocompose.gallery.values import Value, cleaned
@@ -33,14 +34,39 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS items (
     id INTEGER PRIMARY KEY, path TEXT NOT NULL, digest TEXT NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
     width INTEGER NOT NULL, height INTEGER NOT NULL, box TEXT, meta TEXT NOT NULL, joints BLOB,
-    fingerprint TEXT NOT NULL, vector BLOB NOT NULL);
+    fingerprint TEXT NOT NULL, vector BLOB NOT NULL, estimate BLOB, searched TEXT NOT NULL DEFAULT '');
 CREATE INDEX IF NOT EXISTS items_path ON items (path);
 CREATE INDEX IF NOT EXISTS items_digest ON items (digest);
 CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value NOT NULL);
 CREATE TABLE IF NOT EXISTS files (version INTEGER PRIMARY KEY);
 INSERT OR IGNORE INTO files SELECT value FROM state WHERE key = 'published' AND value >= 0;
 """
-_COLUMNS = "path, digest, size, mtime_ns, width, height, box, meta, joints"
+_COLUMNS = "path, digest, size, mtime_ns, width, height, box, meta, joints, estimate, searched"
+# What galleries of earlier versions lack: how to add it, and what stands for it until that is done.
+_ADDED = {"estimate": ("BLOB", "NULL"), "searched": ("TEXT NOT NULL DEFAULT ''", "''")}
+
+
+class Posed(NamedTuple):
+    """The items with a pose: ids ``(N,)`` int64, joints ``(N, 22, 3)`` and uncertainty ``(N, 22)`` float32, metres."""
+
+    ids: np.ndarray
+    joints: np.ndarray
+    uncertainty: np.ndarray
+
+    @classmethod
+    def of(cls, poses: Sequence[tuple[int, Pose]]) -> Posed:
+        """Ids with their poses."""
+        joints = [pose.joints for _, pose in poses]
+        doubts = [pose.doubts for _, pose in poses]
+        return cls(
+            np.array([i for i, _ in poses], np.int64),
+            np.array(joints, np.float32).reshape(-1, JOINTS, 3),
+            np.array(doubts, np.float32).reshape(-1, JOINTS),
+        )
+
+    def rows(self, chosen: np.ndarray) -> Posed:
+        """Some of them, by a mask or row numbers."""
+        return Posed(self.ids[chosen], self.joints[chosen], self.uncertainty[chosen])
 
 
 class Store(Protocol):
@@ -81,8 +107,8 @@ class Store(Protocol):
     ) -> tuple[np.ndarray, np.ndarray]:
         """The ``k`` best ids (int64) and cosines for ``query`` (D,) normalised, best first."""
 
-    def poses(self, where: Where | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Ids (N,) and joints (N, 22, 3) of all items with a known pose."""
+    def poses(self, where: Where | None = None) -> Posed:
+        """All items with a pose, in the order of their ids."""
 
     def columns(self) -> dict[str, tuple[Value, ...]]:
         """Metadata columns and their values; () for a column with more values than one can choose from."""
@@ -115,6 +141,7 @@ class EmbeddedStore:
         self._index: VectorIndex | None = None
         self._loaded = -1
         self._db = self._connect(write)
+        self._columns = self._upgraded(write)
         self._items: dict[int, Item] | None = None if write else {}  # what a reader has read; of one version
         self._cached = lru_cache(64)(self._compute)
 
@@ -144,6 +171,16 @@ class EmbeddedStore:
         if write and ("full" in str(fault) or "disk" in str(fault)):
             raise self._refused(fault)
         raise GalleryError(f"{path}: cannot be opened as a gallery ({fault}); index the pictures into another folder")
+
+    def _upgraded(self, write: bool) -> str:
+        """The columns to read; a writer first adds those that an earlier version did not know."""
+        there = {name for _, name, *_ in self._rows("PRAGMA table_info(items)")}
+        missing = {name: kinds for name, kinds in _ADDED.items() if name not in there}
+        if write:
+            for name, (kind, _) in missing.items():
+                self._rows(f"ALTER TABLE items ADD COLUMN {name} {kind}")
+            return _COLUMNS
+        return ", ".join(missing[name][1] if name in missing else name for name in _COLUMNS.split(", "))
 
     def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         with self._lock:
@@ -189,7 +226,9 @@ class EmbeddedStore:
         """See ``Store.put``."""
         blobs = [np.ascontiguousarray(v, np.float32).tobytes() for v in vectors]
         rows = [(i.id, *_row(i), self.fingerprint, blob) for i, blob in zip(items, blobs, strict=True)]
-        self._write(f"INSERT OR REPLACE INTO items VALUES ({', '.join('?' * 12)})", rows)
+        columns = f"id, {_COLUMNS}, fingerprint, vector"
+        marks = ", ".join("?" * len(columns.split(", ")))
+        self._write(f"INSERT OR REPLACE INTO items ({columns}) VALUES ({marks})", rows)
 
     def describe(self, items: Sequence[Item]) -> None:
         """See ``Store.describe``."""
@@ -241,6 +280,7 @@ class EmbeddedStore:
         with self._lock:
             published = int(self._state("published", -1))
             if self._loaded != published or (self._index is None and self.count()):
+                self._columns = self._upgraded(write=False)  # a writer may have added some
                 self._index = self._load()
                 self._loaded = published
                 self._cached.cache_clear()
@@ -262,7 +302,7 @@ class EmbeddedStore:
 
     def items(self) -> Iterator[Item]:
         """See ``Store.items``."""
-        for row in self._rows(f"SELECT {_COLUMNS} FROM items ORDER BY id"):
+        for row in self._rows(f"SELECT {self._columns} FROM items ORDER BY id"):
             yield _item(row)
 
     def get(self, ids: Sequence[int]) -> list[Item]:
@@ -277,7 +317,7 @@ class EmbeddedStore:
                 known = self._items
             new = [i for i in ids if int(i) not in known]
             if new:
-                known.update((item.id, item) for item in map(_item, self._among(_COLUMNS, new)))
+                known.update((item.id, item) for item in map(_item, self._among(self._columns, new)))
         return [known[int(i)] for i in ids if int(i) in known]
 
     def _among(self, columns: str, ids: Sequence[int]) -> list[tuple[Any, ...]]:
@@ -287,7 +327,9 @@ class EmbeddedStore:
     def find(self, path: str) -> list[Item]:
         """See ``Store.find``."""
         name = path.encode("utf-8", "replace").decode()  # one that is not Unicode is no item's
-        return [_item(row) for row in self._rows(f"SELECT {_COLUMNS} FROM items WHERE path = ? ORDER BY id", (name,))]
+        return [
+            _item(row) for row in self._rows(f"SELECT {self._columns} FROM items WHERE path = ? ORDER BY id", (name,))
+        ]
 
     def same_picture(self, digest: str) -> list[int]:
         """See ``Store.same_picture``."""
@@ -309,14 +351,11 @@ class EmbeddedStore:
         allowed = self._cached("select", _key(where)) if where else None
         return index.search(query, k, allowed, np.asarray(banned, np.int64))
 
-    def poses(self, where: Where | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def poses(self, where: Where | None = None) -> Posed:
         """See ``Store.poses``."""
         self.refresh()
-        ids, joints = self._cached("poses", ())
-        if not where:
-            return ids, joints
-        chosen = np.isin(ids, self._cached("select", _key(where)))
-        return ids[chosen], joints[chosen]
+        posed: Posed = self._cached("poses", ())
+        return posed.rows(np.isin(posed.ids, self._cached("select", _key(where)))) if where else posed
 
     def columns(self) -> dict[str, tuple[Value, ...]]:
         """See ``Store.columns``."""
@@ -330,17 +369,23 @@ class EmbeddedStore:
         if what == "select":
             return self._facts().select(dict(key))
         if what == "poses":
-            rows = self._rows("SELECT id, joints FROM items WHERE joints IS NOT NULL ORDER BY id")
-            joints = np.frombuffer(b"".join(j for _, j in rows), np.float32).reshape(-1, 22, 3)
-            return np.array([i for i, _ in rows], np.int64), joints
+            return self._posed()
         found = self._rows("SELECT id, meta FROM items ORDER BY id")
         metas = _decode(f"[{','.join(text for _, text in found)}]")  # in one go: half the time of one by one
         return Facts.of(zip((i for i, _ in found), metas, strict=True))
 
+    def _posed(self) -> Posed:
+        estimate = self._columns.split(", ")[-2]
+        rows = self._rows(f"SELECT id, joints, {estimate} FROM items WHERE joints IS NOT NULL ORDER BY id")
+        joints = np.frombuffer(b"".join(j for _, j, _ in rows), np.float32).reshape(-1, JOINTS, 3)
+        known = np.zeros(JOINTS, np.float32).tobytes()
+        doubts = np.frombuffer(b"".join(more[: len(known)] if more else known for *_, more in rows), np.float32)
+        return Posed(np.array([i for i, *_ in rows], np.int64), joints, doubts.reshape(-1, JOINTS))
+
     def sample(self, n: int, seed: int = 0) -> list[Item]:
         """See ``Store.sample``. Ids are hashes, so neighbours in their order have nothing in common."""
         start = int(np.random.default_rng(seed).integers(1 << 60))
-        ordered = f"SELECT {_COLUMNS} FROM items WHERE id {{}} ? ORDER BY id LIMIT ?"
+        ordered = f"SELECT {self._columns} FROM items WHERE id {{}} ? ORDER BY id LIMIT ?"
         rows = self._rows(ordered.format(">="), (start, n))
         return [_item(row) for row in rows + self._rows(ordered.format("<"), (start, n - len(rows)))]
 
@@ -365,16 +410,17 @@ def _key(where: Where) -> tuple[tuple[str, tuple[str, ...]], ...]:
 
 
 def _row(item: Item) -> tuple[Any, ...]:
-    joints = None if item.joints is None else np.ascontiguousarray(item.joints, np.float32).tobytes()
+    joints, more = item.pose.to_bytes() if item.pose else (None, None)
     box = json.dumps(item.box) if item.box else None
     meta = to_json(cleaned(item.meta))
-    return item.path, item.digest, item.size, item.mtime_ns, item.width, item.height, box, meta, joints
+    plain = (item.path, item.digest, item.size, item.mtime_ns, item.width, item.height)
+    return *plain, box, meta, joints, more, item.searched
 
 
 def _item(row: Sequence[Any]) -> Item:
-    *plain, box, meta, joints = row
-    pose = None if joints is None else np.frombuffer(joints, np.float32).reshape(22, 3)
-    return Item(*[*plain, tuple(json.loads(box)) if box else None, _meta(meta), pose])
+    *plain, box, meta, joints, more, searched = row
+    place = tuple(json.loads(box)) if box else None
+    return Item(*[*plain, place, _meta(meta), Pose.from_bytes(joints, more), searched])
 
 
 # earlier versions wrote NaN and Infinity, which are no values

@@ -50,11 +50,38 @@ def _openai_file(config: EncoderConfig) -> Path:
     return path
 
 
+def pretrained_model(name: str) -> tuple[str, str]:
+    """``pretrained:TAG`` or ``pretrained:ARCHITECTURE:TAG`` -> open_clip's names of architecture and tag.
+
+    Of several architectures with that tag ViT-B-32 is taken, OpenAI's with QuickGELU.
+
+    :raises CheckpointError: open_clip has no such weights, or several of which none is ViT-B-32.
+    """
+    arch, _, tag = name.removeprefix(TAG).rpartition(":")
+    fits = [known for known, theirs in open_clip.list_pretrained() if theirs == tag]
+    wanted = [open_clip_name(arch), arch] if arch else ["ViT-B-32-quickgelu", "ViT-B-32"]
+    chosen = next((known for known in wanted if known in fits), fits[0] if len(fits) == 1 and not arch else None)
+    if chosen is None:
+        there = f"it has {', '.join(fits)} with {tag!r}" if fits else "open_clip.list_pretrained() gives them all"
+        raise CheckpointError(f"{name}: open_clip has no such weights; name {TAG}ARCHITECTURE:TAG ({there})")
+    return chosen, tag
+
+
+def pretrained_encoder(name: str) -> Encoder:
+    """The encoder that ``pretrained_model`` names; its weights may be downloaded."""
+    arch, tag = pretrained_model(name)
+    return _pretrained(EncoderConfig(arch=arch), tag)
+
+
 def _pretrained(config: EncoderConfig, tag: str) -> Encoder:
     name = open_clip_name(config.arch or "")
     tags = open_clip.list_pretrained_tags_by_model(name)
     if tag not in tags:
         raise CheckpointError(f"{config.arch}: no pretrained tag {tag!r}; open_clip has {', '.join(tags) or 'none'}")
     encoder = Encoder(config)
-    loaded = open_clip.create_model(name, pretrained=tag)
+    try:
+        loaded = open_clip.create_model(name, pretrained=tag)
+    except Exception as error:  # of hubs and networks
+        said = " ".join(str(error).split())[:200] or type(error).__name__
+        raise CheckpointError(f"{TAG}{tag}: cannot be downloaded ({said}); connect, or name a weight file") from None
     return fit_clip(encoder, loaded.state_dict(), f"{name}:{tag}")

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from queue import SimpleQueue
 
 import numpy as np
 from PIL import Image
 
-from autocompose.bodies.convert import SKELETONS, convert_joints
+from autocompose.bodies.convert import SKELETONS
 from autocompose.bodies.motion.retarget import rotations_from_joints
-from autocompose.bodies.pose_frame import centre, yaw_of
-from autocompose.bodies.skeleton import COCO17
-from autocompose.core.errors import ImageError, InputError, PoseError
-from autocompose.core.files import atomic_file, read_json, value_hash, write_json
+from autocompose.bodies.skeleton import COCO17, turn
+from autocompose.core.errors import InputError
+from autocompose.core.files import atomic_file, value_hash
 from autocompose.core.log import Limit, Tally, nothing_left, track
 from autocompose.core.reading.plain import cause
 from autocompose.core.records import Split
@@ -28,13 +23,14 @@ from autocompose.corpus.names import name_fault, safe_names
 from autocompose.corpus.pictures.gate import open_image
 from autocompose.corpus.poses import PoseTable
 from autocompose.corpus.walk import picture_fault, walk
+from autocompose.estimate.estimator import Person
+from autocompose.estimate.people_finder import Finder, PeopleFinder
 from autocompose.prepare.adapter import Stage
 from autocompose.prepare.motion.clips import split_motions
 from autocompose.prepare.pairing.groups import nearest_groups
 from autocompose.prepare.pairing.mined import Mining, mined_pairs
-from autocompose.prepare.photos.estimator import MEDIAPIPE, Estimator, Person, pose_python
+from autocompose.prepare.photos.search_people import find_people
 
-FOUND = "people"  # folder of what was found in each photo, so that an interrupted run continues
 MARKS = SKELETONS["mediapipe33"]
 LIMBS = [
     MARKS.index(f"{s}_{n}") for s in ("left", "right") for n in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
@@ -67,22 +63,26 @@ def prepare_folder(
     by_folder: bool = False,
     seed: int = 0,
     processes: int = 1,
+    finder: Finder | None = None,
 ) -> Corpus:
     """Make a corpus from a folder of pictures; nothing is sent anywhere.
 
     :param by_folder: all pictures of one folder go to the same split (for bursts and video frames).
-    :param processes: MediaPipe processes; the result is the same for any number.
-    :raises InputError: no pictures, or MediaPipe cannot be set up; NothingLeftError: no person is left.
+    :param processes: that look for people; the result is the same for any number.
+    :param finder: finds people and their poses; default: the networks of the package.
+    :raises InputError: no pictures; NothingLeftError: no person is left.
     """
+    finder = finder or PeopleFinder()
     wanted, mining = wanted or Wanted(), mining or Mining()
     pictures, people = Tally("pictures"), Tally("people")
     files = photo_files(photos, out, pictures)
     settings = {"verb": "folder", **asdict(wanted), **asdict(mining), "by_folder": by_folder, "seed": seed}
+    settings["poses"] = finder.fingerprint
     stage = Stage(out, settings, files)
     if stage.finished:
         return stage.result()
     kept: list[tuple[str, str, Person]] = []
-    for name, found in find_people(files, stage.settings["raw"], stage.out, processes, pictures):
+    for name, found in find_people(files, stage.settings["raw"], stage.out, finder, processes, pictures):
         kept += [(crop_name(name, k), name, p) for k, p in enumerate(found, 1) if _is_wanted(p, wanted, people, name)]
     if not kept:
         raise nothing_left(out, [pictures, people])
@@ -103,7 +103,7 @@ def prepare_folder(
 def _about(photos: Path) -> About:
     return About(
         name=f"photos of {photos.resolve().name}",
-        protocol="people and poses by MediaPipe, one crop per person; splits of whole photos; pairs mined by pose",
+        protocol="poses by BlazePose, one crop per person; splits of whole photos; pairs mined by pose",
         sources=(str(photos.resolve().name),),
         licence="that of the photos",
         redistribution="as their owners, and the people in them, allow",
@@ -148,58 +148,9 @@ def crop_name(photo: str, person: int) -> str:
     return f"{photo if not name_fault(photo) else value_hash(photo)[:16]}-{person}.jpg"
 
 
-def find_people(
-    files: dict[str, Path], contents: dict[str, str], out: Path, processes: int, tally: Tally
-) -> Iterator[tuple[str, list[Person]]]:
-    """People of each photo, in order; what was found before an interruption is read back, faults are not.
-
-    :param contents: hashes of the photos' contents, which the findings belong to.
-    """
-    journals = {name: out / FOUND / f"{value_hash([contents[name], MEDIAPIPE])[:24]}.json" for name in files}
-    todo = [name for name in files if not journals[name].exists()]
-    faults = _search({name: files[name] for name in todo}, journals, processes) if todo else {}
-    for name in files:
-        people = [] if name in faults else read_json(journals[name])["people"]
-        if not people:
-            tally.drop(faults.get(name, "no person found"), name)
-            continue
-        tally.keep()
-        yield name, [Person(np.array(p["image"]), np.array(p["world"]), tuple(p["box"])) for p in people]
-
-
-def _search(files: dict[str, Path], journals: dict[str, Path], processes: int) -> dict[str, str]:
-    """Look for people in photos; returns what was wrong with some of them."""
-    python, faults = pose_python(), dict[str, str]()
-    idle: SimpleQueue[Estimator] = SimpleQueue()
-
-    def look(name: str) -> None:
-        estimator = idle.get()
-        try:
-            write_json(journals[name], {"people": _looked_at(files[name], estimator)}, indent=None)
-        except ImageError:
-            faults[name] = "not a readable picture"
-        except PoseError:
-            faults[name] = "MediaPipe failed on it"
-        finally:
-            idle.put(estimator)
-
-    with ExitStack() as stack:
-        for _ in range(max(1, min(processes, len(files)))):
-            idle.put(stack.enter_context(Estimator(python)))
-        pool = stack.enter_context(ThreadPoolExecutor(idle.qsize()))
-        for _ in track(pool.map(look, files), "looking for people", len(files)):
-            pass
-    return faults
-
-
-def _looked_at(path: Path, estimator: Estimator) -> list[dict[str, object]]:
-    people = estimator.people(open_image(path))
-    return [{"image": p.image.round(2).tolist(), "world": p.world.tolist(), "box": p.box} for p in people]
-
-
 def _is_wanted(person: Person, wanted: Wanted, tally: Tally, photo: str) -> bool:
-    seen = int((person.image[LIMBS, 2] > 0.5).sum())
-    height = int(person.box[3] - person.box[1])
+    seen = int((person.visibility[LIMBS] > 0.5).sum())
+    height = round(person.box[3] - person.box[1])
     if height < wanted.height:
         limit = Limit("--height", wanted.height, height)
         tally.drop(f"smaller than {wanted.height} pixels", photo, limit=limit)
@@ -235,22 +186,21 @@ def cut(kept: list[tuple[str, str, Person]], files: dict[str, Path], images: Pat
 
 
 def pose_table(kept: list[tuple[str, str, Person]]) -> PoseTable:
-    """Estimated poses in the scene frame, with scores."""
-    world = np.array([p.world for _, _, p in kept], float).reshape(-1, 33, 3)
-    converted = convert_joints(world, "mediapipe33", "-y", check_sides=False)
-    joints = centre(converted.joints[:, :22])
-    coco = world[:, [MARKS.index(n) for n in COCO17]] * np.array([1, -1, -1])
+    """Estimated poses in the scene frame, with uncertainties and scores."""
+    people = [p for _, _, p in kept]
+    joints = np.stack([turn(p.joints, p.heading) for p in people])
+    coco = np.stack([p.world for p in people])[:, [MARKS.index(n) for n in COCO17]] * np.array([1, -1, -1])
     columns = {
-        "rotations": rotations_from_joints(joints, converted.known).astype(np.float32),
+        "rotations": rotations_from_joints(joints).astype(np.float32),
         "coco": coco.astype(np.float32),
-        "score": np.array([p.image[LIMBS, 2].mean() for _, _, p in kept], np.float32),
-        "box": np.array([p.box for _, _, p in kept], int).reshape(-1, 4),
+        "uncertainty": np.stack([p.uncertainty for p in people]).astype(np.float32),
+        "score": np.array([p.visibility[LIMBS].mean() for p in people], np.float32),
+        "box": np.array([p.box for p in people]).round().astype(int),
         "sequence": np.array([photo for _, photo, _ in kept], str),
         "scene": np.array([photo for _, photo, _ in kept], str),
     }
-    return PoseTable(
-        tuple(name for name, _, _ in kept), joints.astype(np.float32), yaw_of(joints).astype(np.float32), columns
-    )
+    yaw = np.array([p.heading for p in people], np.float32)
+    return PoseTable(tuple(name for name, _, _ in kept), joints.astype(np.float32), yaw, columns)
 
 
 def _group(photo: str, by_folder: bool) -> str:

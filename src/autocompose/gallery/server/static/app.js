@@ -87,7 +87,7 @@ document.addEventListener("paste", (event) => {
 function showPicture(figure, source, box) {
   $("img", figure).src = source;
   figure.hidden = !source;
-  const old = $(".box", figure);
+  const old = $(".marks", figure);
   if (old) old.remove();
   if (box) $(".figure", figure).append(box.cloneNode(true));
 }
@@ -97,14 +97,20 @@ function compare(button) {
   const dialog = $("#compare");
   const ref = $("#ref").value;
   const large = (key) => (key.startsWith("u-") ? `/uploads/${key}` : `/pictures/${key}`);
-  showPicture($("#compare-left"), ref ? large(ref) : "", $(".chosen .box"));
-  showPicture($("#compare-right"), large(card.dataset.key), $(".box", card));
+  showPicture($("#compare-left"), ref ? large(ref) : "", $(".chosen .marks"));
+  showPicture($("#compare-right"), large(card.dataset.key), $(".marks", card));
   $("#compare-left").classList.toggle("mirrored", Boolean($(".chosen.mirrored")));
   const { path, about, score, rank } = button.dataset;
   $("#compare-right figcaption").textContent = `Result ${rank} · ${score}`;
   $(".told", dialog).textContent = [$("#text").value && `“${$("#text").value}”`, path, about].filter(Boolean).join(" · ");
   compare.card = card;
   dialog.showModal();
+}
+
+function showSkeletons(on) {
+  document.documentElement.classList.toggle("skeletons", on);
+  const button = $(".bones-switch");
+  if (button) button.setAttribute("aria-pressed", String(on));
 }
 
 const acts = {
@@ -114,6 +120,7 @@ const acts = {
     $("#compare").close();
     $(button.dataset.link, compare.card).click();
   },
+  skeletons: () => showSkeletons(!document.documentElement.classList.contains("skeletons")),
   help: () => $("#help").showModal(),
   theme: () => {
     const root = document.documentElement;
@@ -170,6 +177,7 @@ document.addEventListener("keydown", (event) => {
     "c": () => press('[data-act="compare"]'),
     "+": () => press('[data-do="like"]'),
     "-": () => press('[data-do="unlike"]'),
+    "s": () => acts.skeletons(),
     "m": () => { const mirror = $('.tool[aria-pressed]'); if (mirror) mirror.click(); },
     "Backspace": () => history.back(),
   };
@@ -200,6 +208,7 @@ document.addEventListener("htmx:afterSettle", (event) => {
   if (event.detail.target && event.detail.target.id !== "app") return; // without target: back or forward
   if (tuneOpen && $("#tune")) $("#tune").open = true;
   showLastStep();
+  showSkeletons(document.documentElement.classList.contains("skeletons"));
   if ($("main.answered") && !$("#text").value && matchMedia("(min-width: 1000px)").matches) $("#text").focus({ preventScroll: true });
 });
 document.addEventListener("htmx:sendError", () => toast("The server does not answer. Is it still running?"));

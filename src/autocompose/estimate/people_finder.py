@@ -1,0 +1,65 @@
+"""Who is in a picture: the estimator as a small object that loads when it is used, and travels to other processes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Protocol
+
+from PIL import Image
+
+from autocompose.core.errors import CheckpointError, missing_file
+from autocompose.core.files import file_hash, value_hash
+from autocompose.estimate.estimator import Estimator, Person
+from autocompose.estimate.lifting import SHIPPED as LIFTING
+from autocompose.estimate.weights import SHIPPED as NETWORKS
+
+METHOD = 1  # raise it when the same weights find other people or poses
+_LOADING = threading.Lock()
+
+
+class Finder(Protocol):
+    """Finds people; equal fingerprints mean equal answers."""
+
+    fingerprint: str
+
+    def find(self, picture: Image.Image) -> list[Person]:
+        """The people in an RGB picture, the most prominent first."""
+
+
+class PeopleFinder:
+    """The estimator behind ``Finder``. Threads may share it; another process loads the networks itself, once.
+
+    :param weights: as for ``Estimator.load``; when named they are read at once, so that a wrong file is refused early.
+    :raises CheckpointError: missing, damaged, or not one of ours.
+    """
+
+    def __init__(self, weights: Path | None = None) -> None:
+        self.weights = Path(weights).resolve() if weights else None
+        networks = self.weights or NETWORKS
+        if not networks.is_file():
+            raise CheckpointError(str(missing_file(networks, "pose weights", "leave --pose-weights out")))
+        if self.weights:
+            self.estimator  # noqa: B018  read now
+        self.fingerprint = value_hash([METHOD, file_hash(networks), file_hash(LIFTING)])[:16]
+
+    def __reduce__(self) -> tuple[Callable[[Path | None], PeopleFinder], tuple[Path | None]]:
+        return _of_this_process, (self.weights,)
+
+    @cached_property
+    def estimator(self) -> Estimator:
+        """The loaded networks."""
+        return Estimator.load(self.weights)
+
+    def find(self, picture: Image.Image) -> list[Person]:
+        """See ``Finder``."""
+        with _LOADING:
+            estimator = self.estimator
+        return estimator.people([picture])[0]
+
+
+@lru_cache(2)
+def _of_this_process(weights: Path | None) -> PeopleFinder:
+    return PeopleFinder(weights)

@@ -1,0 +1,206 @@
+"""Symbolic search in large galleries: poses as memory-mapped arrays, a rough score of all, an exact one of the best.
+
+A folder holds ``poses.npy`` (N, 22, 4: x, y, z and uncertainty in metres), ``coordinates.npy`` (F, N: what is compared
+of a pose, see ``pose_coordinates``), both float32, and ``poses.json``, written last, which says what they were made
+from. Features that are not among the coordinates are measured when a text first asks for them, and kept.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Lock
+
+import numpy as np
+
+from autocompose.core.errors import StorageError
+from autocompose.core.files import read_json, write_json
+from autocompose.describe.audit.measure import Feature, Poses
+from autocompose.evaluate.measured import Measured
+from autocompose.evaluate.pose_coordinates import COLUMN, FEATURES, UNITS
+from autocompose.evaluate.pose_scan import Scan
+from autocompose.evaluate.symbolic import PoseQuery
+
+FORMAT = 1
+DEPTH = 4_000  # candidates that are scored exactly
+BLOCK = 32_768  # poses at a time
+KEPT_COLUMNS = 64  # measured features, 4 bytes a pose each
+SAMPLE = 20_000  # poses that tell where the best begin
+THREADS = min(4, os.cpu_count() or 1)
+_NAMES = ("poses.npy", "coordinates.npy", "poses.json")
+
+
+class PoseIndex:
+    """N poses that texts are scored on; threads may share it.
+
+    :param poses: ``(N, 22, 4)`` float32 joints and their uncertainty (0 = known), metres.
+    :param coordinates: ``(F, N)`` float32.
+    """
+
+    def __init__(self, poses: np.ndarray, coordinates: np.ndarray) -> None:
+        self.poses, self.coordinates = poses, coordinates
+        some = slice(None, None, max(1, len(poses) // SAMPLE))
+        doubts = poses[some, :, 3]
+        self.variances = np.zeros(len(FEATURES), np.float32)
+        if doubts.any():
+            self.variances = self._measured_rows(some).coordinate_variances.mean(0)
+        self._columns: OrderedDict[Feature, np.ndarray] = OrderedDict()
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        return len(self.poses)
+
+    @classmethod
+    def of(cls, joints: np.ndarray, uncertainty: np.ndarray | None = None) -> PoseIndex:
+        """In memory: joints ``(N, 22, 3)`` and uncertainty ``(N, 22)``, metres."""
+        poses = np.zeros((len(joints), 22, 4), np.float32)
+        poses[..., :3] = joints
+        poses[..., 3] = 0 if uncertainty is None else uncertainty
+        coordinates = np.empty((len(FEATURES), len(poses)), np.float32)
+        for block in _blocks(len(poses)):
+            coordinates[:, block] = _coordinates(poses[block])
+        return cls(poses, coordinates)
+
+    @classmethod
+    def write(cls, folder: Path, joints: np.ndarray, uncertainty: np.ndarray | None, made_from: str) -> PoseIndex:
+        """Write the files, block by block, and open them.
+
+        :param joints, uncertainty: as in ``of``; may be memory-mapped.
+        :param made_from: names the state of what the poses came from, such as a version.
+        """
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / _NAMES[2]).unlink(missing_ok=True)
+        shapes = ((len(joints), 22, 4), (len(FEATURES), len(joints)))
+        poses, coordinates = (
+            np.lib.format.open_memmap(folder / name, "w+", np.float32, shape)
+            for name, shape in zip(_NAMES[:2], shapes, strict=True)
+        )
+        for block in _blocks(len(joints)):
+            poses[block, :, :3] = joints[block]
+            poses[block, :, 3] = 0 if uncertainty is None else uncertainty[block]
+            coordinates[:, block] = _coordinates(poses[block])
+        poses.flush()
+        coordinates.flush()
+        write_json(folder / _NAMES[2], {"format": FORMAT, "made_from": made_from, "count": len(joints)})
+        found = cls.open(folder, made_from)
+        assert found is not None, "it was written just now"
+        return found
+
+    @classmethod
+    def open(cls, folder: Path, made_from: str) -> PoseIndex | None:
+        """Map the files; None when they are missing, unfinished, or made from something else.
+
+        :raises StorageError: a file cannot be read.
+        """
+        folder = Path(folder)
+        if not (folder / _NAMES[2]).exists():
+            return None
+        about = read_json(folder / _NAMES[2])
+        if not isinstance(about, dict) or (about.get("format"), about.get("made_from")) != (FORMAT, made_from):
+            return None
+        try:
+            poses, coordinates = (np.load(folder / name, mmap_mode="r") for name in _NAMES[:2])
+        except (OSError, ValueError) as error:
+            raise StorageError(f"{folder}: the poses cannot be read ({error}); delete {', '.join(_NAMES)}") from None
+        n = about.get("count")
+        return cls(poses, coordinates) if (poses.shape, coordinates.shape) == ((n, 22, 4), (len(FEATURES), n)) else None
+
+    def search(
+        self, query: PoseQuery, k: int, allowed: np.ndarray | None = None, depth: int = DEPTH
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The best rows and their exact scores, best first; ties in the order of rows.
+
+        :param allowed: ``(N,)`` bool: rows that may be found; None = all.
+        :param depth: candidates of the rough score that are scored exactly.
+        """
+        rows = self.candidates(query, max(depth, k), allowed)
+        scores = self.scores(query, rows)
+        order = np.argsort(-scores, kind="stable")[:k]
+        return rows[order], scores[order]
+
+    def candidates(self, query: PoseQuery, depth: int = DEPTH, allowed: np.ndarray | None = None) -> np.ndarray:
+        """About ``depth`` rows, in order, among which the best are; all rows of a gallery that is not larger."""
+        rows = np.arange(len(self)) if allowed is None else np.flatnonzero(allowed)
+        if len(rows) <= depth:
+            return rows
+        costs = self._costs(query)
+        sample = costs if allowed is None else costs[rows]
+        step = max(1, len(sample) // SAMPLE)
+        limit = np.quantile(sample[::step], min(1.0, depth / len(sample)))
+        best = costs <= limit
+        if allowed is not None:
+            best &= allowed
+        found = np.flatnonzero(best)
+        if len(found) > 2 * depth:  # many poses of equal cost
+            found = np.sort(found[np.argpartition(costs[found], depth)[:depth]])
+        return found
+
+    def scores(self, query: PoseQuery, rows: np.ndarray) -> np.ndarray:
+        """``(R,)`` exact scores of some rows."""
+        return query.scores(self._measured_rows(rows))
+
+    def _measured_rows(self, rows: np.ndarray | slice) -> Measured:
+        poses = self.poses[rows]
+        return Measured(Poses(poses[..., :3]), poses[..., 3] if poses[..., 3].any() else None)
+
+    def _costs(self, query: PoseQuery) -> np.ndarray:
+        scan = Scan.of(query, self.variances)
+        columns = self._measured_columns([feature for feature in scan.features if feature not in COLUMN])
+        costs = np.empty(len(self), np.float32)
+
+        def fill(block: slice) -> None:
+            def column(feature: Feature) -> np.ndarray:
+                if feature not in COLUMN:
+                    return columns[feature][block]
+                values = self.coordinates[COLUMN[feature], block]
+                return values if feature[0] == "coordinate" else _known(values) * UNITS[COLUMN[feature]]
+
+            costs[block] = scan.costs(self.coordinates[:, block], column)
+
+        _in_threads(fill, len(self))
+        return costs
+
+    def _measured_columns(self, features: list[Feature]) -> dict[Feature, np.ndarray]:
+        """``(N,)`` of features that are not compared, all unknown ones in one pass; zeros when the data lack one."""
+        with self._lock:
+            found = {feature: self._columns[feature] for feature in features if feature in self._columns}
+        missing = {f: np.zeros(len(self), np.float32) for f in features if f not in found}
+
+        def fill(block: slice) -> None:
+            poses = Poses(self.poses[block, :, :3])
+            for feature, values in missing.items():
+                measured = poses.feature(feature)
+                values[block] = 0 if measured is None else _known(measured)
+
+        if missing:
+            _in_threads(fill, len(self))
+        found |= missing
+        with self._lock:
+            for feature, values in found.items():
+                self._columns[feature] = values
+                self._columns.move_to_end(feature)
+            while len(self._columns) > KEPT_COLUMNS:
+                self._columns.popitem(last=False)
+        return found
+
+
+def _coordinates(poses: np.ndarray) -> np.ndarray:
+    """``(F, N)`` of poses ``(N, 22, 4)``."""
+    return Measured(Poses(poses[..., :3])).coordinates.T
+
+
+def _known(values: np.ndarray) -> np.ndarray:
+    return np.where(np.isnan(values), np.float32(0), values)
+
+
+def _blocks(n: int) -> Iterator[slice]:
+    return (slice(start, min(n, start + BLOCK)) for start in range(0, n, BLOCK))
+
+
+def _in_threads(work, n: int) -> None:  # type: ignore[no-untyped-def]
+    with ThreadPoolExecutor(THREADS) as pool:
+        list(pool.map(work, _blocks(n)))

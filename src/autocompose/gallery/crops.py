@@ -1,0 +1,96 @@
+"""What of a picture is searched for: each person in it, cut out with their pose, or the whole picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from PIL import Image
+
+from autocompose.estimate.estimator import Person
+from autocompose.estimate.people_finder import Finder
+from autocompose.gallery.item import Box
+from autocompose.gallery.pose import Pose
+
+MAX_SIDE = 1024
+SEARCHED_SIDE = 1280  # pixels in which people are looked for; more are not decoded
+MARGIN = 0.08  # around a person, share of the box's longer side; as ``prepare folder`` cuts
+FILLS = 0.5  # the longer sides of a person and of a picture: from here on one person alone is the whole picture
+
+Known = tuple[Box | None, Pose | None]  # where (None = the whole picture), and the pose if known
+WHOLE: tuple[Known, ...] = ((None, None),)
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A part of a picture with at most one person.
+
+    :param box: in pixels of the upright picture; None = all of it.
+    :param image: RGB, at most 1,024 px.
+    """
+
+    box: Box | None
+    image: Image.Image
+    pose: Pose | None = None
+
+
+def shrink(picture: Image.Image) -> Image.Image:
+    """At most 1,024 px on the longer side: encoders see less than that, and a batch of photos must fit into memory."""
+    if max(picture.size) > MAX_SIDE:
+        picture = picture.copy()
+        picture.thumbnail((MAX_SIDE, MAX_SIDE), Image.Resampling.BICUBIC)
+    return picture
+
+
+def found_people(picture: Image.Image, size: tuple[int, int], finder: Finder) -> list[Crop]:
+    """Each person that is found in a picture; the whole picture when it shows nobody, or one person large.
+
+    :param picture: RGB, perhaps smaller than the file. :param size: of the file's upright picture in pixels.
+    """
+    scale = size[0] / picture.width
+    people = finder.find(picture)
+    crops: dict[Box, Crop] = {}
+    for person in people:
+        box = _around(person, picture.size)
+        place = _scaled(box, scale, size)
+        if place not in crops:
+            crops[place] = Crop(place, shrink(picture.crop(box)), Pose.of(person, scale))
+    if not crops:
+        return [Crop(None, shrink(picture))]
+    if len(people) == 1 and _fills(people[0], picture.size):
+        return [Crop(None, shrink(picture), Pose.of(people[0], scale))]
+    return list(crops.values())
+
+
+def known_people(picture: Image.Image, people: Sequence[Known], finder: Finder | None) -> list[Crop]:
+    """The people that are known to be in a picture of full size; poses that are not known are estimated."""
+    crops = []
+    for box, pose in people:
+        part = picture.crop(box) if box else picture
+        if pose is None and finder is not None:
+            pose = prominent(part, finder, box)
+        crops.append(Crop(box, shrink(part), pose))
+    return crops
+
+
+def prominent(part: Image.Image, finder: Finder, box: Box | None = None) -> Pose | None:
+    """The pose of the most prominent person in (a box of) a picture."""
+    people = finder.find(part)
+    return Pose.of(people[0], 1.0, box[:2] if box else (0, 0)) if people else None
+
+
+def _around(person: Person, size: tuple[int, int]) -> Box:
+    left, top, right, bottom = person.box
+    more = MARGIN * max(right - left, bottom - top)
+    low = max(0, round(left - more)), max(0, round(top - more))
+    return *low, min(size[0], round(right + more)), min(size[1], round(bottom + more))
+
+
+def _scaled(box: Box, scale: float, size: tuple[int, int]) -> Box:
+    left, top, right, bottom = (round(v * scale) for v in box)
+    return left, top, min(right, size[0]), min(bottom, size[1])
+
+
+def _fills(person: Person, size: tuple[int, int]) -> bool:
+    left, top, right, bottom = person.box
+    return max(right - left, bottom - top) >= FILLS * max(size)

@@ -1,0 +1,228 @@
+"""From picture files to items with vectors: each is decoded once, for the model and for people and poses alike."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from autocompose.core.errors import ImageError
+from autocompose.core.log import track
+from autocompose.corpus.pictures.gate import Picture
+from autocompose.estimate.people_finder import Finder
+from autocompose.gallery.crops import MAX_SIDE, SEARCHED_SIDE, Crop, found_people, known_people
+from autocompose.gallery.embedder import Embedder
+from autocompose.gallery.indexing.report import Report
+from autocompose.gallery.indexing.scan import Found
+from autocompose.gallery.indexing.thumbs import write_thumb
+from autocompose.gallery.item import Box, Item
+from autocompose.gallery.pose import Pose
+from autocompose.gallery.storage.store import Store
+
+BATCH = 64
+SEARCHED_BATCH = 16  # when people are looked for, which takes longer: a killed run loses less
+NOBODY, FAILED = "nobody was found; the picture stays whole", "pose estimation failed; the picture stays whole"
+
+log = logging.getLogger("autocompose.index")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A picture to embed."""
+
+    found: Found
+    digest: str
+
+
+class Part(NamedTuple):
+    """What became of one part of a picture.
+
+    :param searched: by which finder, see ``Found.searched_by``; "" when none has looked, or it failed.
+    """
+
+    box: Box | None
+    pose: Pose | None
+    searched: str
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a process needs to embed pictures.
+
+    :param finder: None: people are not looked for.
+    """
+
+    model: Embedder
+    finder: Finder | None
+    out: Path
+    root: Path
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A decoded picture: its parts, and what the model sees of each."""
+
+    size: tuple[int, int]
+    parts: list[Part]
+    images: list[Image.Image]
+    failed: bool = False
+
+
+Outcome = str | tuple[Opened, np.ndarray]  # why not, or the picture (without pixels) and vectors (parts, D)
+
+
+def embed_all(store: Store, jobs: list[Job], source: Source, processes: int, report: Report) -> set[int]:
+    """Embed every different content once; the others get copies. Returns the ids that were put."""
+    searched = source.finder.fingerprint if source.finder else ""
+    first: dict[object, Job] = {}
+    copies = []
+    for job in jobs:
+        same = first.setdefault((job.digest, job.found.boxes, job.found.asks), job)
+        if same is not job or twins(store, job, searched):
+            copies.append(job)
+    skipped = {id(job) for job in copies}
+    unique = [job for job in jobs if id(job) not in skipped]
+    size = SEARCHED_BATCH if source.finder else BATCH
+    batches = [unique[i : i + size] for i in range(0, len(unique), size)]
+    put: set[int] = set()
+    outcomes = _outcomes(batches, source, processes)
+    for batch, results in zip(batches, track(outcomes, "embedding pictures", len(batches)), strict=True):
+        put |= _put(store, batch, results, report)
+    for job in copies:
+        put |= _copy(store, job, searched, report)
+    return put
+
+
+def _put(store: Store, batch: list[Job], results: list[Outcome], report: Report) -> set[int]:
+    items: list[Item] = []
+    vectors = []
+    for job, result in zip(batch, results, strict=True):
+        if isinstance(result, str):
+            report.tally.drop(result, job.found.path)
+            continue
+        opened, rows = result
+        items += [_item(job, opened.size, part) for part in opened.parts]
+        vectors.append(rows)
+        report.tally.keep()
+        _count(report, job.found.path, opened)
+    if items:
+        store.put(items, np.concatenate(vectors))
+    report.embedded += len(items)
+    return {item.id for item in items}
+
+
+def _count(report: Report, path: str, opened: Opened) -> None:
+    """What looking for people came to."""
+    if opened.failed:
+        report.people.drop(FAILED, path)
+    elif opened.parts[0].searched:
+        found = sum(part.pose is not None and part.pose.kind == "estimated" for part in opened.parts)
+        report.persons += found
+        if found:
+            report.people.keep()
+        else:
+            report.people.drop(NOBODY, path)
+
+
+def twins(store: Store, job: Job, searched: str) -> list[Item]:
+    """Items of the same content that say all that embedding the job would, in the order of its people."""
+    return job.found.current(store.get(store.same_picture(job.digest)), searched)
+
+
+def _copy(store: Store, job: Job, searched: str, report: Report) -> set[int]:
+    same = twins(store, job, searched)
+    if not same:  # the first of its kind could not be read
+        report.tally.drop("copy of an unreadable picture", job.found.path)
+        return set()
+    items = [_item(job, (old.width, old.height), Part(old.box, old.pose, old.searched)) for old in same]
+    store.put(items, store.vectors([old.id for old in same]))
+    report.copied += len(items)
+    report.tally.keep()
+    return {item.id for item in items}
+
+
+def _item(job: Job, size: tuple[int, int], part: Part) -> Item:
+    found, known = job.found, job.found.pose(part.box)
+    pose, searched = (known, "") if known else (part.pose, part.searched)
+    return Item(
+        found.path, job.digest, found.size, found.mtime_ns, *size, part.box, found.meta, pose, searched
+    )  # fmt: skip
+
+
+def _outcomes(batches: list[list[Job]], source: Source, processes: int) -> Iterator[list[Outcome]]:
+    if processes <= 1:
+        yield from (_embed(source, batch) for batch in batches)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, context, _start, (source, processes)) as pool:
+        yield from pool.map(_embed_in_worker, batches)
+
+
+_worker: Source  # of a worker process, set once by _start
+
+
+def _start(source: Source, processes: int) -> None:
+    global _worker
+    import torch
+
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))  # its variables are read when it is imported
+    _worker = source
+
+
+def _embed_in_worker(batch: list[Job]) -> list[Outcome]:
+    return _embed(_worker, batch)
+
+
+def _embed(source: Source, batch: Sequence[Job]) -> list[Outcome]:
+    with ThreadPoolExecutor(2) as pool:
+        opened = list(pool.map(lambda job: _open(job, source), batch))
+    images = [image for picture in opened if not isinstance(picture, str) for image in picture.images]
+    vectors = source.model.embed_images(images) if images else np.empty((0, 0), np.float32)
+    results: list[Outcome] = []
+    row = 0
+    for picture in opened:
+        if isinstance(picture, str):
+            results.append(picture)
+            continue
+        results.append((replace(picture, images=[]), vectors[row : row + len(picture.parts)]))
+        row += len(picture.parts)
+    return results
+
+
+def _open(job: Job, source: Source) -> str | Opened:
+    boxes = job.found.boxes
+    side = None if any(boxes) else SEARCHED_SIDE if source.finder else MAX_SIDE
+    try:
+        with Picture(source.root / job.found.path) as file:
+            size = file.size
+            if any(box and (box[2] > size[0] or box[3] > size[1]) for box in boxes):
+                return "box outside the picture"
+            picture = file.decode(side)
+    except ImageError:
+        return "unreadable picture"
+    write_thumb(source.out, job.digest, picture)
+    finder = source.finder if job.found.asks else None
+    searched = job.found.searched_by(finder.fingerprint) if finder else ""
+    try:
+        return _opened(size, _crops(job.found, picture, size, finder), searched)
+    except Exception as error:  # whatever goes wrong in the networks costs this picture its pose, and nothing else
+        log.warning("%s: pose estimation failed (%s: %s)", job.found.path, type(error).__name__, error)
+        return replace(_opened(size, _crops(job.found, picture, size, None), ""), failed=True)
+
+
+def _opened(size: tuple[int, int], crops: list[Crop], searched: str) -> Opened:
+    return Opened(size, [Part(crop.box, crop.pose, searched) for crop in crops], [crop.image for crop in crops])
+
+
+def _crops(found: Found, picture: Image.Image, size: tuple[int, int], finder: Finder | None) -> list[Crop]:
+    if found.open and finder:
+        return found_people(picture, size, finder)
+    return known_people(picture, found.people, finder)

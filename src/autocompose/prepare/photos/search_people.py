@@ -1,0 +1,77 @@
+"""The people in each photograph, and a record of them, so that an interrupted run continues."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from autocompose.core.errors import ImageError
+from autocompose.core.files import read_json, value_hash, write_json
+from autocompose.core.log import Tally, track
+from autocompose.core.workers import each
+from autocompose.corpus.pictures.gate import open_image
+from autocompose.estimate.estimator import Person
+from autocompose.estimate.people_finder import Finder
+
+FOUND = "people"  # folder of what was found in each photo
+SEARCHED_SIDE = 1280  # pixels; larger pictures are shrunk before they are searched
+DIGITS = 5
+
+
+def find_people(
+    files: Mapping[str, Path], contents: Mapping[str, str], out: Path, finder: Finder, processes: int, tally: Tally
+) -> Iterator[tuple[str, list[Person]]]:
+    """People of each photo, in order; what was found before an interruption is read back, faults are not.
+
+    :param contents: hashes of the photos' contents, which the records belong to.
+    """
+    records = {
+        name: out / FOUND / f"{value_hash([contents[name], finder.fingerprint])[:24]}.json" for name in files
+    }  # fmt: skip
+    todo = [name for name in files if not records[name].exists()]
+    look = partial(_look, finder)
+    said = track(each(look, [(files[n], records[n]) for n in todo], processes), "looking for people", len(todo))
+    faults = {name: fault for name, fault in zip(todo, said, strict=True) if fault}
+    for name in files:
+        people = [] if name in faults else read_json(records[name])["people"]
+        if not people:
+            tally.drop(faults.get(name, "no person found"), name)
+            continue
+        tally.keep()
+        yield name, [_person(values) for values in people]
+
+
+def _look(finder: Finder, job: tuple[Path, Path]) -> str:
+    """Look for people in a photo and write down who is there; returns what was wrong with it."""
+    photo, record = job
+    try:
+        picture = open_image(photo)
+    except ImageError:
+        return "not a readable picture"
+    factor = max(1.0, max(picture.size) / SEARCHED_SIDE)
+    width, height = (max(1, round(v / factor)) for v in picture.size)
+    try:
+        people = finder.find(picture if factor == 1 else picture.resize((width, height)))
+    except Exception as error:  # whatever goes wrong in the networks costs this picture, and nothing else
+        return f"pose estimation failed on it ({type(error).__name__})"
+    write_json(record, {"people": [_values(person, factor) for person in people]}, indent=None)
+    return ""
+
+
+def _values(person: Person, factor: float) -> dict[str, Any]:
+    """A person as JSON-able values, in pixels of the whole photo."""
+    values = {field.name: np.asarray(getattr(person, field.name), float) for field in fields(Person)}
+    for name in ("box", "points"):
+        values[name] = values[name] * factor
+    return {name: value.round(DIGITS).tolist() for name, value in values.items()}
+
+
+def _person(values: Mapping[str, Any]) -> Person:
+    """The inverse of ``_values``."""
+    arrays: dict[str, Any] = {name: np.array(v) if isinstance(v, list) else v for name, v in values.items()}
+    return Person(**{**arrays, "box": tuple(values["box"])})

@@ -1,0 +1,63 @@
+"""Poses of a corpus's pictures as the search sees them: estimated, never read."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from autocompose.core.files import write_npz
+from autocompose.core.log import track
+from autocompose.corpus.format import Corpus
+from autocompose.corpus.pictures.gate import open_image
+from autocompose.estimate.estimator import Estimator, Person
+
+SAVE_EVERY = 100  # pictures
+
+
+@dataclass(frozen=True)
+class Estimates:
+    """The most prominent person of N pictures.
+
+    :param joints: ``(N, 22, 3)`` float32 metres, own frame. :param uncertainty: ``(N, 22)`` metres.
+    :param found: ``(N,)`` bool; where nobody was found, joints are those of nobody: zeros.
+    """
+
+    joints: np.ndarray
+    uncertainty: np.ndarray
+    found: np.ndarray
+
+
+def estimated(corpus: Corpus, names: Sequence[str], cache: Path) -> Estimates:
+    """Estimate what ``cache`` does not know yet; a run that was interrupted goes on.
+
+    :raises ImageError: a picture cannot be opened.
+    """
+    known = _read(cache)
+    missing = [name for name in names if name not in known]
+    estimator = Estimator.load() if missing else None
+    for i, name in enumerate(track(missing, "estimating poses", len(missing)), 1):
+        assert estimator is not None
+        people = estimator.people([open_image(corpus.image_path(name))])[0]
+        known[name] = _row(people)
+        if i % SAVE_EVERY == 0 or i == len(missing):
+            write_npz(cache, {"names": np.array(list(known)), "poses": np.stack(list(known.values()))})
+    poses = np.stack([known[name] for name in names])
+    return Estimates(poses[..., :3], poses[..., 3], poses[:, 0, 3] >= 0)
+
+
+def _row(people: Sequence[Person]) -> np.ndarray:
+    """``(22, 4)`` joints and uncertainty; uncertainty -1: nobody."""
+    row = np.zeros((22, 4), np.float32)
+    row[:, 3] = people[0].uncertainty if people else -1
+    row[:, :3] = people[0].joints if people else 0
+    return row
+
+
+def _read(cache: Path) -> dict[str, np.ndarray]:
+    if not cache.exists():
+        return {}
+    with np.load(cache, allow_pickle=False) as file:
+        return dict(zip(file["names"].tolist(), file["poses"], strict=True))
