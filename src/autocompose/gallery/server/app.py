@@ -29,6 +29,7 @@ from autocompose.gallery.query import Answer, Reference
 from autocompose.gallery.request import MAX_TEXT, SearchRequest
 from autocompose.gallery.search import Gallery
 from autocompose.gallery.server.batch import BatchedEmbedder
+from autocompose.gallery.server.compare import compared
 from autocompose.gallery.server.pages import Page, render
 from autocompose.gallery.server.telemetry import Metrics
 from autocompose.gallery.server.uploads import MAX_BYTES, RefusedUploadError, Uploads
@@ -187,6 +188,11 @@ def _add_api(app: FastAPI, gallery: Gallery, uploads: Uploads, metrics: Metrics,
     def item(key: ItemKey) -> dict[str, Any]:
         """What is known about an item, with the numbers of its pose."""
         return _item(gallery, key).details()
+
+    @app.get("/api/compare/{key}", responses=REFUSALS)
+    def compare(key: ItemKey, ref: Annotated[str, Query(max_length=1000)], mirror: bool = False) -> dict[str, Any]:
+        """How to get from the reference's pose to an item's, in words, as far as the poses let one say."""
+        return compared(origin_of(gallery, uploads, ref), _item(gallery, key), mirror)
 
     @app.get("/api/understand")
     def read(text: Annotated[str, Query(max_length=MAX_TEXT, description="The text.")] = "") -> dict[str, Any]:

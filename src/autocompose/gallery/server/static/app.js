@@ -104,7 +104,19 @@ function compare(button) {
   $("#compare-right figcaption").textContent = `Result ${rank} · ${score}`;
   $(".told", dialog).textContent = [$("#text").value && `“${$("#text").value}”`, path, about].filter(Boolean).join(" · ");
   compare.card = card;
+  tellChange(ref, card.dataset.key, Boolean($(".chosen.mirrored")));
   dialog.showModal();
+}
+
+async function tellChange(ref, key, mirror) { // how to get from the reference's pose to the result's
+  const line = $("#compare-change");
+  line.textContent = "";
+  line.dataset.key = ref ? key : "";
+  if (!ref) return;
+  try {
+    const answer = await fetch(`/api/compare/${key}?${new URLSearchParams({ ref, mirror })}`);
+    if (answer.ok && line.dataset.key === key) line.textContent = (await answer.json()).text;
+  } catch { /* the comparison of the pictures stands without it */ }
 }
 
 function showSkeletons(on) {
