@@ -59,6 +59,7 @@ def cell(name, picture, people, visible):
 
 
 def main():
+    """Write the sheet, and the one with pictures if asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--assets", type=Path)
     parser.add_argument("--with-pictures", type=Path)
