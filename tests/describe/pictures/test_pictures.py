@@ -18,7 +18,7 @@ UP = {"left_elbow": (0.2, 0.35, 0.0), "left_wrist": (0.25, 0.95, 0.0)}
 BLANK = Image.new("RGB", (40, 40))
 
 
-def person(left: float, heading: float = 0.0, **moved: tuple[float, float, float]) -> Person:
+def person(left: float, heading: float = 0.0, /, **moved: tuple[float, float, float]) -> Person:
     joints = standing(**moved)
     return Person(
         box=(left, 0.0, left + 10.0, 40.0),
@@ -43,10 +43,10 @@ class Stub:
 
 
 def test_the_most_prominent_is_compared_or_whoever_is_asked_for() -> None:
-    crowd = [person(20), person(0, **UP), person(30)]
-    change = describe_change(BLANK, BLANK, estimator=Stub(crowd, [person(0, **UP)]))
+    crowd = [person(20), person(0, 0, **UP), person(30)]
+    change = describe_change(BLANK, BLANK, estimator=Stub(crowd, [person(0, 0, **UP)]))
     assert (change.people, change.chosen) == ((3, 1), (2, 1)) and change.texts
-    change = describe_change(BLANK, BLANK, person=(1, None), estimator=Stub(crowd, [person(0, **UP)]))
+    change = describe_change(BLANK, BLANK, person=(1, None), estimator=Stub(crowd, [person(0, 0, **UP)]))
     assert (change.people, change.chosen, change.texts) == ((3, 1), (1, 1), ())
 
 
@@ -60,8 +60,8 @@ def test_what_is_told_what_was_measured_and_what_is_left_out() -> None:
 
 
 def test_the_order_of_the_pictures_is_the_direction() -> None:
-    there = describe_change(BLANK, BLANK, estimator=Stub([person(0)], [person(0, **UP)]))
-    back = describe_change(BLANK, BLANK, estimator=Stub([person(0, **UP)], [person(0)]))
+    there = describe_change(BLANK, BLANK, estimator=Stub([person(0)], [person(0, 0, **UP)]))
+    back = describe_change(BLANK, BLANK, estimator=Stub([person(0, 0, **UP)], [person(0)]))
     values = {one.code: (one.before, one.after) for one in there.measurements}
     common = {one.code: (one.after, one.before) for one in back.measurements if one.code in values}
     assert "height:left_hand" in common and common == {code: values[code] for code in common}

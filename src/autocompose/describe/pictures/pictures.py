@@ -62,7 +62,7 @@ def describe_change(
         people.append(len(found))
         chosen.append(place)
     change = pose_change(*figures, wordings=wordings, seed=seed)
-    return replace(change, people=tuple(people), chosen=tuple(chosen))
+    return replace(change, people=(people[0], people[1]), chosen=(chosen[0], chosen[1]))
 
 
 def _opened(picture: Picture, name: str) -> Image.Image:
