@@ -114,7 +114,7 @@ class Gallery:
     @cached_property
     def finder(self) -> Finder | None:
         """What finds the people in pictures from elsewhere; None: the gallery holds no poses to compare them with."""
-        if not self.config.poses and not len(self.store.poses().ids):
+        if not self.config.poses and not len(self.store.poses()):
             return None
         weights = Path(self.config.pose_weights)
         if self.config.pose_weights and not weights.is_file():
@@ -124,9 +124,7 @@ class Gallery:
     @property
     def remarks(self) -> tuple[str, ...]:
         """What the user should know about this gallery, one line each."""
-        posed = self.store.poses()
-        known = int((posed.uncertainty == 0).all(1).sum())
-        foreign = known < self.store.count()  # pictures that no program of ours has made
+        foreign = self.store.poses().known < self.store.count()  # pictures that no program of ours has made
         card: Mapping[str, Any] = self.model.card if self.model else {}
         lines = (
             RENDERS_ONLY if foreign and made_for_renders(card) else "",
