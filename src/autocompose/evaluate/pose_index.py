@@ -76,9 +76,7 @@ class PoseIndex:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / FILES[2]).unlink(missing_ok=True)
         shapes = ((len(joints), 22, 4), (len(FEATURES), len(joints)))
-        poses, coordinates = (
-            _new_file(folder / name, shape) for name, shape in zip(FILES[:2], shapes, strict=True)
-        )
+        poses, coordinates = (_new_file(folder / name, shape) for name, shape in zip(FILES[:2], shapes, strict=True))
         for block in _blocks(len(joints)):
             poses[block, :, :3] = joints[block]
             poses[block, :, 3] = 0 if uncertainty is None else uncertainty[block]

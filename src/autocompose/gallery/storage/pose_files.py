@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from autocompose.core.errors import StorageError
+from autocompose.core.errors import AutocomposeError, StorageError
 from autocompose.evaluate.pose_index import FILES, PoseIndex
 from autocompose.gallery.storage.posed import Posed
 
@@ -40,14 +40,16 @@ def write_poses(gallery: Path, version: int, posed: Posed) -> str:
         np.save(folder / IDS, posed.ids)
         PoseIndex.write(folder, posed.joints, posed.uncertainty, made_from)
     except OSError as error:
-        raise StorageError(f"{folder}: cannot be written ({error}); free space and run the same command again") from None
+        raise StorageError(
+            f"{folder}: cannot be written ({error}); free space and run the same command again"
+        ) from None
     return made_from
 
 
 def open_poses(gallery: Path, version: int, made_from: str) -> Posed | None:
     """Map the files of a version; None when they are missing, unfinished, damaged or made from something else."""
     folder = folder_of(gallery, version)
-    with suppress(OSError, ValueError, StorageError):  # the rows are the truth
+    with suppress(OSError, ValueError, AutocomposeError):  # the rows are the truth
         index = PoseIndex.open(folder, made_from)
         ids = np.load(folder / IDS)
         if index is not None and ids.shape == (len(index),) and ids.dtype == np.int64:

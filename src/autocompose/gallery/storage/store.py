@@ -173,7 +173,7 @@ class EmbeddedStore:
         return rows[0][0] if rows else default
 
     def _word(self, key: str) -> str:
-        """``checksum``: SHA-256 of the published vector file; ``poses``: what the pose files were made from. "" = none."""
+        """SHA-256 of the published vector file (``checksum``), or what the pose files were made from; "" = none."""
         rows = self._rows("SELECT value FROM state WHERE key = ?", (key,))
         return str(rows[0][0]) if rows else ""
 
