@@ -35,7 +35,7 @@ def poses(path: Path) -> str:
 
 
 def texts(path: Path) -> str:
-    settings = DemoSettings.preset_file("demo", SEED)
+    settings = DemoSettings.preset_file("scratch", SEED)
     table = frozen.load().table(Body())
     found = [p for first in range(0, len(table.names), 8) for p in bodycpr.cube_pairs(table, first, Tally("pairs"))]
     corpus = Corpus(path.parent, {Split.TEST: tuple(found)}, {Split.TEST: table.names}, table)

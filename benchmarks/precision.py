@@ -37,7 +37,7 @@ def fastest(work: Callable[[], None]) -> float:
 
 def step(side: int, precision: str, muon: torch.dtype) -> float:
     """A step of the demo's pretraining on noise."""
-    settings, rng = DemoSettings.preset_file("demo", 0), np.random.default_rng(0)
+    settings, rng = DemoSettings.preset_file("scratch", 0).scratch, np.random.default_rng(0)
     pixels = rng.integers(0, 256, (BATCH, 96, 96, 3), dtype=np.uint8)
     joints, points = (rng.normal(size=(BATCH, 22, n)).astype(np.float32) for n in (3, 2))
     data = Singles(pixels, joints, np.zeros(BATCH, np.float32), points, np.arange(BATCH))
@@ -62,7 +62,7 @@ def main() -> None:
     torch.set_num_threads(1)
     print(f"{processor()}; {', '.join(instructions()) or 'no vector instructions known'}; torch {torch.__version__}\n")
     print("| work | fp32 ms | bf16 ms | bf16 : fp32 |\n|---|---|---|---|")
-    encoder = small_encoder(DemoSettings.preset_file("demo", 0).sizes, ["arm"])
+    encoder = small_encoder(DemoSettings.preset_file("scratch", 0).scratch.sizes, ["arm"])
     moved = [torch.randn(weight.flatten(1).shape) for weight in matrices(encoder.visual)]
     rows = {
         "Muon's orthogonalising": [

@@ -1,6 +1,6 @@
 #!/bin/sh
 # The paper's claims on BodyCPR: 1 or 3 wordings, with and without reverse, mirror and cycle; three seeds each.
-#   sh runs/ablation.sh [DEMO] [OUT]      DEMO: folder of a finished `autocompose demo`, only read
+#   sh runs/ablation.sh [DEMO] [OUT]      DEMO: folder of a finished `autocompose demo --from-scratch`, only read
 #   SEEDS="0 1 2" CELLS=99                which seeds; stop after so many cells (one text source with one seed)
 # Pictures are encoded once for all cells (docs/training.md has the sizes). A
 # finished cell is only read, a stopped one continues. Each question of each seed counts in the paired differences of

@@ -1,6 +1,7 @@
-"""Put a finished demo's model into the package: python runs/bundle.py DEMO
+"""Put small-v2 into the package: python runs/bundle.py RUN [FIGURES]
 
-Weights are stored in half precision; ``tests/model/test_bundled.py`` holds what they must still be able to do.
+RUN: folder of ``train.poses.fit``. FIGURES: a JSON file for the card. Weights are stored in half precision;
+``tests/model/test_bundled.py`` holds what they must still be able to do.
 """
 
 from __future__ import annotations
@@ -13,18 +14,9 @@ from autocompose.core.log import say
 from autocompose.model.bundled import FOLDER
 from autocompose.model.checkpoint import load_model, save_model
 
-demo = Path(sys.argv[1])
-model = load_model(demo / "model")
-metrics = read_json(demo / "metrics.json")
-kept = ("recall_at1", "recall_at10", "group_recall_at1")
-model.card |= {
-    "name": FOLDER.name,
-    "made by": "autocompose demo",
-    "test": {key: metrics["combiner"][key] for key in kept},
-    "benchmark_hash": metrics["benchmark_hash"],
-    "seed": metrics["seed"],
-    "licence": "MIT; trained on rendered bodies only",
-}
+model = load_model(Path(sys.argv[1]))
+if len(sys.argv) > 2:
+    model.card["figures"] = read_json(Path(sys.argv[2]))
 model.encoder.half()
 model.composer.half()
 save_model(FOLDER, model)

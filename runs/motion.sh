@@ -1,6 +1,6 @@
 #!/bin/sh
 # Motion capture through the whole arrow, from the demo's backbone: the 15 public clips -> corpus -> model -> recall.
-#   sh runs/motion.sh [DEMO] [OUT]      DEMO: folder of `autocompose demo`; needs the package pybullet for its clips
+#   sh runs/motion.sh [DEMO] [OUT]      DEMO: folder of `autocompose demo --from-scratch`; needs the package pybullet for its clips
 # The test clips are the ones that the demo has never seen. What has finished is only read.
 set -e
 demo=${1:-demo}

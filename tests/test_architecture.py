@@ -20,7 +20,7 @@ BELOW = {
     "estimate": {"core", "corpus", "bodies"},
     "describe": {"core", "web", "corpus", "bodies", "estimate"},
     "prepare": {"core", "corpus", "bodies", "estimate", "describe"},
-    "model": {"core", "corpus", "bodies", "estimate"},
+    "model": {"core", "corpus", "bodies", "estimate", "describe"},
     "evaluate": {"core", "corpus", "bodies", "describe", "model"},
     "train": {"core", "corpus", "bodies", "estimate", "describe", "prepare", "model", "evaluate"},
     "gallery": {"core", "web", "corpus", "bodies", "estimate", "describe", "model", "evaluate"},

@@ -35,6 +35,6 @@ def test_statistics_count_words_and_runs_that_training_has_not(tmp_path):
 def test_presets_take_one_seed_everywhere():
     for name in ("demo", "quick"):
         settings = DemoSettings.preset_file(name, seed=5)
-        assert {settings.pretrain_loop.seed, settings.finetune.loop.seed, settings.finetune.compose.seed} == {5}
+        assert {settings.combiner.loop.seed, settings.finetune.loop.seed, settings.finetune.compose.seed} == {5}
         assert {settings.combiner.loop.seed, settings.combiner.compose.seed} == {5}
         assert rule_options(settings).absolute == "none"

@@ -111,23 +111,23 @@ def test_a_run_says_what_it_was_computed_in_and_keeps_it(data, tmp_path, monkeyp
 
 
 def test_a_demo_chooses_once_for_all_its_stages(tmp_path, monkeypatch):
-    wanted = DemoSettings.preset_file("quick", 0)
+    wanted = DemoSettings.preset_file("scratch-quick", 0)
     other_machine(monkeypatch, "bf16")
     assert recorded_precision(tmp_path, "demo") is None
     first = Demo(tmp_path, wanted, 0).settings
     other_machine(monkeypatch, "fp32")
     again = Demo(tmp_path, wanted, 0).settings
     assert first == again
-    assert {s.precision for s in (first.pretrain_loop, first.finetune.loop, first.head.loop, first.combiner.loop)} == {
-        "bf16"
-    }
+    assert {
+        s.precision for s in (first.scratch.loop, first.scratch.text.loop, first.finetune.loop, first.combiner.loop)
+    } == {"bf16"}
     assert Demo(tmp_path / "new", wanted, 0).settings.combiner.loop.precision == "fp32"
 
 
 def test_the_demos_follow_the_machine_and_the_papers_commands_do_not():
-    for name in ("demo", "quick"):
+    for name in ("scratch", "scratch-quick", "demo", "quick"):
         found = DemoSettings.preset_file(name, 0)
-        assert found.pretrain_loop.precision == found.finetune.loop.precision == "auto"
+        assert found.combiner.loop.precision == found.finetune.loop.precision == "auto"
     from autocompose.paper import commands as paper
 
     parser = paper._common("")

@@ -15,8 +15,14 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder of the demo; an unfinished one is finished.")] = Path("demo"),
     quick: Annotated[bool, typer.Option("--quick", help="The same stages on 12 cubes, in about a minute.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
+    from_scratch: Annotated[
+        bool, typer.Option("--from-scratch", help="Train an image encoder too, from nothing; 20 to 60 minutes.")
+    ] = False,
+    open_page: Annotated[bool, typer.Option("--open", help="Open the search page in the end.")] = False,
 ) -> None:
-    """Go from nothing to a trained, measured, searchable model on the embedded benchmark."""
+    """Go the whole way from the model small: benchmark, texts, both stages of training, evaluation, report, gallery."""
     from autocompose.demo.demo import run_demo
 
-    run_demo(out, quick, seed)
+    _, serve = run_demo(out, quick, seed, from_scratch)
+    if open_page:
+        app(serve)

@@ -20,10 +20,14 @@ from autocompose.core.workers import kept_processes
 from autocompose.corpus.format import Corpus, load_corpus
 from autocompose.corpus.pictures.pixels import decoded
 from autocompose.demo.figures import measure
-from autocompose.demo.presets import DemoSettings
+from autocompose.demo.presets import DemoSettings, Scratch
 from autocompose.demo.wordings import described, write_demo_texts
+from autocompose.model.bundled import NAME
+from autocompose.model.checkpoint import load_model
+from autocompose.model.combiner import Combiner
 from autocompose.model.encoder import Encoder
-from autocompose.model.model import Model
+from autocompose.model.features import image_features
+from autocompose.model.model import Composer, Model
 from autocompose.model.small import small_config, small_encoder
 from autocompose.prepare.bodycpr.clusters import PRESETS, prepare_bodycpr
 from autocompose.prepare.bodycpr.singles import Singles, cube_pictures, joined, prepare_singles
@@ -61,7 +65,7 @@ class Demo:
 
         with kept_processes():
             corpus = self.corpus()
-            if not (self.out / IMAGE_SIDE).exists():
+            if self.settings.scratch and not (self.out / IMAGE_SIDE).exists():
                 with self._stage("render single bodies"):
                     self.bodies(corpus)
         with together(self.settings.processes, _help, self.out, self.settings, self.seed):
@@ -84,29 +88,54 @@ class Demo:
         with self._stage("write the texts"):
             return write_demo_texts(corpus, self.settings, self.seed)
 
+    @property
+    def _scratch(self) -> Scratch:
+        assert self.settings.scratch is not None, "the demo from small-v2 pretrains nothing"
+        return self.settings.scratch
+
     def bodies(self, corpus: Corpus) -> Singles:
         """What the image encoder is pretrained on: single bodies, and those of the training cubes."""
-        folder = self.out / "singles"
-        singles = prepare_singles(folder, self.settings.singles, self.settings.sizes.image_size, self.seed)
+        folder, scratch = self.out / "singles", self._scratch
+        singles = prepare_singles(folder, scratch.singles, scratch.sizes.image_size, self.seed)
         preset, pixels = PRESETS[self.settings.preset], self._pixels(corpus, Split.TRAIN)
         return joined(singles, cube_pictures(corpus, pixels, preset, self.seed, folder / "cubes.npz"))
 
     def trained(self, corpus: Corpus) -> dict[str, Model]:
         """The models of the two stages, with the sum and with the Combiner, and the single-input baselines."""
-        summed = self.finetuned(corpus, self.pretrained(corpus))
-        combined = self.combined(corpus, summed.encoder)
-        return {"combiner": combined, "sum": summed, **self.baselines(corpus, combined)}
+        first = self.started(corpus)
+        summed = self.finetuned(corpus, first.encoder)
+        combined = self.combined(corpus, summed.encoder, first.composer)
+        found = {"combiner": combined, "sum": summed, **self.baselines(corpus, combined)}
+        if self.settings.scratch is None:
+            self._look(corpus, combined.encoder, Split.TEST)
+            found["small"] = load_model(NAME)
+        return found
+
+    def started(self, corpus: Corpus) -> Model:
+        """What stage 1 starts from: small-v2 with the words of the training texts, or an encoder made here."""
+        if self.settings.scratch is not None:
+            return self.told(corpus, self.pretrained(corpus))
+        model = load_model(NAME)
+        with self._stage("estimate the poses"):
+            for split in (Split.TRAIN, Split.VAL):
+                self._look(corpus, model.encoder, split)
+        return Model(model.encoder.with_vocabulary(_texts(corpus), keep=True), model.composer)
+
+    def _look(self, corpus: Corpus, encoder: Encoder, split: Split) -> None:
+        """The estimator's poses of a split, in the cache, by all processes together."""
+        paths = [corpus.image_path(name) for name in corpus.galleries[split]]
+        image_features(encoder, paths, self.out / "cache", trunk=True, all_processes=True)
 
     def pretrained(self, corpus: Corpus) -> Encoder:
         """The small encoder, its image side pretrained on single bodies."""
-        texts = [t for p in corpus.split(Split.TRAIN) for t in p.texts.get("auto", ())]
-        encoder = small_encoder(self.settings.sizes, texts, self.seed)
-        file, loop = self.out / IMAGE_SIDE, self.settings.pretrain_loop
+        scratch = self._scratch
+        encoder = small_encoder(scratch.sizes, _texts(corpus), self.seed)
+        file, loop = self.out / IMAGE_SIDE, scratch.loop
         if file.exists():
             encoder.visual.load_state_dict(load_file(file))
             return encoder.eval()
         with self._stage("pretrain the image encoder"):
-            stage = Pretrain(encoder, self.bodies(corpus), self.settings.pretrain, loop.batch_size, self.seed)
+            stage = Pretrain(encoder, self.bodies(corpus), scratch.pretrain, loop.batch_size, self.seed)
             run(stage, loop, file.parent, self._validator(stage, corpus), "pretrain")
             if rank() == 0:
                 write_bytes(file, save({k: v.contiguous() for k, v in encoder.visual.state_dict().items()}))
@@ -115,7 +144,7 @@ class Demo:
     def _pixels(self, corpus: Corpus, split: Split) -> np.ndarray:
         """The gallery of a split, squared to the encoder's input size."""
         paths = [corpus.image_path(n) for n in corpus.galleries[split]]
-        config, size = small_config(self.settings.sizes), self.settings.sizes.image_size
+        config, size = small_config(self._scratch.sizes), self._scratch.sizes.image_size
         with first_process_first():
             return decoded(paths, config.transform, size, config.target_ratio, self.out / "cache")
 
@@ -129,21 +158,21 @@ class Demo:
     def _data(self, corpus: Corpus) -> Data:
         return Data(corpus, key="auto", cache=self.out / "cache")
 
-    def finetuned(self, corpus: Corpus, encoder: Encoder) -> Model:
-        """Stage 1, with the element-wise sum: the text encoder, then together with the head of the image side.
-
-        The head only joins in the end: trained from the start, it memorises the training cubes.
-        """
-        data, settings = self._data(corpus), self.settings
+    def told(self, corpus: Corpus, encoder: Encoder) -> Model:
+        """From nothing, stage 1 begins with the text encoder alone: the head would memorise the training cubes."""
         with self._stage("train the text encoder"):
-            told = finetune(data, encoder, settings.finetune, self.out / "text")
-        with self._stage("train text encoder and head"):
-            return finetune(data, told.encoder, settings.head, self.out / "sum")
+            return finetune(self._data(corpus), encoder, self._scratch.text, self.out / "text")
 
-    def combined(self, corpus: Corpus, encoder: Encoder) -> Model:
+    def finetuned(self, corpus: Corpus, encoder: Encoder) -> Model:
+        """Stage 1, with the element-wise sum: the text encoder and the head of the image side."""
+        with self._stage("train text encoder and head"):
+            return finetune(self._data(corpus), encoder, self.settings.finetune, self.out / "sum")
+
+    def combined(self, corpus: Corpus, encoder: Encoder, start: Composer) -> Model:
         """Stage 2: the Combiner on the frozen encoders, with the cyclic loss."""
+        first = start if isinstance(start, Combiner) else None
         with self._stage("train the Combiner"):
-            return train_combiner(self._data(corpus), encoder, self.settings.combiner, self.out / "model")
+            return train_combiner(self._data(corpus), encoder, self.settings.combiner, self.out / "model", first)
 
     def baselines(self, corpus: Corpus, model: Model) -> dict[str, Model]:
         """``image_only`` and ``text_only``, trained like the Combiner."""
@@ -169,17 +198,26 @@ class Demo:
         say(f"{name}: {self.seconds[name]:.0f} s")
 
 
+def _texts(corpus: Corpus) -> list[str]:
+    return [text for pair in corpus.split(Split.TRAIN) for text in pair.texts.get("auto", ())]
+
+
 def _help(out: Path, settings: DemoSettings, seed: int) -> None:
     """What a second process does: train the same models with its share of each batch."""
     Demo(out, settings, seed).trained(load_corpus(out / "corpus"))
 
 
-def run_demo(out: Path, quick: bool = False, seed: int = 0) -> Path:
-    """Run or finish the demo in ``out``; prints where report, metrics and model are, and how to search."""
-    report = Demo(out, DemoSettings.preset_file("quick" if quick else "demo", seed), seed).run()
+def run_demo(out: Path, quick: bool = False, seed: int = 0, from_scratch: bool = False) -> tuple[Path, list[str]]:
+    """Run or finish the demo in ``out``; prints where report, metrics and model are, and how to search.
+
+    :param from_scratch: train an image encoder from nothing instead of starting from small-v2.
+    :return: the report, and the arguments of the command that opens the page.
+    """
+    name = ("scratch-quick" if quick else "scratch") if from_scratch else "quick" if quick else "demo"
+    report = Demo(out, DemoSettings.preset_file(name, seed), seed).run()
     say(f"report:  {report}")
     say(f"metrics: {report.with_name('metrics.json')}")
     say(f"model:   {report.parent / 'model'}")
-    serve = f"autocompose serve {out}/gallery --index {out}/corpus --model {out}/model"
-    say(f"search the demo's pictures in a browser:  {serve}")
-    return report
+    serve = ["serve", f"{out}/gallery", "--index", f"{out}/corpus", "--model", f"{out}/model"]
+    say(f"search the demo's pictures in a browser:  autocompose {' '.join(serve)}")
+    return report, serve

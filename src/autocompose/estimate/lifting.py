@@ -24,7 +24,7 @@ from autocompose.estimate.weights import FOLDER, read_tensors
 SHIPPED = FOLDER / "lifting.safetensors"
 REMEDY = "install the package again, or make the file with runs/lifting.sh"
 JOINTS = len(SMPL22)
-WIDTH, DEPTH, MEMBERS = 512, 3, 3  # of the network: channels, hidden layers, how many are averaged
+WIDTH, DEPTH, MEMBERS = 512, 3, 1  # of the network: channels, hidden layers, how many are averaged
 _ORDER = torch.from_numpy(MIRRORED[:POINTS])
 JOINT_ORDER = torch.from_numpy(mirror_order(SMPL22))
 _SIDES = tuple([NAMES.index(f"{side}_{part}") for part in ("hip", "shoulder")] for side in ("left", "right"))
@@ -104,7 +104,7 @@ class LiftNet(nn.Module):
     :param inputs: number of features.
     """
 
-    def __init__(self, inputs: int, dropout: float = 0.2) -> None:
+    def __init__(self, inputs: int, dropout: float = 0.1) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         for before in [inputs] + [WIDTH] * (DEPTH - 1):

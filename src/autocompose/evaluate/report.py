@@ -21,6 +21,9 @@ from autocompose.evaluate.questions import Evaluation
 METHODS = {
     "combiner": "Combiner, cyclic training",
     "sum": "element-wise sum",
+    "small": "small-v2 as it ships",
+    "auto": "Combiner and symbolic search on estimated poses",
+    "symbolic_seen": "symbolic search on estimated poses",
     "symbolic": "symbolic search on true 3D poses",
     "image_only": "picture only",
     "text_only": "text only",
@@ -34,7 +37,7 @@ COLUMNS = {
 CURVES = {
     "pretrain/metrics.jsonl": ("image encoder:\njoint error on val", "joint_error_mm", "mm"),
     "text/metrics.jsonl": ("text encoder:\ngroup R@1 on val", "group_recall_at1", "%"),
-    "sum/metrics.jsonl": ("with the head:\ngroup R@1 on val", "group_recall_at1", "%"),
+    "sum/metrics.jsonl": ("text encoder and head:\ngroup R@1 on val", "group_recall_at1", "%"),
     "model/metrics.jsonl": ("Combiner:\ngroup R@1 on val", "group_recall_at1", "%"),
 }
 SHOWN, TOP = 8, 5  # queries of each kind; pictures of an answer
@@ -144,7 +147,9 @@ def curves(out: Path) -> str:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8.6, 2.4))
-    for axis, (file, (title, key, unit)) in zip(figure.subplots(1, len(CURVES)), CURVES.items(), strict=True):
+    there = {file: curve for file, curve in CURVES.items() if (Path(out) / file).exists()}
+    axes = figure.subplots(1, len(there), squeeze=False)[0]
+    for axis, (file, (title, key, unit)) in zip(axes, there.items(), strict=True):
         lines = [parse_json(line, file, dict) for line in read_file(Path(out) / file).splitlines()]
         points = [(line["epoch"], line[key]) for line in lines if key in line]
         axis.plot(*zip(*points, strict=True), color="#2f6f4f", marker="o", markersize=3)

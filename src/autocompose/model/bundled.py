@@ -1,7 +1,7 @@
-"""The model that ships with the package: that of the demo, its weights in half precision.
+"""The model that ships with the package: small-v2, its weights in half precision.
 
-It was trained by ``autocompose demo`` on rendered bodies and rule texts alone. On other rendered bodies it answers as
-well as the demo's report says; on photographs it is a toy.
+``runs/small.sh`` makes it from nothing but the package; docs/small.md is its card. Its image side is the estimator of
+``estimate``, whose weights lie there.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 NAME = "small"
-FOLDER = Path(__file__).with_name("small-v1")
+FOLDER = Path(__file__).with_name("small-v2")
 
 
 def model_folder(name: str | Path) -> Path:

@@ -25,6 +25,9 @@ from autocompose.core.log import say
 from autocompose.core.several import several
 from autocompose.corpus.pictures.transforms import Transform, preprocess
 from autocompose.model.packed import end_states, packs
+from autocompose.model.small2.claim_bag import ClaimBag
+from autocompose.model.small2.claim_text import claim_text
+from autocompose.model.small2.pose_net import PoseNet, PoseSizes, eyes
 from autocompose.model.token_ids import token_ids
 from autocompose.model.visual import JointPool, JointPoolNet
 
@@ -37,6 +40,7 @@ CPU_TEXTS = 64  # at a time: large batches make tensors for which memory is mapp
 MAX_SIZE, MAX_LAYERS, COUNTS = 100_000, 500, ("layers", "blocks")
 
 Part = Literal["both", "text", "image", "head", "none"]
+Reads = Literal["words", "claims", "both"]
 
 
 class EncoderConfig(Config):
@@ -48,6 +52,8 @@ class EncoderConfig(Config):
     :param quick_gelu: overrides the activation; None = as the architecture says.
     :param image_size: input side in pixels; None = as the architecture says.
     :param transform: how a picture becomes a square; ``target_ratio`` belongs to ``targetpad``.
+    :param reads: what the text side is shown: the words, the claims that the parser finds in them (the words where it
+        finds none), or the claims and then the words.
     :param vocabulary: sorted CLIP token ids that have a row of their own in the token embedding, all others share one
         row (the last); None = all 49,408.
     """
@@ -58,6 +64,7 @@ class EncoderConfig(Config):
     image_size: int | None = Field(None, ge=32)
     transform: Transform = Transform.TARGETPAD
     target_ratio: float = Field(1.25, ge=1)
+    reads: Reads = "words"
     vocabulary: tuple[int, ...] | None = None
 
     @model_validator(mode="after")
@@ -176,8 +183,17 @@ class Encoder(nn.Module):
 
         Texts beyond ``context_length`` are truncated (the end token stays), with one warning.
         """
+        return self.tokens_of([self.read(text) for text in several(texts)])
+
+    def read(self, text: str) -> str:
+        """What the text side is shown of a text; see ``EncoderConfig.reads``."""
+        reads = self.config.reads
+        return text if reads == "words" else shown(text, claim_text(text), reads)
+
+    def tokens_of(self, texts: Sequence[str]) -> Tensor:
+        """``tokenize`` of what ``read`` has made of texts."""
         longest = self.context_length
-        rows = [[SOT, *token_ids(text), EOT] for text in several(texts)]
+        rows = [[SOT, *token_ids(text), EOT] for text in texts]
         cut = [i for i, row in enumerate(rows) if len(row) > longest]
         for i in cut:
             rows[i] = [*rows[i][: longest - 1], EOT]
@@ -199,6 +215,8 @@ class Encoder(nn.Module):
         Padding costs nothing and changes nothing; see ``model.packed``.
         """
         clip, rows = self.clip, self.rows(tokens)
+        if isinstance(clip.transformer, ClaimBag):
+            return (clip.transformer(tokens, clip.token_embedding(rows)) @ clip.text_projection).float()
         if not packs(clip):
             missing = self.context_length - tokens.shape[1]
             return clip.encode_text(nn.functional.pad(rows, (0, missing))).float()
@@ -218,12 +236,10 @@ class Encoder(nn.Module):
     def encode_trunk(self, pixels: Tensor) -> Tensor:
         """``(B, 3, S, S)`` preprocessed pictures -> ``(B, T)`` float32 that ``visual.head`` makes features of.
 
-        :raises ConfigError: the image side is not that of ``model.visual``.
+        :raises ConfigError: the image side has no head of its own.
         """
-        if not isinstance(self.clip.visual, JointPoolNet):
-            raise ConfigError(
-                'part = "head": only the small backbone with a joint pool has one; use text, image or both'
-            )
+        if not has_head(self.clip.visual):
+            raise ConfigError('part = "head": only the small backbones have one; use text, image or both')
         return self.clip.visual.trunk(pixels).float()
 
     def encode_head(self, trunk: Tensor) -> Tensor:
@@ -247,7 +263,7 @@ class Encoder(nn.Module):
         :param keep: also keep the rows of the present vocabulary.
         """
         known = self.config.vocabulary or () if keep else ()
-        ids = sorted({SOT, EOT, *known}.union(*(token_ids(text) for text in set(texts))))
+        ids = sorted({SOT, EOT, *known}.union(*(token_ids(self.read(text)) for text in set(texts))))
         new = Encoder(self.config.model_copy(update={"vocabulary": tuple(ids)}))
         state = self.clip.state_dict()
         old = state["token_embedding.weight"]
@@ -266,6 +282,8 @@ class Encoder(nn.Module):
         """
         config = self.config.model_copy(update={"transform": self.config.transform.geometry})
         digest = hashlib.sha256(config.model_dump_json(exclude=_OTHER_SIDE[part]).encode())
+        if part != "text" and isinstance(self.visual, PoseNet):
+            digest.update(eyes().encode())
         for name, tensor in sorted(self.clip.state_dict().items()):
             side = "image" if name.startswith("visual.") else "text"
             if part in ("both", side) or (part == "trunk" and side == "image" and not name.startswith("visual.head.")):
@@ -277,10 +295,22 @@ class Encoder(nn.Module):
 # what the features of a side do not depend on
 _OTHER_SIDE: dict[str, set[str]] = {
     "both": set(),
-    "image": {"vocabulary"},
+    "image": {"vocabulary", "reads"},
     "text": {"transform", "target_ratio", "image_size"},
-    "trunk": {"vocabulary"},
+    "trunk": {"vocabulary", "reads"},
 }
+
+
+def has_head(visual: nn.Module) -> bool:
+    """Whether an image side is one of ours: a trunk, and a small head that makes features of what it says."""
+    return isinstance(visual, (JointPoolNet, PoseNet))
+
+
+def shown(words: str, claims: str, reads: Reads) -> str:
+    """What a text side is shown of a text and its claims, either of which may be empty."""
+    if reads == "both" and claims and words:
+        return f"{claims} ; {words}"
+    return claims or words if reads != "words" else words
 
 
 def _build(config: EncoderConfig) -> nn.Module:
@@ -289,8 +319,10 @@ def _build(config: EncoderConfig) -> nn.Module:
     if "multimodal_cfg" in values:
         raise ConfigError(f"architecture {config.arch!r} is a captioner; choose a plain CLIP")
     try:
-        if (pool := values["vision_cfg"].pop("joint_pool", None)) is not None:
-            return _with_joint_pool(values, JointPool.parse(pool, "vision_cfg.joint_pool"))
+        bag = values["text_cfg"].pop("claim_bag", False)
+        if (own := _own_image_side(values)) is not None:
+            clip = _around(own, values)
+            return _own_text_side(clip, values["text_cfg"]["width"]) if bag else clip
         if custom:
             values["vision_cfg"]["timm_model_pretrained"] = False  # nothing is downloaded unasked
             return open_clip.CustomTextCLIP(**values)
@@ -301,10 +333,28 @@ def _build(config: EncoderConfig) -> nn.Module:
         raise ConfigError(f"architecture {config.arch or config.model}: open_clip refuses it ({error})") from error
 
 
-def _with_joint_pool(values: dict[str, Any], sizes: JointPool) -> nn.Module:
-    """Our own image side; open_clip builds the rest around a token one."""
-    side = values["vision_cfg"]["image_size"]
-    values["vision_cfg"] = {"image_size": 32, "layers": [1, 1, 1, 1], "width": 8, "head_width": 64}
-    clip = open_clip.CLIP(**values)
-    clip.visual = JointPoolNet(sizes, side, values["embed_dim"])
+def _own_text_side(clip: Any, width: int) -> nn.Module:
+    """Replaces the transformer by a ``ClaimBag``."""
+    clip.transformer = ClaimBag(width)
+    clip.positional_embedding = None
+    clip.ln_final = nn.Identity()
+    return clip
+
+
+def _own_image_side(values: dict[str, Any]) -> nn.Module | None:
+    """Takes the description of an image side of ours out of a configuration, and builds it."""
+    vision, dim = values["vision_cfg"], values["embed_dim"]
+    if (pool := vision.pop("joint_pool", None)) is not None:
+        return JointPoolNet(JointPool.parse(pool, "vision_cfg.joint_pool"), vision["image_size"], dim)
+    if (pose := vision.pop("pose", None)) is not None:
+        return PoseNet(PoseSizes.parse(pose, "vision_cfg.pose"), vision["image_size"], dim)
+    return None
+
+
+def _around(visual: nn.Module, values: dict[str, Any]) -> nn.Module:
+    """open_clip builds the rest around a token image side."""
+    clip = open_clip.CLIP(
+        **{**values, "vision_cfg": {"image_size": 32, "layers": [1, 1, 1, 1], "width": 8, "head_width": 64}}
+    )
+    clip.visual = visual
     return clip

@@ -18,8 +18,8 @@ from autocompose.core.distributed import in_shares, rank, share_value
 from autocompose.core.files import value_hash, write_bytes
 from autocompose.core.fingerprint import remembered
 from autocompose.model.embed import embed_images, embed_texts
-from autocompose.model.encoder import Encoder
-from autocompose.model.visual import JointPoolNet
+from autocompose.model.encoder import Encoder, has_head
+from autocompose.model.small2.pose_net import PoseNet, mirrored
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,10 @@ def image_features(
     :param all_processes: all processes that train together ask for these pictures, and share the work.
     :raises ImageError: a picture cannot be opened.
     """
-    if not trunk and isinstance(encoder.visual, JointPoolNet):  # the head costs nothing: a new one needs no pictures
+    if trunk and flips and isinstance(encoder.visual, PoseNet):  # no need to look at the mirrored pictures
+        plain = image_features(encoder, paths, folder, False, batch_size, True, all_processes).plain
+        return ImageFeatures(plain, mirrored(plain))
+    if not trunk and has_head(encoder.visual):  # the head costs nothing: a new one needs no pictures
         cut = image_features(encoder, paths, folder, flips, batch_size, True, all_processes)
         with torch.no_grad():
             parts = [encoder.encode_head(p.to(encoder.device)).cpu() for p in (cut.plain, cut.flipped) if p is not None]

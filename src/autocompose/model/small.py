@@ -10,7 +10,8 @@ from pydantic import Field
 
 from autocompose.core.config import Config
 from autocompose.corpus.pictures.transforms import Transform
-from autocompose.model.encoder import Encoder, EncoderConfig
+from autocompose.model.encoder import Encoder, EncoderConfig, Reads
+from autocompose.model.small2.pose_net import PoseSizes
 from autocompose.model.visual import JointPool
 
 TEXT_LENGTH = 0.8  # of an untrained text's features; those of a picture have 1
@@ -22,19 +23,23 @@ class SmallSizes(Config):
     :param image_size: input side in pixels, a multiple of 32.
     :param width, layers: CLIP's own residual network: channels behind the stem (the last stage has 32 times as many)
         and blocks in each of its four stages.
-    :param pool: our image side (``model.visual``) in place of that one.
+    :param pool: our image side (``model.visual``) in place of that one; ``pose``: that of ``model.small2.pose_net``.
     :param dim: feature size D.
+    :param reads: see ``EncoderConfig``. :param claim_bag: read each claim by itself (``model.small2.claim_bag``).
     """
 
     image_size: int = Field(96, ge=32, multiple_of=32)
     width: int = Field(24, ge=8, multiple_of=4)
     layers: tuple[int, int, int, int] = (1, 1, 2, 1)
     pool: JointPool | None = None
+    pose: PoseSizes | None = None
     dim: int = Field(256, ge=8)
     text_width: int = Field(128, ge=8)
     text_layers: int = Field(2, ge=1)
     text_heads: int = Field(4, ge=1)
     context_length: int = Field(77, ge=8)
+    reads: Reads = "words"
+    claim_bag: bool = False
 
 
 def small_config(sizes: SmallSizes | None = None, transform: Transform = Transform.SQUAREPAD) -> EncoderConfig:
@@ -44,16 +49,20 @@ def small_config(sizes: SmallSizes | None = None, transform: Transform = Transfo
     vision["head_width"] = s.width if s.width * 32 % 64 else 64
     if s.pool is not None:
         vision = {"image_size": s.image_size, "joint_pool": s.pool.model_dump(mode="json")}
-    text = {
+    if s.pose is not None:
+        vision = {"image_size": s.image_size, "pose": s.pose.model_dump(mode="json")}
+    text: dict[str, Any] = {
         "context_length": s.context_length,
         "vocab_size": 49_408,
         "width": s.text_width,
         "heads": s.text_heads,
         "layers": s.text_layers,
     }
-    return EncoderConfig(
-        model={"embed_dim": s.dim, "quick_gelu": True, "vision_cfg": vision, "text_cfg": text}, transform=transform
-    )
+    if s.claim_bag:
+        text["claim_bag"] = True
+        text["layers"] = 1
+    model = {"embed_dim": s.dim, "quick_gelu": True, "vision_cfg": vision, "text_cfg": text}
+    return EncoderConfig(model=model, transform=transform, reads=s.reads)
 
 
 def small_encoder(sizes: SmallSizes, texts: Iterable[str], seed: int = 0) -> Encoder:

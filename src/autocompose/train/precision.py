@@ -102,7 +102,9 @@ def recorded_precision(folder: Path, stage: str) -> str | None:
         if (folder / name).is_file():
             record = read_json(folder / name)
             settings = record.get("settings", record) if isinstance(record, dict) else {}
-            for loop in ("loop", "pretrain_loop"):
-                if isinstance(settings, dict) and isinstance(settings.get(loop), dict):
-                    return settings[loop].get("precision")
+            if isinstance(settings, dict):
+                stage_settings = settings.get("combiner", settings)  # of a demo, whose stages share one precision
+                loop = stage_settings.get("loop") if isinstance(stage_settings, dict) else None
+                if isinstance(loop, dict):
+                    return loop.get("precision")
     return None

@@ -114,7 +114,7 @@ def test_other_settings_do_not_touch_a_finished_corpus(tiny: Path) -> None:
 
 
 def test_unknown_preset_names_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="tiny, demo, full"):
+    with pytest.raises(InputError, match="tiny, short, demo, full"):
         prepare_bodycpr(tmp_path / "x", "huge")
     assert not (tmp_path / "x").exists()
 

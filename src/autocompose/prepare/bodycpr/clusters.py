@@ -73,6 +73,7 @@ class Preset(Config):
 
 PRESETS: dict[str, Preset] = {
     "tiny": Preset(train=6, val=2, test=4, per_cluster=2, size=96, frozen_test=False),
+    "short": Preset(train=96, val=24, test=140),
     "demo": Preset(train=800, val=60, test=140),
     "full": Preset(train=7400, val=460, test=140, size=224),
 }

@@ -27,8 +27,8 @@ from autocompose.estimate.lifting import JOINT_ORDER, Lifter, LiftNet, Seen
 from autocompose.train.lifting.benchmark import split_paths
 from autocompose.train.lifting.figures import figures
 
-EPOCHS, BATCH, RATE, DECAY = 60, 128, 1e-3, 0.02
-NOISE = 0.08  # standard deviation added to standardised features
+EPOCHS, BATCH, RATE, DECAY = 36, 256, 1.5e-3, 0.02
+NOISE = 0.04  # standard deviation added to standardised features
 DOUBT, TURN = 0.05, 0.1  # weights of the losses beside the mean distance
 
 
@@ -91,7 +91,8 @@ def _train_one(net: LiftNet, x: Tensor, joints: Tensor, turn: Tensor, epochs: in
             place, way, doubt = net(x[rows] + NOISE * torch.randn(BATCH, x.shape[1]))
             distance = (place - joints[rows]).norm(dim=-1)
             goal = torch.stack([turn[rows].sin(), turn[rows].cos()], 1)
-            expected = (doubt + distance.detach() * (-doubt).exp()).mean()  # least where exp(doubt) = mean distance
+            doubt, missed = doubt[:, 1:], distance.detach()[:, 1:]  # the pelvis is the origin
+            expected = (doubt + missed * (-doubt).exp()).mean()  # least where exp(doubt) = mean distance
             loss = distance.mean() + DOUBT * expected + TURN * F.smooth_l1_loss(way, goal)
             optimiser.zero_grad()
             loss.backward()
@@ -107,7 +108,7 @@ def calibrate(lifter: Lifter, data: Data) -> None:
     lifter.scale = lifter.scale * distance.mean() / expected[:, 1:].mean()
 
 
-def main(folder: Path, out: Path, members: int = 3) -> None:
+def main(folder: Path, out: Path, members: int = 1) -> None:
     """Train, calibrate on the validation part, measure, write."""
     data = Data.read(sorted(folder.glob("scenes-*.npz")))
     say(f"{len(data.joints):,} rendered people")

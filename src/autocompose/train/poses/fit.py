@@ -1,0 +1,122 @@
+"""Train small-v2: head of the image side, text encoder and Combiner together, on poses.
+
+    python -m autocompose.train.poses.fit LIFTING CUBES OUT
+
+LIFTING: folder of ``runs/lifting.sh``. CUBES: folder of ``train.poses.cubes``. OUT becomes a run folder. What was begun
+is continued.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from autocompose.core.config import Config
+from autocompose.core.files import atomic_file
+from autocompose.core.log import say
+from autocompose.core.run_folder import RunFolder
+from autocompose.model.checkpoint import save_model
+from autocompose.model.combiner import Combiner
+from autocompose.model.encoder import shown
+from autocompose.model.model import Model
+from autocompose.model.small import SmallSizes, small_encoder
+from autocompose.model.small2.pose_net import eyes
+from autocompose.prepare.bodycpr.bases import TEST_CLIPS, UNSEEN_FAMILIES, VAL_CLIPS
+from autocompose.train.lifting import fit as lifting
+from autocompose.train.loop import LoopSettings, run
+from autocompose.train.poses.cubes import DRAWN, SOURCES, Cubes
+from autocompose.train.poses.doubts import Doubts
+from autocompose.train.poses.stage import PoseSettings, PoseStage
+
+EPOCHS = 30  # of the two lifting networks whose errors are kept
+
+
+class SmallSettings(Config):
+    """Everything that decides small-v2 but its data."""
+
+    seed: int = Field(0, ge=0)
+    sizes: SmallSizes
+    projection_dim: int = Field(256, ge=1)
+    hidden_dim: int = Field(768, ge=1)
+    dropout: float = Field(0.1, ge=0, lt=1)
+    stage: PoseSettings
+    loop: LoopSettings
+
+
+def main(scenes: Path, folder: Path, out: Path, settings: SmallSettings | None = None) -> Model:
+    """Train, or finish what was begun."""
+    settings = settings or SmallSettings.load(Path(__file__).with_name("small2.toml"))
+    cubes, doubts = Cubes.read(folder), held_out(scenes)
+    say(f"{len(cubes.joints):,} cubes, {doubts.turn.size:,} renders")
+    encoder = small_encoder(settings.sizes, set(texts_of(cubes, settings)), settings.seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        composer = Combiner(encoder.dim, settings.projection_dim, settings.hidden_dim, settings.dropout)
+    model = Model(encoder, composer.start_as_sum(), card(cubes, doubts, settings))
+    own, made_with = RunFolder(out, "small"), {**settings.model_dump(mode="json"), "cubes": len(cubes.joints)}
+    own.claim(made_with)
+    seeds = {"seed": settings.seed}
+    stage = PoseStage(cubes, doubts, encoder, composer, settings.stage.model_copy(update=seeds))
+    run(stage, settings.loop.model_copy(update={**seeds, "select": None}), out, dict, "small")
+    encoder.eval()
+    composer.eval()
+    save_model(out, model)
+    own.finish(made_with)
+    return model
+
+
+def texts_of(cubes: Cubes, settings: SmallSettings) -> Iterator[str]:
+    """All that the text encoder may be shown in training."""
+    for pair in (pair for cube in cubes.pairs for pair in cube):
+        for name in settings.stage.sources:
+            words, claims, back_words, back_claims = pair.get(name, ("", "", "", ""))
+            for said, claimed in ((words, claims), (back_words, back_claims)):
+                yield from (said, shown(said, claimed, settings.sizes.reads))
+    yield from ("left right", "lefts rights leftward rightward leftwards rightwards clockwise counterclockwise")
+
+
+def held_out(scenes: Path) -> Doubts:
+    """Errors on each half of the renders of a lifting network that was trained on the other; kept beside them."""
+    files = sorted(Path(scenes).glob("scenes-*.npz"))
+    path = Path(scenes) / f"doubts-{len(files)}.npz"
+    if not path.exists():
+        parts = [_errors(files[1 - half :: 2], files[half::2]) for half in (0, 1)]
+        with atomic_file(path) as file:
+            np.savez(file, **{k: np.concatenate([part[k] for part in parts]) for k in parts[0]})  # type: ignore[arg-type]
+    with np.load(path) as file:
+        return Doubts(*(file[key] for key in ("true", "error", "uncertainty", "turn")))
+
+
+def _errors(train: list[Path], rest: list[Path]) -> dict[str, np.ndarray]:
+    known, new = lifting.Data.read(train), lifting.Data.read(rest)
+    lifter = lifting.train(known, 1, EPOCHS)
+    with torch.inference_mode():
+        joints, heading, uncertainty = lifter(new.seen)
+    turn = (heading - new.heading + np.pi) % (2 * np.pi) - np.pi
+    values = {"true": new.joints, "error": joints - new.joints, "uncertainty": uncertainty, "turn": turn}
+    return {key: value.numpy().reshape(-1, 8, *value.shape[1:]) for key, value in values.items()}
+
+
+def card(cubes: Cubes, doubts: Doubts, settings: SmallSettings) -> dict[str, object]:
+    """What small-v2 was made of."""
+    banks = sorted({bank for name, (bank, _) in SOURCES.items() if name in settings.stage.sources})
+    return {
+        "name": "small-v2",
+        "made by": "runs/small.sh",
+        "image side": f"BlazePose full (Apache-2.0), frozen, and the package's lifting network: {eyes()}",
+        "train": {"cubes": len(cubes.joints), "preset": "full", "renders": int(doubts.turn.size)},
+        "word banks": banks,
+        "claims drawn from poses": DRAWN in settings.stage.sources,
+        "never seen": {"families": UNSEEN_FAMILIES, "clips": (*TEST_CLIPS, *VAL_CLIPS), "bodies": "those of the test"},
+        "settings": settings.model_dump(mode="json"),
+        "licence": "MIT; trained on rendered bodies only",
+    }
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]))

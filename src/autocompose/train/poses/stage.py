@@ -1,0 +1,144 @@
+"""Composing on poses: does reference + text find the target among all pictures of the batch, siblings included?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor, nn
+
+from autocompose.core.config import Config
+from autocompose.describe.side_words import swap_sides
+from autocompose.model.encoder import Encoder, shown
+from autocompose.model.small2.pose_net import mirrored
+from autocompose.train.loop import Stage
+from autocompose.train.poses.cubes import Cubes
+from autocompose.train.poses.doubts import Doubts
+
+
+class PoseSettings(Config):
+    """
+    :param cubes: of a batch, of each of which all eight pictures are candidates. :param pairs: of each cube.
+    :param sources: names of ``cubes.SOURCES`` and ``cubes.DRAWN`` with how often each is drawn.
+    :param words_alone: share of texts that are shown without their claims although the encoder reads claims.
+    :param logit_scale: factor on the cosines. :param cycle_weight: of the way back.
+    :param least, most: by how much the estimator's errors are enlarged, drawn for each cube.
+    :param nobody: share of pictures in which nobody is found.
+    """
+
+    cubes: int = Field(48, ge=2)
+    pairs: int = Field(3, ge=1)
+    sources: dict[str, float]
+    words_alone: float = Field(0.05, ge=0, le=1)
+    logit_scale: float = Field(30.0, gt=0)
+    cycle_weight: float = Field(0.25, ge=0, le=1)
+    least: float = Field(0.4, ge=0)
+    most: float = Field(1.0, ge=0)
+    nobody: float = Field(0.005, ge=0, lt=1)
+    seed: int = Field(0, ge=0)
+
+
+@dataclass(frozen=True)
+class Question:
+    """B pictures, U texts and Q questions, each with its way back.
+
+    :param trunks: ``(B, TRUNK)``. :param tokens: ``(U, L)``.
+    :param reference, target, text, back: ``(Q,)`` rows of these.
+    """
+
+    trunks: Tensor
+    tokens: Tensor
+    reference: Tensor
+    target: Tensor
+    text: Tensor
+    back: Tensor
+
+
+class PoseStage(Stage):
+    """Head, text encoder and composer learn together."""
+
+    def __init__(self, cubes: Cubes, doubts: Doubts, encoder: Encoder, composer: nn.Module, settings: PoseSettings):
+        super().__init__()
+        self.cubes, self.doubts, self.settings = cubes, doubts, settings
+        self.encoder, self.composer = encoder.train_only("head"), composer
+        self.alike = doubts.alike(cubes.joints, np.random.default_rng([settings.seed, 5]))
+        self._tokens: dict[str, Tensor] = {}
+
+    def steps(self) -> int:
+        """Batches in an epoch."""
+        return len(self.cubes.joints) // self.settings.cubes
+
+    def batches(self, epoch: int) -> Iterator[Question]:
+        """Batches, drawn by (seed, epoch)."""
+        rng, size = np.random.default_rng([self.settings.seed, epoch]), self.settings.cubes
+        order = rng.permutation(len(self.cubes.joints))
+        for start in range(0, self.steps() * size, size):
+            yield self.load(order[start : start + size], rng)
+
+    def load(self, rows: np.ndarray, rng: np.random.Generator) -> Question:
+        """The pictures of some cubes, and questions about them."""
+        flip = rng.random(len(rows)) < 0.5
+        texts: dict[str, int] = {}
+        asked = [
+            (8 * place + a, 8 * place + b, texts.setdefault(there, len(texts)), texts.setdefault(back, len(texts)))
+            for place, row in enumerate(rows)
+            for a, b, there, back in self._pairs(int(row), bool(flip[place]), rng)
+        ]
+        ways = np.array([way for a, b, t, u in asked for way in ((a, b, t, u), (b, a, u, t))])
+        tokens = nn.utils.rnn.pad_sequence([self._tokenised(t) for t in texts], batch_first=True)
+        return Question(self._trunks(rows, flip, rng), tokens, *torch.from_numpy(ways.T.copy()))
+
+    def _pairs(self, row: int, flip: bool, rng: np.random.Generator) -> Iterator[tuple[int, int, str, str]]:
+        pairs, shares = self.cubes.pairs[row], self.settings.sources
+        for k in rng.permutation(len(pairs))[: self.settings.pairs]:
+            names = [name for name in shares if name in pairs[k]]
+            if not names:
+                continue
+            weights = np.array([shares[name] for name in names])
+            words, claims, back_words, back_claims = pairs[k][names[rng.choice(len(names), p=weights / weights.sum())]]
+            a, b = pairs[k]["poses"]
+            yield a, b, self._shown(words, claims, flip, rng), self._shown(back_words, back_claims, flip, rng)
+
+    def _shown(self, words: str, claims: str, flip: bool, rng: np.random.Generator) -> str:
+        alone = bool(words) and rng.random() < self.settings.words_alone
+        text = shown(words, "" if alone else claims, self.encoder.config.reads)
+        return _swapped(text) if flip else text
+
+    def _tokenised(self, text: str) -> Tensor:
+        if text not in self._tokens:
+            self._tokens[text] = self.encoder.tokens_of([text])[0]
+        return self._tokens[text]
+
+    def _trunks(self, rows: np.ndarray, flip: np.ndarray, rng: np.random.Generator) -> Tensor:
+        settings = self.settings
+        choice = rng.integers(self.alike.shape[1], size=len(rows))
+        errors = self.alike[rows, choice].reshape(-1)
+        size = np.repeat(rng.uniform(settings.least, settings.most, len(rows)), 8)
+        joints, yaw = self.cubes.joints[rows].reshape(-1, 22, 3), self.cubes.yaw[rows].reshape(-1)
+        trunks = self.doubts.trunks(joints, yaw, errors, size)
+        trunks = torch.where(torch.from_numpy(np.repeat(flip, 8))[:, None], mirrored(trunks), trunks)
+        return trunks * torch.from_numpy(rng.random(len(trunks)) >= settings.nobody)[:, None]
+
+    def forward(self, batch: Question) -> Tensor:
+        """The way there among all pictures but the reference, and the way back among all."""
+        settings = self.settings
+        pictures = self.encoder.encode_head(batch.trunks)
+        texts = self.encoder.encode_text(batch.tokens)
+        found = self.composer(F.embedding(batch.reference, pictures), F.embedding(batch.text, texts))
+        columns = F.normalize(pictures, dim=-1).T
+        logits = settings.logit_scale * found @ columns
+        own = F.one_hot(batch.reference, len(pictures)).bool()
+        there = F.cross_entropy(logits.masked_fill(own, float("-inf")), batch.target)
+        back = self.composer(found, F.embedding(batch.back, texts))
+        again = F.cross_entropy(settings.logit_scale * back @ columns, batch.reference)
+        return (1 - settings.cycle_weight) * there + settings.cycle_weight * again
+
+
+@lru_cache(maxsize=2**18)
+def _swapped(text: str) -> str:
+    return swap_sides(text)

@@ -1,0 +1,41 @@
+"""The image side that sees with the estimator."""
+
+import numpy as np
+import torch
+from PIL import Image
+
+from autocompose.estimate.lifting import JOINT_ORDER
+from autocompose.model.small import SmallSizes, small_encoder
+from autocompose.model.small2.pose_net import TRUNK, mirrored, trunk_of
+
+
+def people(count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    draw = torch.Generator().manual_seed(0)
+    joints = torch.rand(count, 22, 3, generator=draw) - 0.5
+    return joints, torch.rand(count, generator=draw), torch.rand(count, 22, generator=draw)
+
+
+def test_the_trunk_of_a_mirrored_pose_is_the_mirrored_trunk():
+    joints, heading, doubt = people(5)
+    other = trunk_of(joints[:, JOINT_ORDER] * torch.tensor([-1.0, 1, 1]), -heading, doubt[:, JOINT_ORDER])
+    trunk = trunk_of(joints, heading, doubt)
+    assert trunk.shape == (5, TRUNK)
+    assert torch.allclose(mirrored(trunk), other, atol=1e-6)
+    assert torch.equal(mirrored(mirrored(trunk)), trunk)
+
+
+def test_an_uncertain_origin_does_not_matter():
+    joints, heading, doubt = people(1)
+    doubt[:, 0] = torch.nan
+    assert torch.isfinite(trunk_of(joints, heading, doubt)).all()
+
+
+@torch.no_grad()
+def test_nobody_has_a_finite_feature():
+    encoder = small_encoder(SmallSizes(image_size=256, pose={}), ["a"]).eval()
+    black = encoder.preprocess(Image.fromarray(np.zeros((256, 256, 3), np.uint8)))[None]
+    trunk = encoder.encode_trunk(black)
+    assert not trunk.any()
+    feature = encoder.encode_image(black)
+    assert torch.isfinite(feature).all() and torch.allclose(feature.norm(dim=1), torch.ones(1))
+    assert torch.equal(feature, encoder.encode_head(trunk))
