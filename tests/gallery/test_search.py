@@ -10,6 +10,7 @@ from PIL import Image, ImageOps
 from autocompose.core.errors import GalleryError, InputError
 from autocompose.describe.side_words import swap_sides
 from autocompose.gallery.indexing.index import build
+from autocompose.gallery.query import Reference
 from autocompose.gallery.request import Step
 from autocompose.gallery.search import Gallery
 from autocompose.gallery.storage.vectors import normalise
@@ -218,3 +219,23 @@ def test_every_suggestion_is_understood() -> None:
     assert understand(SUGGESTIONS[0]).parts[0].who == "left arm"
     assert understand("").warning is None
     assert "No body part" in (understand("blue sky over Berlin").warning or "")
+
+
+def test_a_mirrored_reference_is_decoded_and_embedded_once(gallery: Gallery) -> None:
+    """An item and a picture from elsewhere, such as an upload."""
+    opened = Gallery(gallery.folder, gallery.config, gallery.store, model := FakeModel())
+    item = next(gallery.store.items())
+    loads = []
+
+    def load() -> Image.Image:
+        loads.append(1)
+        return gallery.open_picture(item)
+
+    for reference in (item, Reference(load, digest="5" * 64)):
+        before = model.pictures
+        answers = [
+            opened.search(reference=reference, text=text, mirror=True, engine="learned") for text in (TEXT, "x", TEXT)
+        ]
+        assert model.pictures == before + 1
+        assert [hit.item.id for hit in answers[0]] == [hit.item.id for hit in answers[2]]
+    assert len(loads) == 1

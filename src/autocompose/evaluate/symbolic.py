@@ -108,7 +108,12 @@ class PoseQuery:
 
         :raises InputError: weight not from 0 to 1.
         """
-        claims = tuple(parse(text))
+        return cls.of_claims(parse(text), reference, weight)
+
+    @classmethod
+    def of_claims(cls, claims: Sequence[Claim], reference: Measured | None, weight: float = BALANCED) -> PoseQuery:
+        """The same for a text that has been read."""
+        claims = tuple(claims)
         if reference is None:
             return cls(claims, Measured(Poses(_standing())), 1.0, states=True)
         if not 0 <= weight <= 1:

@@ -2,6 +2,7 @@
 
 GALLERY/gallery.json       format, picture folder, model, store
 GALLERY/items.sqlite, vectors-N.faiss     the embedded store; absent with a Qdrant server
+GALLERY/poses-N/           poses of large galleries, for mapping; of the embedded store
 GALLERY/thumbs/            thumbnails by content
 GALLERY/forgotten.json     content hashes of pictures that were deleted on request and stay out
 """

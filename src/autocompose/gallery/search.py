@@ -26,7 +26,7 @@ from autocompose.gallery.gallery_folder import GalleryConfig, finder_for, open_s
 from autocompose.gallery.item import Item, NotThereError, is_key, key_to_id
 from autocompose.gallery.loaded_model import as_embedder
 from autocompose.gallery.query import Answer, Hit, Reference
-from autocompose.gallery.query_vector import QueryVector
+from autocompose.gallery.query_vector import QueryVector, VectorCache
 from autocompose.gallery.rank import Ranking
 from autocompose.gallery.request import Engine, SearchRequest, Sides, Step
 from autocompose.gallery.storage.store import Store
@@ -59,6 +59,7 @@ class Gallery:
                 f"({model.fingerprint}); search with that model, or index the pictures again into another folder"
             )
         self.folder, self.config, self.store, self.model = Path(folder), config, store, model
+        self._vectors = VectorCache()
 
     @classmethod
     def open(cls, folder: str | Path, model: Embedder | Model | str | Path | None = None) -> Gallery:
@@ -114,7 +115,7 @@ class Gallery:
     @cached_property
     def finder(self) -> Finder | None:
         """What finds the people in pictures from elsewhere; None: the gallery holds no poses to compare them with."""
-        if not self.config.poses and not len(self.store.poses().ids):
+        if not self.config.poses and not len(self.store.poses()):
             return None
         weights = Path(self.config.pose_weights)
         if self.config.pose_weights and not weights.is_file():
@@ -124,9 +125,7 @@ class Gallery:
     @property
     def remarks(self) -> tuple[str, ...]:
         """What the user should know about this gallery, one line each."""
-        posed = self.store.poses()
-        known = int((posed.uncertainty == 0).all(1).sum())
-        foreign = known < self.store.count()  # pictures that no program of ours has made
+        foreign = self.store.poses().known < self.store.count()  # pictures that no program of ours has made
         card: Mapping[str, Any] = self.model.card if self.model else {}
         lines = (
             RENDERS_ONLY if foreign and made_for_renders(card) else "",
@@ -278,7 +277,7 @@ class Gallery:
             "name it with --model, or search with --engine symbolic"
         )
         like, unlike = ([self.item(key).id for key in keys] for keys in (request.like, request.unlike))
-        query = QueryVector(self.store, self.model, absent, request, origin, used, like, unlike)
+        query = QueryVector(self.store, self.model, absent, request, origin, used, like, unlike, self._vectors)
         ranking = Ranking(self.store, request, origin, understand(request.text), query, notes)
         hits, engine, why = ranking.run()
         step = Step(origin.item.key if origin and origin.item else "", request.text)

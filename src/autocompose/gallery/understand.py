@@ -50,10 +50,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Reading:
-    """All statements of a text; ``warning`` says so when there are none."""
+    """All statements of a text; ``warning`` says so when there are none.
+
+    :param claims: what the statements show, as poses are scored by it.
+    """
 
     parts: tuple[Part, ...] = ()
     warning: str | None = None
+    claims: tuple[Claim, ...] = ()
 
     def record(self) -> dict[str, Any]:
         """As a JSON-able value."""
@@ -67,9 +71,9 @@ def understand(text: str) -> Reading:
         return Reading()
     from autocompose.describe.audit.parse import parse
 
-    parts = tuple(_part(claim) for claim in parse(text))
-    if parts:
-        return Reading(parts)
+    claims = tuple(parse(text))
+    if claims:
+        return Reading(tuple(map(_part, claims)), claims=claims)
     return Reading(
         (),
         "No body part or direction was recognised in this text. Name a part, a side and a change: raise the left arm.",
