@@ -290,7 +290,7 @@ def test_an_empty_gallery_says_how_to_fill_it(small_gallery: Gallery, tmp_path: 
     with TestClient(create_app(small_gallery, tmp_path), "http://localhost") as client:
         assert "autocompose index PICTURES" in client.get("/").text
         assert client.get("/api/search", params={"text": TEXT}).json()["results"] == []
-        assert "holds no picture" in client.get("/", params={"text": TEXT}).text
+        assert "has no picture" in client.get("/", params={"text": TEXT}).text
 
 
 def test_url_goes_on_and_back() -> None:

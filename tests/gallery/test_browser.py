@@ -203,7 +203,7 @@ def test_compare_filter_sides_and_box(open_page: OpenPage) -> None:
     assert page.eval_on_selector("#compare-right img", "image => image.naturalWidth") == 90
     assert page.is_visible("#compare-right .marks rect") and not page.is_visible("#compare-left")
     shot(page, "compare")
-    page.click("#compare >> text=Go on from this")
+    page.click("#compare >> text=Continue from this")
     page.wait_for_selector(".chosen .marks")
     rectangle = page.eval_on_selector(".chosen .marks rect", "r => r.getAttribute('x') + ' ' + r.getAttribute('width')")
     assert rectangle == "60 30"
