@@ -226,7 +226,7 @@ def test_a_large_a_broken_and_a_too_large_picture(open_page: OpenPage, tmp_path:
     page.wait_for_selector("#upload-state.bad >> text=not a JPEG, PNG or WebP")
     (tmp_path / "huge.png").write_bytes(b"x" * (33 << 20))
     page.set_input_files("#file", str(tmp_path / "huge.png"))
-    page.wait_for_selector("#upload-state.bad >> text=at most 32 MB")
+    page.wait_for_selector("#upload-state.bad >> text=the maximum is 32 MB")
 
 
 @pytest.mark.parametrize(
