@@ -190,7 +190,7 @@ def test_compare_filter_sides_and_box(open_page: OpenPage) -> None:
     assert page.is_visible("#weight"), "the settings stay open"
     assert len(results(page)) == 4 and page.inner_text(".badge") == "1 set"
     page.click("text=left as I see it")
-    page.wait_for_selector("text=taken to face the camera")
+    page.wait_for_selector("text=assumed to face the camera")
     assert "raise the right arm" in page.inner_text(".note.used").lower()
     page.click("text=without filters")
     page.wait_for_selector("text=Show more")

@@ -54,7 +54,7 @@ def test_a_folder_of_the_user_is_refused(tmp_path: Path, source: dict[str, Path]
     for folder in ("captions", "images"):
         shutil.rmtree(out / folder)
         before = tree(out)
-        with pytest.raises(InputError, match="is not empty and not known as a corpus"):
+        with pytest.raises(InputError, match="not empty and not a corpus made by this program"):
             make(out, source)
         assert tree(out) == before
 

@@ -420,7 +420,7 @@ def test_a_folder_of_the_user_is_no_run(data, tmp_path):
     out = tmp_path / "mine"
     out.mkdir()
     (out / "model.json").write_text("mine")
-    with pytest.raises(AutocomposeError, match="is not empty and not known as a run"):
+    with pytest.raises(AutocomposeError, match="not empty and not a run made by this program"):
         train_combiner(data, encoder(), COMBINER, out)
     assert [p.name for p in out.iterdir()] == ["model.json"]
 

@@ -80,7 +80,7 @@ def convert_joints(joints: np.ndarray, skeleton: str, up: str = "y", check_sides
     if check_sides and sides_exchanged(result) > EXCHANGED:
         raise PoseError(
             f"{skeleton}: toes point backwards in {sides_exchanged(result):.0%} of {len(result)} poses; "
-            "left and right are exchanged, or an axis has the wrong sign"
+            "left and right are swapped, or an axis has the wrong sign"
         )
     if fingers:
         result = np.concatenate([result, np.stack([parts[f"left_{fingers}"], parts[f"right_{fingers}"]], 1)], 1)

@@ -86,7 +86,7 @@ def _require_private(place: Path) -> None:
     if not stat.S_ISDIR(state.st_mode) or (hasattr(os, "getuid") and state.st_uid != os.getuid()):
         raise PermissionError(1, "belongs to another user")
     if os.name != "nt" and state.st_mode & 0o022:
-        raise PermissionError(1, "others may write there")
+        raise PermissionError(1, "it is writable by others")
 
 
 def find_cached(name: str) -> Path | None:

@@ -231,7 +231,7 @@ class RunFolder:
         named = (_read(self.started_path) or {}).get("files", ())
         taken = next((name for name in files if name not in named and (self.folder / name).exists()), None)
         if taken:
-            raise InputError(f"{self.folder / taken}: exists already; choose another folder, or move the file away")
+            raise InputError(f"{self.folder / taken}: already exists; choose another folder, or move the file")
 
 
 def maker(folder: Path) -> str | None:
@@ -273,13 +273,13 @@ def _names(folder: Path) -> list[str]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise InputError(f"{folder}: is no folder to write to ({error.strerror}); name another one") from None
+        raise InputError(f"{folder}: not a writable folder ({error.strerror}); name another one") from None
 
 
 def _refuse_names(folder: Path, inside: list[str], what: str) -> None:
     if inside:
         raise InputError(
-            f"{folder}: is not empty and not known as {what} of this program (it holds {inside[0]!r}); "
+            f"{folder}: not empty and not {what} made by this program (it contains {inside[0]!r}); "
             "choose an empty or new folder"
         )
 
@@ -295,10 +295,10 @@ def require_ours(path: Path, *marks: bytes) -> None:
             head = file.read(4096)
         if head and not any(mark in head for mark in marks):
             raise InputError(
-                f"{path}: exists already and was not made by this program; name another file or move it away"
+                f"{path}: already exists and was not made by this program; name another file or move this one"
             )
     elif path.exists():
-        raise InputError(f"{path}: is no file; name another")
+        raise InputError(f"{path}: not a regular file; name another")
 
 
 def difference(old: Any, new: Any, key: str = "") -> list[str]:

@@ -86,7 +86,7 @@ def finder_for(config: GalleryConfig | None, poses: bool | None = None, weights:
     """
     if poses is False:
         if weights:
-            raise InputError("--pose-weights with --no-poses: leave one of them out")
+            raise InputError("--pose-weights with --no-poses: use only one of them")
         return None
     if poses is None and weights is None and config and config.poses is False:
         return None
@@ -105,9 +105,9 @@ def writer_lock(folder: Path) -> Iterator[None]:
         Path(folder).mkdir(parents=True, exist_ok=True)
         lock.acquire(blocking=False)
     except Timeout:
-        raise GalleryError(f"{folder}: another process is indexing this gallery; wait until it has ended") from None
+        raise GalleryError(f"{folder}: another process is indexing this gallery; wait until it has finished") from None
     except OSError as error:
-        raise GalleryError(f"{folder}: is no folder to write to ({error.strerror}); name another one") from None
+        raise GalleryError(f"{folder}: not a writable folder ({error.strerror}); name another one") from None
     try:
         yield
     finally:
@@ -119,7 +119,7 @@ def forgotten(folder: Path) -> set[str]:
     path = Path(folder) / "forgotten.json"
     digests = read_json(path, list) if path.exists() else []
     if not all(isinstance(digest, str) for digest in digests):
-        raise GalleryError(f"{path}: damaged, expected a list of content hashes; restore it from a copy")
+        raise GalleryError(f"{path}: damaged, expected a list of content hashes; restore it from a backup")
     return set(digests)
 
 

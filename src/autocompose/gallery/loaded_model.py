@@ -56,4 +56,4 @@ def as_embedder(model: Embedder | Model | str | Path) -> Embedder:
         return LoadedModel(cast("Model", model))
     if hasattr(model, "embed_images"):
         return cast(Embedder, model)
-    raise InputError(f"model: a {type(model).__name__}; expected a run folder, or what autocompose.load gives")
+    raise InputError(f"model: a {type(model).__name__}; expected a run folder, or a model from autocompose.load")

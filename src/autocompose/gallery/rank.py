@@ -75,7 +75,7 @@ class Ranking:
         if obstacle:
             return "learned", obstacle
         if self.query.model is None and not self.query.is_known:
-            return "symbolic", "the gallery's model is not there"
+            return "symbolic", "the gallery's model was not found"
         about = "the text is understood" if self.query.text else "without a text, by likeness"
         return FUSED, f"{about}, and {len(self._posed.ids):,} items have a pose"
 
@@ -84,7 +84,7 @@ class Ranking:
         if not self.query.text and self.origin is None:
             return "there is neither a text nor a reference picture"
         if self.query.text and not self.reading.parts:
-            return f"nothing is understood in {self.request.text!r} (name a part, a side and a change)"
+            return f"nothing was understood in {self.request.text!r} (name a part, a side and a change)"
         if self.origin is None and not scores_states():
             return "without a reference picture poses cannot be scored"
         if self.origin is not None and self.origin.pose is None:
@@ -181,7 +181,7 @@ class Ranking:
         rows = np.union1d(nearest, np.flatnonzero(np.isin(posed.ids, ids)))
         vectors = self.store.vectors(posed.ids[rows].tolist())
         if len(vectors) != len(rows):
-            raise GalleryError("the gallery has changed during this search; ask again")
+            raise GalleryError("the gallery changed during this search; search again")
         weights = Weights.of(self.query.model.card if self.query.model else {})
         fused = fuse(normalise(vectors) @ self.query.vector, scores[rows], weights)
         order = np.argsort(-fused, kind="stable")

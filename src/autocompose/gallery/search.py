@@ -274,7 +274,7 @@ class Gallery:
         notes: list[str] = []
         used = own_sides(request.text, request.sides, origin.pose if origin else None, request.mirror, notes)
         absent = (
-            f"{self.folder}: its model {self.config.model or '(none named)'} is not there; "
+            f"{self.folder}: its model {self.config.model or '(none named)'} was not found; "
             "name it with --model, or search with --engine symbolic"
         )
         like, unlike = ([self.item(key).id for key in keys] for keys in (request.like, request.unlike))

@@ -96,7 +96,7 @@ def own_sides(text: str, sides: Sides, pose: Pose | None, mirror: bool, notes: l
     swap = mirror
     if sides is Sides.SEEN and text:
         if pose is None:
-            notes.append("The person is taken to face the camera, because the pose of the reference is not known.")
+            notes.append("The reference's pose is unknown, so the person is assumed to face the camera.")
         swap ^= pose is None or _faces_camera(pose)
     if not swap or not text:
         return text

@@ -243,7 +243,7 @@ LEGS, ARMS = "UpLeg Leg Foot", "Shoulder Arm ForeArm Hand"
 
 def test_exchanged_sides_are_refused_without_feet(read: Read) -> None:
     text = exchanged(TEXT, f"{LEGS} {ARMS}").replace("OFFSET 0 -5 14", "OFFSET 0 0 0")
-    with pytest.raises(PoseError, match="knees bend backwards in 100% of 3 frames; left and right are exchanged"):
+    with pytest.raises(PoseError, match="knees bend backwards in 100% of 3 frames; left and right are swapped"):
         to_smpl22(read(text))
 
 

@@ -148,7 +148,7 @@ class Picture:
 
     def _jpeg(self, size: int) -> Jpeg:
         if size > self._bounds.data:
-            raise OversizeError(f"{self.name}: a file of {size >> 20:,} MB, more than {self._bounds.data >> 20:,} MB")
+            raise OversizeError(f"{self.name}: the file has {size >> 20:,} MB, more than {self._bounds.data >> 20:,} MB")
         with self._file as file:
             jpeg = read_jpeg(file.read())
         self._orientation, self._scans = jpeg.orientation, jpeg.scans
@@ -181,7 +181,7 @@ class Picture:
         except HeaderError as error:
             raise OversizeError(f"{self.name}: {error}; save it again") from None
         except MemoryError:
-            raise OversizeError(f"{self.name}: too large for the memory; make it smaller") from None
+            raise OversizeError(f"{self.name}: too large for this machine's memory; make it smaller") from None
         except Exception as error:
             said = " ".join(str(error).split())[:100] or type(error).__name__
             raise ImageError(f"{self.name}: the picture is damaged ({said}); replace the file") from None
@@ -219,7 +219,7 @@ def as_rgb(image: Image.Image) -> Image.Image:
         pixels = to_rgb(image)
         return pixels.transpose(flip) if flip is not None else pixels
     except Exception as error:
-        raise ImageError(f"the picture cannot be read ({error}); give another one") from None
+        raise ImageError(f"the picture cannot be read ({error}); use another one") from None
 
 
 def bare(image: Image.Image) -> Image.Image:

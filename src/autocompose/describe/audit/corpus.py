@@ -35,7 +35,7 @@ class Summary:
 
     :param texts, silent: texts, and those without any claim.
     :param verdicts: claims by verdict.
-    :param swaps: claims that are not supported, but would be with left and right exchanged.
+    :param swaps: claims that are not supported, but would be with left and right swapped.
     :param large, mentioned: large changes of the pairs (once per text), and those that a supported claim speaks about.
     :param actions: verdicts by action of the claim.
     :param worst: records of the texts that agree least, worst first.

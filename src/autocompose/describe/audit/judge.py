@@ -39,7 +39,7 @@ class Judgement:
     """A claim, its verdict and the number behind it.
 
     :param value: the measured change (or state) in ``unit`` along the claim; None when not checkable.
-    :param swap: not supported as it stands, but supported with left and right exchanged.
+    :param swap: not supported as it stands, but supported with left and right swapped.
     """
 
     claim: Claim

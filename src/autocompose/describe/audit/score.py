@@ -21,7 +21,7 @@ LEAST = 0.5
 def score(wrong: int, unsupported: int) -> float:
     """Probability that a text is right, 0..1.
 
-    :param wrong: its claims that are contradicted, or true only with left and right exchanged.
+    :param wrong: its claims that are contradicted, or true only with left and right swapped.
     :param unsupported: its other checkable claims that the joints do not support.
     """
     return 1 / (1 + math.exp(-(INTERCEPT + PER_WRONG * min(wrong, MOST_WRONG) + PER_UNSUPPORTED * unsupported)))

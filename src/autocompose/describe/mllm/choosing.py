@@ -148,7 +148,7 @@ def _derive(chosen: Chosen, missing: _Missing) -> None:
         if mirrored := _mirrored(texts):
             chosen[twin] = mirrored
         else:
-            missing[twin] = "sides could not be exchanged"
+            missing[twin] = "sides could not be swapped"
 
 
 def _fill(chosen: Chosen, missing: _Missing) -> None:
@@ -161,7 +161,7 @@ def _fill(chosen: Chosen, missing: _Missing) -> None:
 
 
 def _mirrored(texts: tuple[str, ...]) -> tuple[str, ...]:
-    """The texts with left and right exchanged; () when one of them resists."""
+    """The texts with left and right swapped; () when one of them resists."""
     mirrored = tuple(swap_sides(text) for text in texts)
     pairs = zip(texts, mirrored, strict=True)
     sound = all(swap_sides(b) == a and sides_named(b) == sides_named(a)[::-1] for a, b in pairs)

@@ -110,7 +110,7 @@ def read_people(corpus: Path, names: PictureNames, root: Path) -> tuple[dict[str
             side.tally.keep()
             found[picture].append((box, pose))
     if not any(found.values()):
-        raise InputError(f"{path}: none of its people is in a picture below {root}; was it made of other pictures?")
+        raise InputError(f"{path}: none of its people is in a picture below {root}; was it made from other pictures?")
     return {name: tuple(people) for name, people in found.items() if people}, side
 
 
@@ -124,7 +124,7 @@ def _rectangles(path: Path, table: PoseTable) -> tuple[list[str], np.ndarray]:
         names, boxes, margin = np.array(table.names), np.concatenate([points.min(1), points.max(1)], 1), BEYOND
     else:
         raise InputError(
-            f"{path}: does not say where people are; make it with prepare folder, or run prepare keypoints"
+            f"{path}: has no positions of people; make it with prepare folder, or run prepare keypoints"
         )
     more = margin * np.max(boxes[:, 2:] - boxes[:, :2], axis=1, keepdims=True)
     return [str(name) for name in names], boxes + np.concatenate([-more, -more, more, more], 1)

@@ -198,7 +198,7 @@ def _add_api(app: FastAPI, gallery: Gallery, uploads: Uploads, metrics: Metrics,
         """A picture (JPEG, PNG or WebP) to search with. It is kept for an hour, and never in the gallery."""
         model = gallery.model
         if model is None:
-            raise GalleryError("the gallery's model is not there, so uploads cannot be searched with")
+            raise GalleryError("the gallery's model was not found, so the search cannot start from an upload")
         ref, seen = await heavy.run(lambda: uploads.add(file.file.read(), model, gallery.outside))
         width, height = seen.size or (0, 0)
         box, why = (list(seen.box) if seen.box else None), ("" if seen.pose else seen.why)

@@ -75,7 +75,7 @@ class Uploads:
         :raises NotThereError: not a key.
         """
         if not re.fullmatch(r"u-[0-9a-f]{32}", key):
-            raise NotThereError("not an upload; choose the picture again")
+            raise NotThereError("this upload does not exist; choose the picture again")
         return self.folder / f"{key}.jpg"
 
     def read(self, key: str) -> bytes:

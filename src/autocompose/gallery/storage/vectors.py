@@ -125,7 +125,7 @@ class VectorIndex:
                 while block := file.read(1 << 20):
                     digest.update(block)
                 if digest.hexdigest() != checksum:
-                    raise GalleryError(f"{path}: not the file that was written; index the pictures again")
+                    raise GalleryError(f"{path}: changed since it was written; index the pictures again")
                 file.seek(0)
                 return cls(faiss.read_index(faiss.PyCallbackIOReader(file.read)), recall)
         except (OSError, RuntimeError) as error:

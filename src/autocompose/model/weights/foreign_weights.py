@@ -243,7 +243,7 @@ def write_authors_format(folder: Path, model: Model, epoch: int, replace: bool =
     if isinstance(model.composer, Combiner):
         written.append(Path(folder) / f"combiner_{epoch}.pt")
     if not replace and (there := next((path for path in written if path.exists()), None)):
-        raise InputError(f"{there}: exists already; choose another folder or --epoch, or move the file away")
+        raise InputError(f"{there}: already exists; choose another folder or --epoch, or move the file")
     _save({"epoch": epoch, "CLIP": state}, written[0])
     if isinstance(model.composer, Combiner):
         _save({"epoch": epoch, "Combiner": _on_cpu(model.composer.state_dict())}, written[1])

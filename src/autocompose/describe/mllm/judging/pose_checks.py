@@ -34,7 +34,7 @@ class Audit(NamedTuple):
     :param checked: claims that the joints can tell about.
     :param supported: of these, claims that hold.
     :param contradicted: the joints do the opposite.
-    :param swapped: not supported, but true with left and right exchanged.
+    :param swapped: not supported, but true with left and right swapped.
     :param wrong: contradicted or swapped.
     """
 

@@ -144,7 +144,7 @@ class Reviews:
         if poses is None:
             return [{"claim": str(claim), "verdict": ""} for claim in claims]
         return [
-            {"claim": str(j.claim), "verdict": "sides exchanged?" if j.swap else str(j.verdict)}
+            {"claim": str(j.claim), "verdict": "sides swapped?" if j.swap else str(j.verdict)}
             for j in judge_pair(claims, *poses)
         ]
 
