@@ -1,4 +1,4 @@
-"""What a gallery needs of a model: features of pictures and texts, their composition, and a fingerprint."""
+"""A gallery's interface to a model: features of pictures and texts, their composition, and a fingerprint."""
 
 from __future__ import annotations
 
@@ -169,7 +169,7 @@ class PlainClip(_Lazy):
 
 
 def is_model(name: str) -> bool:
-    """Whether a gallery's model can be opened by its name, as far as the name tells."""
+    """Whether a gallery's model can be opened by name, judging by the name."""
     return name.startswith("pretrained:") or Path(name, "model.json").exists() or (bool(name) and Path(name).exists())
 
 

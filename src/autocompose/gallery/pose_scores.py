@@ -1,4 +1,4 @@
-"""How well poses answer a question: the one place that asks ``evaluate.symbolic``."""
+"""How well poses match a query: the only caller of ``evaluate.symbolic``."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def pose_scores(text: str, reference: Pose | None, posed: Posed, weight: float) 
 
 
 def _called(function: Callable[..., np.ndarray], *arguments: Any, **more: Any) -> np.ndarray:
-    """Call a scoring function with those of the further arguments that it takes."""
+    """Call a scoring function with those extra arguments that it accepts."""
     return function(*arguments, **{name: value for name, value in more.items() if _takes(function, name)})
 
 

@@ -22,7 +22,7 @@ DEPTH = 1000  # candidates that each engine names when their scores are added
 
 
 class Ranked(NamedTuple):
-    """The best items, which engine chose them, and why that one."""
+    """The best items, the engine that chose them, and why."""
 
     hits: list[Hit]
     engine: str
@@ -106,7 +106,7 @@ class Ranking:
 
     @cached_property
     def _banned(self) -> list[int]:
-        """The reference with its duplicates, and what the user does not want to see."""
+        """The reference, its duplicates, and results that the user rejected."""
         banned = list(self.query.unlike)
         if self.origin and self.origin.digest:
             box = self.origin.item.box if self.origin.item else self.origin.box
@@ -141,7 +141,7 @@ class Ranking:
         return self.store.search(self.query.vector, depth, self._where, self._banned)
 
     def _distinct(self) -> list[Hit]:
-        """Ask for more until ``k`` results of different content are there."""
+        """Fetch more candidates until there are ``k`` results with different content."""
         depth = self.request.k + 10
         while True:
             ids, scores = self._search(depth)
@@ -151,7 +151,7 @@ class Ranking:
             depth *= 4
 
     def _people_first(self) -> list[Hit]:
-        """The model's order for a question about a pose: pictures without a person come last."""
+        """The model's order for a query about a pose: pictures without a person come last."""
         depth = self.request.k + 10
         while True:
             ids, scores = self._search(depth)
@@ -165,7 +165,7 @@ class Ranking:
 
     @cached_property
     def _symbolic(self) -> tuple[Posed, np.ndarray]:
-        """All items with a pose, and their scores; without a text by likeness to the reference's pose."""
+        """All items with a pose, and their scores; without a text by similarity to the reference's pose."""
         pose = self.origin.pose if self.origin else None
         if pose and self.request.mirror:
             pose = pose.mirrored()

@@ -1,4 +1,4 @@
-"""Building a gallery: only new, changed and removed pictures are touched, and a killed run goes on where it was."""
+"""Building a gallery: only new, changed and removed pictures are processed, and a killed run continues."""
 
 from __future__ import annotations
 

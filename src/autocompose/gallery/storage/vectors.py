@@ -1,4 +1,4 @@
-"""Vector indices: exact by default, inverted lists when asked for, with the recall they really reach."""
+"""Vector indices: exact by default, inverted lists on request, with measured recall."""
 
 from __future__ import annotations
 
