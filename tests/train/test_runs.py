@@ -298,7 +298,7 @@ def test_pairs_that_all_hang_together_train_without_validation(together, tmp_pat
     settings = FinetuneSettings(text=ALL, loop=loop(batch_size=12, select="recall_at5"))
     model = finetune(data, encoder(), settings, tmp_path / "one")
     told = " ".join(capsys.readouterr().err.split())
-    assert "all 12 pairs of train are used" in told and "the last of 3 epochs is kept" in told
+    assert "training on all 12 pairs of train" in told and "keeping the last of 3 epochs" in told
     assert model.card["validation"] == {} and model.card["validated_on"] is None
     assert model.card["settings"]["loop"]["select"] is None
     assert [set(line) for line in history(tmp_path / "one")] == [{"epoch", "loss", "seconds"}] * 3

@@ -31,7 +31,7 @@ def normalise(vectors: np.ndarray, what: str) -> np.ndarray:
         length = np.sqrt((part * part).sum(1, keepdims=True))
         if not np.isfinite(length).all():
             bad = rows.start + int(np.flatnonzero(~np.isfinite(length[:, 0]))[0])
-            raise InputError(f"{what}[{bad}]: the feature is not finite; the model that made it is broken")
+            raise InputError(f"{what}[{bad}]: the feature is not finite; the model is broken")
         out[rows] = part / np.where(length == 0, 1, length)
     return out
 

@@ -112,7 +112,7 @@ class PoseQuery:
         if reference is None:
             return cls(claims, Measured(Poses(_standing())), 1.0, states=True)
         if not 0 <= weight <= 1:
-            raise InputError(f"weight {weight:g}: expected 0 (the reference alone) to 1 (the text alone)")
+            raise InputError(f"weight {weight:g}: expected 0 (reference only) to 1 (text only)")
         return cls(claims if weight > 0 else (), reference, weight)
 
     @property

@@ -1,4 +1,4 @@
-"""The model that ships with the package: that of the demo, its weights in half precision.
+"""The model that ships with the package: the demo's model in half precision.
 
 It was trained by ``autocompose demo`` on rendered bodies and rule texts alone. On other rendered bodies it answers as
 well as the demo's report says; on photographs it is a toy.

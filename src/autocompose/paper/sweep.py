@@ -107,7 +107,7 @@ def run_sweep(sweep: Sweep, only: str | None = None, dry_run: bool = False) -> N
     """
     chosen = [e for e in sweep.experiments() if only is None or only in e.title]
     if not chosen:
-        raise InputError(f"--only {only!r}: no experiment has that in its name; --dry-run lists them")
+        raise InputError(f"--only {only!r}: no experiment's name contains this; --dry-run lists them")
     tally = Tally("experiments")
     for experiment in chosen:
         if dry_run:

@@ -103,7 +103,7 @@ class _ArrayUnpickler(pickle.Unpickler):
         }
         if (module, name) in named:
             return named[module, name]
-        raise InputError(f"the pickle wants to call {module}.{name}; refused, only plain numpy data are read")
+        raise InputError(f"the pickle tries to call {module}.{name}; refused, because only plain numpy data is allowed")
 
 
 def _empty_array(kind: type, shape: tuple[int, ...], code: bytes) -> Any:

@@ -31,7 +31,7 @@ WORST_KEPT = 40
 
 @dataclass
 class Summary:
-    """What a field of a split is worth.
+    """Summary of one field of a split.
 
     :param texts, silent: texts, and those without any claim.
     :param verdicts: claims by verdict.
@@ -54,7 +54,7 @@ class Summary:
 
     @property
     def checked(self) -> int:
-        """Claims that the joints can tell about."""
+        """Number of claims that the joints can decide."""
         return self.verdicts.total() - self.verdicts[Verdict.UNCHECKABLE]
 
     @property

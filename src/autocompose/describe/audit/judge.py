@@ -23,7 +23,7 @@ SWAP_BELOW = 0.4  # a claim that nearly holds as it stands is no exchange of sid
 
 
 class Verdict(str, Enum):
-    """What the joints say about a claim."""
+    """The joints' verdict on a claim."""
 
     SUPPORTED = "supported"
     CONTRADICTED = "contradicted"

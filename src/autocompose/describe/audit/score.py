@@ -1,4 +1,4 @@
-"""One number for a whole text: how likely a careful reader would call it right.
+"""The score of a whole text: the probability that a careful reader would accept it.
 
 A logistic model of two counts, fitted to 120 texts of a real multimodal LLM that were drawn at random and read in full
 against pictures and joints (``tests/describe/labelled_texts.jsonl``; ``benchmarks/audit_labels.py`` fits it

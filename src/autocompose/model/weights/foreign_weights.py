@@ -117,7 +117,7 @@ def load_combiner(path: Path, dim: int | None = None, sizes: tuple[int, int] | N
     if sizes is not None and own != tuple(sizes):
         raise CheckpointError(f"{path}: projection and hidden size are {own}, the flags say {tuple(sizes)}")
     if dim is not None and combiner.dim != dim:
-        raise CheckpointError(f"{path}: made for features of {combiner.dim} numbers, the encoder gives {dim}")
+        raise CheckpointError(f"{path}: made for features of size {combiner.dim}, but the encoder's have size {dim}")
     return combiner.eval()
 
 

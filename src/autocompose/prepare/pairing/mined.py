@@ -64,7 +64,7 @@ def mined_pairs(
         goals = {pair.goal for pair in chosen}
         tally.keep(len(goals))
         limit = None if goals else widened(table.joints[pool], *_motion(table, pool), options)
-        tally.drop("no start pose within the constraints", n=len(pool) - len(goals), limit=limit)
+        tally.drop("no reference pose within the constraints", n=len(pool) - len(goals), limit=limit)
         result[split] = tuple(_written(table, chosen, mining.texts, seed))
     return result
 
