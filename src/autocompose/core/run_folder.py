@@ -1,4 +1,4 @@
-"""Whose folder is it: what it was made with, whether it is finished, what differs, and which files in it are ours.
+"""Ownership of a folder: its settings, whether it is finished, what differs, and which files are ours.
 
 FOLDER/STAGE-started.manifest.json   written first: the settings, and the files that the stage writes
 FOLDER/STAGE.manifest.json           written last: the same settings, and what came out
@@ -94,7 +94,7 @@ class RunFolder:
         return difference(record["settings"], {k: v for k, v in _plain(old).items() if k in record["settings"]})
 
     def check(self, settings: Settings, old: Settings | None = None, files: Iterable[str] = ()) -> bool:
-        """See whether the folder may be used; nothing is written.
+        """Check whether the folder may be used, without writing.
 
         :param files: names that the stage writes from the start.
         :return: the stage has finished.
@@ -260,7 +260,7 @@ def files_of_others(root: Path) -> list[Path]:
 
 
 def require_free(folder: Path, what: str) -> None:
-    """Refuse a folder that holds anything.
+    """Refuse a folder that is not empty.
 
     :raises InputError: names the folder and one of the things in it.
     """

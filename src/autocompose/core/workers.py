@@ -38,7 +38,7 @@ def each(work: Callable[[A], B], items: Iterable[A], workers: int | None = None)
 
 @contextmanager
 def kept_processes(workers: int | None = None) -> Iterator[Executor]:
-    """All ``each`` in this block share their processes: a start takes seconds, for torch and the body model.
+    """All ``each`` in this block share processes, because starting one (torch, body model) takes seconds.
 
     Blocks inside another one with as many processes share them as well. They start when they are first needed.
     """

@@ -22,7 +22,7 @@ BOOTSTRAPS = 2000
 
 @dataclass(frozen=True)
 class Ranks:
-    """Where each query's target stands; 0 = first.
+    """The rank of each query's target; 0 = first.
 
     :param gallery: ``(Q,)`` int64 rank in the whole gallery without the reference.
     :param group: ``(Q,)`` int64 rank within the candidate group without the reference; None without groups.

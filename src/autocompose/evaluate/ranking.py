@@ -57,7 +57,7 @@ def error_bound(dim: int) -> float:
 
 
 def ranks_of(queries: np.ndarray, gallery: np.ndarray, targets: np.ndarray, removed: np.ndarray) -> np.ndarray:
-    """How many gallery rows stand before each query's target.
+    """Number of gallery rows that rank before each query's target.
 
     :param queries: ``(Q, D)`` normalised float32.
     :param gallery: ``(N, D)`` normalised float32.
@@ -91,7 +91,7 @@ def _block_ranks(queries: np.ndarray, gallery: np.ndarray, targets: np.ndarray, 
 def before(
     queries: np.ndarray, gallery: np.ndarray, targets: np.ndarray, query: np.ndarray, picture: np.ndarray
 ) -> np.ndarray:
-    """Whether gallery row ``picture[m]`` stands before the target of query ``query[m]``: ``(M,)`` bool.
+    """Whether gallery row ``picture[m]`` ranks before the target of query ``query[m]``: ``(M,)`` bool.
 
     :param targets: ``(Q,)`` gallery rows; the other arrays are those of ``ranks_of``.
     """

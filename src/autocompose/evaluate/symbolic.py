@@ -91,7 +91,7 @@ def rank_states(text: str, joints: np.ndarray, gallery_uncertainty: np.ndarray |
 
 @dataclass(frozen=True)
 class PoseQuery:
-    """A question about poses: read, measured, and ready to be asked of many poses.
+    """A query about poses: parsed, measured, and ready to score many poses.
 
     :param reference: one pose; of those who stand when ``states``.
     :param states: the text describes a pose; there is no reference.

@@ -61,7 +61,7 @@ class Stage:
             say(f"{self.out}: already prepared with these settings")
 
     def _begin_anew(self, differences: str) -> None:
-        """Remove what was started with other settings; a corpus that has captions may hold somebody's work."""
+        """Remove an unfinished corpus made with other settings; one with captions may contain somebody's work."""
         finished = self.own.record() or (self.out / "captions").exists()
         if finished or self.own.is_old:
             by_hand = f"{self.out / 'captions'} and {self.own.path.name}" if not self.own.is_old else f"{self.out}"

@@ -1,4 +1,4 @@
-"""BVH motion files: joint positions of all frames, and the way from their skeleton to SMPL-22."""
+"""BVH motion files: joint positions of all frames, and conversion to SMPL-22."""
 
 from __future__ import annotations
 

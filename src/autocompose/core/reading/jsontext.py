@@ -1,4 +1,4 @@
-"""JSON in and out: what is not JSON, though Python's parser takes or writes it, does not pass."""
+"""Strict JSON in and out, without the extensions of Python's parser."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that the user gives, read whole and bounded; whatever is wrong with them is one line."""
+"""The user's files, read whole and bounded; every fault becomes a one-line error."""
 
 from __future__ import annotations
 

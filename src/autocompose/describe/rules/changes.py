@@ -1,4 +1,4 @@
-"""From measurements to possible statements about each pair: levels, super-codes, eligibility, importance; vectorised."""
+"""From measurements to possible statements about a pair: levels, super-codes, eligibility, importance; vectorised."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def _mine(table: PoseTable, pool: np.ndarray, options: PairOptions, seed: int) -
 
 
 def _motion(table: PoseTable, pool: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Motion and time of poses, as far as they are known."""
+    """Motion and time of poses; None if unknown."""
     return tuple(table.columns[key][pool] if key in table.columns else None for key in ("sequence", "time"))  # type: ignore[return-value]
 
 
