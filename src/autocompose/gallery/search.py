@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("autocompose.gallery")
 Named = Item | Hit | int | str | Path
-    """Anything that identifies an item: itself, a hit, its id (number or 15 hex digits), or its picture's path."""
+"""Anything that identifies an item: itself, a hit, its id (number or 15 hex digits), or its picture's path."""
 RENDERS_ONLY = (
     "The model has only seen rendered bodies: on photographs rather search with the engine symbolic, or index with a "
     "model made for photographs (--model)."
