@@ -288,8 +288,8 @@ def describe_status(
     """Show progress, cost, and failures by kind."""
     from autocompose.describe.mllm.annotation_report import lines, status
 
-    found = status(corpus)
-    typer.echo(json_line(found, 1) if as_json else "\n".join(lines(found)))
+    progress = status(corpus)
+    typer.echo(json_line(progress, 1) if as_json else "\n".join(lines(progress)))
 
 
 @describe.command("retry")
@@ -321,7 +321,9 @@ def describe_export(
     corpus: CorpusFolder,
     min_agreement: Annotated[
         float,
-        typer.Option(min=0, max=1, help="Minimum probability that a text is correct, according to 3D poses; 0 keeps all."),
+        typer.Option(
+            min=0, max=1, help="Minimum probability that a text is correct, according to 3D poses; 0 keeps all."
+        ),
     ] = 0.5,
     mirrors_agree: Annotated[
         bool,

@@ -194,7 +194,9 @@ def aist(
     videos: Annotated[
         Path | None, typer.Option(help="Folder with the 10M videos.", show_default="none: bodies are rendered")
     ] = None,
-    per_sequence: Annotated[int, typer.Option(min=1, help="Number of frames per sequence; the most different ones are chosen.")] = 12,
+    per_sequence: Annotated[
+        int, typer.Option(min=1, help="Number of frames per sequence; the most different ones are chosen.")
+    ] = 12,
     views: Annotated[
         str, typer.Option(help="Cameras, such as c01,c03; or front, the best one for each frame.")
     ] = "c01",
@@ -222,9 +224,7 @@ def aist(
     )  # fmt: skip
 
 
-Motions = Annotated[
-    Path, typer.Argument(metavar="MOTIONS", help="A motion file, or a folder of them.")
-]
+Motions = Annotated[Path, typer.Argument(metavar="MOTIONS", help="A motion file, or a folder of them.")]
 Up = Annotated[str, typer.Option(help="Vertical axis of the files: y, z, or -y (MediaPipe world landmarks).")]
 Count = Annotated[int, typer.Option(min=2, help="Number of pictures; the most different poses are chosen.")]
 Yaw = Annotated[float, typer.Option(min=0, max=180, help="Maximum turn from the camera in degrees, either way.")]

@@ -183,7 +183,8 @@ def push(
 def sweep(
     config: Annotated[Path, typer.Argument(help="TOML file that names datasets, backbones and setups.")],
     only: Annotated[
-        str | None, typer.Option(help="Run only experiments whose BACKBONE/DATASET/SETUP contains this.", show_default="all")
+        str | None,
+        typer.Option(help="Run only experiments whose BACKBONE/DATASET/SETUP contains this.", show_default="all"),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the experiments and exit.")] = False,
 ) -> None:

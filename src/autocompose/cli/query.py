@@ -132,7 +132,9 @@ def search(
     ] = "",
     text: Annotated[str, typer.Option(help="What to change, such as 'raise the left arm'.", show_default="none")] = "",
     k: Annotated[int, typer.Option("-k", "--top", min=1, max=500, help="Number of results.")] = 10,
-    weight: Annotated[float, typer.Option(min=0, max=1, help="Weight of the text; 0 = picture only, 1 = text only.")] = 0.5,
+    weight: Annotated[
+        float, typer.Option(min=0, max=1, help="Weight of the text; 0 = picture only, 1 = text only.")
+    ] = 0.5,
     mirror: Annotated[
         bool, typer.Option("--mirror", help="Mirror the reference, and swap left and right in the text.")
     ] = False,

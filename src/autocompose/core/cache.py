@@ -117,14 +117,14 @@ def alone(folder: Path) -> Iterator[None]:
 
 def entries() -> list[Entry]:
     """The entries of the cache."""
-    found = []
+    listed = []
     for place in cache_places():
         for path in sorted(place.iterdir()) if place.is_dir() else ():
             purpose = next((text for name, text in ENTRIES.items() if path.name.startswith(name)), None)
             if purpose and not path.is_symlink():
                 files = path.rglob("*") if path.is_dir() else [path]
-                found.append(Entry(path, sum(f.lstat().st_size for f in files if f.is_file()), purpose))
-    return found
+                listed.append(Entry(path, sum(f.lstat().st_size for f in files if f.is_file()), purpose))
+    return listed
 
 
 def clear() -> list[Entry]:

@@ -76,9 +76,9 @@ class Contents:
 def remembered(paths: Sequence[Path], folder: Path) -> list[str]:
     """``Contents.of`` with the memory of ``folder``, brought up to date."""
     contents = Contents(folder)
-    found = contents.of(paths)
+    hashes = contents.of(paths)
     contents.save()
-    return found
+    return hashes
 
 
 def files_below(paths: Iterable[Path]) -> dict[str, Path]:

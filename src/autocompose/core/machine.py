@@ -38,8 +38,8 @@ def processor() -> str:
 def flags() -> set[str]:
     """The processor's instruction sets, as Linux names them; empty on other systems."""
     with suppress(OSError):
-        found = re.search(r"^(?:flags|Features)\s*:\s*(.+)", CPUINFO.read_text(), re.M)
-        return set(found[1].split()) if found else set()
+        line = re.search(r"^(?:flags|Features)\s*:\s*(.+)", CPUINFO.read_text(), re.M)
+        return set(line[1].split()) if line else set()
     return set()
 
 

@@ -205,9 +205,9 @@ class RunFolder:
         if record is None and self.stage in _OLD:
             name, key, _ = _OLD[self.stage]
             path = self.folder / name
-            found = read_json(path) if path.is_file() else None
-            if isinstance(found, dict) and key in found:
-                return found if key == "settings" else {"settings": found}
+            content = read_json(path) if path.is_file() else None
+            if isinstance(content, dict) and key in content:
+                return content if key == "settings" else {"settings": content}
         return record
 
     def _inside(self) -> list[str]:

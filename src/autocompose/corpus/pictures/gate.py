@@ -148,7 +148,9 @@ class Picture:
 
     def _jpeg(self, size: int) -> Jpeg:
         if size > self._bounds.data:
-            raise OversizeError(f"{self.name}: the file has {size >> 20:,} MB, more than {self._bounds.data >> 20:,} MB")
+            raise OversizeError(
+                f"{self.name}: the file has {size >> 20:,} MB, more than {self._bounds.data >> 20:,} MB"
+            )
         with self._file as file:
             jpeg = read_jpeg(file.read())
         self._orientation, self._scans = jpeg.orientation, jpeg.scans
@@ -264,10 +266,10 @@ def _tiff(image: Image.Image, name: str) -> int:
     if DNG_VERSION in tags or Path(name).suffix.lower() in formats.RAW:
         raise ImageError(f"{name}: {formats.RAW_REASON}")
     try:
-        found = tags.get(ORIENTATION, 1)
+        orientation = tags.get(ORIENTATION, 1)
     except Exception:  # nonsense in the tag
-        found = 1
+        orientation = 1
     image._size = int(tags[WIDTH]), int(tags[HEIGHT])  # type: ignore[attr-defined]
     image.load_end = lambda: None  # type: ignore[attr-defined]
     image.load_prepare = lambda: ImageFile.ImageFile.load_prepare(image)  # type: ignore
-    return found if found in range(1, 9) else 1
+    return orientation if orientation in range(1, 9) else 1

@@ -123,9 +123,7 @@ def _rectangles(path: Path, table: PoseTable) -> tuple[list[str], np.ndarray]:
         points = columns["coco2d"]
         names, boxes, margin = np.array(table.names), np.concatenate([points.min(1), points.max(1)], 1), BEYOND
     else:
-        raise InputError(
-            f"{path}: has no positions of people; make it with prepare folder, or run prepare keypoints"
-        )
+        raise InputError(f"{path}: has no positions of people; make it with prepare folder, or run prepare keypoints")
     more = margin * np.max(boxes[:, 2:] - boxes[:, :2], axis=1, keepdims=True)
     return [str(name) for name in names], boxes + np.concatenate([-more, -more, more, more], 1)
 

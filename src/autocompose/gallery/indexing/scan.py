@@ -155,8 +155,8 @@ def scan(pictures: Path, tally: Tally, people: Path | None = None) -> Scan:
         known, side = read_boxes(pictures / "boxes.json", names, root)
         result.sides.append(side)
     if people:
-        told, side = read_people(people, names, root)
-        known |= told
+        people_boxes, side = read_people(people, names, root)
+        known |= people_boxes
         result.sides.append(side)
     for name, state in states.items():
         values = {**poses.meta.get(name, {}), **meta.get(name, {}), **table.get(name, {})}

@@ -180,8 +180,8 @@ def _add_api(app: FastAPI, gallery: Gallery, uploads: Uploads, metrics: Metrics,
     @app.get("/api/search", responses=REFUSALS, response_model=dict[str, Any])
     def search(request: Asked) -> Response:
         """Pictures like the reference, but with the change that the text describes, best first."""
-        found = ask(gallery, uploads, with_key(gallery, request))
-        return JSONResponse(found.record())  # plain values: nothing to validate once more
+        result = ask(gallery, uploads, with_key(gallery, request))
+        return JSONResponse(result.record())  # plain values: nothing to validate once more
 
     @app.get("/api/items/{key}", responses=REFUSALS)
     def item(key: ItemKey) -> dict[str, Any]:
@@ -290,12 +290,12 @@ def _add_failures(app: FastAPI, gallery: Gallery) -> None:
     def shown(request: Request, status: int, message: str) -> str:
         """The search page for a refused query, with as much of it as is valid."""
         if status == 400:  # a query that can be read and changed
-            asked = SearchRequest.of(request.query_params.multi_items())
-            known = [c for c in asked.where if c.partition("=")[0].strip() in gallery.store.columns()]
-            asked = with_key(gallery, asked.model_copy(update={"where": known}))
+            query = SearchRequest.of(request.query_params.multi_items())
+            known = [c for c in query.where if c.partition("=")[0].strip() in gallery.store.columns()]
+            query = with_key(gallery, query.model_copy(update={"where": known}))
         else:  # what was typed stays; the rest may be what is wrong
-            asked = SearchRequest(text=request.query_params.get("text", "")[:MAX_TEXT])
-        return Page(gallery, asked, error=message).html()
+            query = SearchRequest(text=request.query_params.get("text", "")[:MAX_TEXT])
+        return Page(gallery, query, error=message).html()
 
     @app.exception_handler(AutocomposeError)
     def failed(request: Request, error: AutocomposeError) -> Response:

@@ -87,8 +87,8 @@ class VectorIndex:
             chosen = refused if chosen is None else faiss.IDSelectorAnd(chosen, refused)
         faiss.omp_set_num_threads(1)  # of this thread: for one query, waking and waiting costs more than it saves
         scores, ids = self.index.search(query[None], k, params=self._parameters(chosen))
-        found = ids[0] >= 0
-        return ids[0][found], scores[0][found]
+        valid = ids[0] >= 0
+        return ids[0][valid], scores[0][valid]
 
     def _parameters(self, selector: Any) -> Any:
         faiss = load_faiss()
