@@ -70,11 +70,11 @@ def test_needs_no_model(gallery: Gallery) -> None:
     for engine in ("symbolic", "auto"):
         answer = without.search(reference="c001/0.png", text=TEXT, engine=engine)
         assert ids(answer) == expected(gallery, "c001/0.png", TEXT)[:24] and answer.engine == "symbolic"
-    assert answer.why == "the gallery's model is not there"
+    assert answer.why == "the gallery's model was not found"
     alike = without.search(reference="c001/0.png", k=50)  # the vectors of both are stored
     assert alike.engine == "learned + symbolic" and len(alike.hits) == 19
     for question in ({"text": TEXT, "engine": "learned"}, {"text": "blue sky"}):
-        with pytest.raises(GalleryError, match=r"its model .* is not there"):
+        with pytest.raises(GalleryError, match=r"its model .* was not found"):
             without.search(reference="c001/0.png", **question)
 
 
@@ -104,7 +104,7 @@ def test_auto_says_why_the_model_answers_alone(gallery: Gallery) -> None:
     without = next(i for i in gallery.store.items() if i.pose is None)
     for question, why in (
         ({"reference": without, "text": TEXT}, "the pose of the reference is not known"),
-        ({"reference": "c001/0.png", "text": "blue sky"}, "nothing is understood in 'blue sky'"),
+        ({"reference": "c001/0.png", "text": "blue sky"}, "nothing was understood in 'blue sky'"),
         ({"reference": "c001/0.png", "text": TEXT, "where": {"cube": "77"}}, "no item with these filters has a pose"),
         ({"like": "c001/0.png"}, "there is neither a text nor a reference picture"),
     ):
@@ -148,7 +148,7 @@ def test_states_are_searched_without_a_reference(gallery: Gallery) -> None:
 def test_what_the_symbolic_engine_cannot_do(gallery: Gallery) -> None:
     without = next(i for i in gallery.store.items() if i.pose is None)
     for question, message in (
-        ({"reference": "c001/0.png", "text": "blue sky"}, "nothing is understood in 'blue sky'"),
+        ({"reference": "c001/0.png", "text": "blue sky"}, "nothing was understood in 'blue sky'"),
         ({"reference": "c001/0.png", "text": TEXT, "where": {"cube": ("77",)}}, "no item with these filters"),
         ({"reference": without, "text": TEXT}, "the pose of the reference is not known"),
     ):

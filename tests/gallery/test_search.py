@@ -151,7 +151,7 @@ def test_left_as_seen_means_the_right_of_who_faces_us(tmp_path: Path) -> None:
     assert gallery.search(reference=away, text=TEXT, sides="seen").text == TEXT
     assert gallery.search(reference=facing, text=TEXT, sides="seen", mirror=True).text == TEXT
     guess = gallery.search(text=TEXT, sides="seen")
-    assert guess.text == "Raise the right arm." and "taken to face the camera" in guess.notes[0]
+    assert guess.text == "Raise the right arm." and "assumed to face the camera" in guess.notes[0]
     assert gallery.search(reference=facing, text=TEXT).notes == ()
 
 

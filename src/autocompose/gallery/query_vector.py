@@ -1,4 +1,4 @@
-"""The vector that a query looks for: reference, text and chosen results, as the model composes them."""
+"""The query vector: reference, text and chosen results, composed by the model."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class QueryVector:
 
     @property
     def is_known(self) -> bool:
-        """It needs no model: all that it is made of is stored."""
+        """Whether it needs no model, because all its parts are stored."""
         return not self.text and not self.request.mirror and (self.origin is None or self._stored(self.origin))
 
     @cached_property

@@ -26,7 +26,7 @@ DEPTH = 1000  # candidates that each engine names when their scores are added
 
 
 class Ranked(NamedTuple):
-    """The best items, which engine chose them, and why that one."""
+    """The best items, the engine that chose them, and why."""
 
     hits: list[Hit]
     engine: str
@@ -78,7 +78,7 @@ class Ranking:
         if obstacle:
             return "learned", obstacle
         if self.query.model is None and not self.query.is_known:
-            return "symbolic", "the gallery's model is not there"
+            return "symbolic", "the gallery's model was not found"
         about = "the text is understood" if self.query.text else "without a text, by likeness"
         return FUSED, f"{about}, and {len(self._posed):,} items have a pose"
 
@@ -87,7 +87,7 @@ class Ranking:
         if not self.query.text and self.origin is None:
             return "there is neither a text nor a reference picture"
         if self.query.text and not self.reading.parts:
-            return f"nothing is understood in {self.request.text!r} (name a part, a side and a change)"
+            return f"nothing was understood in {self.request.text!r} (name a part, a side and a change)"
         if self.origin is not None and self.origin.pose is None:
             return self.origin.why
         if not len(self._posed):
@@ -98,7 +98,7 @@ class Ranking:
 
     @cached_property
     def _banned(self) -> list[int]:
-        """The reference with its duplicates, and what the user does not want to see."""
+        """The reference, its duplicates, and results that the user rejected."""
         banned = list(self.query.unlike)
         if self.origin and self.origin.digest:
             box = self.origin.item.box if self.origin.item else self.origin.box
@@ -132,10 +132,10 @@ class Ranking:
         return self.store.search(self.query.vector, depth, self._where, self._banned)
 
     def _distinct(self, search: Callable[[int], tuple[np.ndarray, np.ndarray]], depth: int = 0) -> list[Hit]:
-        """Ask for more until ``k`` results of different content are there.
+        """Fetch more candidates until there are ``k`` results with different content.
 
         :param search: number of items -> at least that many ids and scores, or all there are, best first.
-        :param depth: to begin with.
+        :param depth: number of candidates of the first fetch.
         """
         depth = max(depth, self.request.k + 10)
         while True:
@@ -146,7 +146,7 @@ class Ranking:
             depth *= 4
 
     def _people_first(self) -> list[Hit]:
-        """The model's order for a question about a pose: pictures without a person come last."""
+        """The model's order for a query about a pose: pictures without a person come last."""
         depth = self.request.k + 10
         while True:
             ids, scores = self._search(depth)
@@ -163,7 +163,7 @@ class Ranking:
 
     @cached_property
     def _pose_query(self) -> PoseQuery:
-        """What is asked of the poses; without a text, likeness to the reference's pose."""
+        """The query for the poses; without a text, similarity to the reference's pose."""
         claims = understand(self.query.text).claims  # mirrored, and in the person's own sides
         pose = self.origin.pose if self.origin else None
         if pose is None:
@@ -184,7 +184,7 @@ class Ranking:
         rows, scores = rows[chosen], scores[chosen]
         vectors = self.store.vectors(posed.ids[rows].tolist())
         if len(vectors) != len(rows):
-            raise GalleryError("the gallery has changed during this search; ask again")
+            raise GalleryError("the gallery changed during this search; search again")
         weights = Weights.of(self.query.model.card if self.query.model else {})
         fused = fuse(normalise(vectors) @ self.query.vector, scores, weights)
         order = np.argsort(-fused, kind="stable")

@@ -1,4 +1,4 @@
-"""From measurements to what may be said of each pair: levels, super-codes, eligibility and importance, vectorised."""
+"""From measurements to possible statements about a pair: levels, super-codes, eligibility, importance; vectorised."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Poses:
 
 
 def measure_poses(figures: Figures, options: RuleOptions) -> Poses:
-    """Measure everything that the options ask for.
+    """Measure everything that the options require.
 
     :raises PoseError: wrong shape, NaN, zero-length bones.
     """
@@ -106,7 +106,7 @@ def measure_poses(figures: Figures, options: RuleOptions) -> Poses:
 
 @dataclass(frozen=True)
 class Changes:
-    """What may be said of P pairs.
+    """The possible statements about P pairs.
 
     :param start, goal: the measurements of the two poses of each pair.
     :param levels: ``(54, P)`` int8, rows as in ``ROW_NAMES``: the eligible codes after the super-codes; distances

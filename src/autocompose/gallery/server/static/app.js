@@ -25,7 +25,7 @@ function uploadState(message, bad) {
 async function upload(file) {
   if (!file) return;
   if (file.size > MAX_BYTES) {
-    uploadState(`This file has ${Math.round(file.size / 1048576)} MB; at most 32 MB are taken.`, true);
+    uploadState(`This file has ${Math.round(file.size / 1048576)} MB; the maximum is 32 MB.`, true);
     return;
   }
   uploadState("Reading the picture …", false);
@@ -143,7 +143,7 @@ const acts = {
   share: async () => {
     try {
       await navigator.clipboard.writeText(location.href);
-      toast("The link to this search is copied.");
+      toast("Link copied.");
     } catch {
       toast("Copy the address from the address bar to share this search.");
     }
