@@ -74,10 +74,10 @@ def main() -> None:
         todo = steps(arguments.npm)
         for number in range(arguments.rounds + 2):
             for name, step in todo.items():
-                start = time.perf_counter()
+                start = time.process_time()
                 step()
                 if number > 1:
-                    times.setdefault(name, []).append(1000 * (time.perf_counter() - start))
+                    times.setdefault(name, []).append(1000 * (time.process_time() - start))
     for name, values in times.items():
         print(f"{name:52} median {np.median(values):7.1f} ms   least {min(values):7.1f} ms")
     for part in ("detector", "landmarks"):

@@ -1,6 +1,6 @@
 """Symbolic and fused search in a million synthetic items: time, memory, and recall against the full scan.
 
-    python benchmarks/pose_index.py [--items 1000000] [--dim 256] [--queries 60] [--scratch FOLDER]
+    python benchmarks/pose_index.py [--items 1000000] [--dim 256] [--queries 60] [--scratch FOLDER] [--gallery]
 
 Poses are blends of sampled ones with noise on every joint angle; vectors are random ones in loose clusters, indexed as
 galleries do it. Half of the texts are rule texts, a quarter describe a pose without a reference, a quarter name
@@ -15,7 +15,9 @@ import os
 import resource
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
@@ -29,6 +31,11 @@ from autocompose.evaluate.measured import Measured
 from autocompose.evaluate.pose_index import DEPTH, PoseIndex
 from autocompose.evaluate.satisfaction import rule_options
 from autocompose.evaluate.symbolic import PoseQuery
+from autocompose.gallery.gallery_folder import GalleryConfig
+from autocompose.gallery.item import Item
+from autocompose.gallery.pose import Pose
+from autocompose.gallery.search import Gallery
+from autocompose.gallery.storage.store import EmbeddedStore
 from autocompose.gallery.storage.vectors import VectorIndex, normalise
 
 STATES = ("both arms up", "hands on the hips", "right knee bent and left arm out to the side", "arms crossed")
@@ -45,15 +52,20 @@ def main() -> None:
     parser.add_argument("--dim", type=int, default=256)
     parser.add_argument("--queries", type=int, default=60)
     parser.add_argument("--scratch", type=Path)
+    parser.add_argument("--gallery", action="store_true", help="through Gallery.search")
     options = parser.parse_args()
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}")
     with tempfile.TemporaryDirectory(dir=options.scratch) as scratch:
         joints = synthetic(options.items)
+        questions = asked(joints, options.queries)
+        if options.gallery:
+            through_gallery(Path(scratch), joints, options.dim, questions)
+            return
         start = time.perf_counter()
         index = PoseIndex.write(Path(scratch), joints, None, "synthetic")
         size = sum(f.stat().st_size for f in Path(scratch).iterdir()) / 2**20
         print(f"written in {time.perf_counter() - start:.0f} s, {size:.0f} MiB on disk, mapped")
-        queries = asked(joints, options.queries)
+        queries = [PoseQuery.of(q.text, None if q.row is None else Measured.one(joints[q.row])) for q in questions]
         recall(joints[:SCANNED], queries)
         del joints
         times("symbolic", [lambda q=q: index.search(q, 10) for q in queries])
@@ -80,19 +92,26 @@ def synthetic(n: int) -> np.ndarray:
     return joints
 
 
-def asked(joints: np.ndarray, count: int) -> list[PoseQuery]:
+class Question(NamedTuple):
+    """A text, and the row of its reference."""
+
+    text: str
+    row: int | None
+
+
+def asked(joints: np.ndarray, count: int) -> list[Question]:
     rng, found = np.random.default_rng(1), []
     for i in range(count):
-        row, target = rng.integers(SCANNED // 10, size=2)
+        row, target = rng.integers(min(len(joints), SCANNED // 10), size=2)
         if i % 4 == 0:
-            found.append(PoseQuery.of(STATES[i // 4 % len(STATES)]))
+            found.append(Question(STATES[i // 4 % len(STATES)], None))
             continue
         text = RELATIONS[i // 4 % len(RELATIONS)]
         if i % 4 > 1:
             text = describe(joints[[row]].astype(float), joints[[target]].astype(float), i, 1, rule_options(3))[
                 0
             ].texts[0]
-        found.append(PoseQuery.of(text, Measured.one(joints[row])))
+        found.append(Question(text, int(row)))
     return found
 
 
@@ -131,6 +150,52 @@ def fused(
     rows = np.union1d(named, model.search(vector, NAMED)[0])
     scores = fuse(vectors[rows] @ vector, index.scores(query, rows), Weights())
     return rows[np.argsort(-scores)[:10]]
+
+
+class Drawn:
+    """A model that costs nothing: features of texts are drawn."""
+
+    fingerprint = "drawn"
+    card: ClassVar[dict[str, object]] = {}
+
+    def __init__(self, dim: int) -> None:
+        self.dim = dim
+
+    def embed_images(self, images: Sequence[object]) -> np.ndarray:
+        raise NotImplementedError("all references are items")
+
+    def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
+        return np.array([np.random.default_rng(list(t.encode())).normal(size=self.dim) for t in texts], np.float32)
+
+    def compose(self, images: np.ndarray, texts: Sequence[str]) -> np.ndarray:
+        return normalise(normalise(images) + 0.3 * normalise(self.embed_texts(texts)))
+
+
+def through_gallery(folder: Path, joints: np.ndarray, dim: int, questions: list[Question]) -> None:
+    vectors, _ = embedded(len(joints), dim)
+    writer = EmbeddedStore(folder, Drawn.fingerprint, "approximate", write=True)
+    start, cpu, keys = time.perf_counter(), time.process_time(), []
+    for first in range(0, len(joints), BLOCK):
+        items = [item(first + i, pose) for i, pose in enumerate(joints[first : first + BLOCK])]
+        keys += [each.id for each in items]
+        writer.put(items, vectors[first : first + BLOCK])
+    writer.publish()
+    writer.close()
+    size = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) / 2**20
+    spent = time.process_time() - cpu
+    print(f"gallery written in {time.perf_counter() - start:.0f} s ({spent:.0f} s CPU), {size:.0f} MiB on disk")
+    config = GalleryConfig(
+        pictures=str(folder), source=str(folder), model="", fingerprint=Drawn.fingerprint, dim=dim, poses=True
+    )
+    gallery = Gallery(folder, config, EmbeddedStore(folder, Drawn.fingerprint), Drawn(dim))
+    for more in ({"engine": "symbolic"}, {"engine": "auto"}, {"engine": "auto", "where": {"tenth": "3"}}):
+        asks = [{"text": q.text, "reference": None if q.row is None else keys[q.row], **more} for q in questions]
+        times(str(more), [lambda a=a: gallery.search(k=10, **a) for a in asks])
+    print(f"process peak {peak():.0f} MiB (with the making of the items)")
+
+
+def item(i: int, joints: np.ndarray) -> Item:
+    return Item(f"{i}.png", f"{i:064x}", 1, 1, 9, 9, meta={"tenth": i % 10}, pose=Pose(joints))
 
 
 def times(name: str, calls: list) -> None:

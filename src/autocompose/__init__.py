@@ -21,6 +21,8 @@ if TYPE_CHECKING:  # what editors and type checkers see; ``_PUBLIC`` says the sa
     from autocompose.describe.audit.corpus import audit_corpus as audit_corpus
     from autocompose.describe.mllm.annotate import annotate_corpus as annotate_corpus
     from autocompose.describe.mllm.export import export_texts as export_texts
+    from autocompose.describe.pictures.change import PoseChange as PoseChange
+    from autocompose.describe.pictures.pictures import describe_change as describe_change
     from autocompose.describe.rules.corpus_texts import write_texts as write_texts
     from autocompose.describe.rules.options import RuleOptions as RuleOptions
     from autocompose.estimate.estimator import Estimator as Estimator
@@ -51,12 +53,14 @@ _PUBLIC = {
     "Model": "model.model",
     "Pair": "core.records",
     "Person": "estimate.estimator",
+    "PoseChange": "describe.pictures.change",
     "Question": "core.records",
     "RuleOptions": "describe.rules.options",
     "Source": "core.records",
     "Split": "core.records",
     "annotate_corpus": "describe.mllm.annotate",
     "audit_corpus": "describe.audit.corpus",
+    "describe_change": "describe.pictures.pictures",
     "evaluate_model": "evaluate.questions",
     "export_texts": "describe.mllm.export",
     "finetune": "train.training",

@@ -38,5 +38,5 @@ def test_each_joint_is_the_one_that_bears_its_role(tmp_path: Path, name: str) ->
 @pytest.mark.parametrize("name", DIALECTS)
 def test_exchanged_names_are_refused(tmp_path: Path, name: str) -> None:
     write_dialect(tmp_path / "a.bvh", DIALECTS[name], swapped=True)
-    with pytest.raises(PoseError, match=r"backwards in \d+% of 40 frames; left and right are exchanged"):
+    with pytest.raises(PoseError, match=r"backwards in \d+% of 40 frames; left and right are swapped"):
         to_smpl22(read_bvh(tmp_path / "a.bvh"), DIALECTS[name].up)

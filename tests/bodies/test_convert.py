@@ -82,7 +82,7 @@ def test_bad_input_is_refused() -> None:
     with pytest.raises(PoseError, match=r"coco17: expected \(N, 17, 3\) metres, got \(30, 22, 3\)"):
         convert_joints(joints, "coco17")
     exchanged = joints[:, mirror_order(SMPL22)]
-    with pytest.raises(PoseError, match="left and right are exchanged"):
+    with pytest.raises(PoseError, match="left and right are swapped"):
         convert_joints(exchanged, "smpl22")
     assert convert_joints(exchanged, "smpl22", check_sides=False).joints.shape == (30, 22, 3)
     joints[4, 3, 1] = np.nan

@@ -24,7 +24,7 @@ def program(*arguments: object, python: tuple[str, ...] = (), before: str = "") 
 def test_help_is_there_without_docstrings() -> None:
     done = program("--help", python=("-OO",))
     assert done.returncode == 0
-    assert "Check a corpus" in done.stdout and "Find the people in a folder" in done.stdout
+    assert "Check a corpus" in done.stdout and "Index a folder" in done.stdout
     inner = program("prepare", "--help", python=("-OO",))
     assert "Motion capture in BVH files" in inner.stdout
 

@@ -87,7 +87,7 @@ def test_evaluate_and_compare(trained, capsys):
         == 0
     )
     assert run(["compare", str(trained / "clip" / "test"), str(trained / "e")]) == 2
-    assert "question 1 is not that of" in capsys.readouterr().err
+    assert "query 1 differs from that of" in capsys.readouterr().err
 
 
 def test_a_bank_of_some_pairs_is_evaluated_and_counted(trained, tmp_path, capsys):
@@ -203,7 +203,7 @@ def test_evaluating_into_a_folder_of_the_user_is_refused(trained, tmp_path, caps
     (tmp_path / "metrics.json").write_text("{}")
     line = ["evaluate", str(trained / "clip"), str(trained / "corpus"), "--texts", "rules", "--out"]
     assert run([*line, str(tmp_path)]) == 2
-    assert "is not empty and not known as an evaluation" in capsys.readouterr().err
+    assert "not empty and not an evaluation made by this program" in capsys.readouterr().err
     assert (tmp_path / "metrics.json").read_text() == "{}"
 
 
@@ -220,5 +220,5 @@ def test_a_smaller_evaluation_leaves_nothing_of_the_larger_one(trained, tmp_path
 def test_weights_of_the_user_are_not_replaced(trained, tmp_path, capsys):
     (tmp_path / "tuned_clip_0.pt").write_bytes(b"mine")
     assert run(["export-weights", str(trained / "combiner"), "--out", str(tmp_path)]) == 2
-    assert "tuned_clip_0.pt: exists already" in capsys.readouterr().err
+    assert "tuned_clip_0.pt: already exists" in capsys.readouterr().err
     assert [p.name for p in tmp_path.iterdir()] == ["tuned_clip_0.pt"]

@@ -72,7 +72,7 @@ def test_an_import_with_odd_json_is_one_line(corpus: Corpus, tmp_path: Path, ent
     (tmp_path / "x.json").write_bytes(entry)
     with tarfile.open(shard, "w") as tar:
         tar.add(tmp_path / "x.json", "000000000.json")
-    with pytest.raises(Exception, match=r"a sample without a sound \.json") as raised:
+    with pytest.raises(Exception, match=r"a sample without a valid \.json") as raised:
         import_corpus(tmp_path / "out", tmp_path / "again")
     assert "\n" not in str(raised.value)
 

@@ -62,7 +62,7 @@ def test_a_folder_that_others_may_write_is_not_used(temp: Path) -> None:
     (place / "numba").touch()
     place.chmod(0o777)
     assert find_cached("numba") is None
-    with pytest.raises(StorageError, match="others may write there"):
+    with pytest.raises(StorageError, match="it is writable by others"):
         writable_cache()
     place.rename(temp / "moved")
     place.symlink_to(temp / "moved")

@@ -39,10 +39,10 @@ def test_a_folder_that_holds_nothing_is_taken(tmp_path: Path, make: str | None) 
 
 def test_a_folder_of_somebody_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "poses.npz").write_bytes(b"mine")
-    with pytest.raises(InputError, match=r"is not empty and not known as a corpus.*'poses\.npz'.*new folder"):
+    with pytest.raises(InputError, match=r"not empty and not a corpus made by this program.*'poses\.npz'.*new folder"):
         RunFolder(tmp_path, "x", "a corpus").claim({"a": 1})
     assert [p.name for p in tmp_path.iterdir()] == ["poses.npz"]
-    with pytest.raises(InputError, match="is no folder to write to"):
+    with pytest.raises(InputError, match="not a writable folder"):
         RunFolder(tmp_path / "poses.npz", "x").claim({"a": 1})
 
 
@@ -57,9 +57,9 @@ def test_other_settings_are_refused_and_named(tmp_path: Path) -> None:
 def test_a_stage_beside_another_writes_only_what_is_not_there(tmp_path: Path) -> None:
     RunFolder(tmp_path, "first").claim({})
     (tmp_path / "metrics.json").touch()
-    with pytest.raises(InputError, match="not known as"):
+    with pytest.raises(InputError, match="made by this program"):
         RunFolder(tmp_path, "second").claim({}, files=["other.json"])
-    with pytest.raises(InputError, match=r"metrics\.json: exists already"):
+    with pytest.raises(InputError, match=r"metrics\.json: already exists"):
         RunFolder(tmp_path, "second", beside=("first",)).claim({}, files=["metrics.json"])
     assert RunFolder(tmp_path, "second", beside=("first",)).claim({}, files=["other.json"]) is False
 
@@ -107,7 +107,7 @@ def test_new_results_replace_those_of_the_stage_and_no_others(tmp_path: Path) ->
     assert sorted(p.name for p in own.folder.glob("*.csv")) == ["mine.csv", "ranks.csv"]
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/ranks.csv").write_text("mine")
-    with pytest.raises(InputError, match="not known as an evaluation"):
+    with pytest.raises(InputError, match="not an evaluation made by"):
         RunFolder(tmp_path / "mine", "evaluation", "an evaluation").renew({}, ["ranks.csv"])
 
 
@@ -149,7 +149,7 @@ def test_a_file_is_replaced_only_with_our_mark(tmp_path: Path) -> None:
     path.write_bytes(b"<html>mark")
     require_ours(path, b"mark")
     path.write_bytes(b"<html>")
-    with pytest.raises(InputError, match=r"page\.html: exists already"):
+    with pytest.raises(InputError, match=r"page\.html: already exists"):
         require_ours(path, b"mark")
-    with pytest.raises(InputError, match="is no file"):
+    with pytest.raises(InputError, match="not a regular file"):
         require_ours(tmp_path, b"mark")

@@ -61,7 +61,7 @@ def test_queries_take_the_first_text_or_all(tmp_path: Path) -> None:
     assert [q.text for q in partly.questions(Split.TEST, "mllm", flatten=True)] == ["x", "y"] * 2
     with pytest.raises(CorpusError, match="no split val; there is train, test"):
         corpus.questions(Split.VAL)
-    with pytest.raises(CorpusError, match=r"captions/test\.json holds no pairs; there is nothing to ask"):
+    with pytest.raises(CorpusError, match=r"captions/test\.json has no pairs, so there are no queries"):
         dataclasses.replace(corpus, pairs={Split.TEST: ()}).questions(Split.TEST)
 
 

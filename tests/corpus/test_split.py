@@ -84,7 +84,7 @@ def test_what_cannot_be_divided_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="cannot be divided"):
         carve_val(corpus)
     carved = carve_val(make_corpus(tmp_path / "b", train=4))
-    with pytest.raises(CorpusError, match="there is a val split already"):
+    with pytest.raises(CorpusError, match="a val split already exists"):
         carve_val(carved)
     with pytest.raises(CorpusError, match=r"share = 0\.9"):
         carve_val(corpus, 0.9)

@@ -108,7 +108,7 @@ def test_faulty_queries_are_named(queries, words):
 
 
 def test_a_name_twice_in_the_gallery():
-    with pytest.raises(CorpusError, match="a is there more than once"):
+    with pytest.raises(CorpusError, match="a occurs more than once"):
         rank_queries(np.ones((1, 2)), np.ones((3, 2)), ["a", "b", "a"], [query()])
 
 

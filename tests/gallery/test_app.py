@@ -81,7 +81,7 @@ def test_items_filters_and_understanding(client: TestClient, small_gallery: Gall
         ("/api/search?text=x&where=colour=red", 400, "no such column; it has: person"),
         ("/api/search?text=x&where=red", 400, "expected COLUMN=VALUE"),
         ("/api/search?text=" + "x" * 501, 422, "text: String should have at most 500"),
-        ("/api/search?text=x&engine=symbolic", 400, "nothing is understood in 'x'"),
+        ("/api/search?text=x&engine=symbolic", 400, "nothing was understood in 'x'"),
         ("/api/items/000000000000000", 404, "not in the gallery"),
         ("/api/items/zzz", 404, "not in the gallery"),
         ("/nothing", 404, "Not Found"),
@@ -276,7 +276,7 @@ def test_the_page_in_its_states(client: TestClient, small_gallery: Gallery) -> N
     assert lost.status_code == 404 and "That did not work" in lost.text and TEXT in lost.text
     asked = {"ref": item.key, "text": "blue sky", "engine": "symbolic", "where": ["person=anna", "colour=red"]}
     kept = client.get("/", params=asked)  # the picture and the settings stay, but not what is wrong
-    assert kept.status_code == 400 and "no such column" not in kept.text and "nothing is understood" in kept.text
+    assert kept.status_code == 400 and "no such column" not in kept.text and "nothing was understood" in kept.text
     assert f'value="{item.key}"' in kept.text and f'src="/thumbs/{item.key}"' in kept.text
     assert '"symbolic" selected' in kept.text and '"person=anna" selected' in kept.text and "colour" not in kept.text
     assert client.get("/", params={"k": "many"}).status_code == 422
@@ -290,7 +290,7 @@ def test_an_empty_gallery_says_how_to_fill_it(small_gallery: Gallery, tmp_path: 
     with TestClient(create_app(small_gallery, tmp_path), "http://localhost") as client:
         assert "autocompose index PICTURES" in client.get("/").text
         assert client.get("/api/search", params={"text": TEXT}).json()["results"] == []
-        assert "holds no picture" in client.get("/", params={"text": TEXT}).text
+        assert "has no picture" in client.get("/", params={"text": TEXT}).text
 
 
 def test_url_goes_on_and_back() -> None:

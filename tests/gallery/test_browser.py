@@ -190,7 +190,7 @@ def test_compare_filter_sides_and_box(open_page: OpenPage) -> None:
     assert page.is_visible("#weight"), "the settings stay open"
     assert len(results(page)) == 4 and page.inner_text(".badge") == "1 set"
     page.click("text=left as I see it")
-    page.wait_for_selector("text=taken to face the camera")
+    page.wait_for_selector("text=assumed to face the camera")
     assert "raise the right arm" in page.inner_text(".note.used").lower()
     page.click("text=without filters")
     page.wait_for_selector("text=Show more")
@@ -203,7 +203,7 @@ def test_compare_filter_sides_and_box(open_page: OpenPage) -> None:
     assert page.eval_on_selector("#compare-right img", "image => image.naturalWidth") == 90
     assert page.is_visible("#compare-right .marks rect") and not page.is_visible("#compare-left")
     shot(page, "compare")
-    page.click("#compare >> text=Go on from this")
+    page.click("#compare >> text=Continue from this")
     page.wait_for_selector(".chosen .marks")
     rectangle = page.eval_on_selector(".chosen .marks rect", "r => r.getAttribute('x') + ' ' + r.getAttribute('width')")
     assert rectangle == "60 30"
@@ -226,7 +226,7 @@ def test_a_large_a_broken_and_a_too_large_picture(open_page: OpenPage, tmp_path:
     page.wait_for_selector("#upload-state.bad >> text=not a JPEG, PNG or WebP")
     (tmp_path / "huge.png").write_bytes(b"x" * (33 << 20))
     page.set_input_files("#file", str(tmp_path / "huge.png"))
-    page.wait_for_selector("#upload-state.bad >> text=at most 32 MB")
+    page.wait_for_selector("#upload-state.bad >> text=the maximum is 32 MB")
 
 
 @pytest.mark.parametrize(
@@ -307,4 +307,4 @@ def test_a_restarted_server_and_a_stopped_one(browser: Any, gallery: Path, tmp_p
 
 def test_the_gallery_of_the_test_has_what_is_tested(gallery: Path) -> None:
     opened = Gallery.open(gallery)
-    assert opened.store.count() == 41 and opened.store.poses()[1].shape == (40, 22, 3)
+    assert opened.store.count() == 41 and opened.store.poses().joints.shape == (40, 22, 3)

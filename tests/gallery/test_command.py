@@ -103,7 +103,7 @@ def test_mistakes_are_one_line_and_exit_2(
         (["search", str(gallery), "--reference", "none.jpg"], "neither a picture of the gallery nor a file"),
         (
             ["search", str(gallery), "--text", "x", "--model", str(tmp_path)],
-            "neither a run folder (no model.json) nor weights",
+            "neither a run folder (no model.json) nor CLIP weights",
         ),
         (
             ["index", str(tmp_path / "none"), str(tmp_path / "g"), "--model", str(run_folder)],

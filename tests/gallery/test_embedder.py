@@ -41,7 +41,7 @@ def test_a_run_folder_composes_as_its_model_and_travels_without_it(run_folder: P
 )
 def test_a_model_file_without_its_parts_is_one_line(tmp_path: Path, text: str) -> None:
     (tmp_path / "model.json").write_text(text)
-    with pytest.raises(CheckpointError, match=r"model.json: states no sha256 and encoder"):
+    with pytest.raises(CheckpointError, match=r"model.json: lacks sha256 or encoder"):
         RunFolder(tmp_path)
     (tmp_path / "model.safetensors").touch()
     with pytest.raises(CheckpointError, match=r"model.json"):

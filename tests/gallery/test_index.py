@@ -234,14 +234,14 @@ def test_what_is_refused_leaves_the_gallery_as_it_was(tmp_path: Path) -> None:
         build(root, FakeModel("other"), out)
     with pytest.raises(GalleryError, match=r"a gallery of .*photos, not of"):
         build(photos(tmp_path / "more", 2), FakeModel(), out)
-    with pytest.raises(GalleryError, match="lives in store embedded"):
+    with pytest.raises(GalleryError, match="uses the store embedded"):
         build(root, FakeModel(), out, store="qdrant://localhost:1/x")
     with pytest.raises(InputError, match="picture folder not found"):
         build(tmp_path / "none", FakeModel(), out)
     with pytest.raises(InputError, match="picture folder not found"):
         build(tmp_path / "none", FakeModel(), tmp_path / "new")
     assert not (tmp_path / "new").exists()
-    with pytest.raises(GalleryError, match=r"00001\.png: is no folder to write to"):
+    with pytest.raises(GalleryError, match=r"00001\.png: not a writable folder"):
         build(root, FakeModel(), root / "a/00001.png")
     shutil.rmtree(root)
     root.mkdir()

@@ -118,7 +118,7 @@ def test_people_that_cannot_be_used(photos: Path, corpus: Path, tmp_path: Path) 
     with pytest.raises(InputError, match="none of its people is in a picture below"):
         read_people(corpus, PictureNames((), tmp_path), tmp_path)
     PoseTable(("a",), poses(1), np.zeros(1, np.float32)).save(corpus / "poses.npz")
-    with pytest.raises(InputError, match="says nothing about where people are"):
+    with pytest.raises(InputError, match="has no positions of people"):
         build(photos, FakeModel(), tmp_path / "g", people=corpus)
     assert not (tmp_path / "g" / "gallery.json").exists()
 

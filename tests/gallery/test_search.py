@@ -10,6 +10,7 @@ from PIL import Image, ImageOps
 from autocompose.core.errors import GalleryError, InputError
 from autocompose.describe.side_words import swap_sides
 from autocompose.gallery.indexing.index import build
+from autocompose.gallery.query import Reference
 from autocompose.gallery.request import Step
 from autocompose.gallery.search import Gallery
 from autocompose.gallery.storage.vectors import normalise
@@ -150,7 +151,7 @@ def test_left_as_seen_means_the_right_of_who_faces_us(tmp_path: Path) -> None:
     assert gallery.search(reference=away, text=TEXT, sides="seen").text == TEXT
     assert gallery.search(reference=facing, text=TEXT, sides="seen", mirror=True).text == TEXT
     guess = gallery.search(text=TEXT, sides="seen")
-    assert guess.text == "Raise the right arm." and "taken to face the camera" in guess.notes[0]
+    assert guess.text == "Raise the right arm." and "assumed to face the camera" in guess.notes[0]
     assert gallery.search(reference=facing, text=TEXT).notes == ()
 
 
@@ -234,3 +235,23 @@ def test_every_suggestion_is_understood() -> None:
     assert understand(SUGGESTIONS[0]).parts[0].who == "left arm"
     assert understand("").warning is None
     assert "No body part" in (understand("blue sky over Berlin").warning or "")
+
+
+def test_a_mirrored_reference_is_decoded_and_embedded_once(gallery: Gallery) -> None:
+    """An item and a picture from elsewhere, such as an upload."""
+    opened = Gallery(gallery.folder, gallery.config, gallery.store, model := FakeModel())
+    item = next(gallery.store.items())
+    loads = []
+
+    def load() -> Image.Image:
+        loads.append(1)
+        return gallery.open_picture(item)
+
+    for reference in (item, Reference(load, digest="5" * 64)):
+        before = model.pictures
+        answers = [
+            opened.search(reference=reference, text=text, mirror=True, engine="learned") for text in (TEXT, "x", TEXT)
+        ]
+        assert model.pictures == before + 1
+        assert [hit.item.id for hit in answers[0]] == [hit.item.id for hit in answers[2]]
+    assert len(loads) == 1

@@ -155,7 +155,7 @@ def test_a_file_that_may_not_be_read(tmp_path, monkeypatch):
 
 def test_few_bytes_do_not_become_a_large_tensor(tmp_path):
     (tmp_path / "w.pt").write_bytes(saved({"a": torch.ones(1).expand(10_000_000)}))
-    with pytest.raises(CheckpointError, match="a has 10,000,000 numbers, more than the file holds"):
+    with pytest.raises(CheckpointError, match="a has 10,000,000 numbers, more than the file contains"):
         read_archive(tmp_path / "w.pt")
 
 

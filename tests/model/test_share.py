@@ -126,7 +126,7 @@ def test_a_card_of_ones_own_is_kept(trained, hub, tmp_path, capsys):
     asked = hub(exists=True, card=True)
     push_to_hub(trained, "me/x")
     assert "README.md" not in asked.files and "create" not in asked.calls
-    assert "already has a card" in capsys.readouterr().err
+    assert "keeps its existing card" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["a/b/c", "no spaces/x", "--x"])

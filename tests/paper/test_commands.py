@@ -186,7 +186,7 @@ def test_a_finished_run_is_refused_and_an_unfinished_one_continues(project, caps
         ([], "none chosen"),
         (["--use-auto-sents", "1", "--mllm-mode", "mllm_1"], "auto and mllm chosen"),
         (["--use-auto-sents", "-1"], "expected at least 1"),
-        (["--use-human-sents", "1", "--use-cycle-loss"], "do not lead back"),
+        (["--use-human-sents", "1", "--use-cycle-loss"], "no reverse human texts"),
         (["--mllm-mode", "mllm_1", "--use-cycle-loss"], "reverse"),
         (["--mllm-mode", "mllm-mirror-mirror_1"], "expected mllm"),
         (["--mllm-mode", "mirror_1"], "expected mllm"),
@@ -210,7 +210,7 @@ def test_wrong_options_are_one_line(project, capsys, monkeypatch, options, words
     ("options", "words"),
     [
         (["--frobnicate"], "unrecognized arguments: --frobnicate"),
-        (["--batch-size", "0"], "--batch-size: '0': expected a whole number, at least 1"),
+        (["--batch-size", "0"], "--batch-size: '0': expected an integer >= 1"),
         (["--validation-frequency", "0"], "at least 1"),
         (["--seed", "-1"], "at least 0"),
         (["--transform", "round"], "invalid choice: 'round'"),

@@ -73,7 +73,7 @@ def test_dry_run_and_only(capsys):
 
 def test_a_table_of_the_user_is_not_replaced(tmp_path):
     (tmp_path / "results.csv").write_text("mine,1\n")
-    with pytest.raises(InputError, match=r"results\.csv: exists already"):
+    with pytest.raises(InputError, match=r"results\.csv: already exists"):
         write_results(tmp_path)
     (tmp_path / "results.csv").write_text(",".join(HEADER) + "\n")  # of version 0.1, which left no record
     write_results(tmp_path)

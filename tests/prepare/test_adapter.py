@@ -23,7 +23,7 @@ def test_pictures_of_a_split_without_pairs_are_not_dropped_silently(
     stage = Stage(tmp_path / "out", {"verb": "x"})
     done = stage.finish(corpus, About(name="x"), [], 0, 0)
     assert set(done.pairs) == set(done.galleries) == {Split.TRAIN}
-    assert "test: no pair is left, so its 8 pictures are in no gallery" in capsys.readouterr().err
+    assert "test: no pairs remain, so its 8 pictures are in no gallery" in capsys.readouterr().err
 
 
 def make(out: Path, sources: dict[str, Path], **settings: object) -> Stage:
@@ -54,7 +54,7 @@ def test_a_folder_of_the_user_is_refused(tmp_path: Path, source: dict[str, Path]
     for folder in ("captions", "images"):
         shutil.rmtree(out / folder)
         before = tree(out)
-        with pytest.raises(InputError, match="is not empty and not known as a corpus"):
+        with pytest.raises(InputError, match="not empty and not a corpus made by this program"):
             make(out, source)
         assert tree(out) == before
 

@@ -105,7 +105,7 @@ def test_other_settings_in_a_started_folder_are_named(tmp_path):
 
 
 def test_an_unknown_metric_is_named(tmp_path):
-    with pytest.raises(ConfigError, match=r"'recall': no such validation metric; there are .*error"):
+    with pytest.raises(ConfigError, match=r"'recall': no such validation metric; expected .*error"):
         train(tmp_path, select="recall")
 
 
@@ -145,7 +145,7 @@ def test_a_remote_tracker_gets_the_runs_name(tmp_path, monkeypatch):
     train(tmp_path / "mine", epochs=2, tracker="trackio")
     names = ["epoch", "error", "loss", "seconds"]
     assert Remote.seen == ["autocompose", "mine", (1, names), (2, names), "end"]
-    with pytest.raises(InputError, match=r"trackio does not start \(no login see the manual\); --tracker none"):
+    with pytest.raises(InputError, match=r"trackio failed to start \(no login see the manual\); --tracker none"):
         train(tmp_path / "refused", tracker="trackio")
 
 

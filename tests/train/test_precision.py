@@ -69,7 +69,7 @@ def test_what_is_said_goes_first_then_what_the_run_began_with(monkeypatch, capsy
     monkeypatch.setattr(precision, "best_precision", lambda _: Choice("bf16", "it can"))
     assert LoopSettings(precision=said).on(CPU, recorded).precision == wanted
     told = capsys.readouterr().err
-    assert ("as when the run started; a new one would use bf16" in told) == (said == "auto" and recorded == "fp32")
+    assert ("as when the run started; a new run here would use bf16" in told) == (said == "auto" and recorded == "fp32")
 
 
 def other_machine(monkeypatch, kind):

@@ -312,7 +312,7 @@ def test_pairs_that_all_hang_together_train_without_validation(together, tmp_pat
     settings = FinetuneSettings(text=ALL, loop=loop(batch_size=12, select="recall_at5"))
     model = finetune(data, encoder(), settings, tmp_path / "one")
     told = " ".join(capsys.readouterr().err.split())
-    assert "all 12 pairs of train are used" in told and "the last of 3 epochs is kept" in told
+    assert "training on all 12 pairs of train" in told and "keeping the last of 3 epochs" in told
     assert model.card["validation"] == {} and model.card["validated_on"] is None
     assert model.card["settings"]["loop"]["select"] is None
     assert [set(line) for line in history(tmp_path / "one")] == [{"epoch", "loss", "seconds"}] * 3
@@ -434,7 +434,7 @@ def test_a_folder_of_the_user_is_no_run(data, tmp_path):
     out = tmp_path / "mine"
     out.mkdir()
     (out / "model.json").write_text("mine")
-    with pytest.raises(AutocomposeError, match="is not empty and not known as a run"):
+    with pytest.raises(AutocomposeError, match="not empty and not a run made by this program"):
         train_combiner(data, encoder(), COMBINER, out)
     assert [p.name for p in out.iterdir()] == ["model.json"]
 

@@ -1,4 +1,4 @@
-"""What a joint's name says: the person's side, and the parts of the body that it may mean."""
+"""Parsing joint names: the person's side, and the body parts that a name may mean."""
 
 from __future__ import annotations
 

@@ -86,7 +86,7 @@ def parse(text: str) -> tuple[Hierarchy, float, np.ndarray]:
     if not counts:
         raise ValueError("expected 'Frames: N' and 'Frame Time: S' after MOTION")
     if not counts[1].isdecimal():
-        raise ValueError(f"Frames: {counts[1]:.20}, expected a whole number")
+        raise ValueError(f"Frames: {counts[1]:.20}, expected an integer")
     frames, width = int(counts[1][:18]), sum(map(len, hierarchy.channels))
     if not width:
         raise ValueError("no joint has channels, so nothing moves")
@@ -179,6 +179,6 @@ def _numbers(text: str, place: int) -> np.ndarray:
         except ValueError:
             parts.append(np.array([_number(word, "a frame") for word in words]))
         if not np.isfinite(parts[-1]).all():
-            raise ValueError("a frame holds a number that is not finite")
+            raise ValueError("a frame contains a number that is not finite")
         place = end
     return np.concatenate(parts)

@@ -1,4 +1,4 @@
-"""Loops that numba compiles, kept between runs wherever there is a place for them."""
+"""Loops compiled by numba and cached between runs where possible."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def compiled(function: F) -> F:
-    """``numba.njit`` whose machine code lies beside the package or, where that is read-only, in the user's cache.
+    """``numba.njit`` whose machine code is cached beside the package or, where that is read-only, in the user's cache.
 
     Where neither can be written it is compiled anew in every process, some seconds each.
     """

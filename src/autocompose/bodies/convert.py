@@ -1,4 +1,4 @@
-"""Any skeleton -> SMPL-22 (and the middle fingers), and which joints of it the source really knows.
+"""Any skeleton -> SMPL-22 (and the middle fingers), and which of its joints the source contains.
 
 | source | taken over | derived | not known (codes that need it are dropped) |
 |---|---|---|---|
@@ -80,7 +80,7 @@ def convert_joints(joints: np.ndarray, skeleton: str, up: str = "y", check_sides
     if check_sides and sides_exchanged(result) > EXCHANGED:
         raise PoseError(
             f"{skeleton}: toes point backwards in {sides_exchanged(result):.0%} of {len(result)} poses; "
-            "left and right are exchanged, or an axis has the wrong sign"
+            "left and right are swapped, or an axis has the wrong sign"
         )
     if fingers:
         result = np.concatenate([result, np.stack([parts[f"left_{fingers}"], parts[f"right_{fingers}"]], 1)], 1)
@@ -121,7 +121,7 @@ def _from_keypoints(parts: Parts) -> Parts:
 
 
 def _placeholder_foot(parts: Parts, side: str) -> np.ndarray:
-    """A foot that points to the front, only so that no bone has length zero; never told."""
+    """A foot that points to the front, only so that no bone has length zero; never described."""
     front = np.cross(parts["left_hip"] - parts["right_hip"], parts["neck"] - parts["pelvis"])
     size = np.linalg.norm(front, axis=1, keepdims=True)
     ankle: np.ndarray = parts[f"{side}_ankle"]

@@ -1,4 +1,4 @@
-"""Joints of the average body: what sampling and retargeting measure poses on, without loading the body model."""
+"""Joints of the average body, for sampling and retargeting without the body model."""
 
 from __future__ import annotations
 

@@ -99,7 +99,7 @@ def rescale(joints: np.ndarray) -> np.ndarray:
 def sides_exchanged(joints: np.ndarray) -> float:
     """Share of SMPL-22 poses ``(N, 22, 3)`` whose toes point backwards, seen from hips and trunk.
 
-    Hardly any real pose does that. A share above one half means that the labels left and right are exchanged, or that
+    Hardly any real pose does that. A share above one half means that the labels left and right are swapped, or that
     one axis of the coordinates has the wrong sign.
     """
     if len(joints) == 0:

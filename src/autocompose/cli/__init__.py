@@ -16,6 +16,7 @@ VERB_MODULES = (
     "annotate_mllm",
     "annotate_rules",
     "annotate_audit",
+    "annotate_pictures",
     "learn",
     "cache",
 )

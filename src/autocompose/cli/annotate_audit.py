@@ -34,7 +34,7 @@ def audit(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON instead of a table.")] = False,
 ) -> None:
-    """Judge what texts claim against the 3D poses: supported, contradicted, left and right swapped, not checkable."""
+    """Check texts against the 3D poses: supported, contradicted, left and right swapped, not checkable."""
     from rich.console import Console
 
     from autocompose.core.log import say

@@ -80,7 +80,7 @@ Blur = Annotated[
 Mirrored = Annotated[
     str,
     typer.Option(
-        help="Texts of mirrored pairs: ask the model, or derive them by exchanging left and right.",
+        help="Texts of mirrored pairs: ask the model, or derive them by swapping left and right.",
         rich_help_panel=QUESTION,
     ),
 ]
@@ -164,7 +164,7 @@ def _batch(job: Job, out: Path | None, answers: list[Path]) -> None:
         say(import_batch(job, answers).line())
     if out:
         files = export_batch(job, out)
-        say(f"batch files in {out}: {len(files)}" if files else "all questions are answered; nothing was written")
+        say(f"batch files in {out}: {len(files)}" if files else "all questions have answers; nothing was written")
 
 
 @describe.command("mllm")
@@ -216,7 +216,7 @@ def describe_mllm(
         bool, typer.Option("--yes", help="Consent to send the pictures to this host, and to redo stale pairs.")
     ] = False,
 ) -> None:
-    """Let a multimodal LLM describe pairs. The same command continues a stopped run; `describe export` comes next."""
+    """Describe pairs with a multimodal LLM. The same command continues a stopped run; `describe export` comes next."""
     from autocompose.core.log import say
     from autocompose.corpus.format import load_corpus
     from autocompose.describe.mllm.asking.sent_pictures import default_frame
@@ -227,7 +227,7 @@ def describe_mllm(
     loaded = load_corpus(corpus)
     if frame is None:
         frame = default_frame(loaded).value
-        say(f"left and right are shown by --frame {frame}")
+        say(f"sides are named with --frame {frame}")
     recipe = Recipe.parse(
         {
             "model": model, "prompts": prompts, "frame": frame, "pictures": pictures, "joints": joints,
@@ -257,7 +257,7 @@ def describe_mllm(
 
 
 def _annotate(job: Job, on: str, yes: bool) -> None:
-    """Run the job and say what comes next."""
+    """Run the job and print the next step."""
     from autocompose.core.log import say
     from autocompose.describe.mllm.annotate import annotate
     from autocompose.describe.mllm.job import UNFINISHED
@@ -288,8 +288,8 @@ def describe_status(
     """Show progress, cost, and failures by kind."""
     from autocompose.describe.mllm.annotation_report import lines, status
 
-    found = status(corpus)
-    typer.echo(json_line(found, 1) if as_json else "\n".join(lines(found)))
+    progress = status(corpus)
+    typer.echo(json_line(progress, 1) if as_json else "\n".join(lines(progress)))
 
 
 @describe.command("retry")
@@ -308,12 +308,12 @@ def describe_retry(
     journal = Journal(journal_path(corpus), must_exist=True)
     try:
         if journal.living():
-            raise AnnotationError(f"{journal.path}: a run is working here; stop it first")
+            raise AnnotationError(f"{journal.path}: a run is active here; stop it first")
         with journal.transaction():
             count = journal.retry_failed()
     finally:
         journal.close()
-    say(f"{count} failed variants are open again; run `autocompose describe mllm` with the same settings")
+    say(f"reopened {count} failed variants; run `autocompose describe mllm` with the same settings")
 
 
 @describe.command("export")
@@ -321,7 +321,9 @@ def describe_export(
     corpus: CorpusFolder,
     min_agreement: Annotated[
         float,
-        typer.Option(min=0, max=1, help="Minimum probability that a text is right, judged by 3D poses; 0 keeps all."),
+        typer.Option(
+            min=0, max=1, help="Minimum probability that a text is correct, according to 3D poses; 0 keeps all."
+        ),
     ] = 0.5,
     mirrors_agree: Annotated[
         bool,
@@ -333,7 +335,7 @@ def describe_export(
     fill_mirrors: Annotated[
         bool,
         typer.Option(
-            "--fill-mirrors", help="Fill a missing text from the mirrored pair's text, with left and right exchanged."
+            "--fill-mirrors", help="Fill a missing text from the mirrored pair's text, with left and right swapped."
         ),
     ] = False,
     keep_long: Annotated[bool, typer.Option("--keep-long", help="Also export texts over 77 CLIP tokens.")] = False,
@@ -379,7 +381,7 @@ def review(
         str,
         typer.Option(
             envvar="AUTOCOMPOSE_TOKEN",
-            help="Secret that the page asks for; set it by the variable.",
+            help="Secret that the page requires; prefer the environment variable.",
             show_default="none",
         ),
     ] = "",

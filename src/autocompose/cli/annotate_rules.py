@@ -79,7 +79,7 @@ def describe_rules(
 @app.command(rich_help_panel=CORPORA)
 def pairs(
     corpus: Annotated[Path, typer.Argument(help="Corpus folder with image_splits/ and poses.npz.")],
-    seed: Annotated[int, typer.Option(help="Seed of the choice among equally good start poses.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed for choosing among equally good reference poses.")] = 0,
     low: Annotated[float, typer.Option(help="Minimum cosine similarity of the two poses.")] = 0.80,
     high: Annotated[float, typer.Option(help="Maximum cosine similarity of the two poses.")] = 0.97,
     gap: Annotated[float, typer.Option(help="Maximum number of seconds between two poses of one sequence.")] = 0.5,

@@ -30,7 +30,7 @@ PANELS = START, CORPORA, TEXTS, TRAINING, SEARCH, PAPER = (
 
 
 class _Verbs(TyperGroup):
-    """The verbs in the order of the help; groups of verbs first in their panel."""
+    """The verbs in help order; groups of verbs come first in their panel."""
 
     def list_commands(self, ctx: Any) -> list[str]:
         def place(name: str) -> tuple[int, bool]:
@@ -70,11 +70,11 @@ def _root(
         bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Keep the program a group of verbs even while only one is registered."""
+    """Keep the program a group of verbs even if only one is registered."""
 
 
 def restore_help(group: typer.Typer) -> None:
-    """Give every verb its first paragraph of help, read from the source, where ``python -OO`` has dropped it."""
+    """Restore every verb's first help paragraph from the source if ``python -OO`` has removed docstrings."""
     for command in group.registered_commands:
         if command.callback and not command.help and not command.callback.__doc__:
             with suppress(OSError, SyntaxError, IndexError):
@@ -126,7 +126,7 @@ def run(argv: list[str]) -> int:
 
 
 def _refused(error: OSError) -> str:
-    """The one line for what the operating system refuses where nobody expected it."""
+    """One line for an unexpected refusal by the operating system."""
     if error.filename is None:
         return f"the operating system refuses: {error.strerror or error}; see more with --debug"
     name = os.fsdecode(error.filename) if isinstance(error.filename, bytes) else error.filename
@@ -134,7 +134,7 @@ def _refused(error: OSError) -> str:
 
 
 def _extra_of(package: str) -> str | None:
-    """The extra that brings an optional package; None for all other packages."""
+    """The extra that installs an optional package; None for other packages."""
     for line in requires("autocompose") or ():
         name, _, condition = line.partition(";")
         extra = re.search(r"extra == ['\"]([^'\"]+)", condition)

@@ -11,7 +11,7 @@ from autocompose.cli.app import START, app
 
 @app.command(rich_help_panel=START)
 def cache(
-    clear: Annotated[bool, typer.Option("--clear", help="Delete the cache; it is rebuilt when needed.")] = False,
+    clear: Annotated[bool, typer.Option("--clear", help="Clear the cache; it is rebuilt when needed.")] = False,
 ) -> None:
     """Show or clear the program's cache folder (XDG_CACHE_HOME moves it)."""
     from autocompose.core.cache import cache_places, entries

@@ -106,7 +106,7 @@ def inspect(
     pairs: Annotated[int, typer.Option(min=0, help="Number of pairs of each split on the page, drawn at random.")] = 60,
     seed: Annotated[int, typer.Option(help="Seed of the draw.")] = 0,
 ) -> None:
-    """Write one HTML page about a corpus: counts, texts, duplicates, look-alikes between splits, pairs."""
+    """Write an HTML report on a corpus: counts, texts, duplicates, similar pictures across splits, pairs."""
     from autocompose.core.log import say
     from autocompose.corpus.inspect import inspect_corpus
 
@@ -116,7 +116,7 @@ def inspect(
 
 
 OutFolder = Annotated[Path, typer.Argument(metavar="OUT", help="Corpus folder to make.")]
-ValShare = Annotated[float, typer.Option(min=0, max=0.5, help="Share of the train pairs that become val; 0 = none.")]
+ValShare = Annotated[float, typer.Option(min=0, max=0.5, help="Share of the train pairs that moves to val; 0 = none.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
 
 
@@ -194,7 +194,9 @@ def aist(
     videos: Annotated[
         Path | None, typer.Option(help="Folder with the 10M videos.", show_default="none: bodies are rendered")
     ] = None,
-    per_sequence: Annotated[int, typer.Option(min=1, help="Frames per sequence: those that differ most.")] = 12,
+    per_sequence: Annotated[
+        int, typer.Option(min=1, help="Number of frames per sequence; the most different ones are chosen.")
+    ] = 12,
     views: Annotated[
         str, typer.Option(help="Cameras, such as c01,c03; or front, the best one for each frame.")
     ] = "c01",
@@ -209,7 +211,7 @@ def aist(
     seed: Seed = 0,
     processes: Processes = 1,
 ) -> None:
-    """AIST++ (ICCV 2021): frames of dance videos, cut around the dancer, split by dancer."""
+    """AIST++ (ICCV 2021): frames of dance videos, cropped to the dancer, split by dancer."""
     from autocompose.prepare.pairing.mined import Mining
     from autocompose.prepare.releases.aist import Choice, prepare_aist
     from autocompose.prepare.rendering.renders import Style
@@ -222,11 +224,9 @@ def aist(
     )  # fmt: skip
 
 
-Motions = Annotated[
-    Path, typer.Argument(metavar="MOTIONS", help="A motion file, or a folder that is searched for them.")
-]
+Motions = Annotated[Path, typer.Argument(metavar="MOTIONS", help="A motion file, or a folder of them.")]
 Up = Annotated[str, typer.Option(help="Vertical axis of the files: y, z, or -y (MediaPipe world landmarks).")]
-Count = Annotated[int, typer.Option(min=2, help="Number of pictures: the poses that differ most.")]
+Count = Annotated[int, typer.Option(min=2, help="Number of pictures; the most different poses are chosen.")]
 Yaw = Annotated[float, typer.Option(min=0, max=180, help="Maximum turn from the camera in degrees, either way.")]
 
 
@@ -285,7 +285,7 @@ def _motion(
 
 @prepare.command()
 def folder(
-    photos: Annotated[Path, typer.Argument(metavar="PHOTOS", help="Folder with pictures, nested, of mixed formats.")],
+    photos: Annotated[Path, typer.Argument(metavar="PHOTOS", help="Folder with pictures in any format, at any depth.")],
     out: OutFolder,
     height: Annotated[int, typer.Option(min=0, help="Minimum height of a person in pixels.")] = 80,
     limbs: Annotated[int, typer.Option(min=0, max=12, help="Minimum number of visible limb joints, of 12.")] = 10,
@@ -308,7 +308,7 @@ def folder(
         ),
     ] = None,
 ) -> None:
-    """Your own photographs: find people and their 3D poses on this machine, crop, pair and describe them."""
+    """Your own photographs: detect people, estimate 3D poses, crop, pair and describe; all on this machine."""
     from autocompose.estimate.people_finder import PeopleFinder
     from autocompose.prepare.pairing.mined import Mining
     from autocompose.prepare.photos.photographs import Wanted, prepare_folder
@@ -321,7 +321,7 @@ def folder(
 
 
 def _choice(kind: type[E], value: str, option: str) -> E:
-    """A member of an enumeration that lives in a module which the command line imports late."""
+    """A member of an enumeration whose module is imported only when needed."""
     try:
         return kind(value)
     except ValueError:

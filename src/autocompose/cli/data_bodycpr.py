@@ -22,7 +22,7 @@ class Size(str, Enum):
 @prepare.command()
 def bodycpr(
     out: Annotated[
-        Path, typer.Argument(metavar="OUT", help="Folder of the new corpus; an unfinished one is continued.")
+        Path, typer.Argument(metavar="OUT", help="Folder of the new corpus; an unfinished corpus continues.")
     ],
     preset: Annotated[
         Size, typer.Option(help="12 cubes at 96 px, 1,000 at 128 px, or 8,000 at 224 px; a cube is 8 pictures.")
@@ -41,7 +41,7 @@ def bodycpr(
 
 @prepare.command("keypoints")
 def bodycpr_keypoints(
-    corpus: Annotated[Path, typer.Argument(metavar="CORPUS", help="A finished corpus of prepare bodycpr.")],
+    corpus: Annotated[Path, typer.Argument(metavar="CORPUS", help="Finished corpus from prepare bodycpr.")],
     processes: Annotated[
         int | None, typer.Option(min=1, help="Number of processes.", show_default="one per core")
     ] = None,

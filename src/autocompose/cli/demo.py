@@ -12,7 +12,7 @@ from autocompose.cli.app import START, app
 
 @app.command(rich_help_panel=START)
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder of the demo; an unfinished one is finished.")] = Path("demo"),
+    out: Annotated[Path, typer.Option(help="Folder of the demo; an unfinished demo continues.")] = Path("demo"),
     quick: Annotated[bool, typer.Option("--quick", help="The same stages on 12 cubes, in about a minute.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     from_scratch: Annotated[
@@ -20,7 +20,7 @@ def demo(
     ] = False,
     open_page: Annotated[bool, typer.Option("--open", help="Open the search page in the end.")] = False,
 ) -> None:
-    """Go the whole way from the model small: benchmark, texts, both stages of training, evaluation, report, gallery."""
+    """Go the whole way from the model small: benchmark, texts, both training stages, evaluation, report, gallery."""
     from autocompose.demo.demo import run_demo
 
     _, serve = run_demo(out, quick, seed, from_scratch)

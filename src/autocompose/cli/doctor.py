@@ -18,7 +18,7 @@ DEMO_MEMORY, DEMO_DISK = 4.2, 2.0  # GiB; docs/demo.md
 def doctor(
     folder: Annotated[Path, typer.Option(help="Folder whose disk is checked for free space.")] = Path("."),
 ) -> None:
-    """Print what this machine has (cores, instructions, GPU, memory, disk, extras, weights) and what it means."""
+    """Check this machine: cores, instructions, GPU, memory, disk, extras and weights, and the consequences."""
     lines = findings(folder)
     width = max(len(name) for name, _ in lines)
     for name, text in lines:
@@ -26,7 +26,7 @@ def doctor(
 
 
 def findings(folder: Path) -> list[tuple[str, str]]:
-    """What was found, one line for each thing, and the consequences at the end."""
+    """The findings, one per line, and the consequences at the end."""
     import torch
 
     import autocompose
@@ -66,7 +66,7 @@ def _extras() -> list[tuple[str, str]]:
 
 
 def _weights() -> list[tuple[str, str]]:
-    """Weights of CLIP that are there, and where others are looked for."""
+    """CLIP weights on this machine, and where others are searched."""
     from autocompose.model.bundled import FOLDER, NAME
     from autocompose.model.encoder import OPENAI_NAMES
     from autocompose.model.weights.start_weights import openai_file
@@ -79,7 +79,7 @@ def _weights() -> list[tuple[str, str]]:
 
 
 def _meaning(free: float | None, room: float) -> list[tuple[str, str]]:
-    """What stands in the way of the demo."""
+    """What the demo lacks on this machine."""
     import torch
 
     from autocompose.core.extras import missing_packages

@@ -12,7 +12,7 @@ from autocompose.core.errors import ConfigError
 from autocompose.core.reading.jsontext import json_line
 
 CorpusFolder = Annotated[Path, typer.Argument(metavar="CORPUS", help="Corpus folder.")]
-Out = Annotated[Path, typer.Option(help="Run folder to make; it is a model when training has finished.")]
+Out = Annotated[Path, typer.Option(help="Run folder to make; after training it is a model.")]
 ConfigFile = Annotated[
     Path | None,
     typer.Option("--config", help="TOML file with settings; see configs/.", show_default="built-in settings"),
@@ -117,7 +117,7 @@ def evaluate(
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
     texts: Annotated[str, typer.Option(help="Texts of the queries: human, rules, mllm, or a corpus key.")] = "human",
     every_text: Annotated[
-        bool, typer.Option("--every-text", help="Make one query per text, not only of the first.")
+        bool, typer.Option("--every-text", help="Make one query per text, not only for the first text.")
     ] = False,
     keep: Annotated[
         int, typer.Option(min=0, help="Number of pictures kept per query in the selection and TREC files.")
@@ -137,7 +137,7 @@ def evaluate(
 @app.command(rich_help_panel=TRAINING)
 def compare(
     first: Annotated[Path, typer.Argument(help="ranks.csv, or the folder that `evaluate` wrote.")],
-    second: Annotated[Path, typer.Argument(help="The same of another run on the same questions.")],
+    second: Annotated[Path, typer.Argument(help="The same for another run on the same queries.")],
     seed: Annotated[int, typer.Option(min=0, help="Seed of the resampling.")] = 0,
 ) -> None:
     """Compare two runs on the same queries: second minus first, in points, with 95 % interval and p-value."""
@@ -147,8 +147,8 @@ def compare(
     (questions, clusters, one), (others, _, two) = read_ranks(first), read_ranks(second)
     if questions != others:
         row = next((i for i, (a, b) in enumerate(zip(questions, others, strict=False)) if a != b), len(others))
-        raise ConfigError(f"{second}: question {row} is not that of {first}; compare runs on the same test")
-    typer.echo(f"{'':18}{'difference':>12}{'95 % interval':>20}{'p':>10}   ({len(questions):,} questions)")
+        raise ConfigError(f"{second}: query {row} differs from that of {first}; compare runs on the same test")
+    typer.echo(f"{'':18}{'difference':>12}{'95 % interval':>20}{'p':>10}   ({len(questions):,} queries)")
     for name, d in paired(one, two, clusters, seed).items():
         typer.echo(f"{name:18}{d.value:+12.2f}{f'[{d.ci95[0]:+.2f}, {d.ci95[1]:+.2f}]':>20}{d.p_value:10.4f}")
 
@@ -157,9 +157,9 @@ def compare(
 def export_weights(
     run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
     out: Annotated[Path, typer.Option(help="Folder for tuned_clip_N.pt and combiner_N.pt.")],
-    epoch: Annotated[int, typer.Option(help="The N in the names.")] = 0,
+    epoch: Annotated[int, typer.Option(help="The N in the file names.")] = 0,
 ) -> None:
-    """Write a model in the format of the paper's scripts."""
+    """Export a model in the format of the paper's scripts."""
     from autocompose.model.checkpoint import load_model
     from autocompose.model.weights.foreign_weights import write_authors_format
 
@@ -183,7 +183,8 @@ def push(
 def sweep(
     config: Annotated[Path, typer.Argument(help="TOML file that names datasets, backbones and setups.")],
     only: Annotated[
-        str | None, typer.Option(help="Run only experiments with this in BACKBONE/DATASET/SETUP.", show_default="all")
+        str | None,
+        typer.Option(help="Run only experiments whose BACKBONE/DATASET/SETUP contains this.", show_default="all"),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the experiments and exit.")] = False,
 ) -> None:

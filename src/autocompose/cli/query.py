@@ -14,14 +14,14 @@ from autocompose.core.reading.jsontext import json_line
 if TYPE_CHECKING:
     from autocompose.gallery.query import Answer
 
-GalleryFolder = Annotated[Path, typer.Argument(metavar="GALLERY", help="Gallery folder that index has written.")]
+GalleryFolder = Annotated[Path, typer.Argument(metavar="GALLERY", help="Gallery folder, made by index.")]
 NARROW = 60  # columns of a terminal on which a table has no room for the pictures' names
 ModelFolder = Annotated[
     str | None,
     typer.Option(
         "--model",
         metavar="MODEL",
-        help="Run folder; small (the model that ships); a CLIP weight file (.pt, .safetensors); or pretrained:TAG.",
+        help="Run folder; small (the built-in model); a CLIP weight file (.pt, .safetensors); or pretrained:TAG.",
         show_default="the gallery's own, else small",
     ),
 ]
@@ -46,7 +46,7 @@ def index(
         Path | None,
         typer.Option(
             metavar="CORPUS",
-            help="Corpus whose poses.npz says where people are in PICTURES; they win over what is found.",
+            help="Corpus whose poses.npz gives the positions of people in PICTURES; they override detection.",
             show_default="none",
         ),
     ] = None,
@@ -67,12 +67,12 @@ def index(
         list[str] | None,
         typer.Option(
             metavar="PATH|COLUMN=VALUE",
-            help="Instead of indexing, delete a picture or a metadata value (person=anna) for good; repeatable.",
+            help="Do not index; permanently delete a picture, or all with a metadata value (person=anna); repeatable.",
             show_default="nothing",
         ),
     ] = None,
 ) -> None:
-    """Find the people in a folder's pictures, their poses and features; a second run touches only what has changed."""
+    """Index a folder's pictures: people, poses and features. A second run processes only what has changed."""
     from autocompose.core.log import say
 
     if forget:
@@ -101,7 +101,7 @@ def _build(
     pictures: Path, out: Path, model: str | None, *, poses: bool | None = None, pose_weights: Path | None = None,
     **options: Any,
 ) -> None:  # fmt: skip
-    """Index. What is not named (None) is as the gallery was made with."""
+    """Index. An option that is None keeps the gallery's setting."""
     from autocompose.core.log import say
     from autocompose.gallery.embedder import made_for_renders, open_embedder
     from autocompose.gallery.gallery_folder import finder_for, read_config
@@ -127,14 +127,16 @@ def search(
     reference: Annotated[
         str,
         typer.Option(
-            help="Picture to start from: an item id, a path in the gallery, or any picture file.", show_default="none"
+            help="Reference picture: an item id, a path in the gallery, or any picture file.", show_default="none"
         ),
     ] = "",
     text: Annotated[str, typer.Option(help="What to change, such as 'raise the left arm'.", show_default="none")] = "",
     k: Annotated[int, typer.Option("-k", "--top", min=1, max=500, help="Number of results.")] = 10,
-    weight: Annotated[float, typer.Option(min=0, max=1, help="Text against picture; 0.5 = as the engine does.")] = 0.5,
+    weight: Annotated[
+        float, typer.Option(min=0, max=1, help="Weight of the text; 0 = picture only, 1 = text only.")
+    ] = 0.5,
     mirror: Annotated[
-        bool, typer.Option("--mirror", help="Mirror the reference, and left and right in the text.")
+        bool, typer.Option("--mirror", help="Mirror the reference, and swap left and right in the text.")
     ] = False,
     sides: Annotated[
         str, typer.Option(help="Whose left the text means: own (the person's) or seen (the viewer's).")
@@ -143,24 +145,24 @@ def search(
         list[str] | None, typer.Option(help="Filter COLUMN=VALUE; repeatable.", show_default="none")
     ] = None,
     like: Annotated[
-        list[str] | None, typer.Option(help="Item id to come closer to; repeatable.", show_default="none")
+        list[str] | None, typer.Option(help="Item id of a result to prefer; repeatable.", show_default="none")
     ] = None,
     unlike: Annotated[
-        list[str] | None, typer.Option(help="Item id to move away from; repeatable.", show_default="none")
+        list[str] | None, typer.Option(help="Item id of a result to avoid; repeatable.", show_default="none")
     ] = None,
     engine: Annotated[
-        str, typer.Option(help="auto (the best that can answer), learned (the model), symbolic (3D poses and rules).")
+        str, typer.Option(help="auto (both where possible), learned (the model), symbolic (3D poses and rules).")
     ] = "auto",
     model: ModelFolder = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
     open_sheet: Annotated[bool, typer.Option("--open", help="Show the results as an HTML contact sheet.")] = False,
 ) -> None:
-    """Find pictures like the reference, but with the change that the text asks for."""
+    """Find pictures like the reference, but with the change that the text describes."""
     from autocompose.gallery.request import SearchRequest
     from autocompose.gallery.search import Gallery
 
     if words and text:
-        raise InputError("the text is given twice, alone and with --text; leave one out")
+        raise InputError("the text is given twice, as TEXT and with --text; use only one")
     opened = Gallery.open(gallery, model)
     likes, unlikes = ([opened.item(name).key for name in names or ()] for names in (like, unlike))
     values = {
@@ -175,7 +177,7 @@ def search(
         _print(answer)
     if not answer.hits:
         why = f"leave out one of the filters {', '.join(where)}" if where else "all others equal the reference"
-        raise NothingLeftError(f"{gallery}: nothing is left of {opened.store.count()} items; {why}")
+        raise NothingLeftError(f"{gallery}: none of the {opened.store.count()} items remain; {why}")
     if open_sheet:
         from autocompose.gallery.answer_sheet import write_sheet
 
@@ -238,7 +240,7 @@ def serve(
         str,
         typer.Option(
             envvar="AUTOCOMPOSE_TOKEN",
-            help="Secret that clients must send; set it by the variable.",
+            help="Secret that clients must send; prefer the environment variable.",
             show_default="none",
         ),
     ] = "",

@@ -1,4 +1,4 @@
-"""Options that had another name in an earlier version: the old name works, with a hint."""
+"""Renamed options: the old name still works, with a hint."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RENAMED = {
 
 
 def current_names(argv: list[str]) -> list[str]:
-    """A command line with the options' names of today.
+    """A command line with current option names.
 
     >>> current_names(["evaluate", "run", "corpus", "--key=auto"])
     ['evaluate', 'run', 'corpus', '--texts=auto']

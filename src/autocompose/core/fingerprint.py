@@ -1,4 +1,4 @@
-"""Has a file changed? Size and times are asked first; where they cannot tell, the content decides.
+"""Has a file changed? Size and times decide if they can, otherwise the content.
 
 An edit may keep the size, and clocks of file systems tick as rarely as every two seconds, so that a file that changed
 just before it was read may change again unseen. Such files, and those whose times differ, are read again.
@@ -51,7 +51,7 @@ class Contents:
             return list(pool.map(self._of, paths))
 
     def save(self) -> None:
-        """Remember what was read; nothing happens where that cannot be written."""
+        """Store the fingerprint; silently skipped if it cannot be written."""
         if self.memo and self.new:
             with suppress(AutocomposeError):
                 write_text(self.memo, json.dumps(self.known))
@@ -76,9 +76,9 @@ class Contents:
 def remembered(paths: Sequence[Path], folder: Path) -> list[str]:
     """``Contents.of`` with the memory of ``folder``, brought up to date."""
     contents = Contents(folder)
-    found = contents.of(paths)
+    hashes = contents.of(paths)
     contents.save()
-    return found
+    return hashes
 
 
 def files_below(paths: Iterable[Path]) -> dict[str, Path]:

@@ -1,4 +1,4 @@
-"""What a stage says: one console, progress bars, and the tally of kept and dropped items."""
+"""Console output: messages, progress bars, and the tally of kept and dropped items."""
 
 from __future__ import annotations
 
@@ -165,7 +165,7 @@ class Tally:
 
 
 def nothing_left(where: object, tallies: Iterable[Tally], advice: str = "") -> NothingLeftError:
-    """The one error for work that ran and left nothing: all counts and reasons, and which option to loosen how far.
+    """The error for work that left nothing: all counts and reasons, and which option to relax, and how far.
 
     :param advice: what else helps.
     """

@@ -36,10 +36,10 @@ def processor() -> str:
 
 
 def flags() -> set[str]:
-    """What the processor can do, in Linux' words; on other systems nothing is known."""
+    """The processor's instruction sets, as Linux names them; empty on other systems."""
     with suppress(OSError):
-        found = re.search(r"^(?:flags|Features)\s*:\s*(.+)", CPUINFO.read_text(), re.M)
-        return set(found[1].split()) if found else set()
+        line = re.search(r"^(?:flags|Features)\s*:\s*(.+)", CPUINFO.read_text(), re.M)
+        return set(line[1].split()) if line else set()
     return set()
 
 

@@ -1,4 +1,4 @@
-"""Whose folder is it: what it was made with, whether it is finished, what differs, and which files in it are ours.
+"""Ownership of a folder: its settings, whether it is finished, what differs, and which files are ours.
 
 FOLDER/STAGE-started.manifest.json   written first: the settings, and the files that the stage writes
 FOLDER/STAGE.manifest.json           written last: the same settings, and what came out
@@ -94,7 +94,7 @@ class RunFolder:
         return difference(record["settings"], {k: v for k, v in _plain(old).items() if k in record["settings"]})
 
     def check(self, settings: Settings, old: Settings | None = None, files: Iterable[str] = ()) -> bool:
-        """See whether the folder may be used; nothing is written.
+        """Check whether the folder may be used, without writing.
 
         :param files: names that the stage writes from the start.
         :return: the stage has finished.
@@ -205,9 +205,9 @@ class RunFolder:
         if record is None and self.stage in _OLD:
             name, key, _ = _OLD[self.stage]
             path = self.folder / name
-            found = read_json(path) if path.is_file() else None
-            if isinstance(found, dict) and key in found:
-                return found if key == "settings" else {"settings": found}
+            content = read_json(path) if path.is_file() else None
+            if isinstance(content, dict) and key in content:
+                return content if key == "settings" else {"settings": content}
         return record
 
     def _inside(self) -> list[str]:
@@ -231,7 +231,7 @@ class RunFolder:
         named = (_read(self.started_path) or {}).get("files", ())
         taken = next((name for name in files if name not in named and (self.folder / name).exists()), None)
         if taken:
-            raise InputError(f"{self.folder / taken}: exists already; choose another folder, or move the file away")
+            raise InputError(f"{self.folder / taken}: already exists; choose another folder, or move the file")
 
 
 def maker(folder: Path) -> str | None:
@@ -260,7 +260,7 @@ def files_of_others(root: Path) -> list[Path]:
 
 
 def require_free(folder: Path, what: str) -> None:
-    """Refuse a folder that holds anything.
+    """Refuse a folder that is not empty.
 
     :raises InputError: names the folder and one of the things in it.
     """
@@ -273,13 +273,13 @@ def _names(folder: Path) -> list[str]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise InputError(f"{folder}: is no folder to write to ({error.strerror}); name another one") from None
+        raise InputError(f"{folder}: not a writable folder ({error.strerror}); name another one") from None
 
 
 def _refuse_names(folder: Path, inside: list[str], what: str) -> None:
     if inside:
         raise InputError(
-            f"{folder}: is not empty and not known as {what} of this program (it holds {inside[0]!r}); "
+            f"{folder}: not empty and not {what} made by this program (it contains {inside[0]!r}); "
             "choose an empty or new folder"
         )
 
@@ -295,10 +295,10 @@ def require_ours(path: Path, *marks: bytes) -> None:
             head = file.read(4096)
         if head and not any(mark in head for mark in marks):
             raise InputError(
-                f"{path}: exists already and was not made by this program; name another file or move it away"
+                f"{path}: already exists and was not made by this program; name another file or move this one"
             )
     elif path.exists():
-        raise InputError(f"{path}: is no file; name another")
+        raise InputError(f"{path}: not a regular file; name another")
 
 
 def difference(old: Any, new: Any, key: str = "") -> list[str]:

@@ -25,20 +25,20 @@ def each(work: Callable[[A], B], items: Iterable[A], workers: int | None = None)
     :param workers: processes; default: one per core. 1 works in this process.
     """
     items = list(items)
-    most = workers or os.cpu_count() or 1
-    workers = min(most, len(items))
+    wanted = workers or os.cpu_count() or 1
+    workers = min(wanted, len(items))
     if workers <= 1:
         yield from map(work, items)
         return
     size = max(1, min(8, len(items) // (workers * 4)))
     # few items need few processes, unless there are some that wait for work
-    with _one_thread_each(), kept_processes(most if most in _KEPT else workers) as pool:
+    with _one_thread_each(), kept_processes(wanted if wanted in _KEPT else workers) as pool:
         yield from pool.map(work, items, chunksize=size)
 
 
 @contextmanager
 def kept_processes(workers: int | None = None) -> Iterator[Executor]:
-    """All ``each`` in this block share their processes: a start takes seconds, for torch and the body model.
+    """All ``each`` in this block share processes, because starting one (torch, body model) takes seconds.
 
     Blocks inside another one with as many processes share them as well. They start when they are first needed.
     """

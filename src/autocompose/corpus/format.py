@@ -67,7 +67,7 @@ class Corpus:
         split, key = split_of(split), text_field(key)
         pairs, file = self.split(split), f"captions/{self.files.get(split, split)}.json"
         if not pairs:
-            raise CorpusError(f"{self.root}: {file} holds no pairs; there is nothing to ask")
+            raise CorpusError(f"{self.root}: {file} has no pairs, so there are no queries")
         without = [f"{file}[{i}]: no {key!r}" for i, p in enumerate(pairs) if not p.texts.get(key)]
         if without and (key not in PARTIAL_KEYS or len(without) == len(pairs)):
             raise CorpusError(f"{self.root}: {without[0]} ({len(without)} pairs lack it)", without)

@@ -77,7 +77,7 @@ class PoseTable:
         :raises PoseError: missing, truncated, or arrays of the wrong shape.
         """
         if not path.exists():
-            raise PoseError(f"{path}: file not found; it holds the 3D pose of every picture (docs/formats.md)")
+            raise PoseError(f"{path}: file not found; it stores the 3D pose of every picture (docs/formats.md)")
         try:
             file = ArrayFile(path)
             arrays = {} if file.single else {key: _decoded(array) for key, array in file.items()}

@@ -33,7 +33,7 @@ def carve_val(corpus: Corpus, share: float = 0.1, seed: int = 0, keys: Iterable[
     if not 0 < share <= 0.5:
         raise CorpusError(f"share = {share}: expected a number above 0 and at most 0.5")
     if corpus.pairs.get(Split.VAL):
-        raise CorpusError(f"{corpus.root}: there is a val split already; remove captions/val.json to make another")
+        raise CorpusError(f"{corpus.root}: a val split already exists; remove captions/val.json to make another")
     pairs = corpus.split(Split.TRAIN)
     labels = _Labels(corpus, tuple(keys))
     of_pair = [labels.of_pair(p) for p in pairs]

@@ -1,1 +1,1 @@
-"""The main job, end to end: from nothing to a trained, measured, searchable model."""
+"""The demo, end to end: render, train, evaluate and search, from scratch."""

@@ -1,4 +1,4 @@
-"""The demo's numbers: every method, on both kinds of test text, with intervals, and apart by kind of query."""
+"""The demo's figures: every method, on both kinds of test text, with intervals, and by kind of query."""
 
 from __future__ import annotations
 

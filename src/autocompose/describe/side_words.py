@@ -1,4 +1,4 @@
-"""Edits of a text that go with edits of its pictures: exchanging left and right."""
+"""Text edits that match picture edits: swapping left and right."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ _DIRECTED = re.compile(
 
 
 def swap_sides(text: str) -> str:
-    """Exchange left and right as a mirrored picture needs it; everything else stays, also letter case.
+    """Swap left and right for a mirrored picture; everything else stays, including letter case.
 
     Sides are left and right in all their forms, clockwise and counterclockwise, and L and R before a body part. "Right
     angle", "right away", "all right", "upright", "what is left" and the like are no sides.

@@ -1,4 +1,4 @@
-"""People in pictures: found, marked, lifted to 3D."""
+"""People in pictures: detected, landmarked, lifted to 3D."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ class Estimator:
 
     @torch.inference_mode()
     def views(self, picture: Image.Image, windows: Windows = "auto") -> list[Views]:
-        """What the landmark network says about each person in an RGB picture, the most prominent first."""
+        """The landmarks of each person in an RGB picture, the most prominent first."""
         whole = (0, 0, *picture.size)
         found = self._look(picture, [whole], [])
         shown = min(picture.size)

@@ -1,4 +1,4 @@
-"""Where people are: the detector's answers as regions, its window over a picture, and what is left of doubles."""
+"""Detecting people: the detector's output as regions, its window over a picture, and duplicate removal."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ANCHORS = anchors().numpy()
 
 @dataclass(frozen=True)
 class Find:
-    """Somebody, as the detector sees them.
+    """A detected person.
 
     :param score: 0 to 1.
     :param box: ``(4,)`` left, top, right, bottom of the face and shoulders in pixels.

@@ -50,7 +50,7 @@ SHAPES: dict[str, Shape] = {
 
 
 class Output(NamedTuple):
-    """What the network says about B crops.
+    """The network's output for B crops.
 
     :ivar points: ``(B, 39, 5)`` x, y, z in pixels of the crop (z about the hips), logits of visibility and presence.
     :ivar world: ``(B, 39, 3)`` metres, hips in the origin, axes of the crop: x right, y down, z away from the camera.

@@ -1,4 +1,4 @@
-"""From landmarks to the 22 joints of SMPL in the person's own frame, their heading, and what may be wrong about each.
+"""From landmarks to the 22 joints of SMPL in the person's own frame, their heading, and the uncertainty of each.
 
 A small network, trained on rendered people (``train.lifting``, docs/estimation.md). It sees the landmarks of both views
 about the person's own vertical axis, so that it need not learn what turning does; and it is asked twice, the second

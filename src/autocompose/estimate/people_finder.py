@@ -1,4 +1,4 @@
-"""Who is in a picture: the estimator as a small object that loads when it is used, and travels to other processes."""
+"""A lazily loaded estimator that can be sent to other processes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where to look: the whole picture, then windows at several scales; and telling people from doubles.
+"""Where to search: the whole picture, then windows at several scales; and removing duplicates.
 
 The detector was made for one prominent person. It sees people best whose height is 40 to 70 % of what it is shown, and
 in a crowd often one only; so parts of the picture are shown to it as well.

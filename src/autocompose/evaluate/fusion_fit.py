@@ -1,4 +1,4 @@
-"""The weight of a model's cosine beside the symbolic score, chosen on questions whose answer is known.
+"""Fitting the weight of a model's cosine against the symbolic score, on queries with known targets.
 
 Nothing is standardised first. A constant added to all scores of a query cancels in its ranking; the symbolic score has
 a unit of its own (the cost of claims), so it keeps weight 1; and the weight of the cosine takes the model's spread in.

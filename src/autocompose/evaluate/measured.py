@@ -1,4 +1,4 @@
-"""Poses with what may be wrong about them: what an uncertain joint does to a feature that is measured from it."""
+"""Poses with uncertainty: how an uncertain joint affects the features measured from it."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ BOOTSTRAPS = 2000
 
 @dataclass(frozen=True)
 class Ranks:
-    """Where each query's target stands; 0 = first.
+    """The rank of each query's target; 0 = first.
 
     :param gallery: ``(Q,)`` int64 rank in the whole gallery without the reference.
     :param group: ``(Q,)`` int64 rank within the candidate group without the reference; None without groups.
@@ -86,7 +86,7 @@ class QueryRows:
         row = {name: i for i, name in enumerate(names)}
         if len(row) < len(names):
             twice = next(name for i, name in enumerate(names) if row[name] != i)
-            raise CorpusError(f"{origin}gallery: {twice} is there more than once; the ranking needs each picture once")
+            raise CorpusError(f"{origin}gallery: {twice} occurs more than once; the ranking needs each picture once")
         grouped = any(q.group for q in queries)
         faults = [
             f"query {i} (pair {q.pair}): {fault}" for i, q in enumerate(queries) for fault in _faults(q, row, grouped)

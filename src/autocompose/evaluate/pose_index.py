@@ -30,7 +30,7 @@ BLOCK = 32_768  # poses at a time
 KEPT_COLUMNS = 64  # measured features, 4 bytes a pose each
 SAMPLE = 20_000  # poses that tell where the best begin
 THREADS = min(4, os.cpu_count() or 1)
-_NAMES = ("poses.npy", "coordinates.npy", "poses.json")
+FILES = ("poses.npy", "coordinates.npy", "poses.json")
 
 
 class PoseIndex:
@@ -70,22 +70,20 @@ class PoseIndex:
 
         :param joints, uncertainty: as in ``of``; may be memory-mapped.
         :param made_from: names the state of what the poses came from, such as a version.
+        :raises OSError: no room for them, or the folder cannot be written.
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / _NAMES[2]).unlink(missing_ok=True)
+        (folder / FILES[2]).unlink(missing_ok=True)
         shapes = ((len(joints), 22, 4), (len(FEATURES), len(joints)))
-        poses, coordinates = (
-            np.lib.format.open_memmap(folder / name, "w+", np.float32, shape)
-            for name, shape in zip(_NAMES[:2], shapes, strict=True)
-        )
+        poses, coordinates = (_new_file(folder / name, shape) for name, shape in zip(FILES[:2], shapes, strict=True))
         for block in _blocks(len(joints)):
             poses[block, :, :3] = joints[block]
             poses[block, :, 3] = 0 if uncertainty is None else uncertainty[block]
             coordinates[:, block] = _coordinates(poses[block])
         poses.flush()
         coordinates.flush()
-        write_json(folder / _NAMES[2], {"format": FORMAT, "made_from": made_from, "count": len(joints)})
+        write_json(folder / FILES[2], {"format": FORMAT, "made_from": made_from, "count": len(joints)})
         found = cls.open(folder, made_from)
         assert found is not None, "it was written just now"
         return found
@@ -97,15 +95,15 @@ class PoseIndex:
         :raises StorageError: a file cannot be read.
         """
         folder = Path(folder)
-        if not (folder / _NAMES[2]).exists():
+        if not (folder / FILES[2]).exists():
             return None
-        about = read_json(folder / _NAMES[2])
+        about = read_json(folder / FILES[2])
         if not isinstance(about, dict) or (about.get("format"), about.get("made_from")) != (FORMAT, made_from):
             return None
         try:
-            poses, coordinates = (np.load(folder / name, mmap_mode="r") for name in _NAMES[:2])
+            poses, coordinates = (np.load(folder / name, mmap_mode="r") for name in FILES[:2])
         except (OSError, ValueError) as error:
-            raise StorageError(f"{folder}: the poses cannot be read ({error}); delete {', '.join(_NAMES)}") from None
+            raise StorageError(f"{folder}: the poses cannot be read ({error}); delete {', '.join(FILES)}") from None
         n = about.get("count")
         return cls(poses, coordinates) if (poses.shape, coordinates.shape) == ((n, 22, 4), (len(FEATURES), n)) else None
 
@@ -186,6 +184,14 @@ class PoseIndex:
             while len(self._columns) > KEPT_COLUMNS:
                 self._columns.popitem(last=False)
         return found
+
+
+def _new_file(path: Path, shape: tuple[int, ...]) -> np.memmap:
+    array = np.lib.format.open_memmap(path, "w+", np.float32, shape)
+    if hasattr(os, "posix_fallocate"):  # a disk that is full now is an error; later, it would kill the process
+        with open(path, "r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return array
 
 
 def _coordinates(poses: np.ndarray) -> np.ndarray:

@@ -43,7 +43,7 @@ class Evaluation:
 
     @cached_property
     def ranks(self) -> Ranks:
-        """Where each target stands."""
+        """The rank of each target."""
         return rank_rows(self.predictions, self.gallery, self.rows)
 
     def top(self, k: int) -> tuple[np.ndarray, np.ndarray]:
@@ -135,7 +135,7 @@ def evaluate_model(
 
 
 def clusters_of(corpus: Corpus, queries: Sequence[Question]) -> np.ndarray:
-    """What is drawn together in intervals: queries of a cluster of cubes where poses tell it, else of a reference."""
+    """Resampling units of intervals: queries of one cluster of cubes if poses name it, else of one reference."""
     references = np.array([q.reference for q in queries], dtype=object)
     if corpus.poses is None or "cube" not in corpus.poses.columns:
         return references

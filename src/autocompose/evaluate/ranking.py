@@ -31,7 +31,7 @@ def normalise(vectors: np.ndarray, what: str) -> np.ndarray:
         length = np.sqrt((part * part).sum(1, keepdims=True))
         if not np.isfinite(length).all():
             bad = rows.start + int(np.flatnonzero(~np.isfinite(length[:, 0]))[0])
-            raise InputError(f"{what}[{bad}]: the feature is not finite; the model that made it is broken")
+            raise InputError(f"{what}[{bad}]: the feature is not finite; the model is broken")
         out[rows] = part / np.where(length == 0, 1, length)
     return out
 
@@ -57,7 +57,7 @@ def error_bound(dim: int) -> float:
 
 
 def ranks_of(queries: np.ndarray, gallery: np.ndarray, targets: np.ndarray, removed: np.ndarray) -> np.ndarray:
-    """How many gallery rows stand before each query's target.
+    """Number of gallery rows that rank before each query's target.
 
     :param queries: ``(Q, D)`` normalised float32.
     :param gallery: ``(N, D)`` normalised float32.
@@ -91,7 +91,7 @@ def _block_ranks(queries: np.ndarray, gallery: np.ndarray, targets: np.ndarray, 
 def before(
     queries: np.ndarray, gallery: np.ndarray, targets: np.ndarray, query: np.ndarray, picture: np.ndarray
 ) -> np.ndarray:
-    """Whether gallery row ``picture[m]`` stands before the target of query ``query[m]``: ``(M,)`` bool.
+    """Whether gallery row ``picture[m]`` ranks before the target of query ``query[m]``: ``(M,)`` bool.
 
     :param targets: ``(Q,)`` gallery rows; the other arrays are those of ``ranks_of``.
     """

@@ -48,7 +48,7 @@ THUMB = 112  # pixels
 
 @dataclass(frozen=True)
 class Answer:
-    """One query and what the model answers, ready to show.
+    """One query and the model's results, ready to show.
 
     :param rank: of the target in the whole gallery, from 1. :param results: (picture, is the target) pairs.
     """

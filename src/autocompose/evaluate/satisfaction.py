@@ -1,4 +1,4 @@
-"""Satisfaction: of the first results of a search, the share that does what the text asks.
+"""Satisfaction: of the first results of a search, the share that does what the text requests.
 
 Recall asks for the one picture that a text was written about; in a gallery of unrelated poses many others may do what
 it says. Rule texts are decided by the planner's own statements: each pose of the gallery is measured against the
@@ -42,13 +42,13 @@ class DecidedQuestion:
 
 
 def rule_options(statements: int) -> RuleOptions:
-    """Texts of at most so many statements about the change, without noise."""
+    """Texts with a limited number of statements about the change, without noise."""
     values = {"noise": 0.0, "rotation": False, "absolute": "none", "trunk": True, "max_parts": statements}
     return RuleOptions.parse({**values, "bank": "coach"})
 
 
 def rule_questions(joints: np.ndarray, count: int, statements: int = 1, seed: int = 0) -> list[DecidedQuestion]:
-    """Up to ``count`` questions whose text at least five poses of a gallery fulfil.
+    """Up to ``count`` queries whose text at least five poses of a gallery satisfy.
 
     :param joints: ``(N, 22, 3)`` metres, SMPL-22: the true poses, whatever the search will see.
     """
@@ -110,7 +110,7 @@ def claim_questions(texts: Sequence[str], references: Sequence[int], joints: np.
 def satisfaction(
     questions: Sequence[DecidedQuestion], scores: Callable[[DecidedQuestion], np.ndarray]
 ) -> dict[str, float]:
-    """Percent of the first 5 and 10 results that fulfil the text; of a random order (``chance``); and the number asked.
+    """Percent of the first 5 and 10 results that satisfy the text; chance level; and number of queries.
 
     :param scores: ``(N,)`` for a question, higher is better; the reference is left out of the results.
     """

@@ -91,7 +91,7 @@ def rank_states(text: str, joints: np.ndarray, gallery_uncertainty: np.ndarray |
 
 @dataclass(frozen=True)
 class PoseQuery:
-    """A question about poses: read, measured, and ready to be asked of many poses.
+    """A query about poses: parsed, measured, and ready to score many poses.
 
     :param reference: one pose; of those who stand when ``states``.
     :param states: the text describes a pose; there is no reference.
@@ -108,11 +108,16 @@ class PoseQuery:
 
         :raises InputError: weight not from 0 to 1.
         """
-        claims = tuple(parse(text))
+        return cls.of_claims(parse(text), reference, weight)
+
+    @classmethod
+    def of_claims(cls, claims: Sequence[Claim], reference: Measured | None, weight: float = BALANCED) -> PoseQuery:
+        """The same for a text that has been read."""
+        claims = tuple(claims)
         if reference is None:
             return cls(claims, Measured(Poses(_standing())), 1.0, states=True)
         if not 0 <= weight <= 1:
-            raise InputError(f"weight {weight:g}: expected 0 (the reference alone) to 1 (the text alone)")
+            raise InputError(f"weight {weight:g}: expected 0 (reference only) to 1 (text only)")
         return cls(claims if weight > 0 else (), reference, weight)
 
     @property

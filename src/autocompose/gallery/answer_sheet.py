@@ -36,7 +36,7 @@ def write_sheet(gallery: Gallery, answer: Answer, path: Path | None = None) -> P
 
 
 def _page_of(folder: Path) -> Path:
-    """Where the page lies; only the user can read it."""
+    """Path of the page; only the user can read it."""
     path = writable_cache() / "sheets" / f"{value_hash(str(folder.resolve()))[:16]}.html"
     path.parent.mkdir(mode=0o700, exist_ok=True)
     return path

@@ -1,4 +1,4 @@
-"""What of a picture is searched for: each person in it, cut out with their pose, or the whole picture."""
+"""The searchable parts of a picture: each person, cropped with their pose, or the whole picture."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def shrink(picture: Image.Image) -> Image.Image:
 
 
 def found_people(picture: Image.Image, size: tuple[int, int], finder: Finder) -> list[Crop]:
-    """Each person that is found in a picture; the whole picture when it shows nobody, or one person large.
+    """Each detected person; the whole picture if it shows nobody or one large person.
 
     :param picture: RGB, perhaps smaller than the file. :param size: of the file's upright picture in pixels.
     """
@@ -63,7 +63,7 @@ def found_people(picture: Image.Image, size: tuple[int, int], finder: Finder) ->
 
 
 def known_people(picture: Image.Image, people: Sequence[Known], finder: Finder | None) -> list[Crop]:
-    """The people that are known to be in a picture of full size; poses that are not known are estimated."""
+    """The known people in a full-size picture; unknown poses are estimated."""
     crops = []
     for box, pose in people:
         part = picture.crop(box) if box else picture

@@ -1,4 +1,4 @@
-"""What a gallery needs of a model: features of pictures and texts, their composition, and a fingerprint."""
+"""A gallery's interface to a model: features of pictures and texts, their composition, and a fingerprint."""
 
 from __future__ import annotations
 
@@ -151,7 +151,7 @@ class PlainClip(_Lazy):
             self.name = str(Path(source).resolve())
             file = model_file(Path(source)) if Path(source).is_dir() else Path(source)
             if file is None:
-                raise CheckpointError(f"{source}: neither a run folder (no model.json) nor weights of a CLIP")
+                raise CheckpointError(f"{source}: neither a run folder (no model.json) nor CLIP weights")
             self.fingerprint = value_hash(["clip", file_hash(file)])[:16]
 
     def __reduce__(self) -> tuple[type[PlainClip], tuple[str]]:
@@ -169,7 +169,7 @@ class PlainClip(_Lazy):
 
 
 def is_model(name: str) -> bool:
-    """Whether a gallery's model can be opened by its name, as far as the name tells."""
+    """Whether a gallery's model can be opened by name, judging by the name."""
     return name.startswith("pretrained:") or Path(name, "model.json").exists() or (bool(name) and Path(name).exists())
 
 
@@ -200,8 +200,8 @@ def fingerprint(folder: Path) -> str:
 def _info(folder: Path) -> dict[str, Any]:
     path = folder / "model.json"
     if not path.exists():
-        raise CheckpointError(f"{path}: model file not found; name a folder that training has written")
+        raise CheckpointError(f"{path}: model file not found; name a run folder")
     info = read_json(path)
     if not isinstance(info, dict) or not all(isinstance(info.get(key), kind) for key, kind in _STATED.items()):
-        raise CheckpointError(f"{path}: states no sha256 and encoder; expected what training has written")
+        raise CheckpointError(f"{path}: lacks sha256 or encoder; expected the model of a run folder")
     return info

@@ -1,7 +1,8 @@
-"""The folder of a gallery: what it was made from, who writes, which store holds it, and which pictures stay out.
+"""The folder of a gallery: its sources, its writer lock, its store, and the deleted pictures.
 
 GALLERY/gallery.json       format, picture folder, model, store
 GALLERY/items.sqlite, vectors-N.faiss     the embedded store; absent with a Qdrant server
+GALLERY/poses-N/           poses of large galleries, for mapping; of the embedded store
 GALLERY/thumbs/            thumbnails by content
 GALLERY/forgotten.json     content hashes of pictures that were deleted on request and stay out
 """
@@ -23,7 +24,7 @@ from autocompose.gallery.storage.store import EmbeddedStore, Store
 
 
 class GalleryConfig(Config):
-    """What a gallery was made from.
+    """The sources and settings of a gallery.
 
     :param pictures: folder that item paths are relative to (absolute).
     :param source: what was named when indexing: the same folder, or the corpus around it.
@@ -78,7 +79,7 @@ def open_store(folder: Path, config: GalleryConfig, *, write: bool = False) -> S
 
 
 def finder_for(config: GalleryConfig | None, poses: bool | None = None, weights: Path | None = None) -> Finder | None:
-    """What looks for people while indexing; None when nothing should.
+    """The people finder for indexing; None if detection is off.
 
     :param config: of the gallery as it is; None: there is none yet.
     :param poses, weights: what the user says; None: as the gallery was made, else with the package's networks.
@@ -86,7 +87,7 @@ def finder_for(config: GalleryConfig | None, poses: bool | None = None, weights:
     """
     if poses is False:
         if weights:
-            raise InputError("--pose-weights with --no-poses: leave one of them out")
+            raise InputError("--pose-weights with --no-poses: use only one of them")
         return None
     if poses is None and weights is None and config and config.poses is False:
         return None
@@ -96,7 +97,7 @@ def finder_for(config: GalleryConfig | None, poses: bool | None = None, weights:
 
 @contextmanager
 def writer_lock(folder: Path) -> Iterator[None]:
-    """Only one process writes; the lock goes with the process, also when it is killed.
+    """Only one process writes; the lock ends with the process, even if it is killed.
 
     :raises GalleryError: another process holds it, or the folder cannot be written.
     """
@@ -105,9 +106,9 @@ def writer_lock(folder: Path) -> Iterator[None]:
         Path(folder).mkdir(parents=True, exist_ok=True)
         lock.acquire(blocking=False)
     except Timeout:
-        raise GalleryError(f"{folder}: another process is indexing this gallery; wait until it has ended") from None
+        raise GalleryError(f"{folder}: another process is indexing this gallery; wait until it has finished") from None
     except OSError as error:
-        raise GalleryError(f"{folder}: is no folder to write to ({error.strerror}); name another one") from None
+        raise GalleryError(f"{folder}: not a writable folder ({error.strerror}); name another one") from None
     try:
         yield
     finally:
@@ -115,14 +116,14 @@ def writer_lock(folder: Path) -> Iterator[None]:
 
 
 def forgotten(folder: Path) -> set[str]:
-    """Content hashes of pictures that stay out."""
+    """Content hashes of pictures that were deleted for good."""
     path = Path(folder) / "forgotten.json"
     digests = read_json(path, list) if path.exists() else []
     if not all(isinstance(digest, str) for digest in digests):
-        raise GalleryError(f"{path}: damaged, expected a list of content hashes; restore it from a copy")
+        raise GalleryError(f"{path}: damaged, expected a list of content hashes; restore it from a backup")
     return set(digests)
 
 
 def remember_forgotten(folder: Path, digests: set[str]) -> None:
-    """Add to the pictures that stay out."""
+    """Add to the pictures that were deleted for good."""
     write_json(Path(folder) / "forgotten.json", sorted(forgotten(folder) | digests))

@@ -1,4 +1,4 @@
-"""The noun of a gallery: one searchable person, which is a picture or a box of one."""
+"""A gallery item: one searchable person, either a picture or a box in a picture."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Item:
 
     @property
     def about_pose(self) -> str:
-        """In words: where the pose comes from, or why there is none."""
+        """Description of where the pose comes from, or why there is none."""
         if self.pose:
             return f"pose {self.pose.kind}"
         return "nobody was found in it" if self.searched else "no pose"
@@ -73,7 +73,7 @@ class Item:
         return id_to_key(self.id)
 
     def record(self) -> dict[str, Any]:
-        """What the JSON interfaces tell about an item."""
+        """The item as the JSON interfaces return it."""
         return {
             "id": self.key,
             "path": self.path,
@@ -86,7 +86,7 @@ class Item:
         }
 
     def details(self) -> dict[str, Any]:
-        """The same with the pose's numbers."""
+        """The same with the pose's values."""
         return {**self.record(), **(self.pose.record() if self.pose else {})}
 
 

@@ -1,4 +1,4 @@
-"""A model that is loaded already, as a gallery takes it."""
+"""Adapter: a loaded model as a gallery uses it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class LoadedModel:
-    """What a gallery needs of a model, from one in memory.
+    """A gallery's interface to a model in memory.
 
     :param model: what ``autocompose.load`` or training gives.
     """
@@ -46,7 +46,7 @@ class LoadedModel:
 
 
 def as_embedder(model: Embedder | Model | str | Path) -> Embedder:
-    """Whatever names a model, or is one, as a gallery takes it.
+    """A model, or the name of one, as a gallery uses it.
 
     :raises CheckpointError: there is no model of that name; InputError: not a model.
     """
@@ -56,4 +56,4 @@ def as_embedder(model: Embedder | Model | str | Path) -> Embedder:
         return LoadedModel(cast("Model", model))
     if hasattr(model, "embed_images"):
         return cast(Embedder, model)
-    raise InputError(f"model: a {type(model).__name__}; expected a run folder, or what autocompose.load gives")
+    raise InputError(f"model: a {type(model).__name__}; expected a run folder, or a model from autocompose.load")

@@ -1,4 +1,4 @@
-"""The pose of a person in a picture: known, or estimated with what may be wrong about it."""
+"""The pose of a person in a picture: known, or estimated with its uncertainty."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Pose:
         return None if self.uncertainty is None else round(float(self.uncertainty.mean()), DIGITS)
 
     def mirrored(self) -> Pose:
-        """As a horizontal flip of the picture makes it; landmarks, which belong to the picture, are left out."""
+        """The pose in the horizontally flipped picture; landmarks belong to the picture and are dropped."""
         order = mirror_order(SMPL22)
         return Pose(mirror_joints(self.joints), None if self.uncertainty is None else self.uncertainty[order])
 

@@ -1,4 +1,4 @@
-"""The nouns around a search: the picture that it starts from, a hit, and the answer."""
+"""The types of a search: the reference, a hit, and the answer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FUSED = "learned + symbolic"
 
 @dataclass(frozen=True)
 class Reference:
-    """The picture that a query starts from: an item of the gallery, or any other picture.
+    """The reference of a query: an item of the gallery, or any other picture.
 
     :param load: gives the picture, RGB, cut to the person; it is only opened where a vector has to be made.
     :param item: set for a picture of the gallery.
@@ -56,7 +56,7 @@ class Hit:
 
 @dataclass(frozen=True)
 class Answer:
-    """The results, best first, and how they came about. It is a sequence of its hits.
+    """The results, best first, and how they were ranked. It is a sequence of hits.
 
     :param text: the text as it was used: in the person's own sides, mirrored when asked.
     :param engine: what ranked: ``learned``, ``symbolic`` or ``learned + symbolic``; ``why``: for which reason.

@@ -1,9 +1,11 @@
-"""The vector that a query looks for: reference, text and chosen results, as the model composes them."""
+"""The query vector: reference, text and chosen results, composed by the model."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -18,6 +20,28 @@ from autocompose.gallery.storage.vectors import normalise
 
 # Rocchio's weights: Manning, Raghavan, Schuetze, Introduction to Information Retrieval, section 9.1.1.
 LIKE, UNLIKE = 0.75, 0.15
+KEPT = 1024  # features of references, a few KB each
+
+
+class VectorCache:
+    """Features of references that are stored nowhere, computed once. Threads may share it."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[Hashable, np.ndarray] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def get(self, key: Hashable, make: Callable[[], np.ndarray]) -> np.ndarray:
+        """``(D,)`` of what ``key`` stands for."""
+        with self._lock:
+            vector = self._kept.get(key)
+        if vector is None:
+            vector = make()
+        with self._lock:
+            self._kept[key] = vector
+            self._kept.move_to_end(key)
+            while len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        return vector
 
 
 @dataclass
@@ -27,6 +51,7 @@ class QueryVector:
     :param model: None: there is none; ``absent`` says so for the user.
     :param text: as it is searched for: in the person's own sides, mirrored already.
     :param like, unlike: ids of items.
+    :param cache: of the gallery, for mirrored pictures and those from elsewhere.
     """
 
     store: Store
@@ -37,10 +62,11 @@ class QueryVector:
     text: str
     like: Sequence[int] = ()
     unlike: Sequence[int] = ()
+    cache: VectorCache = field(default_factory=VectorCache)
 
     @property
     def is_known(self) -> bool:
-        """It needs no model: all that it is made of is stored."""
+        """Whether it needs no model, because all its parts are stored."""
         return not self.text and not self.request.mirror and (self.origin is None or self._stored(self.origin))
 
     @cached_property
@@ -69,12 +95,16 @@ class QueryVector:
         return normalise((2 - 2 * weight) * both + (2 * weight - 1) * normalise(text))
 
     def _picture(self, origin: Reference) -> np.ndarray:
+        def embed() -> np.ndarray:
+            picture = origin.load()
+            return self._model().embed_images([ImageOps.mirror(picture) if self.request.mirror else picture])[0]
+
         if not self.request.mirror and origin.vector is not None:
             return origin.vector
         if not self.request.mirror and origin.item:
             return self.store.vectors([origin.item.id])[0]
-        picture = origin.load()
-        return self._model().embed_images([ImageOps.mirror(picture) if self.request.mirror else picture])[0]
+        key = (origin.item.id if origin.item else None, origin.digest, origin.box, self.request.mirror)
+        return self.cache.get(key, embed) if origin.digest else embed()
 
     def _stored(self, origin: Reference) -> bool:
         return origin.vector is not None or origin.item is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
@@ -10,19 +11,22 @@ import numpy as np
 
 from autocompose.core.errors import GalleryError, InputError
 from autocompose.evaluate.fusion import Weights, fuse
-from autocompose.gallery.pose_scores import BALANCED, moves_balance, pose_scores, scores_states
+from autocompose.evaluate.measured import Measured
+from autocompose.evaluate.pose_index import DEPTH as POSE_DEPTH
+from autocompose.evaluate.symbolic import BALANCED, PoseQuery
 from autocompose.gallery.query import FUSED, Hit, Reference
 from autocompose.gallery.query_vector import QueryVector
 from autocompose.gallery.request import Engine, SearchRequest
-from autocompose.gallery.storage.store import Posed, Store
+from autocompose.gallery.storage.posed import Posed
+from autocompose.gallery.storage.store import Store
 from autocompose.gallery.storage.vectors import normalise
-from autocompose.gallery.understand import Reading
+from autocompose.gallery.understand import Reading, understand
 
 DEPTH = 1000  # candidates that each engine names when their scores are added
 
 
 class Ranked(NamedTuple):
-    """The best items, which engine chose them, and why that one."""
+    """The best items, the engine that chose them, and why."""
 
     hits: list[Hit]
     engine: str
@@ -51,16 +55,15 @@ class Ranking:
         :raises InputError: the symbolic engine cannot answer that; GalleryError: there is no model, and one is needed.
         """
         engine, why = self._choose()
-        self._check_weight(engine)
+        if self.request.weight != BALANCED and not (self.origin and self.query.text):
+            self.notes.append("The weight has no effect: it balances a reference picture and a text.")
         if engine == Engine.SYMBOLIC:
-            posed, scores = self._symbolic
-            order = np.argsort(-scores, kind="stable")
-            return Ranked(self._hits(posed.ids[order], scores[order]), engine, why)
+            return Ranked(self._distinct(self._by_poses, POSE_DEPTH), engine, why)
         if engine == FUSED:
             return Ranked(self._hits(*self._fused()), engine, why)
         if self.request.engine is Engine.AUTO and self.reading.parts:
             return Ranked(self._people_first(), engine, why)
-        return Ranked(self._distinct(), engine, why)
+        return Ranked(self._distinct(self._search), engine, why)
 
     def _choose(self) -> tuple[str, str]:
         """The engine that answers, and why."""
@@ -75,38 +78,27 @@ class Ranking:
         if obstacle:
             return "learned", obstacle
         if self.query.model is None and not self.query.is_known:
-            return "symbolic", "the gallery's model is not there"
+            return "symbolic", "the gallery's model was not found"
         about = "the text is understood" if self.query.text else "without a text, by likeness"
-        return FUSED, f"{about}, and {len(self._posed.ids):,} items have a pose"
+        return FUSED, f"{about}, and {len(self._posed):,} items have a pose"
 
     def _obstacle(self) -> str:
         """Why poses cannot answer; "" when they can."""
         if not self.query.text and self.origin is None:
             return "there is neither a text nor a reference picture"
         if self.query.text and not self.reading.parts:
-            return f"nothing is understood in {self.request.text!r} (name a part, a side and a change)"
-        if self.origin is None and not scores_states():
-            return "without a reference picture poses cannot be scored"
+            return f"nothing was understood in {self.request.text!r} (name a part, a side and a change)"
         if self.origin is not None and self.origin.pose is None:
             return self.origin.why
-        if not len(self._posed.ids):
+        if not len(self._posed):
             return "no item with these filters has a pose" if self.request.where else "no item has a pose"
         return ""
-
-    def _check_weight(self, engine: str) -> None:
-        weight = self.request.weight
-        if weight == BALANCED:
-            return
-        if not (self.origin and self.query.text):
-            self.notes.append("The weight has no effect: it balances a reference picture and a text.")
-        elif engine == Engine.SYMBOLIC and not moves_balance():
-            raise InputError(f"weight {weight:g}: the symbolic engine has no balance to move; leave it at {BALANCED:g}")
 
     # -- items
 
     @cached_property
     def _banned(self) -> list[int]:
-        """The reference with its duplicates, and what the user does not want to see."""
+        """The reference, its duplicates, and results that the user rejected."""
         banned = list(self.query.unlike)
         if self.origin and self.origin.digest:
             box = self.origin.item.box if self.origin.item else self.origin.box
@@ -115,8 +107,7 @@ class Ranking:
 
     @cached_property
     def _posed(self) -> Posed:
-        posed = self.store.poses(self._where)
-        return posed.rows(~np.isin(posed.ids, self._banned))
+        return self.store.poses(self._where).without(self._banned)
 
     @cached_property
     def _where(self) -> dict[str, tuple[str, ...]]:
@@ -140,22 +131,26 @@ class Ranking:
     def _search(self, depth: int) -> tuple[np.ndarray, np.ndarray]:
         return self.store.search(self.query.vector, depth, self._where, self._banned)
 
-    def _distinct(self) -> list[Hit]:
-        """Ask for more until ``k`` results of different content are there."""
-        depth = self.request.k + 10
+    def _distinct(self, search: Callable[[int], tuple[np.ndarray, np.ndarray]], depth: int = 0) -> list[Hit]:
+        """Fetch more candidates until there are ``k`` results with different content.
+
+        :param search: number of items -> at least that many ids and scores, or all there are, best first.
+        :param depth: number of candidates of the first fetch.
+        """
+        depth = max(depth, self.request.k + 10)
         while True:
-            ids, scores = self._search(depth)
+            ids, scores = search(depth)
             hits = self._hits(ids, scores)
             if len(hits) == self.request.k or len(ids) < depth:
                 return hits
             depth *= 4
 
     def _people_first(self) -> list[Hit]:
-        """The model's order for a question about a pose: pictures without a person come last."""
+        """The model's order for a query about a pose: pictures without a person come last."""
         depth = self.request.k + 10
         while True:
             ids, scores = self._search(depth)
-            person = np.isin(ids, self._posed.ids)
+            person = self._posed.holds(ids)
             order = np.argsort(~person, kind="stable")
             if len(ids) < depth or len(self._hits(ids[person], scores[person])) == self.request.k:
                 return self._hits(ids[order], scores[order])
@@ -163,29 +158,37 @@ class Ranking:
 
     # -- by the poses
 
+    def _by_poses(self, depth: int) -> tuple[np.ndarray, np.ndarray]:
+        return self._posed.best(self._pose_query, depth)
+
     @cached_property
-    def _symbolic(self) -> tuple[Posed, np.ndarray]:
-        """All items with a pose, and their scores; without a text by likeness to the reference's pose."""
+    def _pose_query(self) -> PoseQuery:
+        """The query for the poses; without a text, similarity to the reference's pose."""
+        claims = understand(self.query.text).claims  # mirrored, and in the person's own sides
         pose = self.origin.pose if self.origin else None
-        if pose and self.request.mirror:
-            pose = pose.mirrored()
-        return self._posed, pose_scores(self.query.text, pose, self._posed, self.request.weight)
+        if pose is None:
+            return PoseQuery.of_claims(claims, None)
+        pose = pose.mirrored() if self.request.mirror else pose
+        return PoseQuery.of_claims(claims, Measured.one(pose.joints, pose.uncertainty), self.request.weight)
 
     # -- by both
 
     def _fused(self) -> tuple[np.ndarray, np.ndarray]:
         """Ids and scores, best first: both engines name candidates, and each is scored by both; people come first."""
-        posed, scores = self._symbolic
+        posed, query = self._posed, self._pose_query
         ids, cosines = self._search(max(DEPTH, 2 * self.request.k))
-        nearest = np.argsort(-scores, kind="stable")[:DEPTH]
-        rows = np.union1d(nearest, np.flatnonzero(np.isin(posed.ids, ids)))
+        rows = np.union1d(posed.candidates(query), posed.rows_of(ids))
+        scores = posed.scores(query, rows)
+        chosen = np.isin(posed.ids[rows], ids)
+        chosen[np.argsort(-scores, kind="stable")[:DEPTH]] = True
+        rows, scores = rows[chosen], scores[chosen]
         vectors = self.store.vectors(posed.ids[rows].tolist())
         if len(vectors) != len(rows):
-            raise GalleryError("the gallery has changed during this search; ask again")
+            raise GalleryError("the gallery changed during this search; search again")
         weights = Weights.of(self.query.model.card if self.query.model else {})
-        fused = fuse(normalise(vectors) @ self.query.vector, scores[rows], weights)
+        fused = fuse(normalise(vectors) @ self.query.vector, scores, weights)
         order = np.argsort(-fused, kind="stable")
-        others = ~np.isin(ids, posed.ids)  # below the last person, by the model alone
+        others = ~posed.holds(ids)  # below the last person, by the model alone
         lowest = fused.min() if len(fused) else 0.0
         below = (lowest - weights.cosine * (1 - cosines[others])).astype(np.float32)
         return np.concatenate([posed.ids[rows][order], ids[others]]), np.concatenate([fused[order], below])

@@ -1,4 +1,4 @@
-"""One query: what the command line, the REST interface, the page's address, Python and the ranking all share."""
+"""One query, shared by the command line, the REST interface, the page's address, Python and the ranking."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TrailEntry = Annotated[str, Field(max_length=600, pattern=r"^([0-9a-f]{15}|u-[0-
 
 
 class Engine(str, Enum):
-    """What ranks: the best that can answer, the model alone, or the poses alone by rules."""
+    """The ranking engine: both where possible, the model only, or poses and rules only."""
 
     AUTO = "auto"
     LEARNED = "learned"
@@ -37,7 +37,7 @@ class Engine(str, Enum):
 
 
 class Sides(str, Enum):
-    """Whose left a text means: the person's own, or the left of who looks at the picture."""
+    """Whose left a text means: the person's own, or the viewer's."""
 
     OWN = "own"
     SEEN = "seen"
@@ -60,7 +60,7 @@ class Step:
 
 
 class SearchRequest(Config):
-    """What can be asked, valid by itself; every field has a default, so a query's address holds only what differs."""
+    """A validated query; every field has a default, so an address contains only what differs."""
 
     model_config = ConfigDict(extra="ignore")  # addresses carry what other sites append
 
@@ -121,7 +121,7 @@ class SearchRequest(Config):
 
     @property
     def steps(self) -> list[Step]:
-        """The trail, taken apart."""
+        """The parsed trail."""
         return [Step(*entry.split("~", 1)) for entry in self.trail]
 
     def url(self, **changes: Any) -> str:
@@ -132,7 +132,7 @@ class SearchRequest(Config):
         return f"/?{query}" if query else "/"
 
     def onward(self, key: str) -> str:
-        """The address that goes on from a result: it becomes the reference, and this query a step of the trail."""
+        """The address that continues from a result: it becomes the reference, and this query a step of the trail."""
         step = Step(self.ref, self.text).entry
         return self.url(ref=key, text="", like=[], unlike=[], trail=[*self.trail, step][-MAX_TRAIL:])
 

@@ -26,7 +26,7 @@ from autocompose.gallery.gallery_folder import GalleryConfig, finder_for, open_s
 from autocompose.gallery.item import Item, NotThereError, is_key, key_to_id
 from autocompose.gallery.loaded_model import as_embedder
 from autocompose.gallery.query import Answer, Hit, Reference
-from autocompose.gallery.query_vector import QueryVector
+from autocompose.gallery.query_vector import QueryVector, VectorCache
 from autocompose.gallery.rank import Ranking
 from autocompose.gallery.request import Engine, SearchRequest, Sides, Step
 from autocompose.gallery.storage.store import Store
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("autocompose.gallery")
 Named = Item | Hit | int | str | Path
-"""Whatever names an item: itself, a hit, its id (number or 15 hexadecimal digits), or its picture's path."""
+"""Anything that identifies an item: itself, a hit, its id (number or 15 hex digits), or its picture's path."""
 RENDERS_ONLY = (
     "The model has only seen rendered bodies: on photographs rather search with the engine symbolic, or index with a "
     "model made for photographs (--model)."
@@ -59,6 +59,7 @@ class Gallery:
                 f"({model.fingerprint}); search with that model, or index the pictures again into another folder"
             )
         self.folder, self.config, self.store, self.model = Path(folder), config, store, model
+        self._vectors = VectorCache()
 
     @classmethod
     def open(cls, folder: str | Path, model: Embedder | Model | str | Path | None = None) -> Gallery:
@@ -108,13 +109,13 @@ class Gallery:
         return cls.open(out, embedder)
 
     def __len__(self) -> int:
-        """How many items there are: pictures, or people in pictures."""
+        """Number of items: pictures, or people in pictures."""
         return self.store.count()
 
     @cached_property
     def finder(self) -> Finder | None:
-        """What finds the people in pictures from elsewhere; None: the gallery holds no poses to compare them with."""
-        if not self.config.poses and not len(self.store.poses().ids):
+        """The people finder for external pictures; None if the gallery has no poses to compare with."""
+        if not self.config.poses and not len(self.store.poses()):
             return None
         weights = Path(self.config.pose_weights)
         if self.config.pose_weights and not weights.is_file():
@@ -123,10 +124,8 @@ class Gallery:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What the user should know about this gallery, one line each."""
-        posed = self.store.poses()
-        known = int((posed.uncertainty == 0).all(1).sum())
-        foreign = known < self.store.count()  # pictures that no program of ours has made
+        """Notes for the user about this gallery, one line each."""
+        foreign = self.store.poses().known < self.store.count()  # pictures that no program of ours has made
         card: Mapping[str, Any] = self.model.card if self.model else {}
         lines = (
             RENDERS_ONLY if foreign and made_for_renders(card) else "",
@@ -139,7 +138,7 @@ class Gallery:
         self.store.close()
 
     def item(self, which: Named) -> Item:
-        """An item of the gallery, by whatever names it: a hit, an item, its id or key, or a picture's path.
+        """An item of the gallery, identified by a hit, an item, its id or key, or a picture's path.
 
         Of several people in one picture the first is taken.
 
@@ -172,12 +171,12 @@ class Gallery:
         return path
 
     def open_picture(self, item: Item) -> Image.Image:
-        """The picture of an item, cut to its box, RGB."""
+        """The picture of an item, cropped to its box, RGB."""
         path = self.picture_path(item)
         return shrink(open_image(path).crop(item.box)) if item.box else open_image(path, MAX_SIDE)
 
     def reference(self, source: Named | Image.Image | Reference) -> Reference:
-        """Whatever names a picture -> the reference: an item by any of its names, a file, or a picture.
+        """The reference from an item (by any of its names), a file, or a picture.
 
         :raises InputError: it is none of these.
         """
@@ -205,7 +204,7 @@ class Gallery:
         )  # fmt: skip
 
     def outside(self, picture: Image.Image, digest: str = "") -> Reference:
-        """A picture from elsewhere as a reference: its most prominent person, cut out and with their pose.
+        """An external picture as a reference: its most prominent person, cropped, with their pose.
 
         :param picture: RGB, upright.
         """
@@ -237,12 +236,12 @@ class Gallery:
         engine: Engine | str = Engine.AUTO,
         trail: Sequence[Step] = (),
     ) -> Answer:
-        """Pictures like ``reference`` but with the change that ``text`` asks for, best first.
+        """Pictures like ``reference`` but with the change that ``text`` describes, best first.
 
         The reference and its duplicates are left out, and of pictures with equal content only one is shown.
 
         :param weight: of the text against the picture, 0 to 1; 0.5 = as the engine balances them.
-        :param mirror: start from the mirrored picture and exchange left and right in the text.
+        :param mirror: use the mirrored picture as the reference and swap left and right in the text.
         :param sides: whose left the text means.
         :param where: metadata column -> allowed value or values.
         :param like: items to come closer to, one or several, named as for ``item``; ``unlike``: to get away from (and
@@ -274,11 +273,11 @@ class Gallery:
         notes: list[str] = []
         used = own_sides(request.text, request.sides, origin.pose if origin else None, request.mirror, notes)
         absent = (
-            f"{self.folder}: its model {self.config.model or '(none named)'} is not there; "
+            f"{self.folder}: its model {self.config.model or '(none named)'} was not found; "
             "name it with --model, index the pictures again into another folder, or search with --engine symbolic"
         )
         like, unlike = ([self.item(key).id for key in keys] for keys in (request.like, request.unlike))
-        query = QueryVector(self.store, self.model, absent, request, origin, used, like, unlike)
+        query = QueryVector(self.store, self.model, absent, request, origin, used, like, unlike, self._vectors)
         ranking = Ranking(self.store, request, origin, understand(request.text), query, notes)
         hits, engine, why = ranking.run()
         step = Step(origin.item.key if origin and origin.item else "", request.text)

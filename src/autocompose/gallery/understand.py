@@ -1,4 +1,4 @@
-"""How the program reads a query text: parts, sides and directions, and a warning when it finds none."""
+"""How the program understands a query text: parts, sides and directions, or a warning if there are none."""
 
 from __future__ import annotations
 
@@ -50,10 +50,14 @@ class Part:
 
 @dataclass(frozen=True)
 class Reading:
-    """All statements of a text; ``warning`` says so when there are none."""
+    """All statements of a text; ``warning`` says so when there are none.
+
+    :param claims: what the statements show, as poses are scored by it.
+    """
 
     parts: tuple[Part, ...] = ()
     warning: str | None = None
+    claims: tuple[Claim, ...] = ()
 
     def record(self) -> dict[str, Any]:
         """As a JSON-able value."""
@@ -67,9 +71,9 @@ def understand(text: str) -> Reading:
         return Reading()
     from autocompose.describe.audit.parse import parse
 
-    parts = tuple(_part(claim) for claim in parse(text))
-    if parts:
-        return Reading(parts)
+    claims = tuple(parse(text))
+    if claims:
+        return Reading(tuple(map(_part, claims)), claims=claims)
     return Reading(
         (),
         "No body part or direction was recognised in this text. Name a part, a side and a change: raise the left arm.",
@@ -89,14 +93,14 @@ def _part(claim: Claim) -> Part:
 
 
 def own_sides(text: str, sides: Sides, pose: Pose | None, mirror: bool, notes: list[str]) -> str:
-    """The text in the person's own sides, mirrored when asked. Whoever faces us has their left where our right is.
+    """The text with the person's own sides, mirrored on request. A person facing us has their left on our right.
 
-    :param pose: of the reference; without one the person is taken to face the camera, which ``notes`` then says.
+    :param pose: of the reference; without one the person is assumed to face the camera, and ``notes`` says so.
     """
     swap = mirror
     if sides is Sides.SEEN and text:
         if pose is None:
-            notes.append("The person is taken to face the camera, because the pose of the reference is not known.")
+            notes.append("The reference's pose is unknown, so the person is assumed to face the camera.")
         swap ^= pose is None or _faces_camera(pose)
     if not swap or not text:
         return text

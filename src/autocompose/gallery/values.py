@@ -1,4 +1,4 @@
-"""Metadata values: one conversion for what is written, filtered, shown and forgotten.
+"""Metadata values: one conversion for writing, filtering, showing and deleting.
 
 A value is a text, a whole number, a number or true/false. What JSON does not have (NaN, infinite numbers) is no value.
 Columns of a table are texts in the file; a column becomes one of numbers when all its cells are, and no two different
@@ -39,7 +39,7 @@ def plain(value: Any) -> Value | None:
 
 
 def cleaned(meta: Mapping[str, Any]) -> dict[str, Value]:
-    """Only what is a value; older galleries hold NaN and infinite numbers."""
+    """Only valid values; older galleries contain NaN and infinite numbers."""
     return {name: value for name, raw in meta.items() if (value := plain(raw)) is not None}
 
 
@@ -53,7 +53,7 @@ def text_of(value: Value) -> str:
 
 
 def meant(asked: str) -> Callable[[Value], bool]:
-    """What somebody typed -> which values that is: a text is itself, a number also one written otherwise (0.50)."""
+    """The values that typed text matches: the text itself, and numbers in any spelling (0.50)."""
     text = unicodedata.normalize("NFC", asked.strip())
     number, truth = _number(text), _TRUTH.get(text.casefold())
 

@@ -70,7 +70,7 @@ def load_model(folder: str | Path) -> Model:
     weights = folder / "model.safetensors"
     for path in (folder / "model.json", weights):
         if not path.exists():
-            raise CheckpointError(str(missing_file(path, "model file", "name a folder that training has written")))
+            raise CheckpointError(str(missing_file(path, "model file", "name a run folder")))
     info = read_json(folder / "model.json")
     if not isinstance(info, dict) or info.get("format") != FORMAT:
         raise CheckpointError(

@@ -1,4 +1,4 @@
-"""Fusing a picture and a text into the feature of the picture that is asked for."""
+"""Fusing a picture and a text into a prediction of the target's feature."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Combiner(nn.Module):
         )
 
     def start_as_sum(self) -> Combiner:
-        """No correction yet: what stage 1 has learnt is where training starts, not what it has to find again."""
+        """Start without a correction, so that training starts from the result of stage 1."""
         nn.init.zeros_(self.output_layer.weight)
         nn.init.zeros_(self.output_layer.bias)
         return self

@@ -1,4 +1,4 @@
-"""Encoding many pictures and texts: decoded ahead in threads, in batches, texts of like length together."""
+"""Encoding many pictures and texts: decoded ahead in threads, in batches, texts of similar length together."""
 
 from __future__ import annotations
 

@@ -88,7 +88,7 @@ class EncoderConfig(Config):
         found = self.model if self.model is not None else open_clip.get_model_config(open_clip_name(self.arch or ""))
         if found is None:
             raise ConfigError(
-                f"architecture {self.arch!r} is not known; choose one of {', '.join(OPENAI_NAMES)} "
+                f"unknown architecture {self.arch!r}; choose one of {', '.join(OPENAI_NAMES)} "
                 "or a name that open_clip.list_models() gives"
             )
         values = copy.deepcopy(found)
@@ -154,7 +154,7 @@ class Encoder(nn.Module):
 
     @property
     def device(self) -> torch.device:
-        """Where the weights lie."""
+        """Device of the weights."""
         return self.clip.logit_scale.device
 
     @cached_property
@@ -164,7 +164,7 @@ class Encoder(nn.Module):
 
     @property
     def context_length(self) -> int:
-        """Most tokens of a text, start and end included; longer texts are cut."""
+        """Maximum number of tokens in a text, including start and end; longer texts are truncated."""
         return self.clip.context_length
 
     @property
@@ -248,7 +248,7 @@ class Encoder(nn.Module):
         return head(trunk).float()
 
     def train_only(self, part: Part) -> Encoder:
-        """Choose which side learns; the other is frozen. ``head``: the text side and the head of the small backbone."""
+        """Choose the side that trains; the other is frozen. ``head``: text side and head of the small backbone."""
         for name, parameter in self.clip.named_parameters():
             side = "image" if name.startswith("visual.") else "text"
             learns = side == "text" or name.startswith("visual.head.") if part == "head" else part in ("both", side)
@@ -317,7 +317,7 @@ def _build(config: EncoderConfig) -> nn.Module:
     values = config.open_clip_config()
     custom = values.pop("custom_text", False) or "timm_model_name" in values["vision_cfg"]
     if "multimodal_cfg" in values:
-        raise ConfigError(f"architecture {config.arch!r} is a captioner; choose a plain CLIP")
+        raise ConfigError(f"architecture {config.arch!r} is a captioning model; choose a plain CLIP")
     try:
         bag = values["text_cfg"].pop("claim_bag", False)
         if (own := _own_image_side(values)) is not None:

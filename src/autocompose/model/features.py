@@ -1,4 +1,4 @@
-"""The feature cache: what a frozen encoder says is computed once and kept.
+"""The feature cache: the output of a frozen encoder, computed once and stored.
 
 The only image augmentation of the method is a flip, so two vectors for each picture and one for each text give the
 same training as encoding anew in every epoch.
@@ -48,7 +48,7 @@ def image_features(
     trunk: bool = False,
     all_processes: bool = False,
 ) -> ImageFeatures:
-    """Encode pictures, or read what was encoded before with the same weights, pictures, transform and precision.
+    """Encode pictures, or read features cached with the same weights, pictures, transform and precision.
 
     Encodes in the precision of the autocast block it is called in, if there is one.
 

@@ -1,4 +1,4 @@
-"""Which model is it? Models of equal fingerprint give equal features."""
+"""Identity of a model: equal fingerprints mean equal features."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def push_to_hub(folder: Path, name: str, private: bool = False) -> str:
         api.whoami()
         new = not api.repo_exists(name, repo_type=kind)
         if CARD in files and not new and not (folder / CARD).exists() and api.file_exists(name, CARD, repo_type=kind):
-            say(f"{name}: already has a card, which is kept")
+            say(f"{name}: keeps its existing card")
             del files[CARD]
         if new:
             api.create_repo(name, private=private, repo_type=kind)
@@ -95,7 +95,7 @@ def _model_files(folder: Path, name: str) -> dict[str, Any]:
 
 def _data_files(folder: Path, private: bool) -> dict[str, Any]:
     if not (folder / CARD).exists():
-        raise CheckpointError(f"{folder}: an unfinished export, without {CARD}; run `autocompose export` again")
+        raise CheckpointError(f"{folder}: an unfinished export without {CARD}; run `autocompose export` again")
     about = About.of(folder)
     if not private and about.redistribution == About(name="").redistribution:
         raise InputError(

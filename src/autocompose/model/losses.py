@@ -16,7 +16,7 @@ LOGIT_SCALE = 100.0  # the method's constant for CLIP's features; never learned
 def contrastive_loss(
     queries: Tensor, pictures: Tensor, ids: Tensor | None = None, logit_scale: float = LOGIT_SCALE
 ) -> Tensor:
-    """Cross-entropy of finding one's own picture among all pictures of the batch, of all processes.
+    """Cross-entropy of picking the own target among all pictures of the batch, over all processes.
 
     :param queries: ``(B, D)`` normalised; query i asks for picture i.
     :param pictures: ``(B, D)``, normalised here.

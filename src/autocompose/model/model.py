@@ -58,7 +58,7 @@ class Model:
 
     @property
     def device(self) -> torch.device:
-        """Where the weights lie."""
+        """Device of the weights."""
         return self.encoder.device
 
     @property
@@ -68,7 +68,7 @@ class Model:
 
     @property
     def preprocess(self) -> Callable[[Image.Image], Tensor]:
-        """RGB picture -> ``(3, S, S)`` float32, as the encoder takes it."""
+        """RGB picture -> ``(3, S, S)`` float32, the encoder's input."""
         return self.encoder.preprocess
 
     @property
@@ -85,7 +85,7 @@ class Model:
         return self
 
     def eval(self) -> Model:
-        """Switch dropout off; a model is loaded so."""
+        """Switch dropout off; a loaded model starts in this mode."""
         self.encoder.eval()
         self.composer.eval()
         return self
@@ -116,7 +116,7 @@ class Model:
         normalize_embeddings: bool = False,
         convert_to_tensor: bool = False,
     ) -> np.ndarray | Tensor:
-        """Encode texts and pictures, in any mixture: a ``str`` is a text, all else is a picture (also a ``Path``).
+        """Encode any mixture of texts and pictures: a ``str`` is a text, everything else a picture (a ``Path`` too).
 
         :param inputs: one or many.
         :param batch_size: how many are encoded at a time; None: what suits the device.
@@ -155,7 +155,7 @@ class Model:
     encode_image, encode_text = encode_images, encode_texts  # open_clip's names
 
     def compose(self, images: Picture | Sequence[Picture], texts: str | Sequence[str]) -> np.ndarray:
-        """What to look for: the feature of "like this picture, but with this change", normalised.
+        """Query vector: the normalised feature of "like this picture, but with this change".
 
         :param images: one picture or N; :param texts: as many, or one for all.
         :return: ``(N, D)``, or ``(D,)`` of one picture and one text.
@@ -196,7 +196,7 @@ class Model:
 
 
 def _warn_of_files(texts: Sequence[str]) -> None:
-    """A file name that is taken for a text gives a feature of no use, and nobody would notice."""
+    """Warn about file names encoded as texts: their features would be useless without anybody noticing."""
     named = [text for text in texts if Path(text).suffix and len(text) < 256 and os.path.isfile(text)]
     if named:
-        say(f"{named[0]}: a file name, encoded as a text; for the picture pass a Path or call encode_images")
+        say(f"{named[0]}: a file name encoded as a text; for the picture, pass a Path or call encode_images")

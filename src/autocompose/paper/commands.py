@@ -37,8 +37,8 @@ def clip_fine_tune(argv: list[str] | None = None) -> int:
     """``python src/clip_fine_tune.py``."""
     parser = _common("Stage 1: fine-tune CLIP.")
     _training(parser, epochs=300, batch_size=512, validation_frequency=1)
-    parser.add_argument("--encoder", choices=("both", "text", "image"), default="both", help="what trains")
-    parser.add_argument("--learning-rate", type=float, default=2e-6, help="of AdamW")
+    parser.add_argument("--encoder", choices=("both", "text", "image"), default="both", help="which encoder trains")
+    parser.add_argument("--learning-rate", type=float, default=2e-6, help="learning rate of AdamW")
     return _run(_clip_fine_tune, parser, argv)
 
 
@@ -47,10 +47,10 @@ def combiner_train(argv: list[str] | None = None) -> int:
     parser = _common("Stage 2: train the Combiner on frozen CLIP.")
     _training(parser, epochs=300, batch_size=1024, validation_frequency=3)
     _combiner_sizes(parser)
-    parser.add_argument("--clip-model-path", type=Path, help="fine-tuned CLIP; default: CLIP as it is")
-    parser.add_argument("--combiner-lr", type=float, default=2e-5, help="of Adam")
+    parser.add_argument("--clip-model-path", type=Path, help="fine-tuned CLIP; default: original CLIP")
+    parser.add_argument("--combiner-lr", type=float, default=2e-5, help="learning rate of Adam")
     parser.add_argument("--clip-bs", type=_at_least(1), default=32, help="pictures that CLIP encodes at a time")
-    parser.add_argument("--combiner-model-path", type=Path, help="weights to start from")
+    parser.add_argument("--combiner-model-path", type=Path, help="initial weights")
     return _run(_combiner_train, parser, argv)
 
 
@@ -80,7 +80,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 class _Help(argparse.ArgumentDefaultsHelpFormatter):
-    """Shows every default that there is."""
+    """Shows every default."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         return action.help if action.default in (None, "") else super()._get_help_string(action)
@@ -89,7 +89,7 @@ class _Help(argparse.ArgumentDefaultsHelpFormatter):
 def _at_least(least: int) -> Callable[[str], int]:
     def number(text: str) -> int:
         if not text.isdecimal() or int(text) < least:
-            raise argparse.ArgumentTypeError(f"{text!r}: expected a whole number, at least {least}")
+            raise argparse.ArgumentTypeError(f"{text!r}: expected an integer >= {least}")
         return int(text)
 
     return number
@@ -98,11 +98,11 @@ def _at_least(least: int) -> Callable[[str], int]:
 def _common(purpose: str) -> argparse.ArgumentParser:
     parser = _Parser(description=purpose, formatter_class=_Help)
     parser.add_argument("--dataset", type=str.lower, choices=DATASETS, required=True, help="reads NAME_dataset/")
-    parser.add_argument("--experiment-name", default="", help="part of the folder's name below models/")
+    parser.add_argument("--experiment-name", default="", help="name for the folder below models/")
     parser.add_argument("--clip-model-name", default="RN50x4", help="RN50, ViT-B/32 ... or an open_clip name")
     parser.add_argument("--transform", choices=TRANSFORMS, default="targetpad", help="how a picture becomes square")
-    parser.add_argument("--target-ratio", type=float, default=1.25, help="longest shape that targetpad leaves")
-    parser.add_argument("--val-split", default="test", help="split of the questions")
+    parser.add_argument("--target-ratio", type=float, default=1.25, help="largest aspect ratio that targetpad keeps")
+    parser.add_argument("--val-split", default="test", help="split of the queries")
     parser.add_argument("--weights-fp16", action="store_true", help="ours: round weights as the reference does on GPUs")
     return parser
 
@@ -121,20 +121,20 @@ def _training(parser: argparse.ArgumentParser, epochs: int, batch_size: int, val
     parser.add_argument(
         "--mllm-mode", default="none", help="mllm[-mirror][-reverse]_k with k from 1 to 5, words in any order"
     )
-    parser.add_argument("--use-cycle-loss", action="store_true", help="also find the way back to the reference")
-    parser.add_argument("--cycle-loss-weight", type=float, default=0.5, help="share of the way back, 0 to 1")
+    parser.add_argument("--use-cycle-loss", action="store_true", help="add the cyclic loss")
+    parser.add_argument("--cycle-loss-weight", type=float, default=0.5, help="weight of the return hop, 0 to 1")
     parser.add_argument("--use-auto-sents", type=int, default=0, help="rule-based texts per pair; posefix only")
     parser.add_argument("--use-human-sents", type=int, default=0, help="human texts per pair; not for aist")
     ours = parser.add_argument_group("ours")
-    ours.add_argument("--clip-weights", help="first CLIP weights: a file, pretrained:TAG (may download) or random")
-    ours.add_argument("--mask-false-negatives", action="store_true", help="equal pictures in a batch are no negatives")
+    ours.add_argument("--clip-weights", help="initial CLIP weights: a file, pretrained:TAG (may download) or random")
+    ours.add_argument("--mask-false-negatives", action="store_true", help="do not use equal pictures as negatives")
     ours.add_argument(
-        "--precision", choices=("fp32", "bf16", "fp16", "auto"), default="fp32", help="of the forward pass"
+        "--precision", choices=("fp32", "bf16", "fp16", "auto"), default="fp32", help="precision of the forward pass"
     )
     ours.add_argument(
         "--chunk", type=_at_least(0), default=0, help="encode N at a time to save memory; 0 = all at once"
     )
-    ours.add_argument("--seed", type=_at_least(0), default=0, help="decides batches, texts and dropout")
+    ours.add_argument("--seed", type=_at_least(0), default=0, help="seed of batches, texts and dropout")
 
 
 def _combiner_sizes(parser: argparse.ArgumentParser) -> None:
@@ -264,7 +264,7 @@ def _encoder_config(args: argparse.Namespace) -> Any:
 
 
 def _data(args: argparse.Namespace) -> Any:
-    """What trains and what asks. A split may have any name that says what it is, such as ``train10``."""
+    """The training and query splits. A split's name must contain its role, such as ``train10``."""
     from autocompose.core.records import Split
     from autocompose.corpus.format import load_corpus
     from autocompose.train.run_data import Data
@@ -312,7 +312,7 @@ def _settings(args: argparse.Namespace, rate: float, weight_decay: float, eps: f
 
 
 def _text_mode(args: argparse.Namespace) -> Any:
-    """The one text source that is switched on, checked against what the dataset has."""
+    """The one text source that is on, checked against the dataset's texts."""
     from autocompose.train.run_options import text_mode
     from autocompose.train.sampling import TextMode
 
@@ -332,7 +332,7 @@ def _text_mode(args: argparse.Namespace) -> Any:
         return TextMode.from_name(mode, cycle)
     if human:
         if cycle:
-            raise ConfigError("--use-cycle-loss: human texts do not lead back; use rule-based or MLLM texts")
+            raise ConfigError("--use-cycle-loss: there are no reverse human texts; use rule-based or MLLM texts")
         return text_mode(f"human_{human}", False)
     return text_mode(f"auto-reverse_{auto}" if cycle else f"auto_{auto}", cycle)
 
@@ -365,7 +365,7 @@ def _refuse(folder: Path, args: argparse.Namespace) -> None:
 
 
 def _claim(folder: Path, args: argparse.Namespace) -> None:
-    """Training can start: what the options name is there, and the data suffice."""
+    """Check that training can start: the named files exist and there is enough data."""
     from autocompose.core.distributed import rank
     from autocompose.core.files import write_json
     from autocompose.core.run_folder import RunFolder

@@ -1,4 +1,4 @@
-"""The results table: what the paper's commands measured, with the published values beside it."""
+"""The results table: measurements of the paper's commands beside the published values."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ class Experiment:
         return Path("models") / self.backbone.replace("/", "-") / f"{stage}_on_{self.dataset}_{self.setup}"
 
     def run(self, sweep: Sweep) -> bool:
-        """The four commands in the paper's order; what has finished is skipped. False if one fails."""
+        """The four commands in the paper's order; finished ones are skipped. False if one fails."""
         base = ["--dataset", self.dataset, "--experiment-name", self.setup, "--clip-model-name", self.backbone]
         base += sweep.common
         clip, combiner = self.folder("clip_finetuned"), self.folder("combiner_trained")
@@ -100,14 +100,14 @@ def _sizes(sweep: Sweep) -> tuple[str, ...]:
 
 
 def run_sweep(sweep: Sweep, only: str | None = None, dry_run: bool = False) -> None:
-    """Run what has not finished, and write ``models/results.csv``, ``.md`` and ``.html`` after each experiment.
+    """Run unfinished experiments, and write ``models/results.csv``, ``.md`` and ``.html`` after each experiment.
 
     :param only: a part of ``BACKBONE/DATASET/SETUP``.
     :raises InputError: nothing matches ``only``, or experiments failed (after all others have run).
     """
     chosen = [e for e in sweep.experiments() if only is None or only in e.title]
     if not chosen:
-        raise InputError(f"--only {only!r}: no experiment has that in its name; --dry-run lists them")
+        raise InputError(f"--only {only!r}: no experiment's name contains this; --dry-run lists them")
     tally = Tally("experiments")
     for experiment in chosen:
         if dry_run:

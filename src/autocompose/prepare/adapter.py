@@ -61,7 +61,7 @@ class Stage:
             say(f"{self.out}: already prepared with these settings")
 
     def _begin_anew(self, differences: str) -> None:
-        """Remove what was begun with other settings; a corpus that has captions may hold somebody's work."""
+        """Remove an unfinished corpus made with other settings; one with captions may contain somebody's work."""
         finished = self.own.record() or (self.out / "captions").exists()
         if finished or self.own.is_old:
             by_hand = f"{self.out / 'captions'} and {self.own.path.name}" if not self.own.is_old else f"{self.out}"
@@ -129,11 +129,11 @@ class Stage:
             nothing = nothing_left(self.out, tallies)
             if not pairless or not any(corpus.galleries.values()):
                 raise nothing
-            say(f"no pair is left, so this can be searched but not trained on; {nothing}")
+            say(f"no pairs remain, so this corpus can be searched but not trained on; {nothing}")
             empty = [split for split in empty if not corpus.galleries[split]]
         for bare in empty:
             if pictures := len(corpus.galleries[bare]):
-                say(f"{bare}: no pair is left, so its {pictures:,} pictures are in no gallery")
+                say(f"{bare}: no pairs remain, so its {pictures:,} pictures are in no gallery")
         corpus = replace(corpus, pairs={s: p for s, p in corpus.pairs.items() if s not in empty})
         corpus = replace(corpus, galleries={s: g for s, g in corpus.galleries.items() if s in corpus.pairs})
         faults = [fault for check in validate(corpus) for fault in check.faults]

@@ -1,4 +1,4 @@
-"""Reading other people's files: pickles, npz, HDF5 and archives, without ever running what is inside them."""
+"""Reading third-party files: pickles, npz, HDF5 and archives, without ever running code inside them."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class _ArrayUnpickler(pickle.Unpickler):
         }
         if (module, name) in named:
             return named[module, name]
-        raise InputError(f"the pickle wants to call {module}.{name}; refused, only plain numpy data are read")
+        raise InputError(f"the pickle tries to call {module}.{name}; refused, because only plain numpy data is allowed")
 
 
 def _empty_array(kind: type, shape: tuple[int, ...], code: bytes) -> Any:
@@ -113,7 +113,7 @@ def _empty_array(kind: type, shape: tuple[int, ...], code: bytes) -> Any:
 
 
 class _PickledArray(np.ndarray):
-    """An array that refuses to become larger than what the pickle holds for it."""
+    """An array that refuses to grow beyond the data that the pickle contains for it."""
 
     def __setstate__(self, state: Any) -> None:
         shape, items = state[1], state[4]
@@ -290,7 +290,7 @@ def positive(value: Any, what: str) -> float:
 
 
 def array_of(value: Any, what: str) -> np.ndarray:
-    """An array of floats, whatever the file gave.
+    """An array of floats from any numeric value.
 
     :raises InputError: text, ragged lists or other things that are no numbers.
     """

@@ -71,7 +71,7 @@ class LoopSettings(Config):
     @model_validator(mode="after")
     def _check(self) -> LoopSettings:
         if self.optimizer == "muon" and self.precision == "fp16":
-            raise ValueError("optimizer muon does not scale gradients as fp16 needs: use bf16 or fp32")
+            raise ValueError("optimizer muon does not support the gradient scaling of fp16; use bf16 or fp32")
         return self
 
     def on(self, device: torch.device, recorded: str | None = None) -> LoopSettings:
@@ -218,7 +218,7 @@ class _Run:
             self.best = score, {n: v.detach().clone() for n, v in self._trained().items()}
 
     def _trained(self) -> dict[str, Tensor]:
-        """The part of the stage's state that training changes; what is frozen comes back with the stage itself."""
+        """The part of the stage's state that training changes; frozen weights are restored with the stage itself."""
         frozen = {n for n, p in self.stage.named_parameters() if not p.requires_grad}
         return {n: v for n, v in self.stage.state_dict().items() if n not in frozen}
 
@@ -226,7 +226,7 @@ class _Run:
         select = self.settings.select or ""
         metric = select.removeprefix("-")
         if metric not in line:
-            raise ConfigError(f"select = {select!r}: no such validation metric; there are {', '.join(sorted(line))}")
+            raise ConfigError(f"select = {select!r}: no such validation metric; expected {', '.join(sorted(line))}")
         return -line[metric] if select.startswith("-") else line[metric]
 
     def _best_line(self) -> dict[str, Any]:

@@ -51,7 +51,7 @@ def orthogonalised(matrix: Tensor, dtype: torch.dtype = torch.float32) -> Tensor
 
 
 class Muon:
-    """Muon for ``matrices(module)`` and AdamW for its other parameters, behind one optimiser's face.
+    """Muon for ``matrices(module)`` and AdamW for its other parameters, behind one optimiser interface.
 
     Orthogonalising costs as much as a quarter of a small network's step; processes that train together share it out:
     each moves its own matrices and tells the others.
@@ -108,7 +108,7 @@ class Muon:
         view.add_(step, alpha=-rate * 0.2 * max(view.shape) ** 0.5)
 
     def _exchange(self) -> None:
-        """Every process gets the matrices that another one has moved."""
+        """Every process receives the matrices that another has updated."""
         for process in range(world()):
             views = [view for view, owner in zip(self.views, self.owner, strict=True) if owner == process]
             if views:
@@ -135,7 +135,7 @@ class Muon:
 
 
 def _owners(shapes: list[torch.Size], processes: int) -> list[int]:
-    """Which process moves each matrix: the costliest first, each to the one that has least to do."""
+    """Assigns each matrix to a process: the costliest first, each to the least busy process."""
     load, owners = [0] * processes, [0] * len(shapes)
     cost = [shape.numel() * min(shape) for shape in shapes]
     for number in sorted(range(len(shapes)), key=lambda n: -cost[n]):

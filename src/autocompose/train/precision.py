@@ -1,4 +1,4 @@
-"""Which numbers training computes with: what the device has instructions for, and no other.
+"""The number type of training: only types that the device supports natively.
 
 A type that a processor only emulates is many times slower than fp32 (``benchmarks/precision.py``). So bf16 is taken on
 GPUs that have it, and on CPUs with AMX or AVX512-BF16 where a product, measured here and now, gains by it; fp16 on
@@ -35,7 +35,7 @@ class Choice:
 
 @lru_cache
 def best_precision(device: torch.device) -> Choice:
-    """What a device computes fastest with, of what training can use."""
+    """The fastest precision of a device that training can use."""
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
         major, _ = torch.cuda.get_device_capability(device)
@@ -86,7 +86,7 @@ def resolved(
     best = best_precision(device)
     chosen = best.precision if best.precision in allowed else "fp32"
     if recorded in get_args(Precision) and recorded != chosen:
-        say(f"precision: {recorded}, as when the run started; a new one would use {chosen} here ({best.why})")
+        say(f"precision: {recorded}, as when the run started; a new run here would use {chosen} ({best.why})")
         return _known(recorded)
     say(f"precision: {chosen} ({best.why})")
     return chosen

@@ -101,7 +101,7 @@ class Pretrain(Stage):
         return len(self._own) // self.batch_size
 
     def batches(self, epoch: int) -> Iterator[dict[str, Tensor]]:
-        """Changed pictures ``images`` (B, 3, S, S) and what they show; of several processes each gets its share.
+        """Augmented pictures ``images`` (B, 3, S, S) and their poses; each process gets its share.
 
         :raises ConfigError: the processes cannot share a batch equally.
         """
@@ -120,7 +120,7 @@ class Pretrain(Stage):
         return epoch >= self.settings.together_from
 
     def _batch(self, rows: np.ndarray, side: int, rng: np.random.Generator) -> dict[str, Tensor]:
-        """Flip, tilt, move, zoom, scale and recolour pictures, and say what they show then."""
+        """Flip, tilt, move, zoom, scale and recolour pictures, and transform their poses accordingly."""
         n, flip = len(rows), rng.random(len(rows)) < 0.5
         tilt = np.radians(rng.uniform(-self.settings.tilt, self.settings.tilt, n))
         zoom = 1 + rng.uniform(-self.settings.zoom, self.settings.zoom, n)

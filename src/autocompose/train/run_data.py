@@ -1,4 +1,4 @@
-"""The data of a training run: which pairs train, which questions validate."""
+"""The data of a training run: training pairs and validation queries."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Data:
         :raises CorpusError: there is no ``val`` split, and train cannot be divided.
         """
         if not validate:
-            say(f"{corpus.root}: no validation; all {len(corpus.split(Split.TRAIN)):,} pairs of train are used")
+            say(f"{corpus.root}: no validation; training on all {len(corpus.split(Split.TRAIN)):,} pairs of train")
             return cls(corpus, val=None, cache=cache)
         if Split.VAL not in corpus.pairs:
             corpus = _sound_groups(carve_val(corpus, seed=seed))
@@ -54,14 +54,14 @@ class Data:
         return cls(corpus, key="sents" if human else TEXT_FIELDS[text.source, Edit.PLAIN], cache=cache)
 
     def table(self, text: TextMode, batch_size: int) -> TripletTable:
-        """The training items, and nothing that would only stop the run later.
+        """The training items, after checking everything that would stop the run later.
 
         :raises CorpusError: no pair has the texts, or a validation question is faulty.
         :raises ConfigError: fewer pairs than one batch, or the processes cannot share a batch.
         """
         require_shares(batch_size)
         if batch_size == 1:
-            say("batch size 1: there is no other target to compare with, so the loss is 0 and nothing is learned")
+            say("batch size 1: there is no negative to compare with, so the loss is 0 and nothing is learned")
         table = TripletTable(self.corpus.split(self.train), text, self.corpus.poses)
         table.require_batch(batch_size)
         if self.val is not None:
@@ -77,7 +77,7 @@ class Data:
         """Settings of a loop on these data: without validation no epoch can be chosen, the last one is kept."""
         if self.val is not None or loop.select is None:
             return loop
-        say(f"no validation: the last of {loop.epochs} epochs is kept")
+        say(f"no validation: keeping the last of {loop.epochs} epochs")
         return loop.model_copy(update={"select": None})
 
     def name(self, split: Split) -> str:

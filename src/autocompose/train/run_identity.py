@@ -1,4 +1,4 @@
-"""What a training run was made with: by this it is known again."""
+"""The identity of a training run: everything it was made with."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from autocompose.train.sampling import TripletTable
 
 @dataclass(frozen=True)
 class MadeWith:
-    """What decides a run: data, questions, first weights and settings; and what version 0.1 wrote down of them."""
+    """What determines a run: data, queries, initial weights and settings; and what version 0.1 recorded of them."""
 
     settings: dict[str, Any]
     old: dict[str, Any]
@@ -61,7 +61,7 @@ class MadeWith:
         return RunFolder(folder, "train", "a run", beside=("options",), within=self.cache)
 
     def has_finished(self, folder: Path) -> bool:
-        """The folder holds this run, complete.
+        """Whether the folder contains this run, complete.
 
         :raises ConfigError: it holds another one; says what differs. InputError: something else.
         """

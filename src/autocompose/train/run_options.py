@@ -1,4 +1,4 @@
-"""Settings of a training run: defaults, then a file, then the options that were given."""
+"""Settings of a training run: defaults, overridden by a file, then by options."""
 
 from __future__ import annotations
 

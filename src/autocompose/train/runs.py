@@ -1,4 +1,4 @@
-"""Training runs that are validated while they train: a corpus and settings in, a run folder (= a model) out."""
+"""Training runs with validation: a corpus and settings in, a run folder (= a model) out."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ def train_combiner(
 
 @dataclass(frozen=True)
 class Encoded:
-    """What a frozen encoder says of a corpus: all that a composer needs to be trained and validated.
+    """A frozen encoder's features of a corpus: everything needed to train and validate a composer.
 
     :param images: of ``table.images``. :param texts: ``(T, D)`` of ``table.texts``, not normalised; NaN for those that
         the settings' epochs never draw. :param questions: None without validation.

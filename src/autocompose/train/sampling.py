@@ -1,4 +1,4 @@
-"""Which texts train, and how batches are drawn from them (dataset format of the paper, rules of section 1.4).
+"""Training texts, and how batches are sampled from them (dataset format of the paper, rules of section 1.4).
 
 A training item is a row number, never a picture or a string: reference, target, flip, text, text of the way back.
 Everything of an epoch is decided by (seed, epoch), so that a run continues exactly where it stopped.
@@ -38,7 +38,7 @@ class TextMode(Config):
     @model_validator(mode="after")
     def _check(self) -> TextMode:
         if self.cycle and not self.reverse:
-            raise ValueError("the cyclic loss needs texts of the way back: set reverse = true")
+            raise ValueError("the cyclic loss needs reverse texts: set reverse = true")
         if self.source is Source.HUMAN and (self.mirror or self.reverse):
             raise ValueError("human texts exist only for the plain pair: mirror and reverse must be false")
         return self
@@ -135,13 +135,13 @@ class TripletTable:
         return len(self.reference)
 
     def require_batch(self, batch_size: int) -> None:
-        """Make sure that there is a batch.
+        """Check that there is at least one batch.
 
         :raises ConfigError: there are fewer pairs.
         """
         if len(self) < batch_size:
             raise ConfigError(
-                f"batch_size {batch_size}: only {len(self)} training pairs; choose a smaller batch, at most {len(self)}"
+                f"batch_size {batch_size}: only {len(self)} training pairs; choose a batch of {len(self)} or fewer"
             )
 
     def epoch(self, seed: int, epoch: int, batch_size: int, per_group: int = 0) -> Iterator[Batch]:

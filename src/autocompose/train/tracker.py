@@ -47,7 +47,7 @@ def open_tracker(kind: str, folder: Path, run: str) -> Tracker | None:
             tracker.start()
     except Exception as error:  # whatever the tracker's own package raises
         words = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"the tracker {kind} does not start ({words}); --tracker none trains without one") from error
+        raise InputError(f"the tracker {kind} failed to start ({words}); --tracker none trains without one") from error
     return tracker
 
 

@@ -132,7 +132,7 @@ def _start(encoder: dict[str, Any], weights: str | None, seed: int, origin: str)
 
 
 def _with_words(network: Encoder, data: Data, mode: TextMode) -> Encoder:
-    """A small text encoder knows the words it was trained with; new ones of the training texts get rows too."""
+    """Extend a small text encoder's vocabulary with the new words of the training texts."""
     known = network.config.vocabulary
     if known is None:
         return network
@@ -141,7 +141,7 @@ def _with_words(network: Encoder, data: Data, mode: TextMode) -> Encoder:
     network = network.with_vocabulary(texts, keep=True)
     more = len(network.config.vocabulary or ()) - len(known)
     if more:
-        say(f"{more:,} words are new to the text encoder")
+        say(f"{more:,} new words were added to the text encoder")
     return network
 
 

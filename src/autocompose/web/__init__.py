@@ -1,1 +1,1 @@
-"""What every page of ours stands behind: hosts, origins, tokens, rates and sizes of requests."""
+"""Protection of all our pages: hosts, origins, tokens, request rates and sizes."""

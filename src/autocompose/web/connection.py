@@ -1,4 +1,4 @@
-"""Connections that say nothing, or too much, before their request is complete."""
+"""Closing connections that send nothing, or too much, before their request is complete."""
 
 from __future__ import annotations
 

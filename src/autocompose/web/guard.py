@@ -1,4 +1,4 @@
-"""What every request passes first: host, origin, token, rate, size and time; and what every response carries."""
+"""The checks of every request: host, origin, token, rate, size and time; and the headers of every response."""
 
 from __future__ import annotations
 
@@ -217,7 +217,7 @@ def _too_large(most: int) -> str:
 
 
 def error_page(message: str) -> str:
-    """A page that says what is wrong, and needs nothing of the gallery."""
+    """An error page that does not need the gallery."""
     return (
         '<!doctype html><html lang="en"><link rel="stylesheet" href="/static/app.css"><title>autocompose</title>'
         f'<main id="app" class="refused"><section class="notice bad"><h1>That did not work</h1>'

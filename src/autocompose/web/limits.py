@@ -88,7 +88,7 @@ class Admission:
 
 
 class HeavyWork:
-    """A few threads for work that takes long, so that it never takes the threads that answer searches.
+    """A few threads for slow work, so that it never blocks the threads that answer searches.
 
     :param queue: how many may wait; further ones are refused at once.
     :param patience: seconds that they wait.

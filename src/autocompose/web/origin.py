@@ -1,4 +1,4 @@
-"""Whether a request comes from a page of this server, or from somebody else's.
+"""Whether a request comes from a page of this server or from another site.
 
 Browsers say so in ``Sec-Fetch-Site``; older ones only in ``Origin``, which is compared as a whole: scheme, name and
 port (RFC 6454). Programs that are no browsers send neither, and cannot be misused by a web page.

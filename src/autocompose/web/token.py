@@ -40,7 +40,7 @@ class Token:
         return next((value for name, value in _pairs(query) if name == "token"), None)
 
     def is_secret(self, given: str | bytes) -> bool:
-        """Whether it is this secret; the time that it takes says nothing."""
+        """Whether it is this secret, compared in constant time."""
         return hmac.compare_digest(given.encode("utf-8", "replace") if isinstance(given, str) else given, self._secret)
 
     def login(self, query: bytes) -> list[tuple[bytes, bytes]]:

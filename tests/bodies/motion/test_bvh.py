@@ -132,11 +132,11 @@ REFUSED: dict[str, tuple[Callable[[str], str | bytes], str]] = {
     "cut frame": (lambda t: t[: t.rindex(" ")], f"holds 2 and {WIDTH - 1} numbers of another"),
     "lost frame": (lambda t: t[: t.rindex("\n")], f"declares 3 frames of {WIDTH} numbers, but holds 2;"),
     "huge count": (lambda t: t.replace("Frames: 3", "Frames: " + "9" * 40), "declares 999,999,999"),
-    "negative count": (lambda t: t.replace("Frames: 3", "Frames: -3"), "Frames: -3, expected a whole number"),
+    "negative count": (lambda t: t.replace("Frames: 3", "Frames: -3"), "Frames: -3, expected an integer"),
     "glued numbers": (lambda t: t.replace("5.0 90.0", "5.0-90.0"), "a frame: '5.0-90.0' is not a finite number"),
     "decimal commas": (lambda t: t.replace("90.0", "90,0"), "numbers need a decimal point, not a comma"),
-    "nan": (lambda t: t.replace("90.0", "nan"), "a frame holds a number that is not finite"),
-    "overflow": (lambda t: t.replace("90.0", "1e999"), "a frame holds a number that is not finite"),
+    "nan": (lambda t: t.replace("90.0", "nan"), "a frame contains a number that is not finite"),
+    "overflow": (lambda t: t.replace("90.0", "1e999"), "a frame contains a number that is not finite"),
     "too large": (lambda t: t.replace("OFFSET 0 -40 0", "OFFSET 1e308 1e308 1e308"), "coordinates that are too large"),
     "time zero": (lambda t: t.replace("0.04", "0"), "Frame Time: 0, expected seconds per frame from 0.0001 to 1"),
     "negative time": (lambda t: t.replace("0.04", "-0.04"), "Frame Time: -0.04, expected seconds"),
@@ -243,7 +243,7 @@ LEGS, ARMS = "UpLeg Leg Foot", "Shoulder Arm ForeArm Hand"
 
 def test_exchanged_sides_are_refused_without_feet(read: Read) -> None:
     text = exchanged(TEXT, f"{LEGS} {ARMS}").replace("OFFSET 0 -5 14", "OFFSET 0 0 0")
-    with pytest.raises(PoseError, match="knees bend backwards in 100% of 3 frames; left and right are exchanged"):
+    with pytest.raises(PoseError, match="knees bend backwards in 100% of 3 frames; left and right are swapped"):
         to_smpl22(read(text))
 
 

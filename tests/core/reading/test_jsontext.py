@@ -95,9 +95,9 @@ def test_files_that_cannot_be_read_say_why(tmp_path: Path) -> None:
         (tmp_path / "none", "file not found"),
         (tmp_path / "x" / "y", "a part of its path is a file"),
         (tmp_path / ("n" * 300), "its name is too long"),
-        (tmp_path / "pipe", "is not a plain file"),
+        (tmp_path / "pipe", "not a regular file"),
         (tmp_path / "round", "go round in circles"),
-        (Path("/dev/zero"), "is not a plain file"),
+        (Path("/dev/zero"), "not a regular file"),
     ):
         with pytest.raises(InputError, match=words):
             read_file(path)

@@ -94,7 +94,7 @@ def test_what_programs_write(tmp_path: Path, dialect: str) -> None:
         ("path,person\np.jpg,Jörg\n".encode("cp1252"), "not UTF-8, read as Windows-1252"),
         ("path,person\rp.jpg,Jörg\r".encode("mac_roman"), "not UTF-8, read as Mac Roman"),
         (b"path;person\np.jpg;x\n", "read as a table with semicolons"),
-        (b",path\n0,p.jpg\n", "a column without a name is left out"),
+        (b",path\n0,p.jpg\n", "a column without a name is ignored"),
     ],
 )
 def test_what_is_assumed_is_said(tmp_path: Path, data: bytes, note: str) -> None:

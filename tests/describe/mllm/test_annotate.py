@@ -274,7 +274,7 @@ def test_every_picture_is_followed_by_its_side_view(corpus: Corpus) -> None:
     ask = fake.of_stage("parts")[0]
     assert len(ask.pictures) == 4 and ask.text.count("seen exactly from the side") == 2
     assert job(corpus, pictures="with-side-view").version != job(corpus).version
-    with pytest.raises(ConfigError, match="with-side-view speaks of the person's sides"):
+    with pytest.raises(ConfigError, match="with-side-view mentions the person's sides"):
         job(corpus, pictures="with-side-view", frame="picture")
 
 
@@ -320,7 +320,7 @@ def test_aids_against_wrong_depth(tmp_path: Path) -> None:
 def test_unknown_prices_refuse_a_cost_limit(corpus: Corpus, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-x")
     away = Endpoint(base_url="https://models.example.org/v1")
-    with pytest.raises(ConfigError, match="no price is known for sim"):
+    with pytest.raises(ConfigError, match="the price of sim"):
         job(corpus, QUICK.model_copy(update={"max_cost": 1.0}), away)
 
 

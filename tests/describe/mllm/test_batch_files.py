@@ -71,7 +71,7 @@ def test_requests_still_out_are_not_exported_over(corpus: Corpus, tmp_path: Path
 
 def test_a_folder_of_the_user_gets_no_requests(corpus: Corpus, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(InputError, match="is not empty and not known as a folder of batch files"):
+    with pytest.raises(InputError, match="not empty and not a folder of batch files made by this program"):
         export_batch(job(corpus), tmp_path)
 
 

@@ -149,7 +149,7 @@ def test_pictures_stay_in_sight_and_a_dead_server_is_told(page: Any, server: tup
     server[1].terminate()
     server[1].wait(30)
     page.keyboard.press("a")
-    page.wait_for_selector("text=Not stored: the server has ended")
+    page.wait_for_selector("text=Not saved: the server has stopped")
     assert page.query_selector_all("article")[2].get_attribute("data-verdict") == ""
 
 

@@ -171,7 +171,7 @@ def test_exchanged_sides_are_refused(corpus: Corpus) -> None:
     assert corpus.poses is not None
     replace(corpus, poses=replace(corpus.poses, joints=corpus.poses.joints * np.float32([-1, 1, 1]))).save()
     before = captions(corpus.root)
-    with pytest.raises(PoseError, match="left and right are exchanged"):
+    with pytest.raises(PoseError, match="left and right are swapped"):
         write_texts(corpus.root, options=OPTIONS)
     assert captions(corpus.root) == before
 

@@ -208,7 +208,7 @@ def test_head_needs_rotations() -> None:
 
 def test_bad_input() -> None:
     a, b = pairs(3)
-    with pytest.raises(PoseError, match="3 start poses but 2 goal poses"):
+    with pytest.raises(PoseError, match="3 reference poses but 2 target poses"):
         describe(a, b[:2])
     with pytest.raises(ConfigError, match="word bank 'pirate': expected one of coach"):
         load_bank("pirate")

@@ -142,7 +142,7 @@ def test_existing_pairs_are_not_lost(tmp_path: Path) -> None:
     pool(tmp_path)
     write_json(tmp_path / "captions" / "train.json", [{"reference": "1.png", "target": "2.png", "sents": ["x"]}])
     before = json.loads((tmp_path / "captions" / "train.json").read_text())
-    with pytest.raises(CorpusError, match="has pairs already; mine with --replace"):
+    with pytest.raises(CorpusError, match="already has pairs; use --replace"):
         pair_corpus(tmp_path)
     assert json.loads((tmp_path / "captions" / "train.json").read_text()) == before
     pair_corpus(tmp_path, replace_pairs=True)

@@ -99,7 +99,7 @@ def test_rotations_of_the_wrong_side_are_refused(tmp_path: Path) -> None:
     sides = measure_sides((read_sequence(raw, name), None) for name in ALL)
     assert np.isnan(sides.front)
     if sides.smpl < 0.9:
-        with pytest.raises(InputError, match="the texts would exchange left and right"):
+        with pytest.raises(InputError, match="the texts would swap left and right"):
             check_sides(sides)
 
 

@@ -1,1 +1,1 @@
-"""Motion files and clips, and the way from their skeletons to ours."""
+"""Motion files and clips, and conversion of their skeletons to ours."""

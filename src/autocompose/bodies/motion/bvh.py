@@ -1,4 +1,4 @@
-"""BVH motion files: joint positions of all frames, and the way from their skeleton to SMPL-22."""
+"""BVH motion files: joint positions of all frames, and conversion to SMPL-22."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def _check_sides(joints: np.ndarray, feet: bool, sure: bool) -> bool:
 
     :param sure: the feet are joints with names; an end site at the ankle may be a heel.
     :return: False when the feet are heels.
-    :raises PoseError: the sides are exchanged.
+    :raises PoseError: the sides are swapped.
     """
     hips, shoulders = (
         joints[:, SMPL22.index(f"left_{n}")] - joints[:, SMPL22.index(f"right_{n}")] for n in ("hip", "shoulder")
@@ -131,14 +131,14 @@ def _check_sides(joints: np.ndarray, feet: bool, sure: bool) -> bool:
     if (crossed := float((np.einsum("nk,nk->n", hips, shoulders) < 0).mean())) > EXCHANGED:
         raise PoseError(
             f"the left arm is on the side of the right leg in {crossed:.0%} of {len(joints):,} frames; left and "
-            "right are exchanged in the arms or in the legs"
+            "right are swapped in the arms or in the legs"
         )
     knees, toes = knees_backwards(joints), sides_exchanged(joints) if feet else float("nan")
     by_toes = feet and (sure or np.isnan(knees))
     share, what = (toes, "toes point") if by_toes else (knees, "knees bend")
     if share > EXCHANGED:
         raise PoseError(
-            f"{what} backwards in {share:.0%} of {len(joints):,} frames; left and right are exchanged, or an axis "
+            f"{what} backwards in {share:.0%} of {len(joints):,} frames; left and right are swapped, or an axis "
             "has the wrong sign"
         )
     return not toes > EXCHANGED

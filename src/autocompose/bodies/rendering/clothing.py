@@ -22,7 +22,7 @@ _SMOOTHING_ROUNDS = 24
 
 @dataclass(frozen=True)
 class Cut:
-    """What dressing takes from the mesh and the places of its vertices, the same for every shape.
+    """Properties of the mesh that clothing needs, the same for every shape.
 
     :param soft: ``(S,)`` vertices that smoothing moves. :param softness: ``(S, 1)`` how far each round moves them.
     :param links: sparse ``(S, V)``, means of their neighbours. :param thickness: ``(V, 1)`` metres of cloth.

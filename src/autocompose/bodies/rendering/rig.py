@@ -1,4 +1,4 @@
-"""What the body takes from ``anny``: the cached model, skinning weights, the way from its rest pose to the T-pose."""
+"""The parts of ``anny`` in use: the cached model, skinning weights, rotations from its rest pose to the T-pose."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Anatomical degrees of freedom: a pose as 29 named angles with the range of healthy joints, and the way to rotations.
+"""Anatomical degrees of freedom: a pose as 29 named angles within healthy ranges, and conversion to rotations.
 
 All angles are degrees, 0 = standing upright, arms hanging, palms to the thighs. Ranges follow the usual goniometry
 tables (AAOS normal ranges), a little narrowed because they are combined here.

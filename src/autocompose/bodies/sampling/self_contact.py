@@ -1,4 +1,4 @@
-"""Does a pose pass through itself, what touches the floor, would it fall over? Capsules on SMPL-22 joints."""
+"""Self-intersection, floor contact and balance of a pose, with capsules on SMPL-22 joints."""
 
 from __future__ import annotations
 

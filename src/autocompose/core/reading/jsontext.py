@@ -1,4 +1,4 @@
-"""JSON in and out: what is not JSON, though Python's parser takes or writes it, does not pass."""
+"""Strict JSON in and out, without the extensions of Python's parser."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def parse_json(data: bytes | str, origin: Path | str, expected: type | None = No
         place = f"line {error.lineno}, column {error.colno}"
         raise InputError(f"{origin}: not valid JSON at {place} ({error.msg})") from None
     except ValueError:  # Python refuses to read numbers of thousands of digits
-        raise InputError(f"{origin}: holds a number with too many digits") from None
+        raise InputError(f"{origin}: contains a number with too many digits") from None
     except RecursionError:
         raise InputError(f"{origin}: lists or objects are nested too deeply") from None
     if expected is not None and not isinstance(value, expected):

@@ -1,4 +1,4 @@
-"""Files that the user gives, read whole and bounded; whatever is wrong with them is one line."""
+"""The user's files, read whole and bounded; every fault becomes a one-line error."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def read_file(path: Path, limit: int = MAX_BYTES) -> bytes:
         with open(path, "rb", opener=lambda name, flags: os.open(name, flags | _AT_ONCE)) as file:
             kind = os.fstat(file.fileno()).st_mode
             if not stat.S_ISREG(kind) and not (stat.S_ISFIFO(kind) and str(path).startswith("/dev/")):
-                raise InputError(f"{path}: is not a plain file")
+                raise InputError(f"{path}: not a regular file")
             if _AT_ONCE:
                 os.set_blocking(file.fileno(), True)
             data = file.read(limit + 1)

@@ -66,10 +66,10 @@ def read_table(path: Path, key: str) -> Table:
     columns = [key if name.casefold() == key else name for name in header]
     twice = [name for name, n in Counter(filter(None, columns)).items() if n > 1]
     if twice:
-        raise InputError(f"{path}: the column {twice[0]!r} occurs twice; give each column a name of its own")
+        raise InputError(f"{path}: the column {twice[0]!r} occurs twice; give each column its own name")
     rows = [Row(line, *_cells(columns, cells)) for line, cells in lines if any(cells)]
     if any(cell for row in rows for name, cell in row.cells.items() if not name):
-        notes.append("a column without a name is left out; name it in the first line to use it")
+        notes.append("a column without a name is ignored; name it in the first line to use it")
     rows = [Row(r.line, {name: cell for name, cell in r.cells.items() if name}, r.fault) for r in rows]
     if separator not in ",":
         notes.append(f"read as a table with {SEPARATORS[separator]}")
@@ -85,7 +85,7 @@ def _cells(columns: list[str], cells: list[str]) -> tuple[dict[str, str], str]:
 
 def _decoded(data: bytes, path: Path) -> tuple[str, list[str]]:
     if data.startswith(_SPREADSHEETS):
-        raise InputError(f"{path}: is a spreadsheet, not CSV; save it as CSV (UTF-8)")
+        raise InputError(f"{path}: this is a spreadsheet, not CSV; save it as CSV (UTF-8)")
     encoding = encoding_of(data)
     try:
         text = data.decode(encoding)
@@ -94,7 +94,7 @@ def _decoded(data: bytes, path: Path) -> tuple[str, list[str]]:
         text, name = _western(data, path, error)
         notes = [f"not UTF-8, read as {name}; if letters look wrong, save it as CSV UTF-8"]
     if "\0" in text:
-        raise InputError(f"{path}: holds zero bytes, so it is damaged or not a table; save it as CSV (UTF-8)")
+        raise InputError(f"{path}: contains zero bytes, so it is damaged or not a table; save it as CSV (UTF-8)")
     return text, notes
 
 

@@ -75,10 +75,12 @@ def import_corpus(source: Path, out: Path) -> Corpus:
     source, out = Path(source), Path(out)
     own = RunFolder(out, "import", "an unfinished import")
     if (out / "captions").exists() and own.made_with() is None:
-        raise InputError(f"{out}: holds a corpus already; choose another folder")
+        raise InputError(f"{out}: already contains a corpus; choose another folder")
     kinds = [module for module in WRITERS.values() if source.is_dir() and module.is_export(source)]
     if not kinds:
-        raise InputError(f"{source}: neither pairs/*.parquet nor pairs-*.tar in it; expected the folder of an export")
+        raise InputError(
+            f"{source}: contains neither pairs/*.parquet nor pairs-*.tar; expected the folder of an export"
+        )
     arrivals = Arrivals(out)
     own.claim({"source": str(source.resolve())})
     kinds[0].read(source, arrivals)

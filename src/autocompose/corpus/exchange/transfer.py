@@ -55,7 +55,7 @@ class Arrivals:
         """
         fault = name_fault(name)
         if fault:
-            raise CorpusError(f"picture name {name!r} {fault}; the export is damaged or hostile, it is not imported")
+            raise CorpusError(f"picture name {name!r} {fault}; the export is damaged or hostile and was not imported")
         if name not in self._there:  # splits share pictures; files of an import that was cut short are written again
             write_bytes(self.out / "images" / name, data)
             self._there.add(name)

@@ -112,7 +112,7 @@ def _entry(sample: dict[str, bytes], path: Path, keys: tuple[str, ...]) -> dict[
             raise InputError(f"expected the keys {', '.join(keys)}")
     except (KeyError, InputError) as error:
         raise InputError(
-            f"{path}: a sample without a sound .json ({error}); expected an export of this program"
+            f"{path}: a sample without a valid .json ({error}); expected an export of this program"
         ) from None
     return entry
 

@@ -148,7 +148,9 @@ class Picture:
 
     def _jpeg(self, size: int) -> Jpeg:
         if size > self._bounds.data:
-            raise OversizeError(f"{self.name}: a file of {size >> 20:,} MB, more than {self._bounds.data >> 20:,} MB")
+            raise OversizeError(
+                f"{self.name}: the file has {size >> 20:,} MB, more than {self._bounds.data >> 20:,} MB"
+            )
         with self._file as file:
             jpeg = read_jpeg(file.read())
         self._orientation, self._scans = jpeg.orientation, jpeg.scans
@@ -181,7 +183,7 @@ class Picture:
         except HeaderError as error:
             raise OversizeError(f"{self.name}: {error}; save it again") from None
         except MemoryError:
-            raise OversizeError(f"{self.name}: too large for the memory; make it smaller") from None
+            raise OversizeError(f"{self.name}: too large for this machine's memory; make it smaller") from None
         except Exception as error:
             said = " ".join(str(error).split())[:100] or type(error).__name__
             raise ImageError(f"{self.name}: the picture is damaged ({said}); replace the file") from None
@@ -219,7 +221,7 @@ def as_rgb(image: Image.Image) -> Image.Image:
         pixels = to_rgb(image)
         return pixels.transpose(flip) if flip is not None else pixels
     except Exception as error:
-        raise ImageError(f"the picture cannot be read ({error}); give another one") from None
+        raise ImageError(f"the picture cannot be read ({error}); use another one") from None
 
 
 def bare(image: Image.Image) -> Image.Image:
@@ -264,10 +266,10 @@ def _tiff(image: Image.Image, name: str) -> int:
     if DNG_VERSION in tags or Path(name).suffix.lower() in formats.RAW:
         raise ImageError(f"{name}: {formats.RAW_REASON}")
     try:
-        found = tags.get(ORIENTATION, 1)
+        orientation = tags.get(ORIENTATION, 1)
     except Exception:  # nonsense in the tag
-        found = 1
+        orientation = 1
     image._size = int(tags[WIDTH]), int(tags[HEIGHT])  # type: ignore[attr-defined]
     image.load_end = lambda: None  # type: ignore[attr-defined]
     image.load_prepare = lambda: ImageFile.ImageFile.load_prepare(image)  # type: ignore
-    return found if found in range(1, 9) else 1
+    return orientation if orientation in range(1, 9) else 1

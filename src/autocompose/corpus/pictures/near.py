@@ -41,11 +41,11 @@ def near_duplicates(one: np.ndarray, other: np.ndarray, most: int = NEAR) -> lis
 
     :param one, other: ``(N, 32)`` and ``(M, 32)`` uint8.
     """
-    found = []
+    pairs = []
     for i, hashed in enumerate(one):
         if len(other):
             bits = _COUNT[np.bitwise_xor(other, hashed)].sum(1, dtype=np.int64)
             best = int(bits.argmin())
             if bits[best] <= most:
-                found.append(Near(i, best, int(bits[best])))
-    return sorted(found, key=lambda near: near.bits)
+                pairs.append(Near(i, best, int(bits[best])))
+    return sorted(pairs, key=lambda near: near.bits)

@@ -1,4 +1,4 @@
-"""Does a text say what the pose really does? Claims are read from free English and judged against 3D joints.
+"""Does a text match the change of pose? Claims are parsed from free English and judged against 3D joints.
 
 The audit knows nothing of the rule pipeline: neither its word bank nor its code tables. So it can check both.
 """

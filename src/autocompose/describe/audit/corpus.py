@@ -31,11 +31,11 @@ WORST_KEPT = 40
 
 @dataclass
 class Summary:
-    """What a field of a split is worth.
+    """Summary of one field of a split.
 
     :param texts, silent: texts, and those without any claim.
     :param verdicts: claims by verdict.
-    :param swaps: claims that are not supported, but would be with left and right exchanged.
+    :param swaps: claims that are not supported, but would be with left and right swapped.
     :param large, mentioned: large changes of the pairs (once per text), and those that a supported claim speaks about.
     :param actions: verdicts by action of the claim.
     :param worst: records of the texts that agree least, worst first.
@@ -54,7 +54,7 @@ class Summary:
 
     @property
     def checked(self) -> int:
-        """Claims that the joints can tell about."""
+        """Number of claims that the joints can decide."""
         return self.verdicts.total() - self.verdicts[Verdict.UNCHECKABLE]
 
     @property

@@ -23,7 +23,7 @@ SWAP_BELOW = 0.4  # a claim that nearly holds as it stands is no exchange of sid
 
 
 class Verdict(str, Enum):
-    """What the joints say about a claim."""
+    """The joints' verdict on a claim."""
 
     SUPPORTED = "supported"
     CONTRADICTED = "contradicted"
@@ -39,7 +39,7 @@ class Judgement:
     """A claim, its verdict and the number behind it.
 
     :param value: the measured change (or state) in ``unit`` along the claim; None when not checkable.
-    :param swap: not supported as it stands, but supported with left and right exchanged.
+    :param swap: not supported as it stands, but supported with left and right swapped.
     """
 
     claim: Claim
@@ -83,9 +83,9 @@ def _unknown(n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def _any(results: list[tuple[np.ndarray, np.ndarray, str]]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Pair by pair: the reading that agrees most if it supports, else the one that contradicts most, if one does."""
     scores = np.stack([score for score, _, _ in results])
-    most, least, columns = _extreme(scores, largest=True), _extreme(scores, largest=False), np.arange(scores.shape[1])
-    against = (scores[least, columns] <= -1) & (scores[most, columns] < NEARLY)
-    pick = np.where(against, least, most)
+    best, worst, columns = _extreme(scores, largest=True), _extreme(scores, largest=False), np.arange(scores.shape[1])
+    against = (scores[worst, columns] <= -1) & (scores[best, columns] < NEARLY)
+    pick = np.where(against, worst, best)
     values, units = np.stack([value for _, value, _ in results]), np.array([unit for *_, unit in results])
     return scores[pick, columns], values[pick, columns], units[pick]
 

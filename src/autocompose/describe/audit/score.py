@@ -1,4 +1,4 @@
-"""One number for a whole text: how likely a careful reader would call it right.
+"""The score of a whole text: the probability that a careful reader would accept it.
 
 A logistic model of two counts, fitted to 120 texts of a real multimodal LLM that were drawn at random and read in full
 against pictures and joints (``tests/describe/labelled_texts.jsonl``; ``benchmarks/audit_labels.py`` fits it
@@ -21,7 +21,7 @@ LEAST = 0.5
 def score(wrong: int, unsupported: int) -> float:
     """Probability that a text is right, 0..1.
 
-    :param wrong: its claims that are contradicted, or true only with left and right exchanged.
+    :param wrong: its claims that are contradicted, or true only with left and right swapped.
     :param unsupported: its other checkable claims that the joints do not support.
     """
     return 1 / (1 + math.exp(-(INTERCEPT + PER_WRONG * min(wrong, MOST_WRONG) + PER_UNSUPPORTED * unsupported)))

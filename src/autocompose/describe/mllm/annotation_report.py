@@ -1,4 +1,4 @@
-"""What an annotation did and how good its texts look, beside the rule texts of the same variants."""
+"""Report on an annotation and the quality of its texts, beside the rule texts of the same variants."""
 
 from __future__ import annotations
 

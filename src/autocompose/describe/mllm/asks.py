@@ -1,4 +1,4 @@
-"""The nouns of the engine: a picture to send, a question, an answer, a fault."""
+"""The types of the engine: a picture to send, a question, an answer, a fault."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class SchemaMode(str, Enum):
 
 @dataclass(frozen=True)
 class Dialect:
-    """How one (server, model) wants to be asked.
+    """The request dialect of one (server, model).
 
     :param limit_field: ``max_tokens``, or ``max_completion_tokens`` where the old name is refused.
     :param temperature: the model accepts a temperature.
@@ -144,7 +144,7 @@ class Ask:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back, untouched.
+    """The raw answer.
 
     :param finish: ``stop``, ``length``, ``content_filter`` ...
     :param estimated: the server sent no usage; the token counts are our estimate.

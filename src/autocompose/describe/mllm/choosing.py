@@ -1,4 +1,4 @@
-"""Which texts of the journal go into the corpus, and why others do not."""
+"""Which texts of the journal are exported, and why others are not."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FEWER = "too few wordings"
 STALE = "picture or pose changed since"
 DISAGREES = "its mirror says something else"
 OPTIONS = {LONG: "--keep-long", FEWER: "--allow-fewer", STALE: "--allow-stale", DISAGREES: "without --mirrors-agree"}
-"""What lets texts pass in spite of a reason."""
+"""Options that accept texts despite a reason to skip them."""
 
 Reviews = Mapping[tuple[Variant, int], Review]
 Chosen = dict[Variant, tuple[str, ...]]
@@ -105,7 +105,7 @@ def _kept(
 
 
 def _limit(found: Described, reasons: list[str], wanted: int, rules: Rules) -> Limit | None:
-    """With which least agreement the variant would be kept, when that is all that is wrong with it."""
+    """The lower --min-agreement that would keep the variant, if agreement is its only fault."""
     agreements = sorted((Audit(*wording.audit).agreement for wording in found.wordings), reverse=True)
     needed = 1 if rules.allow_fewer else wanted
     if set(reasons) != {CONTRADICTED} or len(agreements) < needed:
@@ -127,7 +127,7 @@ def advice(tallies: Mapping[str, Tally], recipe: Recipe) -> str:
 
 
 def _accepted(wording: Wording, review: Review | None, rules: Rules) -> tuple[str, str]:
-    """The text as it is exported, or '' and the reason; a reviewer's word beats every filter."""
+    """The exported text, or '' and the reason; a reviewer's verdict overrides every filter."""
     if review is not None:
         if review.verdict == "reject":
             return "", REJECTED
@@ -148,7 +148,7 @@ def _derive(chosen: Chosen, missing: _Missing) -> None:
         if mirrored := _mirrored(texts):
             chosen[twin] = mirrored
         else:
-            missing[twin] = "sides could not be exchanged"
+            missing[twin] = "sides could not be swapped"
 
 
 def _fill(chosen: Chosen, missing: _Missing) -> None:
@@ -161,7 +161,7 @@ def _fill(chosen: Chosen, missing: _Missing) -> None:
 
 
 def _mirrored(texts: tuple[str, ...]) -> tuple[str, ...]:
-    """The texts with left and right exchanged; () when one of them resists."""
+    """The texts with left and right swapped; () when one of them resists."""
     mirrored = tuple(swap_sides(text) for text in texts)
     pairs = zip(texts, mirrored, strict=True)
     sound = all(swap_sides(b) == a and sides_named(b) == sides_named(a)[::-1] for a, b in pairs)

@@ -1,4 +1,4 @@
-"""What a run will ask and cost, before anything is sent."""
+"""Estimate of a run's requests and cost, before anything is sent."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ def export_texts(root: str | Path, rules: Rules | None = None) -> dict[str, Tall
     finally:
         journal.close()
     if rules.mirrors_agree and recipe.mirror == "derive":
-        raise AnnotationError(f"{root}: mirrored pictures were not asked about (--mirrored derive); none can disagree")
+        raise AnnotationError(f"{root}: mirrored pictures were not asked about (--mirrored derive): none can disagree")
     corpus = load_corpus(root)
     chosen, tallies, reviewed = choose(corpus, recipe, variants, latest, rules)
     known = {found.variant[:2] for found in variants}

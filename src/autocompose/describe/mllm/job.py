@@ -1,4 +1,4 @@
-"""One annotation of a corpus as a value: what is asked, of whom, about which pairs; and what came of it."""
+"""One annotation of a corpus as a value: questions, model, pairs, and the outcome."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ UNFINISHED = ("budget", "rate-limit", "unreachable", "interrupted")
 
 @dataclass
 class Summary:
-    """What a run did.
+    """Summary of a run.
 
     :param stopped: ``done``, or why the run ended before everything was done.
     :param requests: requests sent in this run, the probe included.
@@ -69,7 +69,7 @@ class Summary:
         return f"{described}{failed}, {self.skipped} known before; {self.requests} requests; {cost}"
 
     def advice(self) -> str:
-        """What would let an unfinished run go on."""
+        """What an unfinished run needs to continue."""
         finished = self.done + sum(self.failed.values()) + self.skipped
         cost, tokens = (self.left * part / max(1, finished) for part in self.spent)
         dollars = f"{money(cost, self.prices)} or " if cost else ""
@@ -100,7 +100,7 @@ class Summary:
 
 @dataclass
 class Job:
-    """One annotation of a corpus: what is asked, of whom, about which pairs.
+    """One annotation of a corpus: questions, model and pairs.
 
     :param splits: only these; default: all splits of the corpus.
     :param edits: which of the four variants to write.
@@ -128,10 +128,10 @@ class Job:
         self.costs: Costs = load_costs(self.recipe.model, self.endpoint.loopback, self.prices)
         self.rows = self.corpus.poses.index() if self.corpus.poses else {}
         if self.recipe.frame is Frame.PICTURE and (aid := self.recipe.speaks_of_sides):
-            raise ConfigError(f"{aid} speaks of the person's sides; use it with --frame colour or --frame words")
+            raise ConfigError(f"{aid} mentions the person's sides; use it with --frame colour or --frame words")
         if self.limits.max_cost is not None and self.costs.price is None:
             raise ConfigError(
-                f"--max-cost: no price is known for {self.recipe.model}; pass a table with --prices, or --max-tokens"
+                f"--max-cost: the price of {self.recipe.model} is unknown; pass --prices, or use --max-tokens"
             )
 
     def items(self) -> Iterator[Item]:

@@ -1,4 +1,4 @@
-"""From measurements to what may be said of each pair: levels, super-codes, eligibility and importance, vectorised."""
+"""From measurements to possible statements about a pair: levels, super-codes, eligibility, importance; vectorised."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from autocompose.describe.rules.codes import absolute
 from autocompose.describe.rules.codes import point_measures as measure
 from autocompose.describe.rules.codes.pair_codes import NOISE, PAIR_CODES, PAIR_NAMES, ROWS, pair_levels, pair_measures
 from autocompose.describe.rules.codes.single_codes import single_values
+from autocompose.describe.rules.codes.spread import spreads
 from autocompose.describe.rules.codes.upper_body import UPPER_NOISE, UPPER_THRESHOLDS, upper_measures
 from autocompose.describe.rules.options import RuleOptions
 from autocompose.describe.rules.statement import CATEGORIES, Statement
@@ -28,6 +29,7 @@ TURN_UNIT = 60.0
 TURN_THRESHOLDS = (20.0, 60.0, 120.0, 150.0)
 TURN_NOISE = 10.0
 N_PAIR = len(PAIR_CODES)
+SURE = 2.0  # standard deviations from which the uncertainty of the poses does not explain a change (docs/estimation.md)
 
 STRAIGHTEN_NAMES = tuple(
     f"straighten:{side}_{limb}" for limb in ("leg", "arm") for side in ("left", "right")
@@ -48,12 +50,15 @@ class Figures(NamedTuple):
     :param known: ``(N, 22)`` bool, False for joints that the source skeleton lacks; None = all known.
     :param scene: ``(N,)`` names of the scenes; between two scenes (two photographs) the camera may have moved, so the
         heading of a person in one says nothing about the other. None = all poses share one.
+    :param uncertainty: ``(N, 22)`` metres, the expected distance of each joint from the true one; a change that it may
+        explain is not told. None = exact.
     """
 
     joints: np.ndarray
     rotations: np.ndarray | None = None
     known: np.ndarray | None = None
     scene: np.ndarray | None = None
+    uncertainty: np.ndarray | None = None
 
     def rows(self, which: slice | list[int]) -> Figures:
         """Some of the poses."""
@@ -62,8 +67,9 @@ class Figures(NamedTuple):
     def mirrored(self) -> Figures:
         """The poses seen in a mirror; sides stay the person's own."""
         turned = None if self.rotations is None else mirror_rotations(self.rotations)
-        known = None if self.known is None else self.known[:, mirror_order(SMPL22)]
-        return Figures(mirror_joints(self.joints), turned, known, self.scene)
+        order = mirror_order(SMPL22)
+        known, uncertainty = (None if x is None else x[:, order] for x in (self.known, self.uncertainty))
+        return Figures(mirror_joints(self.joints), turned, known, self.scene, uncertainty)
 
 
 @dataclass(frozen=True)
@@ -72,16 +78,18 @@ class Poses:
 
     :param pair: ``(44, N)``. :param upper: ``(5, N)``, NaN unless wanted. :param single: ``(269, N)`` or None.
     :param yaw: ``(N,)`` degrees.
+    :param spread: ``(49, N)`` standard deviations of the rows of ``pair`` and ``upper``; None = exact.
     """
 
     pair: np.ndarray
     upper: np.ndarray
     single: np.ndarray | None
     yaw: np.ndarray
+    spread: np.ndarray | None = None
 
 
 def measure_poses(figures: Figures, options: RuleOptions) -> Poses:
-    """Measure everything that the options ask for.
+    """Measure everything that the options require.
 
     :raises PoseError: wrong shape, NaN, zero-length bones.
     """
@@ -92,12 +100,13 @@ def measure_poses(figures: Figures, options: RuleOptions) -> Poses:
         if not options.trunk:
             upper[:3] = np.nan
     single = None if options.absolute == "none" else single_values(points)
-    return Poses(pair_measures(points), upper, single, yaw_of(np.asarray(figures.joints, float)))
+    spread = None if figures.uncertainty is None else spreads(figures.joints, figures.uncertainty, figures.known)
+    return Poses(pair_measures(points), upper, single, yaw_of(np.asarray(figures.joints, float)), spread)
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What may be said of P pairs.
+    """The possible statements about P pairs.
 
     :param start, goal: the measurements of the two poses of each pair.
     :param levels: ``(54, P)`` int8, rows as in ``ROW_NAMES``: the eligible codes after the super-codes; distances
@@ -105,6 +114,8 @@ class Changes:
     :param weights: ``(54, P)`` importance; 1 = threshold of the strongest category.
     :param turns: ``(P,)`` degrees from A to B, positive = to their own left; 0 when not wanted.
     :param states: ``(M, P)`` importance of the absolute states of B as in ``absolute.STATEMENTS``, 0 = not told.
+    :param doubtful: ``(54, P)`` like ``levels``: the changes that the uncertainty of the poses may explain, which
+        ``levels`` leaves out. :param spread: ``(54, P)`` standard deviations of the changes; 0 = exact.
     """
 
     start: Poses
@@ -113,6 +124,8 @@ class Changes:
     weights: np.ndarray
     turns: np.ndarray
     states: np.ndarray
+    doubtful: np.ndarray
+    spread: np.ndarray
 
     def statements(self) -> Iterator[list[Statement]]:
         """The statements of each pair: changes in the order of the rows, then states."""
@@ -124,18 +137,28 @@ class Changes:
 
     def numbers(self, pair: int) -> list[dict[str, Any]]:
         """What was measured behind the statements of one pair: code, category, value before and after, unit."""
-        result = []
-        for row in np.flatnonzero(self.levels[:, pair]).tolist():
-            category = _PROTOTYPES[row, int(self.levels[row, pair])].category
-            before, after = self._measured(row, pair)
-            unit = "m" if row < N_PAIR and PAIR_CODES[row].kind != "bend" else "deg"
-            numbers = {"from": round(float(before), 3), "to": round(float(after), 3), "unit": unit}
-            result.append({"code": ROW_NAMES[row], "category": category, **numbers})
+        result = self._changed(self.levels, pair)
         for row in np.flatnonzero(self.states[:, pair]).tolist():
             statement = absolute.STATEMENTS[row]
             assert self.start.single is not None and self.goal.single is not None
             numbers = absolute.numbers(statement.codes[0], self.start.single[:, pair], self.goal.single[:, pair])
             result.append({"code": statement.codes[0], "category": statement.category, **numbers})
+        return result
+
+    def doubtful_numbers(self, pair: int) -> list[dict[str, Any]]:
+        """The same of the changes that the uncertainty of the poses may explain."""
+        return self._changed(self.doubtful, pair)
+
+    def _changed(self, levels: np.ndarray, pair: int) -> list[dict[str, Any]]:
+        result = []
+        for row in np.flatnonzero(levels[:, pair]).tolist():
+            category = _PROTOTYPES[row, int(levels[row, pair])].category
+            before, after = self._measured(row, pair)
+            unit = "m" if row < N_PAIR and PAIR_CODES[row].kind != "bend" else "deg"
+            numbers = {"from": round(float(before), 3), "to": round(float(after), 3), "unit": unit}
+            spread = float(self.spread[row, pair])
+            numbers |= {"uncertainty": round(spread, 3)} if spread else {}
+            result.append({"code": ROW_NAMES[row], "category": category, **numbers})
         return result
 
     def _measured(self, row: int, pair: int) -> tuple[float, float]:
@@ -167,14 +190,30 @@ def find_changes(start: Poses, goal: Poses, keys: np.ndarray, seed: int, options
     weights = np.abs(np.nan_to_num(values))
     for kind, rows in ROWS.items():
         weights[rows] /= UNIT[kind]
+    found = np.concatenate([levels, straight, turned, upper])
+    sizes = np.abs(np.nan_to_num(np.concatenate([values, values[ROWS["bend"]], turns[None], start.upper - goal.upper])))
+    spread = _row_spreads(start, goal)
+    sure = sizes >= SURE * spread
     return Changes(
         start,
         goal,
-        np.concatenate([levels, straight, turned, upper]),
+        found * sure,
         np.concatenate([weights, weights[ROWS["bend"]], np.abs(turns)[None] / TURN_UNIT, upper_weights]),
         turns,
         _states(start, goal, levels, straight, _noise((269, len(keys)), keys, seed, 3, options.noise)),
+        found * ~sure,
+        spread,
     )
+
+
+def _row_spreads(start: Poses, goal: Poses) -> np.ndarray:
+    """Standard deviations of the differences of two poses, ``(54, P)``; 0 where exact, and for the turn."""
+    total = np.zeros((N_PAIR + len(UPPER_THRESHOLDS), start.pair.shape[1]))
+    for poses in (start, goal):
+        total += 0.0 if poses.spread is None else poses.spread**2
+    spread = np.sqrt(total)
+    bends, turn = spread[ROWS["bend"]], np.zeros((1, spread.shape[1]))
+    return np.concatenate([spread[:N_PAIR], bends, turn, spread[N_PAIR:]])
 
 
 def _noise(shape: tuple[int, ...], keys: np.ndarray, seed: int, stream: int, width: float) -> np.ndarray:

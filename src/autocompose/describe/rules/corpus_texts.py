@@ -1,4 +1,4 @@
-"""Write rule texts into a corpus: in parts that survive a kill, over several processes, always the same output."""
+"""Write rule texts into a corpus: resumable, over several processes, always with the same output."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Job(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """What came out.
+    """The outcome of a run.
 
     :param entries: (pair, field) entries: kept, and dropped with reasons.
     :param wordings: the texts asked for in the kept entries.
@@ -142,7 +142,7 @@ def _check_sides(poses: PoseTable, root: Path) -> None:
     share = sides_exchanged(poses.joints[sound])
     if share > EXCHANGED:
         raise PoseError(
-            f"{root}/poses.npz: toes point backwards in {share:.0%} of the poses; left and right are exchanged, "
+            f"{root}/poses.npz: toes point backwards in {share:.0%} of the poses; left and right are swapped, "
             "or an axis has the wrong sign"
         )
 
@@ -235,7 +235,7 @@ def _merge(
     counts: Counts,
     codes: bool,
 ) -> None:
-    """Put the parts of one split together and write its captions (and codes)."""
+    """Merge the parts of one split and write its captions (and codes)."""
     pairs = list(corpus.pairs[split])
     numbers, left = list(rows), 0
     with ExitStack() as stack:

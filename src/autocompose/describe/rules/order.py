@@ -1,4 +1,4 @@
-"""The order in which body parts are talked about: a random depth-first walk over the body-part graph."""
+"""The order in which body parts are mentioned: a random depth-first walk over the body-part graph."""
 
 from __future__ import annotations
 

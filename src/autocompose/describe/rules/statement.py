@@ -30,7 +30,7 @@ CATEGORIES: dict[str, dict[int, str]] = {
 
 
 class Statement(NamedTuple):
-    """One thing to say.
+    """One statement of a text.
 
     :param kind: kind of pair code, or ``is`` for a state of the goal pose.
     :param category: key into the word bank.
@@ -53,7 +53,7 @@ class Statement(NamedTuple):
 
     @property
     def absolute(self) -> bool:
-        """States where the goal pose ends, not what changes."""
+        """Whether it states the target pose, not a change."""
         return self.kind == "is"
 
     @property

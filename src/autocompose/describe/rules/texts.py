@@ -34,12 +34,14 @@ class Description:
     :param texts: different wordings; fewer than asked for when there is too little to say.
     :param said, left_out: for each text, the statements it makes, and those that did not fit.
     :param measured: the numbers behind all statements, when asked for.
+    :param doubtful: those of the changes that are not told because the uncertainty of the poses may explain them.
     """
 
     texts: list[str] = field(default_factory=list)
     said: list[list[Statement]] = field(default_factory=list)
     left_out: list[list[Statement]] = field(default_factory=list)
     measured: list[dict[str, Any]] = field(default_factory=list)
+    doubtful: list[dict[str, Any]] = field(default_factory=list)
 
 
 def describe_pairs(
@@ -50,7 +52,7 @@ def describe_pairs(
     options: RuleOptions | None = None,
     keys: Sequence[str | int] | None = None,
 ) -> list[list[str]]:
-    """Texts that tell how to get from pose A to pose B.
+    """Texts that describe how to get from pose A to pose B.
 
     :param joints_a, joints_b: ``(P, 22, 3)`` SMPL-22 joints, metres, scene frame (yaw included), any place and size; or
         figures that also know their scene.
@@ -71,7 +73,7 @@ def describe(
     keys: Sequence[str | int] | None = None,
     numbers: bool = False,
 ) -> list[Description]:
-    """Like ``describe_pairs``, with the statements behind each text and, if asked, the measured numbers.
+    """Like ``describe_pairs``, with the statements behind each text and, on request, the measured values.
 
     :param start, goal: P poses each, as joints or with rotations and missing joints.
     :raises PoseError: as ``describe_pairs``, and when rotations are needed and missing.
@@ -80,9 +82,9 @@ def describe(
     a, b = (f if isinstance(f, Figures) else Figures(f) for f in (start, goal))
     count = len(a.joints)
     if count != len(b.joints):
-        raise PoseError(f"pairs: {count} start poses but {len(b.joints)} goal poses")
+        raise PoseError(f"pairs: {count} reference poses but {len(b.joints)} target poses")
     if options.head and (a.rotations is None or b.rotations is None):
-        raise PoseError("head: joint rotations are needed; give them, or leave the option head off")
+        raise PoseError("head: joint rotations are needed; pass them, or turn the option head off")
     hashes = np.array([_number(k) for k in (keys if keys is not None else range(count))], np.uint64)
     result: list[Description] = []
     for i in range(0, count, BATCH):
@@ -97,7 +99,7 @@ def describe(
             for statements, key in zip(changes.statements(), hashes[part], strict=True)
         ]
         for k, description in enumerate(found if numbers else ()):
-            description.measured = changes.numbers(k)
+            description.measured, description.doubtful = changes.numbers(k), changes.doubtful_numbers(k)
         result += found
     return result
 
@@ -109,7 +111,7 @@ def _number(key: str | int) -> int:
 
 
 def _wordings(statements: list[Statement], rng: Random, n_texts: int, options: RuleOptions) -> Description:
-    """``n_texts`` different texts: the first tells everything, the others skip at random, every third is simplified."""
+    """``n_texts`` different texts: the first states everything, others skip at random, every third is simplified."""
     result = Description()
     words: list[set[str]] = []
     statements = _filter(statements, options)
@@ -128,7 +130,7 @@ def _wordings(statements: list[Statement], rng: Random, n_texts: int, options: R
 
 
 def _select(statements: list[Statement], rng: Random, options: RuleOptions) -> list[Statement]:
-    """Leave out codes at random, never rare ones; when nothing remains, everything comes back."""
+    """Skip codes at random, never rare ones; if nothing remains, keep all."""
     kept = [
         s for s in statements if s.rare or rng.random() >= (options.skip_single if s.absolute else options.skip_pair)
     ]

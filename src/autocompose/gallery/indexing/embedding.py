@@ -1,4 +1,4 @@
-"""From picture files to items with vectors: each is decoded once, for the model and for people and poses alike."""
+"""From picture files to items with vectors: each file is decoded once, for the model, people and poses."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Job:
 
 
 class Part(NamedTuple):
-    """What became of one part of a picture.
+    """The outcome for one part of a picture.
 
     :param searched: by which finder, see ``Found.searched_by``; "" when none has looked, or it failed.
     """
@@ -120,7 +120,7 @@ def _put(store: Store, batch: list[Job], results: list[Outcome], report: Report)
 
 
 def _count(report: Report, path: str, opened: Opened) -> None:
-    """What looking for people came to."""
+    """The outcome of detecting people."""
     if opened.failed:
         report.people.drop(FAILED, path)
     elif opened.parts[0].searched:

@@ -1,4 +1,4 @@
-"""Building a gallery: only new, changed and removed pictures are touched, and a killed run goes on where it was."""
+"""Building a gallery: only new, changed and removed pictures are processed, and a killed run continues."""
 
 from __future__ import annotations
 
@@ -95,9 +95,9 @@ def _configure(
             f"({model.fingerprint}); name that model, or index the pictures again into another folder"
         )
     if old and Path(old.pictures) != root and Path(old.pictures).exists():
-        raise GalleryError(f"{out}: a gallery of {old.pictures}, not of {root}; index into another folder")
+        raise GalleryError(f"{out}: a gallery of {old.pictures}, not of {root}; choose another folder")
     if old and old.store != store:
-        raise GalleryError(f"{out}: lives in store {old.store}, not in {store}; index into another folder")
+        raise GalleryError(f"{out}: uses the store {old.store}, not {store}; choose another folder")
     dim = old.dim if old else model.embed_texts(["a person"]).shape[1]
     return GalleryConfig(
         pictures=str(root),

@@ -1,4 +1,4 @@
-"""Where the people are in a folder's pictures, so that each person becomes an item of its own.
+"""Known positions of people in a folder's pictures, so that each person becomes an item.
 
 Known from ``boxes.json`` beside the pictures, or from the ``poses.npz`` of a corpus, whose rows say it in one of two
 ways:
@@ -64,7 +64,7 @@ def read_boxes(path: Path, names: PictureNames, root: Path) -> tuple[dict[str, t
 
 
 def _box(numbers: list[Any], size: tuple[int, int] | None) -> tuple[Box | None, str]:
-    """A box, or why it is none."""
+    """A box, or why it is invalid."""
     if not all(type(v) in (int, float) and abs(v) < MAX_COORDINATE for v in numbers):
         return None, "not four finite numbers"
     left, top, right, bottom = numbers
@@ -80,7 +80,7 @@ def _box(numbers: list[Any], size: tuple[int, int] | None) -> tuple[Box | None, 
 
 
 def read_people(corpus: Path, names: PictureNames, root: Path) -> tuple[dict[str, tuple[Known, ...]], SideFile]:
-    """The people that a corpus' poses tell of, by the path of their picture below ``root``.
+    """The people in a corpus' poses, by the path of their picture below ``root``.
 
     :param corpus: a corpus, or its ``poses.npz``.
     :raises InputError: no such file, no boxes or keypoints in it, or none of its pictures is below ``root``.
@@ -110,7 +110,7 @@ def read_people(corpus: Path, names: PictureNames, root: Path) -> tuple[dict[str
             side.tally.keep()
             found[picture].append((box, pose))
     if not any(found.values()):
-        raise InputError(f"{path}: none of its people is in a picture below {root}; was it made of other pictures?")
+        raise InputError(f"{path}: none of its people is in a picture below {root}; was it made from other pictures?")
     return {name: tuple(people) for name, people in found.items() if people}, side
 
 
@@ -123,9 +123,7 @@ def _rectangles(path: Path, table: PoseTable) -> tuple[list[str], np.ndarray]:
         points = columns["coco2d"]
         names, boxes, margin = np.array(table.names), np.concatenate([points.min(1), points.max(1)], 1), BEYOND
     else:
-        raise InputError(
-            f"{path}: does not say where people are; make it with prepare folder, or run prepare keypoints"
-        )
+        raise InputError(f"{path}: has no positions of people; make it with prepare folder, or run prepare keypoints")
     more = margin * np.max(boxes[:, 2:] - boxes[:, :2], axis=1, keepdims=True)
     return [str(name) for name in names], boxes + np.concatenate([-more, -more, more, more], 1)
 

@@ -39,7 +39,7 @@ class PictureNames:
         return None
 
     def suggest(self, name: str) -> str | None:
-        """The picture that a name without a match was perhaps meant to be."""
+        """A suggestion for a name without a match."""
         key = _key(name)
         same = [n for n in self.names if _key(PurePosixPath(n).name) == PurePosixPath(key).name]
         if same:

@@ -1,4 +1,4 @@
-"""What one run of ``index`` did, for the console: counts, and names for each reason to leave something out."""
+"""What one run of ``index`` did, for the console: counts, and names for each reason to skip something."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Report:
 
 
 def _left_out(tally: Tally) -> list[str]:
-    """A line with names for each reason to leave something out."""
+    """A line with names for each reason to skip something."""
     named = {reason: names[:NAMED] for reason, names in tally.examples.items() if tally.dropped[reason]}
     return [
         f"  {reason}: {', '.join(names)}{' ...' if tally.dropped[reason] > len(names) else ''}"

@@ -1,4 +1,4 @@
-"""What there is to index: the pictures of a folder or corpus, with the metadata, poses and boxes that lie beside them.
+"""What to index: the pictures of a folder or corpus, with the metadata, poses and boxes beside them.
 
 PICTURES/...                  any folder tree of pictures; in a corpus, its images/
 PICTURES/metadata.csv         optional: column ``path`` and any others, which become filters
@@ -51,12 +51,12 @@ class Found:
 
     @property
     def open(self) -> bool:
-        """Nothing is known of who is in it."""
+        """Whether the people in it are unknown."""
         return self.people == WHOLE
 
     @property
     def asks(self) -> bool:
-        """There is a pose to be estimated."""
+        """Whether a pose must be estimated."""
         return any(pose is None for _, pose in self.people)
 
     def pose(self, box: Box | None) -> Pose | None:
@@ -91,7 +91,7 @@ class Found:
 
 @dataclass
 class Scan:
-    """What lies in a folder of pictures.
+    """The contents of a folder of pictures.
 
     :param found: the pictures, sorted by path.
     :param tally: counts every file that is left out, with its reason.
@@ -155,8 +155,8 @@ def scan(pictures: Path, tally: Tally, people: Path | None = None) -> Scan:
         known, side = read_boxes(pictures / "boxes.json", names, root)
         result.sides.append(side)
     if people:
-        told, side = read_people(people, names, root)
-        known |= told
+        people_boxes, side = read_people(people, names, root)
+        known |= people_boxes
         result.sides.append(side)
     for name, state in states.items():
         values = {**poses.meta.get(name, {}), **meta.get(name, {}), **table.get(name, {})}
@@ -206,7 +206,7 @@ def _states(root: Path, result: Scan) -> dict[str, os.stat_result]:
 
 
 def _fault(path: Path, relative: str, root: Path) -> str:
-    """Why a file is left out; "" when it is not."""
+    """Why a file is skipped; "" if it is not."""
     try:
         relative.encode("utf-8")
     except UnicodeEncodeError:

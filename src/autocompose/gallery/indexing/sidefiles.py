@@ -1,4 +1,4 @@
-"""What lies beside the pictures and tells about them: ``metadata.csv``, ``image_splits``, the columns of ``poses.npz``.
+"""Side files about the pictures: ``metadata.csv``, ``image_splits``, the columns of ``poses.npz``.
 
 Rows are matched with pictures by ``PictureNames``; those that match none are counted and named, with a suggestion.
 """
@@ -50,7 +50,7 @@ class SideFile:
 
     @property
     def speaks(self) -> bool:
-        """There is something to say about it."""
+        """Whether there is something to report about it."""
         return bool(self.notes or self.tally.dropped)
 
 

@@ -29,6 +29,7 @@ from autocompose.gallery.query import Answer, Reference
 from autocompose.gallery.request import MAX_TEXT, SearchRequest
 from autocompose.gallery.search import Gallery
 from autocompose.gallery.server.batch import BatchedEmbedder
+from autocompose.gallery.server.compare import compared
 from autocompose.gallery.server.pages import Page, render
 from autocompose.gallery.server.telemetry import Metrics
 from autocompose.gallery.server.uploads import MAX_BYTES, RefusedUploadError, Uploads
@@ -136,7 +137,7 @@ def _warm(gallery: Gallery) -> None:
 
 
 async def _tidy_for_ever(uploads: Uploads) -> None:
-    """Delete what is too old, also when nobody uploads anything any more."""
+    """Delete expired uploads, even without new uploads."""
     while True:
         try:
             await asyncio.to_thread(uploads.tidy)
@@ -146,7 +147,7 @@ async def _tidy_for_ever(uploads: Uploads) -> None:
 
 
 def ask(gallery: Gallery, uploads: Uploads, request: SearchRequest) -> Answer:
-    """Search as an address says.
+    """Run the search that an address describes.
 
     :raises InputError: the reference is not there, or a value is refused.
     """
@@ -156,7 +157,7 @@ def ask(gallery: Gallery, uploads: Uploads, request: SearchRequest) -> Answer:
 
 
 def origin_of(gallery: Gallery, uploads: Uploads, ref: str) -> Reference:
-    """What an address' ``ref`` names: an upload or an item; a file of this machine is nobody's business.
+    """The upload or item that an address' ``ref`` names, never a file on this machine.
 
     :raises NotThereError: there is no such thing.
     """
@@ -179,14 +180,19 @@ def with_key(gallery: Gallery, request: SearchRequest) -> SearchRequest:
 def _add_api(app: FastAPI, gallery: Gallery, uploads: Uploads, metrics: Metrics, heavy: HeavyWork) -> None:
     @app.get("/api/search", responses=REFUSALS, response_model=dict[str, Any])
     def search(request: Asked) -> Response:
-        """Pictures like the reference, but with the change that the text asks for, best first."""
-        found = ask(gallery, uploads, with_key(gallery, request))
-        return JSONResponse(found.record())  # plain values: nothing to validate once more
+        """Pictures like the reference, but with the change that the text describes, best first."""
+        result = ask(gallery, uploads, with_key(gallery, request))
+        return JSONResponse(result.record())  # plain values: nothing to validate once more
 
     @app.get("/api/items/{key}", responses=REFUSALS)
     def item(key: ItemKey) -> dict[str, Any]:
-        """What is known about an item, with the numbers of its pose."""
+        """Everything known about an item, including its pose values."""
         return _item(gallery, key).details()
+
+    @app.get("/api/compare/{key}", responses=REFUSALS)
+    def compare(key: ItemKey, ref: Annotated[str, Query(max_length=1000)], mirror: bool = False) -> dict[str, Any]:
+        """How to get from the reference's pose to an item's, in words, as far as the poses let one say."""
+        return compared(origin_of(gallery, uploads, ref), _item(gallery, key), mirror)
 
     @app.get("/api/understand")
     def read(text: Annotated[str, Query(max_length=MAX_TEXT, description="The text.")] = "") -> dict[str, Any]:
@@ -195,10 +201,10 @@ def _add_api(app: FastAPI, gallery: Gallery, uploads: Uploads, metrics: Metrics,
 
     @app.post("/api/upload", responses=REFUSALS, status_code=201)
     async def upload(file: UploadFile) -> Uploaded:
-        """A picture (JPEG, PNG or WebP) to search with. It is kept for an hour, and never in the gallery."""
+        """Upload a reference picture (JPEG, PNG or WebP). It is kept for an hour and never added to the gallery."""
         model = gallery.model
         if model is None:
-            raise GalleryError("the gallery's model is not there, so uploads cannot be searched with")
+            raise GalleryError("the gallery's model was not found, so the search cannot start from an upload")
         ref, seen = await heavy.run(lambda: uploads.add(file.file.read(), model, gallery.outside))
         width, height = seen.size or (0, 0)
         box, why = (list(seen.box) if seen.box else None), ("" if seen.pose else seen.why)
@@ -206,7 +212,7 @@ def _add_api(app: FastAPI, gallery: Gallery, uploads: Uploads, metrics: Metrics,
 
     @app.get("/healthz")
     def health() -> dict[str, Any]:
-        """Whether the server answers, and from what."""
+        """Health of the server: number of items, model and version."""
         count = gallery.store.count()
         return {"status": "ok", "items": count, "model": gallery.model is not None, "version": autocompose.__version__}
 
@@ -253,7 +259,7 @@ def _add_pictures(app: FastAPI, gallery: Gallery, uploads: Uploads, heavy: Heavy
 
 
 async def _picture(request: Request, key: str, content: Callable[[], Awaitable[bytes]], kind: str) -> Response:
-    """Browsers keep pictures but ask each time, so that a deleted one is gone at once."""
+    """Browsers cache pictures but revalidate each time, so that a deleted one is gone at once."""
     headers = {"etag": f'"{key}"', "cache-control": "private, no-cache"}
     if request.headers.get("if-none-match") == headers["etag"]:
         return Response(status_code=304, headers=headers)
@@ -288,14 +294,14 @@ def _add_failures(app: FastAPI, gallery: Gallery) -> None:
         return HTMLResponse(page, status, headers)
 
     def shown(request: Request, status: int, message: str) -> str:
-        """The search page with what was asked, as far as that can be kept."""
+        """The search page for a refused query, with as much of it as is valid."""
         if status == 400:  # a query that can be read and changed
-            asked = SearchRequest.of(request.query_params.multi_items())
-            known = [c for c in asked.where if c.partition("=")[0].strip() in gallery.store.columns()]
-            asked = with_key(gallery, asked.model_copy(update={"where": known}))
+            query = SearchRequest.of(request.query_params.multi_items())
+            known = [c for c in query.where if c.partition("=")[0].strip() in gallery.store.columns()]
+            query = with_key(gallery, query.model_copy(update={"where": known}))
         else:  # what was typed stays; the rest may be what is wrong
-            asked = SearchRequest(text=request.query_params.get("text", "")[:MAX_TEXT])
-        return Page(gallery, asked, error=message).html()
+            query = SearchRequest(text=request.query_params.get("text", "")[:MAX_TEXT])
+        return Page(gallery, query, error=message).html()
 
     @app.exception_handler(AutocomposeError)
     def failed(request: Request, error: AutocomposeError) -> Response:

@@ -1,4 +1,4 @@
-"""Concurrent requests share the encoder: whatever waits while the model runs becomes the next batch."""
+"""Concurrent requests share the encoder: requests that arrive while the model runs form the next batch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MOST_PATIENCE = 0.1  # seconds; the first run may have loaded the model
 
 
 class BatchedEmbedder:
-    """An embedder for many threads: a few threads run the model, each on its share of all that has been asked for.
+    """An embedder for many threads: a few threads run the model, each on its share of the pending requests.
 
     A share counts what waits and what is under way, for those who have just been answered usually ask again: so four
     clients on two cores settle into two runs of two instead of three beside one. Whoever asks alone is
@@ -62,7 +62,7 @@ class BatchedEmbedder:
         return self._ask("compositions", list(zip(images, texts, strict=True)))
 
     def close(self) -> None:
-        """Finish what waits, then stop."""
+        """Finish pending work, then stop."""
         with self._news:
             self._closed = True
             self._news.notify_all()

@@ -64,7 +64,7 @@ class ServerConfig(Config):
 
     @property
     def address(self) -> str:
-        """What to type into a browser."""
+        """The address to open in a browser."""
         return f"http://{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}/"
 
 
@@ -83,7 +83,7 @@ def run_server(config: ServerConfig) -> None:
     gallery = Gallery.open(config.gallery, config.model or None)  # what is wrong is said here, not by a worker
     if gallery.model is None:
         raise GalleryError(
-            f"{config.gallery}: its model {gallery.config.model or ''} is not there; name it with --model"
+            f"{config.gallery}: its model {gallery.config.model or ''} was not found; name it with --model"
         )
     count = gallery.store.count()
     gallery.close()

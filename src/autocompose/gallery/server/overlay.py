@@ -1,4 +1,4 @@
-"""What is drawn over a picture on the page: the person's box and the estimated skeleton."""
+"""The overlay of a picture on the page: the person's box and the estimated skeleton."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The HTML pages: templates and what they show."""
+"""The HTML pages: templates and their content."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def score(value: float) -> str:
 class Page:
     """Everything that the search page shows.
 
-    :param answer: None before the first question and after an error.
+    :param answer: None before the first query and after an error.
     :param error: what went wrong, for the user.
     """
 
@@ -83,7 +83,7 @@ class Page:
 
     @property
     def reference(self) -> Item | None:
-        """The reference, when it is an item; after an error too."""
+        """The reference if it is an item; also after an error."""
         if self.answer is None and self.params.ref and not self.params.ref.startswith("u-"):
             return next(iter(self.gallery.store.get([key_to_id(self.params.ref)])), None)
         origin = self.answer.reference if self.answer is not None else None
@@ -91,12 +91,12 @@ class Page:
 
     @property
     def drawn(self) -> Item | Reference | None:
-        """What the reference's picture is drawn over with."""
+        """The overlay on the reference's picture."""
         return self.reference or (self.answer.reference if self.answer else None)
 
     @property
     def reference_pose(self) -> str:
-        """In words: what is known of the reference's pose."""
+        """Description of what is known about the reference's pose."""
         if self.reference:
             return self.reference.about_pose
         origin = self.answer.reference if self.answer else None
@@ -104,7 +104,7 @@ class Page:
 
     @property
     def skeletons(self) -> bool:
-        """There is a skeleton to be shown."""
+        """Whether there is a skeleton to show."""
         drawn = [overlay(self.drawn), *(overlay(hit.item) for hit in (self.answer.hits if self.answer else ()))]
         return any(marks and marks.bones for marks in drawn)
 
@@ -124,7 +124,7 @@ class Page:
 
     @cached_property
     def suggestions(self) -> tuple[str, ...]:
-        """Phrases that work; others after each question."""
+        """Example phrases; different ones after each query."""
         start = len(self.params.text) + len(self.params.trail)
         return tuple(SUGGESTIONS[(start + i) % len(SUGGESTIONS)] for i in range(SHOWN_SUGGESTIONS))
 
@@ -147,13 +147,13 @@ class Page:
 
     @property
     def choices(self) -> str:
-        """How many results were chosen to come closer to, or to get away from."""
+        """Number of results marked as more or less like this."""
         count = len(self.params.like) + len(self.params.unlike)
         return "1 choice" if count == 1 else f"{count} choices"
 
     @cached_property
     def samples(self) -> list[Item]:
-        """Pictures to start from; the same for everybody until the gallery changes."""
+        """Sample references; the same for everybody until the gallery changes."""
         return self.gallery.store.sample(SAMPLE, self.count)
 
     def bar(self, hit: Hit) -> int:

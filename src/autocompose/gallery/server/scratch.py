@@ -1,4 +1,4 @@
-"""The folder of a running server's uploads and counters, which does not outlive it, however it ends."""
+"""The temporary folder of a server's uploads and counters; it is deleted however the server ends."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def scratch_folder() -> Iterator[Path]:
 
 
 def remove_left(folder: Path) -> None:
-    """Delete what servers that no longer run have left in ``folder``."""
+    """Delete what dead servers have left in ``folder``."""
     for path in folder.glob(f"{PREFIX}*"):
         try:
             state = path.lstat()

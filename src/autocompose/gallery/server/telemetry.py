@@ -1,4 +1,4 @@
-"""What ``/metrics`` tells: counts and times in the Prometheus text format, over all workers."""
+"""The content of ``/metrics``: counts and times in the Prometheus text format, over all workers."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ GONE = "the uploaded picture is no longer kept; choose it again"
 
 
 class RefusedUploadError(InputError):
-    """An upload that is not taken, with the HTTP status that says why."""
+    """A rejected upload, with the HTTP status that says why."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -52,7 +52,7 @@ class Uploads:
     def add(
         self, data: bytes, model: Embedder, outside: Callable[[Image.Image, str], Reference]
     ) -> tuple[str, Reference]:
-        """Take a picture: it is decoded, searched for people and embedded once, here.
+        """Accept a picture: decode it, detect people and embed it, once.
 
         :param outside: finds the person in the picture, as ``Gallery.outside``.
         :return: its key, which nobody can guess, and the reference that it is.
@@ -75,7 +75,7 @@ class Uploads:
         :raises NotThereError: not a key.
         """
         if not re.fullmatch(r"u-[0-9a-f]{32}", key):
-            raise NotThereError("not an upload; choose the picture again")
+            raise NotThereError("this upload does not exist; choose the picture again")
         return self.folder / f"{key}.jpg"
 
     def read(self, key: str) -> bytes:
@@ -115,7 +115,7 @@ class Uploads:
         )  # fmt: skip
 
     def tidy(self) -> None:
-        """Delete what is too old or too many, and what a killed process has left half-written.
+        """Delete expired and excess uploads, and half-written files of killed processes.
 
         Other processes may do the same at the same time.
         """

@@ -58,7 +58,7 @@ class Facts:
         return {name: tuple(found) if len(found) <= MAX_VALUES else () for name, found in self.values.items()}
 
     def select(self, where: Where) -> np.ndarray:
-        """Ids (int64) of the items that have, in each column, one of the values asked for.
+        """Ids (int64) of the items that have one of the requested values in each column.
 
         :raises InputError: no item has such a column.
         """
@@ -69,7 +69,7 @@ class Facts:
         return self.ids[kept]
 
     def values_meant(self, column: str, asked: Sequence[str]) -> list[Value]:
-        """The values of a column that somebody means by what they typed.
+        """The values of a column that typed text matches.
 
         :raises InputError: no item has such a column.
         """

@@ -12,7 +12,8 @@ from autocompose.core.errors import DependencyError, GalleryError
 from autocompose.gallery.item import Item
 from autocompose.gallery.pose import Pose
 from autocompose.gallery.storage.facts import Facts
-from autocompose.gallery.storage.store import Posed, Where
+from autocompose.gallery.storage.posed import Posed
+from autocompose.gallery.storage.store import Where
 from autocompose.gallery.storage.vectors import normalise
 from autocompose.gallery.values import Value, cleaned, text_of
 

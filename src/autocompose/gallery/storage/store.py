@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -24,6 +24,8 @@ from autocompose.core.reading.plain import cause
 from autocompose.gallery.item import Item
 from autocompose.gallery.pose import JOINTS, Pose
 from autocompose.gallery.storage.facts import Facts
+from autocompose.gallery.storage.pose_files import open_poses, remove_poses, write_poses
+from autocompose.gallery.storage.posed import Posed
 from autocompose.gallery.storage.vectors import Kind, VectorIndex, normalise
 from autocompose.gallery.values import Value, cleaned
 
@@ -44,29 +46,6 @@ INSERT OR IGNORE INTO files SELECT value FROM state WHERE key = 'published' AND 
 _COLUMNS = "path, digest, size, mtime_ns, width, height, box, meta, joints, estimate, searched"
 # What galleries of earlier versions lack: how to add it, and what stands for it until that is done.
 _ADDED = {"estimate": ("BLOB", "NULL"), "searched": ("TEXT NOT NULL DEFAULT ''", "''")}
-
-
-class Posed(NamedTuple):
-    """The items with a pose: ids ``(N,)`` int64, joints ``(N, 22, 3)`` and uncertainty ``(N, 22)`` float32, metres."""
-
-    ids: np.ndarray
-    joints: np.ndarray
-    uncertainty: np.ndarray
-
-    @classmethod
-    def of(cls, poses: Sequence[tuple[int, Pose]]) -> Posed:
-        """Ids with their poses."""
-        joints = [pose.joints for _, pose in poses]
-        doubts = [pose.doubts for _, pose in poses]
-        return cls(
-            np.array([i for i, _ in poses], np.int64),
-            np.array(joints, np.float32).reshape(-1, JOINTS, 3),
-            np.array(doubts, np.float32).reshape(-1, JOINTS),
-        )
-
-    def rows(self, chosen: np.ndarray) -> Posed:
-        """Some of them, by a mask or row numbers."""
-        return Posed(self.ids[chosen], self.joints[chosen], self.uncertainty[chosen])
 
 
 class Store(Protocol):
@@ -108,7 +87,7 @@ class Store(Protocol):
         """The ``k`` best ids (int64) and cosines for ``query`` (D,) normalised, best first."""
 
     def poses(self, where: Where | None = None) -> Posed:
-        """All items with a pose, in the order of their ids."""
+        """All items with a pose; only those that ``where`` fits may be found."""
 
     def columns(self) -> dict[str, tuple[Value, ...]]:
         """Metadata columns and their values; () for a column with more values than one can choose from."""
@@ -193,9 +172,9 @@ class EmbeddedStore:
         rows = self._rows("SELECT value FROM state WHERE key = ?", (key,))
         return rows[0][0] if rows else default
 
-    def _checksum(self) -> str:
-        """SHA-256 of the published vector file; "" in galleries from before it was kept."""
-        rows = self._rows("SELECT value FROM state WHERE key = 'checksum'")
+    def _word(self, key: str) -> str:
+        """SHA-256 of the published vector file (``checksum``), or what the pose files were made from; "" = none."""
+        rows = self._rows("SELECT value FROM state WHERE key = ?", (key,))
         return str(rows[0][0]) if rows else ""
 
     # -- writing
@@ -240,13 +219,14 @@ class EmbeddedStore:
         self._write("DELETE FROM items WHERE id = ?", [(int(i),) for i in ids])
 
     def publish(self) -> None:
-        """Write the vector file of the current version, declare it, delete the older ones."""
+        """Write the files of the current version, declare them, delete the older ones."""
         with self._lock:
             version = int(self._state("version"))
+            self._publish_poses(version)
             target = self.folder / f"vectors-{version}.faiss"
             approximate = int(self.kind == "approximate")
             done = self._state("published", -1) == version and self._state("approximate") == approximate
-            done = done and self._checksum() != ""
+            done = done and self._word("checksum") != ""
             if not done or not target.exists():
                 index = self._build()
                 if index:
@@ -257,10 +237,17 @@ class EmbeddedStore:
                 self._write("INSERT OR REPLACE INTO state VALUES (?, ?)", list(state.items()), new_version=False)
             for old in self._named_files() - {version}:
                 (self.folder / f"vectors-{old}.faiss").unlink(missing_ok=True)
+                remove_poses(self.folder, old)
             self._rows("PRAGMA wal_checkpoint(TRUNCATE)")
 
+    def _publish_poses(self, version: int) -> None:
+        if open_poses(self.folder, version, self._word("poses")) is None and (posed := self._posed()).is_large:
+            self._name_file(version)
+            made_from = write_poses(self.folder, version, posed)
+            self._write("INSERT OR REPLACE INTO state VALUES ('poses', ?)", [(made_from,)], new_version=False)
+
     def _name_file(self, version: int) -> None:
-        """Write down that a vector file is ours, before it is there: no other is ever removed."""
+        """Write down that the files of a version are ours, before they are there: no others are ever removed."""
         self._write("INSERT OR REPLACE INTO files VALUES (?)", [(version,)], new_version=False)
 
     def _named_files(self) -> set[int]:
@@ -295,7 +282,7 @@ class EmbeddedStore:
                 break
             with suppress(GalleryError):  # lost or damaged: the rows below are the truth
                 path = self.folder / f"vectors-{published}.faiss"
-                index = VectorIndex.load(path, self._checksum(), self._state("recall", 1.0))
+                index = VectorIndex.load(path, self._word("checksum"), self._state("recall", 1.0))
                 if index.index.ntotal == self.count():
                     return index
         return self._build()
@@ -355,7 +342,7 @@ class EmbeddedStore:
         """See ``Store.poses``."""
         self.refresh()
         posed: Posed = self._cached("poses", ())
-        return posed.rows(np.isin(posed.ids, self._cached("select", _key(where)))) if where else posed
+        return posed.only(self._cached("select", _key(where))) if where else posed
 
     def columns(self) -> dict[str, tuple[Value, ...]]:
         """See ``Store.columns``."""
@@ -369,7 +356,9 @@ class EmbeddedStore:
         if what == "select":
             return self._facts().select(dict(key))
         if what == "poses":
-            return self._posed()
+            current = self._loaded == self._state("version")
+            mapped = open_poses(self.folder, self._loaded, self._word("poses")) if current else None
+            return mapped or self._posed().indexed()
         found = self._rows("SELECT id, meta FROM items ORDER BY id")
         metas = _decode(f"[{','.join(text for _, text in found)}]")  # in one go: half the time of one by one
         return Facts.of(zip((i for i, _ in found), metas, strict=True))

@@ -1,4 +1,4 @@
-"""Vector indices: exact by default, inverted lists when asked for, with the recall they really reach."""
+"""Vector indices: exact by default, inverted lists on request, with measured recall."""
 
 from __future__ import annotations
 
@@ -87,8 +87,8 @@ class VectorIndex:
             chosen = refused if chosen is None else faiss.IDSelectorAnd(chosen, refused)
         faiss.omp_set_num_threads(1)  # of this thread: for one query, waking and waiting costs more than it saves
         scores, ids = self.index.search(query[None], k, params=self._parameters(chosen))
-        found = ids[0] >= 0
-        return ids[0][found], scores[0][found]
+        valid = ids[0] >= 0
+        return ids[0][valid], scores[0][valid]
 
     def _parameters(self, selector: Any) -> Any:
         faiss = load_faiss()
@@ -125,7 +125,7 @@ class VectorIndex:
                 while block := file.read(1 << 20):
                     digest.update(block)
                 if digest.hexdigest() != checksum:
-                    raise GalleryError(f"{path}: not the file that was written; index the pictures again")
+                    raise GalleryError(f"{path}: changed since it was written; index the pictures again")
                 file.seek(0)
                 return cls(faiss.read_index(faiss.PyCallbackIOReader(file.read)), recall)
         except (OSError, RuntimeError) as error:

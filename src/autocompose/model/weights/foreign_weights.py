@@ -117,7 +117,7 @@ def load_combiner(path: Path, dim: int | None = None, sizes: tuple[int, int] | N
     if sizes is not None and own != tuple(sizes):
         raise CheckpointError(f"{path}: projection and hidden size are {own}, the flags say {tuple(sizes)}")
     if dim is not None and combiner.dim != dim:
-        raise CheckpointError(f"{path}: made for features of {combiner.dim} numbers, the encoder gives {dim}")
+        raise CheckpointError(f"{path}: made for features of size {combiner.dim}, but the encoder's have size {dim}")
     return combiner.eval()
 
 
@@ -243,7 +243,7 @@ def write_authors_format(folder: Path, model: Model, epoch: int, replace: bool =
     if isinstance(model.composer, Combiner):
         written.append(Path(folder) / f"combiner_{epoch}.pt")
     if not replace and (there := next((path for path in written if path.exists()), None)):
-        raise InputError(f"{there}: exists already; choose another folder or --epoch, or move the file away")
+        raise InputError(f"{there}: already exists; choose another folder or --epoch, or move the file")
     _save({"epoch": epoch, "CLIP": state}, written[0])
     if isinstance(model.composer, Combiner):
         _save({"epoch": epoch, "Combiner": _on_cpu(model.composer.state_dict())}, written[1])

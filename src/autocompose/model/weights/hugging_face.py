@@ -101,7 +101,7 @@ def _unknown(name: str, path: Path) -> CheckpointError:
 
 
 def unseen_in_shapes(path: Path) -> dict[str, Any]:
-    """What ``config.json`` beside a weight file says of activation and heads; {} without one.
+    """Activation and heads from the ``config.json`` beside a weight file; {} without one.
 
     :return: ``quick_gelu``, ``heads`` (of the text side) and ``head_width`` (of the image side), where they are told.
     """

@@ -1,4 +1,4 @@
-"""Where an encoder's first weights come from. Nothing is downloaded unless the user names a pretrained tag."""
+"""Initial weights of an encoder. Nothing is downloaded unless the user names a pretrained tag."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OPENAI_CACHE = Path("~/.cache/clip")  # of OpenAI's own package
 
 
 def start_encoder(config: EncoderConfig, weights: str | None = None, seed: int = 0, fp16: bool = False) -> Encoder:
-    """An encoder with its first weights.
+    """An encoder with its initial weights.
 
     :param weights: a weight file or run folder; ``random``; ``pretrained:TAG`` for one of open_clip's tags, which may
         download it; None: OpenAI's file where OpenAI's own package keeps it (``~/.cache/clip``).
@@ -34,7 +34,7 @@ def start_encoder(config: EncoderConfig, weights: str | None = None, seed: int =
 
 
 def openai_file(arch: str) -> Path:
-    """Where OpenAI's own package keeps the file of one of its models."""
+    """Path where OpenAI's own package caches a model."""
     cache = Path(os.path.expanduser(OPENAI_CACHE))  # unlike Path.expanduser, content without a home
     return cache / f"{arch.replace('/', '-').replace('@', '-')}.pt"
 

@@ -1,4 +1,4 @@
-"""Tensors out of weight files, without running anything that is in them; what a file is, its content says.
+"""Reading tensors from weight files without running any code in them; the content decides what a file is.
 
 Read: safetensors; ``torch.save`` files; TorchScript archives such as OpenAI's CLIP files. Whatever else a file holds
 (the options of a training script, numpy numbers, whole modules) is left out, and named.
@@ -99,7 +99,7 @@ def _read_torch(path: Path) -> Any:
     tree, names = read_pickled(path)
     if names:
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
-        say(f"{path}: besides tensors it holds {', '.join(names[:3])}{more}; skipped, and none of its code has run")
+        say(f"{path}: it also contains {', '.join(names[:3])}{more}; skipped, and none of its code was run")
     return tree
 
 
@@ -111,7 +111,7 @@ def _is_torchscript(path: Path) -> bool:
 
 
 def _impostor(path: Path) -> str | None:
-    """What a file is that is not a weight file, or why it cannot be one; None where it may be."""
+    """What a file is if it is not a weight file, or why it cannot be one; None if it may be one."""
     with open(path, "rb") as file:
         head = file.read(512)
     if not head:
@@ -141,7 +141,7 @@ def _poor_zip(path: Path) -> str | None:
 
 
 def _text(head: bytes) -> str | None:
-    """What a text file in the place of weights is; None if it is no text."""
+    """What a text file in place of weights is; None if it is not a text."""
     try:
         text = head.decode("utf-8-sig", "strict" if len(head) < 512 else "ignore").strip()
     except UnicodeDecodeError:
@@ -178,9 +178,9 @@ def _joined(name: str, key: Any) -> str:
 
 
 def _checked(name: str, tensor: Tensor) -> Tensor:
-    """A tensor of at most as many numbers as are stored for it: a small file must not fill the memory."""
+    """A tensor with no more numbers than are stored for it, so that a small file cannot fill the memory."""
     if tensor.layout is not torch.strided:
         raise CheckpointError(f"{name} is not a plain tensor ({tensor.layout})")
     if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
-        raise CheckpointError(f"{name} has {tensor.numel():,} numbers, more than the file holds")
+        raise CheckpointError(f"{name} has {tensor.numel():,} numbers, more than the file contains")
     return tensor.detach()

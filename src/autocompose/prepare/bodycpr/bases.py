@@ -1,4 +1,4 @@
-"""Where the clusters of BodyCPR start: sampled families and motion capture, with what only the test may use."""
+"""Base poses of BodyCPR's clusters: sampled families and motion capture, some held out for the test."""
 
 from __future__ import annotations
 

@@ -242,7 +242,7 @@ def _cube_rows(table: PoseTable) -> np.ndarray:
 
 
 def shard_of(out: Path, table: PoseTable, rows: np.ndarray, size: Preset, seed: int) -> Shard:
-    """What it takes to draw the pictures of some rows of one cube."""
+    """Everything needed to render some pictures of one cube."""
     body, split = int(table.columns["body"][rows[0]]), str(table.columns["split"][rows[0]])
     if size.frozen_test and split == Split.TEST.value:
         look, shots = frozen.load().appearance(rows)
@@ -296,7 +296,7 @@ def _stage_pairs(out: Path, table: PoseTable, settings: dict[str, Any]) -> Corpu
 
 
 def cube_pairs(table: PoseTable, first: int, tally: Tally) -> Iterator[Pair]:
-    """The usable ordered pairs of the cube whose rows start at ``first``: one or two edits apart, told apart."""
+    """The usable ordered pairs of the cube whose rows start at ``first``: distinguishable, one or two edits apart."""
     names = table.names[first : first + 8]
     good = cube_codes.told_apart(cube_codes.cube_levels(table.joints[first : first + 8]))
     extra = {key: str(table.columns[key][first]) for key in ("family", "origin", "sequence")}

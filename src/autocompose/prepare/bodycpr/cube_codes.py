@@ -1,4 +1,4 @@
-"""What pair codes tell about the poses of an edit cube: clear edits, targets told apart, and guessing blind.
+"""Pair codes of an edit cube: clear edits, distinguishable targets, and blind guessing.
 
 Only codes that can reach a text count: a change of distance alone never does.
 """
@@ -20,7 +20,7 @@ _CLEAR = _THRESHOLD + np.array([NOISE[code.kind] for code in PAIR_CODES])[_TOLD]
 
 
 def cube_levels(joints: np.ndarray) -> np.ndarray:
-    """Levels of the told pair codes from every pose of a cube to every other, without noise.
+    """Levels of the stated pair codes from every pose of a cube to every other, without noise.
 
     :param joints: ``(8, 22, 3)`` metres, any yaw.
     :return: ``(8, 8, C)`` int8, [reference, target, code].
@@ -62,7 +62,7 @@ def edits_are_clear(joints: np.ndarray) -> bool:
 
 
 def blind(joints: np.ndarray) -> float:
-    """Share of the usable pairs of a cube whose target is found without looking at the reference.
+    """Share of a cube's usable pairs whose target is ranked first without using the reference.
 
     The scorer sees the true joints of the candidates and the codes: it adds up how far each candidate's measurements
     lie to the side that the codes name. Three edits that do not touch each other give 0.375 (1/4 of the pairs one

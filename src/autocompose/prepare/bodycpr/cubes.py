@@ -50,7 +50,7 @@ class Cube:
 def cluster(
     base: Base, rng: np.random.Generator, count: int = PER_CLUSTER, twins: bool = False, tries: int = 120
 ) -> list[Cube]:
-    """Up to ``count`` cubes around a base pose; fewer when edits that work are not found.
+    """Up to ``count`` cubes around a base pose; fewer if there are too few working edits.
 
     :param twins: the cubes have the same states; else no two of their poses do.
     """

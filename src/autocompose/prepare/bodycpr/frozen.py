@@ -127,7 +127,7 @@ def content_hash(arrays: Mapping[str, np.ndarray]) -> str:
 
 
 def benchmark_hash(corpus: Corpus) -> str:
-    """What a metrics file carries: figures are comparable when it is equal.
+    """The hash in a metrics file: figures are comparable if it is equal.
 
     Covers the test part: gallery, pairs with their texts, and the poses behind the pictures. The bank ``mllm`` has a
     hash of its own (``frozen_texts.bank_hashes``), so that figures on the other texts stay comparable with those from

@@ -1,4 +1,4 @@
-"""Where the joints of the embedded benchmark lie in its pictures: what tinted limbs need.
+"""Joint positions in the pictures of the embedded benchmark, needed to tint limbs.
 
 Computed again from poses, bodies and cameras, which the benchmark's seed decides; no picture is rendered or read.
 """

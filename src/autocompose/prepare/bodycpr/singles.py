@@ -1,4 +1,4 @@
-"""Single posed bodies with their 3D and picture joints: what the small backbone is pretrained on.
+"""Single posed bodies with their 3D and 2D joints, for pretraining the small backbone.
 
 Poses are more varied than those of BodyCPR's training part (same families and clips, none of the test's). Up to
 ``ALIKE`` pictures are of one person in one scene and in nearly one pose, as in a cube, so that small differences are

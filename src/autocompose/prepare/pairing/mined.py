@@ -64,7 +64,7 @@ def mined_pairs(
         goals = {pair.goal for pair in chosen}
         tally.keep(len(goals))
         limit = None if goals else widened(table.joints[pool], *_motion(table, pool), options)
-        tally.drop("no start pose within the constraints", n=len(pool) - len(goals), limit=limit)
+        tally.drop("no reference pose within the constraints", n=len(pool) - len(goals), limit=limit)
         result[split] = tuple(_written(table, chosen, mining.texts, seed))
     return result
 
@@ -81,7 +81,7 @@ def _mine(table: PoseTable, pool: np.ndarray, options: PairOptions, seed: int) -
 
 
 def _motion(table: PoseTable, pool: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
-    """Motion and time of poses, as far as they are known."""
+    """Motion and time of poses; None if unknown."""
     return tuple(table.columns[key][pool] if key in table.columns else None for key in ("sequence", "time"))  # type: ignore[return-value]
 
 

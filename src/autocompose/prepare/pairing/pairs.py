@@ -233,7 +233,7 @@ def pair_corpus(root: Path, *, seed: int = 0, options: PairOptions | None = None
         raise CorpusError(f"{root}/image_splits: no train.json, val.json or test.json, the names of the pictures")
     filled = [s for s in splits if (root / "captions" / f"{s}.json").exists() and load_corpus(root, [s]).pairs[s]]
     if filled and not replace_pairs:
-        raise CorpusError(f"{root}/captions/{filled[0]}.json: has pairs already; mine with --replace to drop them")
+        raise CorpusError(f"{root}/captions/{filled[0]}.json: already has pairs; use --replace to drop them")
     tally, found = Tally("poses"), {}
     for split in splits:
         names = read_json(root / "image_splits" / f"{split}.json")
@@ -265,7 +265,7 @@ def _split_pairs(names: list[str], poses: PoseTable, seed: int, options: PairOpt
     tally.keep(len(goals))
     if len(goals) < len(rows):
         limit = None if goals else widened(poses.joints[rows], columns["sequence"], columns["time"], options)
-        tally.drop("no start pose within the constraints", n=len(rows) - len(goals), limit=limit)
+        tally.drop("no reference pose within the constraints", n=len(rows) - len(goals), limit=limit)
     return [
         Pair(
             poses.names[rows[m.start]],

@@ -47,7 +47,7 @@ def find_people(
 
 
 def _look(finder: Finder, job: tuple[Path, Path]) -> str:
-    """Look for people in a photo and write down who is there; returns what was wrong with it."""
+    """Detect people in a photo and store them; returns the fault, if any."""
     photo, record = job
     try:
         picture = open_image(photo)

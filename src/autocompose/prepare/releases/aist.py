@@ -78,7 +78,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Shots:
-    """The pictures of one sequence: a pose set, and what was left out and why."""
+    """The pictures of one sequence: a pose set, and what was dropped and why."""
 
     poses: PoseSet
     dropped: list[tuple[str, str]]

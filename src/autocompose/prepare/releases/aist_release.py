@@ -144,7 +144,7 @@ def dancer_of(name: str) -> int:
 def _cameras(root: Path) -> dict[str, dict[str, Camera]]:
     mapping = _lines(root / "cameras" / "mapping.txt")
     if not mapping:
-        say("AIST++: no cameras/mapping.txt; headings are those of the world")
+        say("AIST++: no cameras/mapping.txt; headings are relative to the world")
         return {}
     if len(mapping) != 2 * EXPECTED["mapping"]:
         say(f"mapping.txt: {len(mapping) // 2:,} sequences; the published file has {EXPECTED['mapping']:,}")

@@ -85,13 +85,13 @@ def check_sides(sides: Sides) -> bool:
     swapped = sides.face < 1 - SURE
     if not (sides.face > SURE or swapped):
         raise InputError(
-            f"AIST++: only {sides.face:.1%} of the frames tell left from right; the key points are damaged"
+            f"AIST++: only {sides.face:.1%} of the frames distinguish left from right; the keypoints are damaged"
         )
     agree = sides.smpl if not swapped else 1 - sides.smpl
     if agree < SURE:
         raise InputError(
             f"AIST++: the sides of the SMPL rotations agree with the faces in only {agree:.1%} of the frames; the texts"
-            " would exchange left and right; check that motions and keypoints3d are of the same release"
+            " would swap left and right; check that motions and keypoints3d are of the same release"
         )
     if swapped:
         say("the key points name the other side; left and right of the COCO joints are exchanged here")

@@ -169,7 +169,7 @@ def _is_id(value: Any, n_pairs: int) -> bool:
 
 
 def _report(release: Release, wrong: list[str]) -> None:
-    """Say where the files differ from what is known of the release; none of it stops the work."""
+    """Report differences from the published release; none of them is an error."""
     sizes = {"pairs": len(release.pairs), **{kind: len(texts) for kind, texts in release.texts.items()}}
     for what, expected in EXPECTED.items():
         if sizes[what] != expected:

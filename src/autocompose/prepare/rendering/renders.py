@@ -1,4 +1,4 @@
-"""Pictures of given poses: several processes, one atomic file per picture, what exists is not rendered again."""
+"""Rendering given poses: several processes, one atomic file per picture, existing pictures are skipped."""
 
 from __future__ import annotations
 

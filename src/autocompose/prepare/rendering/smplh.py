@@ -23,7 +23,7 @@ LOOK = Look(outfit=Outfit(skin=GREY, hair=GREY, shirt=GREY, bottoms=GREY, shoes=
 
 
 class SmplhBody:
-    """The neutral SMPL-H body of mean shape; offers what the renderer needs of ``bodies.body.Body``.
+    """The neutral SMPL-H body of mean shape; it has the interface of ``bodies.body.Body`` that the renderer needs.
 
     :param path: ``model.npz`` or ``SMPLH_NEUTRAL.npz`` of the SMPL-H release.
     :raises InputError: missing, damaged, a pickle, or not an SMPL-H model.

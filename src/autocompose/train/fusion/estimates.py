@@ -31,7 +31,7 @@ class Estimates:
 
 
 def estimated(corpus: Corpus, names: Sequence[str], cache: Path) -> Estimates:
-    """Estimate what ``cache`` does not know yet; a run that was interrupted goes on.
+    """Estimate poses that ``cache`` lacks; an interrupted run continues.
 
     :raises ImageError: a picture cannot be opened.
     """

@@ -78,13 +78,13 @@ class Scored:
     def of(
         cls, folder: Path, corpus: Corpus, split: Split, key: str, count: int, poses: Estimates, out: Path
     ) -> Scored:
-        """Ask both engines a sample of the questions whose reference and target show a person."""
+        """Run both engines on a sample of the queries whose reference and target show a person."""
         model = load_model(folder)
         questions = ask(model.encoder, corpus, split, key, cache=out / "cache")
         answers = questions.answers(model)
         usable = np.flatnonzero(poses.found[questions.rows.reference] & poses.found[questions.rows.target])
         if not len(usable):
-            raise CorpusError(f"{corpus.root}, {split}: nobody was found in the pictures of any question")
+            raise CorpusError(f"{corpus.root}, {split}: no person was detected in the pictures of any query")
         chosen = np.sort(np.random.default_rng(0).permutation(usable)[:count])
         queries: list[Question] = [questions.queries[i] for i in chosen]
         rows = QueryRows.of(queries, questions.names)
@@ -105,7 +105,7 @@ class Scored:
 
 
 def joint_fit(scored: Sequence[Scored]) -> Weights:
-    """The weights for several kinds of text, which count alike."""
+    """The weights for several kinds of text, weighted equally."""
     kinds = np.repeat(np.arange(len(scored)), [len(s.cosines) for s in scored])
     groups = [s.rows.groups for s in scored]
     rows = QueryRows(

@@ -1,4 +1,4 @@
-"""What is sent of a picture: upright, mirrored if asked, with aids drawn in, made small, encoded without metadata.
+"""Preparing pictures to send: upright, mirrored on request, with aids drawn in, scaled down, without metadata.
 
 Only pixels survive, so EXIF, GPS and file names never leave the machine.
 """

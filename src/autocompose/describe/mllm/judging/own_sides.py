@@ -1,4 +1,4 @@
-"""Turning what the model says about sides into the person's own left and right."""
+"""Converting the model's statements about sides into the person's own left and right."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the known 3D poses say: hints for the grounded mode, and the audit of finished texts."""
+"""Checks with known 3D poses: hints for the grounded mode, and the audit of finished texts."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Audit(NamedTuple):
     :param checked: claims that the joints can tell about.
     :param supported: of these, claims that hold.
     :param contradicted: the joints do the opposite.
-    :param swapped: not supported, but true with left and right exchanged.
+    :param swapped: not supported, but true with left and right swapped.
     :param wrong: contradicted or swapped.
     """
 
@@ -46,13 +46,13 @@ class Audit(NamedTuple):
 
     @property
     def agreement(self) -> float:
-        """How likely the text is right, 0..1 (``audit.score``); 1 when nothing could be checked."""
+        """Probability that the text is correct, 0..1 (``audit.score``); 1 when nothing could be checked."""
         doubtful = self.checked - self.supported - self.wrong
         return score(self.wrong, doubtful) if self.checked else 1.0
 
 
 def joints_of(poses: PoseTable, item: Item, rows: dict[str, int]) -> tuple[Poses, Poses] | None:
-    """Start and goal pose of an item under its edit; None when a pose is unknown.
+    """Reference and target pose of an item under its edit; None when a pose is unknown.
 
     Turns of the whole body cannot be checked: the yaw of a pose is relative to its own picture's camera.
     """

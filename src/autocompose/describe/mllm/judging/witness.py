@@ -1,4 +1,4 @@
-"""The mirrored pair as a witness: described independently, it must move the same parts with left and right exchanged.
+"""The mirrored pair as a witness: described independently, it must move the same parts with left and right swapped.
 
 Agreement proves consistency, not truth: a model that always takes the camera's side agrees with itself, and parts of
 both sides that change roles are not seen.

@@ -38,7 +38,7 @@ class Wording:
 
 @dataclass(frozen=True)
 class Described:
-    """What came of a pair under one edit.
+    """The outcome for a pair under one edit.
 
     :param state: ``done`` or ``failed``.
     :param inputs: hash of the pictures and poses behind it.

@@ -28,7 +28,7 @@ Budget = tuple[float | None, int | None]
 
 @dataclass(frozen=True)
 class Taken:
-    """What became of the wish to ask: ``state`` is ask, answered, failed, busy or budget."""
+    """The result of claiming a question: ``state`` is ask, answered, failed, busy or budget."""
 
     state: str
     answer: Answer | None = None
@@ -37,7 +37,7 @@ class Taken:
 
 @dataclass(frozen=True)
 class Attempt:
-    """One request as it went.
+    """The record of one request.
 
     :param kind: ``ok`` or the reason of the fault.
     :param started: wall time, seconds since 1970.
@@ -102,7 +102,7 @@ class Journal(JournalFile):
         return run == self.run or run in {r["id"] for r in self.living()}
 
     def beat(self) -> None:
-        """Say that this run is alive."""
+        """Record that this run is alive."""
         self.db.execute("UPDATE runs SET beat = ? WHERE id = ?", (time.time(), self.run))
 
     def end(self, stopped: str) -> None:

@@ -1,4 +1,4 @@
-"""What a journal holds, for those that report, export and review; and the verdicts of reviewers."""
+"""Reading a journal for report, export and review; and the verdicts of reviewers."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _described(row: sqlite3.Row) -> Described:
 
 
 def progress(journal: JournalFile, version: str) -> Progress:
-    """How far a version has come."""
+    """Progress of a version."""
     items = journal.db.execute(
         "SELECT version = ? AS current, state, COALESCE(kind, '') AS kind, COUNT(*) AS n FROM items GROUP BY 1, 2, 3",
         (version,),

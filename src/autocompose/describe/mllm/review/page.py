@@ -12,7 +12,7 @@ from autocompose.describe.mllm.review.verdicts import Reviews
 
 _INLINE = "'self' 'unsafe-inline'"
 _POLICY = f"default-src 'self'; style-src {_INLINE}; script-src {_INLINE}; frame-ancestors 'none'; base-uri 'none'"
-MARKS = {"supported": "good", "contradicted": "bad", "sides exchanged?": "bad", "unsupported": "weak"}
+MARKS = {"supported": "good", "contradicted": "bad", "sides swapped?": "bad", "unsupported": "weak"}
 
 
 def make_app(reviews: Reviews, token: str = "") -> Any:

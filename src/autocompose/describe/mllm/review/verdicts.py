@@ -109,7 +109,7 @@ class Reviews:
         if verdict == "edit" and not 0 < len(edited) <= LONGEST:
             raise InputError(f"an edited text needs 1 to {LONGEST} characters, got {len(edited)}")
         if stray_characters(edited):
-            raise InputError("an edited text holds characters that cannot be written; type it again")
+            raise InputError("the edited text contains invalid characters; type it again")
         put_review(self.journal, self.version, Review(row.variant, text, self.reviewer, verdict, edited, time.time()))
 
     def judged(self) -> int:
@@ -138,13 +138,13 @@ class Reviews:
         return reviews(self.journal, self.version, self.reviewer)
 
     def _claims(self, row: Described, text: str) -> list[dict[str, str]]:
-        """What the text claims and what the poses say to it; the verdict is '' without poses."""
+        """The text's claims and the audit's verdicts; a verdict is '' without poses."""
         poses = joints_of(self.corpus.poses, row.item, self._poses) if self.corpus.poses else None
         claims = parse(text)
         if poses is None:
             return [{"claim": str(claim), "verdict": ""} for claim in claims]
         return [
-            {"claim": str(j.claim), "verdict": "sides exchanged?" if j.swap else str(j.verdict)}
+            {"claim": str(j.claim), "verdict": "sides swapped?" if j.swap else str(j.verdict)}
             for j in judge_pair(claims, *poses)
         ]
 

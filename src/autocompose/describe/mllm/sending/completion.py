@@ -69,10 +69,10 @@ def believed(usage: Any, prompt: int, made: int) -> tuple[int, int, bool]:
     :param usage: what the server says.
     :param prompt: our estimate; ``made`` likewise, of the completion.
     """
-    told = usage if isinstance(usage, dict) else {}
-    details = told.get("completion_tokens_details")
+    stated = usage if isinstance(usage, dict) else {}
+    details = stated.get("completion_tokens_details")
     reasoning = _count(details.get("reasoning_tokens")) if isinstance(details, dict) else 0
-    counts = _count(told.get("prompt_tokens")), max(_count(told.get("completion_tokens")), reasoning)
+    counts = _count(stated.get("prompt_tokens")), max(_count(stated.get("completion_tokens")), reasoning)
     return counts[0] or prompt, counts[1] or made, not all(counts)
 
 

@@ -1,4 +1,4 @@
-"""End states of the goal pose that a text may state, and the filter that keeps only those on a moving limb."""
+"""End states of the target pose that a text may state, and the filter that keeps only those on a moving limb."""
 
 from __future__ import annotations
 

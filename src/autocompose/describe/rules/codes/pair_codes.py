@@ -1,4 +1,4 @@
-"""The 44 elementary pair codes: how a goal pose B differs from a start pose A.
+"""The 44 elementary pair codes: how a target pose B differs from a reference pose A.
 
 Every code is measured as value(A) - value(B) and binned; the public *level* is signed so that positive means "B has
 the larger measurement": straighter, farther, more to the left, higher, more to the front. 0 says nothing.

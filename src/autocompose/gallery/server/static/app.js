@@ -25,7 +25,7 @@ function uploadState(message, bad) {
 async function upload(file) {
   if (!file) return;
   if (file.size > MAX_BYTES) {
-    uploadState(`This file has ${Math.round(file.size / 1048576)} MB; at most 32 MB are taken.`, true);
+    uploadState(`This file has ${Math.round(file.size / 1048576)} MB; the maximum is 32 MB.`, true);
     return;
   }
   uploadState("Reading the picture …", false);
@@ -104,7 +104,19 @@ function compare(button) {
   $("#compare-right figcaption").textContent = `Result ${rank} · ${score}`;
   $(".told", dialog).textContent = [$("#text").value && `“${$("#text").value}”`, path, about].filter(Boolean).join(" · ");
   compare.card = card;
+  tellChange(ref, card.dataset.key, Boolean($(".chosen.mirrored")));
   dialog.showModal();
+}
+
+async function tellChange(ref, key, mirror) { // how to get from the reference's pose to the result's
+  const line = $("#compare-change");
+  line.textContent = "";
+  line.dataset.key = ref ? key : "";
+  if (!ref) return;
+  try {
+    const answer = await fetch(`/api/compare/${key}?${new URLSearchParams({ ref, mirror })}`);
+    if (answer.ok && line.dataset.key === key) line.textContent = (await answer.json()).text;
+  } catch { /* the comparison of the pictures stands without it */ }
 }
 
 function showSkeletons(on) {
@@ -131,7 +143,7 @@ const acts = {
   share: async () => {
     try {
       await navigator.clipboard.writeText(location.href);
-      toast("The link to this search is copied.");
+      toast("Link copied.");
     } catch {
       toast("Copy the address from the address bar to share this search.");
     }
