@@ -1,7 +1,7 @@
 """Put small-v2 into the package: python runs/bundle.py RUN [FIGURES]
 
 RUN: folder of ``train.poses.fit``. FIGURES: a JSON file for the card. Weights are stored in half precision;
-``tests/model/test_bundled.py`` holds what they must still be able to do.
+``tests/demo/test_demo.py`` holds what they must still be able to do.
 """
 
 from __future__ import annotations

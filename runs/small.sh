@@ -6,6 +6,7 @@
 # Takes hours on two cores, and goes on where it was interrupted. SCENES: files of 128 rendered people (default 131);
 # CUBES: files of 20 clusters of cubes (default 23). The defaults made the shipped model. FOLDER/lift/lifting.safetensors
 # is copied into the package before composing is learnt, because small-v2 sees with it; FOLDER/model becomes the model.
+# Afterwards `sh runs/fusion.sh small CORPUS OUT` fits its weight beside the symbolic score: a new model has none.
 set -eu
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 here=$(dirname "$0")

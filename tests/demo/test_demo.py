@@ -46,6 +46,7 @@ def test_metrics_hold_what_is_promised(finished):
     for texts in (metrics["combiner"], metrics["combiner"]["independent"]):
         low, high = texts["change_from_small"]["group_recall_at1"]["ci95"]
         assert low <= texts["change_from_small"]["group_recall_at1"]["value"] <= high
+    assert metrics["small"]["group_recall_at1"] > 40  # what ships can see and read; by chance it would be 14
     assert {"chance", "ceiling", "n_queries", "n_gallery", "seed", "benchmark_hash", "seconds"} <= metrics.keys()
     assert metrics["n_gallery"] == 32
     assert set(STAGES) <= metrics["seconds"].keys()
