@@ -197,8 +197,24 @@ def test_another_model_and_no_model(gallery: Gallery) -> None:
         Gallery.open(gallery.folder, FakeModel("other"))
     without = Gallery.open(gallery.folder)
     assert without.search(reference="a/00003.png").hits  # needs only what is stored
-    with pytest.raises(GalleryError, match="name it with --model, or search with --engine symbolic"):
+    with pytest.raises(GalleryError, match=r"name it with --model, index .* again into another folder, or search with"):
         without.search(text=TEXT)
+
+
+def test_a_gallery_of_small_v1_says_how_to_index_again(tmp_path: Path) -> None:
+    """Its model left the package when small-v2 came."""
+    root = photos(tmp_path / "photos", 3)
+    build(root, FakeModel("small-v1"), tmp_path / "g", model_name=tmp_path / "package/model/small-v1")
+    old = Gallery.open(tmp_path / "g")
+    assert old.search(reference="a/00001.png").hits
+    for fails in (
+        lambda: old.search(text=TEXT),
+        lambda: Gallery.open(tmp_path / "g", FakeModel("small-v2")),
+        lambda: build(root, FakeModel("small-v2"), tmp_path / "g"),
+    ):
+        with pytest.raises(GalleryError, match=r"small-v1.*index the pictures again into another folder") as error:
+            fails()
+        assert "\n" not in str(error.value)
 
 
 def test_a_picture_that_left_the_folder_is_not_served(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ from PIL import Image
 from autocompose.model.embed import embed_images
 from autocompose.model.encoder import Encoder
 from autocompose.model.features import image_features, text_features
-from autocompose.model.small import SmallSizes, small_config
+from autocompose.model.small import SmallSizes, small_config, small_encoder
+from autocompose.model.small2.pose_net import TRUNK, mirrored
 from autocompose.model.visual import JointPool
 from autocompose.train.loop import LoopSettings
 
@@ -49,6 +50,23 @@ def test_a_new_head_reads_the_cached_trunk(paths, tmp_path, monkeypatch):
     after = image_features(network, paths, tmp_path, flips=True)
     torch.testing.assert_close(after.plain, expected, atol=1e-5, rtol=1e-5)
     assert not torch.allclose(after.plain, before.plain)
+
+
+def test_poses_are_estimated_once_for_all_precisions_and_for_mirrored_pictures(paths, tmp_path, monkeypatch):
+    network, looks = small_encoder(SmallSizes(image_size=256, pose={}), ["a"]).eval(), []
+
+    def look(_, part, *options):
+        looks.append((len(part), torch.is_autocast_enabled("cpu")))
+        return (torch.rand(len(part), TRUNK),)
+
+    monkeypatch.setattr("autocompose.model.features.embed_images", look)
+    with torch.autocast("cpu", torch.bfloat16):
+        first = image_features(network, paths, tmp_path, flips=True, trunk=True)
+        assert torch.equal(image_features(network, paths, tmp_path, trunk=True).plain, first.plain)
+    second = image_features(network, paths, tmp_path, trunk=True)
+    assert torch.equal(second.plain, first.plain) and second.flipped is None
+    assert torch.equal(first.flipped, mirrored(first.plain))
+    assert looks == [(len(paths), False)]
 
 
 def test_another_trunk_is_encoded_anew(paths, tmp_path):

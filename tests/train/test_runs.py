@@ -84,6 +84,20 @@ def test_a_run_folder_is_a_model_with_its_history(data, tmp_path):
     assert evaluate_model(load_model(tmp_path / "two"), data.corpus).ranks.metrics() == combined.card["validation"]
 
 
+def test_stage_1_continues_a_combiner_and_stage_2_keeps_what_it_inherits(data, tmp_path):
+    start = Combiner(encoder().dim, 8, 12, 0.1)
+    before = start.output_layer.weight.clone()
+    model = finetune(data, encoder(), FinetuneSettings(text=ALL, loop=loop()), tmp_path / "one", start=start)
+    again = load_model(tmp_path / "one").composer
+    assert isinstance(again, Combiner) and not torch.equal(again.output_layer.weight, before)
+    settings = CombinerSettings(text=ALL, loop=loop(epochs=1))
+    card = {"fusion": {"cosine": 3.0, "symbolic": 1.0}}
+    train_combiner(data, model.encoder, settings, tmp_path / "two", again, inherited=card)
+    assert load_model(tmp_path / "two").card["fusion"] == card["fusion"]
+    with pytest.raises(ConfigError, match="start"):
+        finetune(data, encoder(), FinetuneSettings(text=ALL, loop=loop()), tmp_path / "one")
+
+
 def test_the_best_epoch_is_kept(data, tmp_path):
     settings = FinetuneSettings(text=ALL, loop=loop(epochs=5, learning_rate=0.02, select="-median_rank"))
     model = finetune(data, encoder(), settings, tmp_path)

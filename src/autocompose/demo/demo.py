@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +24,7 @@ from autocompose.corpus.pictures.pixels import decoded
 from autocompose.demo.figures import measure
 from autocompose.demo.presets import DemoSettings, Scratch
 from autocompose.demo.wordings import described, write_demo_texts
+from autocompose.evaluate.fusion import CARD_KEY
 from autocompose.model.bundled import NAME
 from autocompose.model.checkpoint import load_model
 from autocompose.model.combiner import Combiner
@@ -73,6 +76,7 @@ class Demo:
         with self._stage("evaluate"):
             metrics, answers = measure(corpus, models, self.settings, self.out)
         metrics["seed"], metrics["seconds"] = self.seed, self.seconds
+        metrics["start"] = None if self.settings.scratch else NAME
         write_json(self.out / "metrics.json", metrics)
         report = write_report(self.out, corpus, answers, metrics)
         self.own.finish(self.made_with)
@@ -101,15 +105,15 @@ class Demo:
         return joined(singles, cube_pictures(corpus, pixels, preset, self.seed, folder / "cubes.npz"))
 
     def trained(self, corpus: Corpus) -> dict[str, Model]:
-        """The models of the two stages, with the sum and with the Combiner, and the single-input baselines."""
+        """The models of the two stages, the single-input baselines, and small-v2 where they start from it."""
         first = self.started(corpus)
-        summed = self.finetuned(corpus, first.encoder)
-        combined = self.combined(corpus, summed.encoder, first.composer)
-        found = {"combiner": combined, "sum": summed, **self.baselines(corpus, combined)}
-        if self.settings.scratch is None:
-            self._look(corpus, combined.encoder, Split.TEST)
-            found["small"] = load_model(NAME)
-        return found
+        stage1 = self.finetuned(corpus, first)
+        combined = self.combined(corpus, stage1, first.card)
+        baselines = self.baselines(corpus, combined, stage1.composer)
+        if self.settings.scratch is not None:
+            return {"combiner": combined, "sum": stage1, **baselines}
+        self._look(corpus, combined.encoder, corpus.galleries[Split.TEST])
+        return {"combiner": combined, "stage1": stage1, "small": load_model(NAME), **baselines}
 
     def started(self, corpus: Corpus) -> Model:
         """What stage 1 starts from: small-v2 with the words of the training texts, or an encoder made here."""
@@ -117,13 +121,14 @@ class Demo:
             return self.told(corpus, self.pretrained(corpus))
         model = load_model(NAME)
         with self._stage("estimate the poses"):
-            for split in (Split.TRAIN, Split.VAL):
-                self._look(corpus, model.encoder, split)
-        return Model(model.encoder.with_vocabulary(_texts(corpus), keep=True), model.composer)
+            data, first = self._data(corpus), self.settings.finetune
+            self._look(corpus, model.encoder, data.table(first.text, first.loop.batch_size).images)
+            self._look(corpus, model.encoder, corpus.galleries[Split.VAL])
+        return Model(model.encoder.with_vocabulary(_texts(corpus), keep=True), model.composer, model.card)
 
-    def _look(self, corpus: Corpus, encoder: Encoder, split: Split) -> None:
-        """The estimator's poses of a split, in the cache, by all processes together."""
-        paths = [corpus.image_path(name) for name in corpus.galleries[split]]
+    def _look(self, corpus: Corpus, encoder: Encoder, names: Sequence[str]) -> None:
+        """The estimator's poses of pictures, in the cache, by all processes together; in the order of later use."""
+        paths = [corpus.image_path(name) for name in names]
         image_features(encoder, paths, self.out / "cache", trunk=True, all_processes=True)
 
     def pretrained(self, corpus: Corpus) -> Encoder:
@@ -163,25 +168,39 @@ class Demo:
         with self._stage("train the text encoder"):
             return finetune(self._data(corpus), encoder, self._scratch.text, self.out / "text")
 
-    def finetuned(self, corpus: Corpus, encoder: Encoder) -> Model:
-        """Stage 1, with the element-wise sum: the text encoder and the head of the image side."""
+    def finetuned(self, corpus: Corpus, first: Model) -> Model:
+        """Stage 1: the text encoder and the head of the image side, with the element-wise sum.
+
+        small-v2 has learnt with a Combiner, and its features do not add up; so from it, its Combiner takes the place
+        of the sum and learns too.
+        """
+        folder = self.out / ("sum" if self.settings.scratch else "stage1")
         with self._stage("train text encoder and head"):
-            return finetune(self._data(corpus), encoder, self.settings.finetune, self.out / "sum")
+            data, settings = self._data(corpus), self.settings.finetune
+            return finetune(data, first.encoder, settings, folder, start=_combiner(first.composer))
 
-    def combined(self, corpus: Corpus, encoder: Encoder, start: Composer) -> Model:
-        """Stage 2: the Combiner on the frozen encoders, with the cyclic loss."""
-        first = start if isinstance(start, Combiner) else None
+    def combined(self, corpus: Corpus, stage1: Model, card: Mapping[str, Any]) -> Model:
+        """Stage 2: the Combiner on the frozen encoders, with the cyclic loss.
+
+        :param card: of the model that stage 1 started from, whose weight beside the symbolic score is kept.
+        """
+        inherited = {key: card[key] for key in (CARD_KEY,) if key in card}
         with self._stage("train the Combiner"):
-            return train_combiner(self._data(corpus), encoder, self.settings.combiner, self.out / "model", first)
+            return train_combiner(
+                self._data(corpus), stage1.encoder, self.settings.combiner, self.out / "model",
+                _combiner(stage1.composer), inherited=inherited,
+            )  # fmt: skip
 
-    def baselines(self, corpus: Corpus, model: Model) -> dict[str, Model]:
-        """``image_only`` and ``text_only``, trained like the Combiner."""
+    def baselines(self, corpus: Corpus, model: Model, start: Composer) -> dict[str, Model]:
+        """``image_only`` and ``text_only``, trained like the Combiner and from the same weights."""
         data, settings, encoder = self._data(corpus), self.settings.combiner, model.encoder
         with self._stage("train the baselines"):
             table = data.table(settings.text, settings.loop.batch_size)
             encoded, folder = Encoded.of(data, table, encoder, settings), self.out / "baselines"
             return {
-                f"{kept}_only": train_one_input(kept, encoded, new_combiner(encoder.dim, settings), model, folder)
+                f"{kept}_only": train_one_input(
+                    kept, encoded, _combiner(start) or new_combiner(encoder.dim, settings), model, folder
+                )
                 for kept in ("image", "text")
             }
 
@@ -196,6 +215,11 @@ class Demo:
         self.seconds[name] = max(self.seconds.get(name, 0.0), round(time.monotonic() - start, 1))
         write_json(self._clock, self.seconds)
         say(f"{name}: {self.seconds[name]:.0f} s")
+
+
+def _combiner(composer: Composer) -> Combiner | None:
+    """A copy to train; None of a sum."""
+    return copy.deepcopy(composer) if isinstance(composer, Combiner) else None
 
 
 def _texts(corpus: Corpus) -> list[str]:

@@ -16,20 +16,20 @@ from autocompose.core.records import Question, Split
 from autocompose.corpus.format import Corpus
 from autocompose.demo.presets import DemoSettings
 from autocompose.describe.audit.measure import Poses
-from autocompose.evaluate.metrics import QueryRows, Ranks
+from autocompose.evaluate.fusion import Weights, fuse
+from autocompose.evaluate.metrics import QueryRows, Ranks, compare
 from autocompose.evaluate.questions import Evaluation, Questions, ask
 from autocompose.evaluate.ranking import normalise
 from autocompose.evaluate.results import write_evaluation
 from autocompose.evaluate.symbolic import rank_all
 from autocompose.model.features import image_features
 from autocompose.model.model import Model
-from autocompose.model.small2.pose_net import PoseNet, joints_of
+from autocompose.model.small2.pose_net import PoseNet, joints_of, uncertainty_of
 from autocompose.prepare.bodycpr.bases import UNSEEN_FAMILIES
 from autocompose.prepare.bodycpr.frozen import benchmark_hash
 from autocompose.train.baselines import ceiling_ranks, chance, rank_scores, summary, symbolic_ranks
 
 TEXTS = {"same_bank": "auto", "independent": "sents"}  # name in metrics.json -> corpus key
-FUSED = 160.0  # weight of the cosine beside the symbolic score, chosen on the validation part (docs/small.md)
 PACKAGES = ("autocompose", "torch", "open_clip_torch", "numpy", "anny")
 
 
@@ -38,7 +38,7 @@ def measure(
 ) -> tuple[dict[str, Any], Evaluation]:
     """``metrics.json``: for each method the recalls on same-bank texts, and those on independent texts beside them.
 
-    :param models: the trained methods, which share their encoder; ``combiner`` and ``sum`` are among them.
+    :param models: the trained methods, which share their encoder; ``combiner`` is among them.
     :return: also the Combiner's answers to the same-bank texts.
     """
     metrics: dict[str, Any] = {}
@@ -46,6 +46,9 @@ def measure(
         questions = ask(models["combiner"].encoder, corpus, Split.TEST, key, cache=out / "cache")
         evaluations = {method: questions.answers(model) for method, model in models.items()}
         found = {method: _summary(corpus, evaluation) for method, evaluation in evaluations.items()}
+        if "small" in evaluations:
+            change = compare(evaluations["small"].ranks, evaluations["combiner"].ranks, questions.clusters)
+            found["combiner"]["change_from_small"] = {key: dataclasses.asdict(value) for key, value in change.items()}
         found["symbolic"] = _symbolic(corpus, questions, settings.symbolic_every)
         found |= _on_estimated_poses(corpus, questions, models["combiner"], settings.symbolic_every, out / "cache")
         if name == "same_bank":
@@ -95,18 +98,19 @@ def _on_estimated_poses(
     if not isinstance(model.encoder.visual, PoseNet):
         return {}
     paths = [corpus.image_path(name) for name in questions.names]
-    joints = joints_of(image_features(model.encoder, paths, cache, trunk=True).plain).numpy()
+    trunk = image_features(model.encoder, paths, cache, trunk=True).plain
+    seen, uncertainty = Poses(joints_of(trunk).numpy()), uncertainty_of(trunk).numpy()
     evaluation, chosen = questions.answers(model), slice(None, None, every)
     queries, clusters = list(questions.queries)[chosen], questions.clusters[chosen]
     rows = QueryRows.of(queries, questions.names)
-    symbolic = rank_all([q.text for q in queries], rows.reference.tolist(), Poses(joints))
+    symbolic = rank_all([q.text for q in queries], rows.reference.tolist(), seen, uncertainty=uncertainty)
     cosines = normalise(evaluation.predictions[chosen], "prediction") @ normalise(evaluation.gallery, "gallery").T
-    scores = {"symbolic_seen": symbolic, "auto": FUSED * cosines + symbolic}
+    scores = {"symbolic_seen": symbolic, "auto": fuse(cosines, symbolic, Weights.of(model.card))}
     return {name: summary(rank_scores(score, rows), clusters) for name, score in scores.items()}
 
 
 def _slices(corpus: Corpus, questions: Questions, evaluations: dict[str, Evaluation]) -> dict[str, Any]:
-    """Combiner and sum apart by number of edits, kind of pose and direction of the reference."""
+    """Both stages apart by number of edits, kind of pose and direction of the reference."""
     pairs = [corpus.split(Split.TEST)[q.pair] for q in questions.queries]
     assert corpus.poses is not None, "BodyCPR always has poses"
     yaw = np.abs(corpus.poses.yaw[corpus.poses.rows([q.reference for q in questions.queries])])
@@ -126,7 +130,8 @@ def _slices(corpus: Corpus, questions: Questions, evaluations: dict[str, Evaluat
         group: {
             name: {
                 method: summary(_masked(evaluations[method].ranks, mask), clusters.get(group, questions.clusters)[mask])
-                for method in ("combiner", "sum")
+                for method in ("combiner", "sum", "stage1")
+                if method in evaluations
             }
             for name, mask in parts.items()
             if mask.any()

@@ -17,7 +17,7 @@ from autocompose.core.errors import InputError
 from autocompose.evaluate.fusion import Weights, fuse
 from autocompose.evaluate.metrics import QueryRows
 
-GRID = (0.0, *(float(round(2 ** (i / 2), 1)) for i in range(15)))  # 0, 1, 1.4, 2 ... 128
+GRID = (0.0, *(float(round(2 ** (i / 2), 1)) for i in range(19)))  # 0, 1, 1.4, 2 ... 512
 FIRST = 10
 
 

@@ -21,6 +21,7 @@ from autocompose.evaluate.questions import Evaluation
 METHODS = {
     "combiner": "Combiner, cyclic training",
     "sum": "element-wise sum",
+    "stage1": "stage 1: text encoder, head and Combiner",
     "small": "small-v2 as it ships",
     "auto": "Combiner and symbolic search on estimated poses",
     "symbolic_seen": "symbolic search on estimated poses",
@@ -38,6 +39,7 @@ CURVES = {
     "pretrain/metrics.jsonl": ("image encoder:\njoint error on val", "joint_error_mm", "mm"),
     "text/metrics.jsonl": ("text encoder:\ngroup R@1 on val", "group_recall_at1", "%"),
     "sum/metrics.jsonl": ("text encoder and head:\ngroup R@1 on val", "group_recall_at1", "%"),
+    "stage1/metrics.jsonl": ("stage 1:\ngroup R@1 on val", "group_recall_at1", "%"),
     "model/metrics.jsonl": ("Combiner:\ngroup R@1 on val", "group_recall_at1", "%"),
 }
 SHOWN, TOP = 8, 5  # queries of each kind; pictures of an answer
@@ -129,7 +131,8 @@ def bars(metrics: dict[str, Any]) -> str:
         heights = [metrics[m][key] for m in names]
         spans = [metrics[m].get("ci95", {}).get(key, (metrics[m][key],) * 2) for m in names]
         errors = np.abs(np.array([[h - low, high - h] for h, (low, high) in zip(heights, spans, strict=True)]).T)
-        colours = ["#2f6f4f" if m == "combiner" else "#8aa79a" if m == "sum" else "#b9bfc6" for m in names]
+        shades = {"combiner": "#2f6f4f", **dict.fromkeys(("sum", "stage1", "small"), "#8aa79a")}
+        colours = [shades.get(m, "#b9bfc6") for m in names]
         axis.barh(range(len(names)), heights, xerr=errors, color=colours, height=0.66, ecolor="#444", capsize=2.5)
         for place, (height, (_, high)) in enumerate(zip(heights, spans, strict=True)):
             axis.text(max(height, high) + 1.5, place, f"{height:.0f}", va="center", fontsize=9, color="#333")

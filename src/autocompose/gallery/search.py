@@ -274,7 +274,7 @@ class Gallery:
         used = own_sides(request.text, request.sides, origin.pose if origin else None, request.mirror, notes)
         absent = (
             f"{self.folder}: its model {self.config.model or '(none named)'} was not found; "
-            "name it with --model, or search with --engine symbolic"
+            "name it with --model, index the pictures again into another folder, or search with --engine symbolic"
         )
         like, unlike = ([self.item(key).id for key in keys] for keys in (request.like, request.unlike))
         query = QueryVector(self.store, self.model, absent, request, origin, used, like, unlike, self._vectors)

@@ -58,9 +58,11 @@ def image_features(
     :param all_processes: all processes that train together ask for these pictures, and share the work.
     :raises ImageError: a picture cannot be opened.
     """
-    if trunk and flips and isinstance(encoder.visual, PoseNet):  # no need to look at the mirrored pictures
-        plain = image_features(encoder, paths, folder, False, batch_size, True, all_processes).plain
-        return ImageFeatures(plain, mirrored(plain))
+    kind = encoder.device.type
+    if trunk and isinstance(encoder.visual, PoseNet) and (flips or torch.is_autocast_enabled(kind)):
+        with torch.autocast(kind, enabled=False):  # the estimator computes in fp32
+            plain = image_features(encoder, paths, folder, False, batch_size, True, all_processes).plain
+        return ImageFeatures(plain, mirrored(plain) if flips else None)  # without a look at the mirrored pictures
     if not trunk and has_head(encoder.visual):  # the head costs nothing: a new one needs no pictures
         cut = image_features(encoder, paths, folder, flips, batch_size, True, all_processes)
         with torch.no_grad():

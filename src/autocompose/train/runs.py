@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -68,10 +68,18 @@ class CombinerSettings(Config):
     )
 
 
-def finetune(data: Data, encoder: Encoder, settings: FinetuneSettings, folder: Path, keep: bool = True) -> Model:
+def finetune(
+    data: Data,
+    encoder: Encoder,
+    settings: FinetuneSettings,
+    folder: Path,
+    keep: bool = True,
+    start: Combiner | None = None,
+) -> Model:
     """Stage 1. Continues where it stopped; a finished folder is only read.
 
     :param encoder: changed in place.
+    :param start: a Combiner that composes, and learns too, in place of the sum.
     :param keep: write the weights. Without, the folder keeps what continuing needs until ``forget`` is called.
     :return: on the device of ``encoder``.
     :raises ConfigError: the folder belongs to another run; says what differs.
@@ -80,11 +88,11 @@ def finetune(data: Data, encoder: Encoder, settings: FinetuneSettings, folder: P
     table = data.table(settings.text, settings.loop.batch_size)
     loop = data.chosen(settings.loop).on(encoder.device, recorded_precision(folder, "train"))
     settings = settings.model_copy(update={"loop": loop})
-    made_with = MadeWith.of(data, table, encoder, settings)
+    made_with = MadeWith.of(data, table, encoder, settings, start)
     if made_with.has_finished(folder):
         return load_model(folder).to(encoder.device)
     encoder.train_only(settings.part).clip.set_grad_checkpointing(settings.gradient_checkpointing)
-    model = Model(encoder, ElementwiseSum())
+    model = Model(encoder, (start or ElementwiseSum()).to(encoder.device))
     stage = _finetune_stage(data, table, model, settings)
     gallery = _val_gallery(data, encoder, settings.part)
     if data.val and settings.part in (
@@ -140,13 +148,14 @@ def train_combiner(
     start: Combiner | None = None,
     encode_size: int | None = None,
     keep: bool = True,
+    inherited: Mapping[str, Any] = {},
 ) -> Model:
     """Stage 2. Continues where it stopped; a finished folder is only read.
 
     :param encoder: frozen; every picture and text is encoded once.
     :param start: weights to start from.
     :param encode_size: pictures that the encoder takes at a time; None: what suits the device.
-    :param keep: as in ``finetune``.
+    :param keep: as in ``finetune``. :param inherited: entries of the card of the model that training starts from.
     :return: on the device of ``encoder``.
     :raises ConfigError: the folder belongs to another run; says what differs.
     """
@@ -166,7 +175,8 @@ def train_combiner(
         return encoded.metrics(model)
 
     stage = encoded.stage(composer)
-    return _train(stage, settings.loop, folder, validate, model, made_with, _card(data, table), keep)
+    card = {**inherited, **_card(data, table)}
+    return _train(stage, settings.loop, folder, validate, model, made_with, card, keep)
 
 
 @dataclass(frozen=True)

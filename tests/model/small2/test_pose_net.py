@@ -6,7 +6,7 @@ from PIL import Image
 
 from autocompose.estimate.lifting import JOINT_ORDER
 from autocompose.model.small import SmallSizes, small_encoder
-from autocompose.model.small2.pose_net import TRUNK, mirrored, trunk_of
+from autocompose.model.small2.pose_net import TRUNK, joints_of, mirrored, trunk_of, uncertainty_of
 
 
 def people(count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -22,6 +22,16 @@ def test_the_trunk_of_a_mirrored_pose_is_the_mirrored_trunk():
     assert trunk.shape == (5, TRUNK)
     assert torch.allclose(mirrored(trunk), other, atol=1e-6)
     assert torch.equal(mirrored(mirrored(trunk)), trunk)
+
+
+def test_joints_and_uncertainty_come_back_from_the_trunk():
+    joints, heading, doubt = people(3)
+    doubt = doubt + 0.01
+    trunk = torch.cat([trunk_of(joints, heading, doubt), torch.zeros(1, TRUNK)])
+    assert torch.allclose(joints_of(trunk)[:3], joints, atol=1e-6)
+    assert torch.allclose(uncertainty_of(trunk)[:3, 1:], doubt[:, 1:], atol=1e-6)
+    assert torch.equal(uncertainty_of(trunk)[:, 0], torch.zeros(4))
+    assert torch.allclose(uncertainty_of(trunk)[3], uncertainty_of(trunk)[:3].mean(0))
 
 
 def test_an_uncertain_origin_does_not_matter():

@@ -92,7 +92,7 @@ def _configure(
     if old and old.fingerprint != model.fingerprint:
         raise GalleryError(
             f"{out}: made with model {old.model or '?'} ({old.fingerprint}), not with {model_name or 'this one'} "
-            f"({model.fingerprint}); name that model, or index into another folder"
+            f"({model.fingerprint}); name that model, or index the pictures again into another folder"
         )
     if old and Path(old.pictures) != root and Path(old.pictures).exists():
         raise GalleryError(f"{out}: a gallery of {old.pictures}, not of {root}; choose another folder")

@@ -89,6 +89,14 @@ def joints_of(trunk: Tensor) -> Tensor:
     return torch.where(there[:, None, None], joints, joints[there].mean(0)) if there.any() else joints
 
 
+def uncertainty_of(trunk: Tensor) -> Tensor:
+    """Uncertainty of the joints ``(N, 22)`` in metres, 0 of the pelvis; where nobody was found, the mean of others."""
+    uncertainty = SURE * trunk[:, 3 * JOINTS : 4 * JOINTS].exp()
+    uncertainty[:, 0] = 0
+    there = trunk[:, -1] > 0
+    return torch.where(there[:, None], uncertainty, uncertainty[there].mean(0)) if there.any() else uncertainty
+
+
 def mirrored(trunk: Tensor) -> Tensor:
     """The trunks ``(N, TRUNK)`` of the mirrored pictures: the estimator gives a mirrored picture the mirrored pose."""
     joints = trunk[:, : 3 * JOINTS].view(-1, JOINTS, 3)[:, JOINT_ORDER] * torch.tensor([-1.0, 1.0, 1.0]).to(trunk)
