@@ -26,6 +26,7 @@ def test_a_folder_that_holds_nothing_is_taken(tmp_path: Path, make: str | None) 
         folder.mkdir()
     if make == "litter":
         (folder / ".DS_Store").touch()
+        (folder / f".x-started.manifest.json.{'0a' * 8}.part").touch()  # of a run that was killed as it began
     own = RunFolder(folder, "x")
     assert own.check({"layers": (1, 2)}) is False
     assert not own.started_path.exists()

@@ -67,10 +67,15 @@ def cannot_write(path: Path, error: OSError) -> StorageError:
 _PART = re.compile(r"\..*\.[0-9a-f]{16}\.part", re.DOTALL)
 
 
+def is_part(name: str) -> bool:
+    """Whether a file is named as a half-written one of this program."""
+    return _PART.fullmatch(name) is not None
+
+
 def clear_parts(folder: Path) -> None:
     """Remove the half-written files that killed runs left below ``folder``; only when nothing writes there."""
     for path in Path(folder).rglob(".*.part"):
-        if _PART.fullmatch(path.name):
+        if is_part(path.name):
             path.unlink(missing_ok=True)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from autocompose.core.errors import ConfigError, InputError
-from autocompose.core.files import read_json, value_hash, write_text
+from autocompose.core.files import is_part, read_json, value_hash, write_text
 
 MANIFEST = ".manifest.json"
 PAGE_MARK = b'name="generator" content="autocompose"'  # in the head of every HTML page that is written to a file
@@ -269,7 +269,8 @@ def require_free(folder: Path, what: str) -> None:
 
 def _names(folder: Path) -> list[str]:
     try:
-        return sorted(path.name for path in Path(folder).iterdir() if path.name not in LITTER)
+        names = sorted(path.name for path in Path(folder).iterdir())
+        return [name for name in names if name not in LITTER and not is_part(name)]  # killed before the first record
     except FileNotFoundError:
         return []
     except OSError as error:
