@@ -42,6 +42,7 @@ from autocompose.train.run_data import Data
 from autocompose.train.runs import Encoded, finetune, new_combiner, train_combiner
 
 IMAGE_SIDE = "pretrain/visual.safetensors"
+RESULTS = ("report.html", "metrics.json", "model/model.json")  # where they are, there is nothing to do
 
 
 class Demo:
@@ -56,7 +57,7 @@ class Demo:
         self.settings = settings = settings.on(torch.device("cpu"), recorded_precision(self.out, "demo"))
         self.made_with = {"seed": seed, **settings.model_dump(mode="json")}
         self.own = RunFolder(self.out, "demo", "a demo")
-        self.own.claim(self.made_with)
+        self.finished = self.own.claim(self.made_with) and all((self.out / name).exists() for name in RESULTS)
         self.seconds: dict[str, float] = {}
         self._clock = self.out / "seconds.json"
         if self._clock.exists():
@@ -66,6 +67,9 @@ class Demo:
         """All stages, in order; returns the path of the report."""
         from autocompose.evaluate.report import write_report
 
+        if self.finished:
+            say(f"{self.out}: finished before")
+            return self.out / RESULTS[0]
         with kept_processes():
             corpus = self.corpus()
             if self.settings.scratch and not (self.out / IMAGE_SIDE).exists():
