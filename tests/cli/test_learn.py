@@ -81,7 +81,7 @@ def test_evaluate_and_compare(trained, capsys):
     assert run(["compare", str(trained / "clip" / "test"), str(trained / "combiner" / "test")]) == 0
     table = capsys.readouterr().out
     assert "recall_at1" in table
-    assert "24 questions" in table
+    assert "24 queries" in table
     assert (
         run(["evaluate", str(trained / "clip"), str(trained / "corpus"), "--every-text", "--out", str(trained / "e")])
         == 0
@@ -138,7 +138,7 @@ def test_new_words_get_rows_of_their_own(trained, capsys):
     save_model(trained / "small", small)
     again = ["--weights", str(trained / "small"), "--out", str(trained / "grown"), "--epochs", "1", "--batch-size", "8"]
     assert run(["finetune", str(trained / "corpus"), *again]) == 0
-    assert "are new to the text encoder" in capsys.readouterr().err
+    assert "new words were added to the text encoder" in capsys.readouterr().err
     known, grown = (set(m.encoder.config.vocabulary) for m in (small, load(trained / "grown")))
     assert known < grown
 
@@ -186,7 +186,7 @@ def test_the_shipped_configs_are_the_defaults(file, settings):
 def test_text_names():
     mode = text_mode("mllm-mirror-reverse_3", True)
     assert (mode.source.value, mode.mirror, mode.reverse, mode.texts, mode.cycle) == ("mllm", True, True, 3, True)
-    with pytest.raises(ConfigError, match="way back"):
+    with pytest.raises(ConfigError, match="needs reverse texts"):
         text_mode("auto_3", True)
     with pytest.raises(ConfigError, match="only for the plain pair"):
         text_mode("human-reverse_1", False)

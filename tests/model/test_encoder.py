@@ -32,7 +32,7 @@ def test_openai_names_mean_quickgelu():
     [
         ({"arch": "RN51"}, "RN51.*RN101"),
         ({"arch": "ViT-B-16-SigLIP"}, "tokenizer"),
-        ({"arch": "coca_ViT-B-32"}, "captioner"),
+        ({"arch": "coca_ViT-B-32"}, "captioning"),
         ({"model": {"embed_dim": 8, "vision_cfg": {"wdth": 3}, "text_cfg": {}}}, "wdth"),
         ({"model": {"embed_dim": 8, "text_cfg": {}}}, "vision_cfg"),
         ({"model": {"embed_dim": 8, "vision_cfg": [], "text_cfg": {}}}, "vision_cfg"),

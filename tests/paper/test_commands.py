@@ -211,8 +211,8 @@ def test_wrong_options_are_one_line(project, capsys, monkeypatch, options, words
     [
         (["--frobnicate"], "unrecognized arguments: --frobnicate"),
         (["--batch-size", "0"], "--batch-size: '0': expected an integer >= 1"),
-        (["--validation-frequency", "0"], "at least 1"),
-        (["--seed", "-1"], "at least 0"),
+        (["--validation-frequency", "0"], ">= 1"),
+        (["--seed", "-1"], ">= 0"),
         (["--transform", "round"], "invalid choice: 'round'"),
     ],
 )
