@@ -21,7 +21,7 @@ help:  ## show the targets
 	$(PIP) -e '.[dev]'
 	@touch $@ .venv/demo.installed
 
-demo: .venv/demo.installed  ## from nothing to a trained, measured, searchable model (under 20 minutes on 2 slow cores)
+demo: .venv/demo.installed  ## from nothing to a trained, measured, searchable model, from the shipped small model
 	$(BIN)/autocompose demo
 
 test: .venv/dev.installed  ## the fast tests (at most 5 minutes)
