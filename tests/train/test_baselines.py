@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 from autocompose.bodies.kinematics import forward
 from autocompose.bodies.skeleton import SMPL22
 from autocompose.core.records import Question
-from autocompose.evaluate.metrics import QueryRows
+from autocompose.evaluate.metrics import QueryRows, rank_scores
 from autocompose.model.combiner import ElementwiseSum
-from autocompose.train.baselines import OneInput, ceiling_ranks, chance, rank_scores
+from autocompose.train.baselines import OneInput, ceiling_ranks, chance
 
 NAMES = [f"{i}.png" for i in range(8)]
 

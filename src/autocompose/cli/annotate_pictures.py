@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from autocompose.cli.app import describe
+from autocompose.cli.app import PoseWeights, describe
 from autocompose.core.log import say
 
 if TYPE_CHECKING:
@@ -30,12 +30,7 @@ def describe_pictures(
     codes: Annotated[
         bool, typer.Option("--codes", help="Also print what was measured, what is left out, and why.")
     ] = False,
-    pose_weights: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Networks made by runs/convert_blazepose.py.", show_default="the shipped ones"
-        ),
-    ] = None,
+    pose_weights: PoseWeights = None,
     seed: Annotated[int, typer.Option(help="Decides between wordings.")] = 0,
 ) -> None:
     """Say in words how to get from the pose in picture A to that in picture B (left and right are the person's own)."""

@@ -28,6 +28,13 @@ PANELS = START, CORPORA, TEXTS, TRAINING, SEARCH, PAPER = (
     "Start here", "Corpora", "Texts", "Training", "Search", "Paper",
 )  # fmt: skip
 
+PoseWeights = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE", help="Pose networks made by runs/convert_blazepose.py.", show_default="the shipped ones"
+    ),
+]
+
 
 class _Verbs(TyperGroup):
     """The verbs in help order; groups of verbs come first in their panel."""

@@ -8,7 +8,7 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from autocompose.cli.app import CORPORA, app, prepare
+from autocompose.cli.app import CORPORA, PoseWeights, app, prepare
 from autocompose.core.errors import CorpusError
 from autocompose.core.reading.jsontext import json_line
 
@@ -298,15 +298,7 @@ def folder(
     wordings: Wordings = 3,
     seed: Seed = 0,
     processes: Processes = 1,
-    pose_weights: Annotated[
-        Path | None,
-        typer.Option(
-            "--pose-weights",
-            metavar="FILE",
-            help="Other pose networks: runs/convert_blazepose.py.",
-            show_default="none",
-        ),
-    ] = None,
+    pose_weights: PoseWeights = None,
 ) -> None:
     """Your own photographs: detect people, estimate 3D poses, crop, pair and describe; all on this machine."""
     from autocompose.estimate.people_finder import PeopleFinder

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from autocompose.cli.app import SEARCH, app
+from autocompose.cli.app import SEARCH, PoseWeights, app
 from autocompose.core.errors import InputError, NothingLeftError
 from autocompose.core.reading.jsontext import json_line
 
@@ -54,15 +54,7 @@ def index(
         bool | None,
         typer.Option("--poses/--no-poses", help="Find people and estimate their poses.", show_default="poses"),
     ] = None,
-    pose_weights: Annotated[
-        Path | None,
-        typer.Option(
-            "--pose-weights",
-            metavar="FILE",
-            help="Other pose networks: runs/convert_blazepose.py.",
-            show_default="none",
-        ),
-    ] = None,
+    pose_weights: PoseWeights = None,
     forget: Annotated[
         list[str] | None,
         typer.Option(

@@ -17,7 +17,7 @@ from autocompose.corpus.format import Corpus
 from autocompose.demo.presets import DemoSettings
 from autocompose.describe.audit.measure import Poses
 from autocompose.evaluate.fusion import Weights, fuse
-from autocompose.evaluate.metrics import QueryRows, Ranks, compare
+from autocompose.evaluate.metrics import QueryRows, Ranks, compare, rank_scores
 from autocompose.evaluate.questions import Evaluation, Questions, ask
 from autocompose.evaluate.ranking import normalise
 from autocompose.evaluate.results import write_evaluation
@@ -27,7 +27,7 @@ from autocompose.model.model import Model
 from autocompose.model.small2.pose_net import PoseNet, joints_of, uncertainty_of
 from autocompose.prepare.bodycpr.bases import UNSEEN_FAMILIES
 from autocompose.prepare.bodycpr.frozen import benchmark_hash
-from autocompose.train.baselines import ceiling_ranks, chance, rank_scores, summary, symbolic_ranks
+from autocompose.train.baselines import ceiling_ranks, chance, summary, symbolic_ranks
 
 TEXTS = {"same_bank": "auto", "independent": "sents"}  # name in metrics.json -> corpus key
 PACKAGES = ("autocompose", "torch", "open_clip_torch", "numpy", "anny")

@@ -15,10 +15,10 @@ import numpy as np
 
 from autocompose.core.errors import InputError
 from autocompose.evaluate.fusion import Weights, fuse
-from autocompose.evaluate.metrics import QueryRows
+from autocompose.evaluate.metrics import QueryRows, rank_scores
 
 GRID = (0.0, *(float(round(2 ** (i / 2), 1)) for i in range(19)))  # 0, 1, 1.4, 2 ... 512
-FIRST = 10
+JUDGED_BY = ("group_recall_at1", "recall_at10")
 
 
 def fit(cosines: np.ndarray, symbolic: np.ndarray, rows: QueryRows, kinds: np.ndarray | None = None) -> Weights:
@@ -40,10 +40,5 @@ def fit(cosines: np.ndarray, symbolic: np.ndarray, rows: QueryRows, kinds: np.nd
 
 def hits(scores: np.ndarray, rows: QueryRows) -> np.ndarray:
     """``(2, Q)`` bool: the target is first of its group, and among the first ten; without groups ``(1, Q)``."""
-    questions = np.arange(len(scores))
-    ahead = scores > scores[questions, rows.target][:, None]
-    ahead[questions, rows.reference] = False
-    found = [ahead.sum(1) < FIRST]
-    if rows.groups is not None:
-        found.insert(0, np.array([not ahead[q, group].any() for q, group in enumerate(rows.groups)]))
-    return np.stack(found)
+    found = rank_scores(scores, rows).hits()
+    return np.stack([found[name] for name in JUDGED_BY if name in found])

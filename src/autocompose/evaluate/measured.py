@@ -43,6 +43,11 @@ class Measured:
         self._variances: dict[Feature, np.ndarray] = {}
 
     @classmethod
+    def of(cls, joints: np.ndarray, doubts: np.ndarray) -> Measured:
+        """Joints ``(N, 22, 3)`` and doubts ``(N, 22)``, of which all 0 means that the poses are known."""
+        return cls(Poses(joints), doubts if doubts.any() else None)
+
+    @classmethod
     def one(cls, joints: np.ndarray, doubts: np.ndarray | None = None) -> Measured:
         """A single pose: joints ``(22, 3)``, doubts ``(22,)``."""
         return cls(Poses(np.asarray(joints)[None]), None if doubts is None else np.asarray(doubts)[None])

@@ -120,6 +120,23 @@ def rank_rows(predictions: np.ndarray, gallery: np.ndarray, rows: QueryRows) -> 
     return Ranks(ranks, None if rows.groups is None else _group_ranks(predicted, pictures, rows.target, rows.groups))
 
 
+def rank_scores(scores: np.ndarray, rows: QueryRows) -> Ranks:
+    """Ranks from a score of every gallery picture for every query; equal scores stand in gallery order.
+
+    :param scores: ``(Q, N)``, higher is better.
+    """
+    gallery, group = np.empty(len(scores), np.int64), np.empty(len(scores), np.int64)
+    order = np.arange(scores.shape[1])
+    for q, row in enumerate(scores):
+        target = rows.target[q]
+        ahead = (row > row[target]) | ((row == row[target]) & (order < target))
+        ahead[rows.reference[q]] = False
+        gallery[q] = ahead.sum()
+        if rows.groups is not None:
+            group[q] = ahead[rows.groups[q]].sum()
+    return Ranks(gallery, group if rows.groups is not None else None)
+
+
 def _group_ranks(
     predicted: np.ndarray, pictures: np.ndarray, targets: np.ndarray, groups: Sequence[np.ndarray]
 ) -> np.ndarray:

@@ -143,7 +143,7 @@ class PoseIndex:
 
     def _measured_rows(self, rows: np.ndarray | slice) -> Measured:
         poses = self.poses[rows]
-        return Measured(Poses(poses[..., :3]), poses[..., 3] if poses[..., 3].any() else None)
+        return Measured.of(poses[..., :3], poses[..., 3])
 
     def _costs(self, query: PoseQuery) -> np.ndarray:
         scan = Scan.of(query, self.variances)

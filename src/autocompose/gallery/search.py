@@ -39,8 +39,8 @@ log = logging.getLogger("autocompose.gallery")
 Named = Item | Hit | int | str | Path
 """Anything that identifies an item: itself, a hit, its id (number or 15 hex digits), or its picture's path."""
 RENDERS_ONLY = (
-    "The model has only seen rendered bodies: on photographs rather search with the engine symbolic, or index with a "
-    "model made for photographs (--model)."
+    "The model has only seen rendered bodies. For photographs, use the engine symbolic, or index with a model "
+    "trained on photographs (--model)."
 )
 EARLIER = "This gallery is of an earlier version: run index again, and people are found and their poses estimated."
 

@@ -10,7 +10,7 @@ import numpy as np
 from torch import Tensor, nn
 
 from autocompose.core.records import Question
-from autocompose.evaluate.metrics import GROUP_RECALL_AT, RECALL_AT, QueryRows, Ranks
+from autocompose.evaluate.metrics import GROUP_RECALL_AT, RECALL_AT, QueryRows, Ranks, rank_scores
 from autocompose.model.model import Model
 from autocompose.train.loop import Metrics, run
 from autocompose.train.runs import Encoded
@@ -59,23 +59,6 @@ def train_one_input(kept: str, encoded: Encoded, composer: nn.Module, model: Mod
     run(encoded.stage(alone), encoded.settings.loop, folder / kept, validate, "baseline")
     alone.eval()
     return found
-
-
-def rank_scores(scores: np.ndarray, rows: QueryRows) -> Ranks:
-    """Ranks from a score of every gallery picture for every query; equal scores stand in gallery order.
-
-    :param scores: ``(Q, N)``, higher is better.
-    """
-    gallery, group = np.empty(len(scores), np.int64), np.empty(len(scores), np.int64)
-    order = np.arange(scores.shape[1])
-    for q, row in enumerate(scores):
-        target = rows.target[q]
-        ahead = (row > row[target]) | ((row == row[target]) & (order < target))
-        ahead[rows.reference[q]] = False
-        gallery[q] = ahead.sum()
-        if rows.groups is not None:
-            group[q] = ahead[rows.groups[q]].sum()
-    return Ranks(gallery, group if rows.groups is not None else None)
 
 
 def chance(queries: Sequence[Question], n_gallery: int) -> dict[str, float]:

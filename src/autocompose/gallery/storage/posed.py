@@ -8,7 +8,6 @@ from functools import cached_property
 
 import numpy as np
 
-from autocompose.describe.audit.measure import Poses
 from autocompose.evaluate.measured import Measured
 from autocompose.evaluate.pose_index import DEPTH, PoseIndex
 from autocompose.evaluate.symbolic import PoseQuery
@@ -102,8 +101,7 @@ class Posed:
 
     def scores(self, query: PoseQuery, rows: np.ndarray) -> np.ndarray:
         """``(R,)`` float32 exact scores of some rows, at most 0; higher is better."""
-        doubts = self.uncertainty[rows]
-        return query.scores(Measured(Poses(self.joints[rows]), doubts if doubts.any() else None))
+        return query.scores(Measured.of(self.joints[rows], self.uncertainty[rows]))
 
     def best(self, query: PoseQuery, depth: int) -> tuple[np.ndarray, np.ndarray]:
         """Ids and scores of at least ``depth`` items, or of all there are, best first."""
