@@ -10,9 +10,9 @@ import asyncio
 import random
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +24,6 @@ from autocompose.describe.mllm.sending.client import Client
 from autocompose.describe.mllm.sending.flow import LONGEST_PAUSE, Bucket, Slots
 from autocompose.model.embedders.endpoint.vectors import BadVectorsError, read_tokens, read_vectors
 
-T = TypeVar("T")
 PATH = "/embeddings"
 Post = Callable[[str, dict[str, Any]], Awaitable[Any]]
 
@@ -60,20 +59,30 @@ class Requests:
         :param done: is called after each.
         :raises AnnotationError: the server cannot be used: key, model, quota, away, or faults in a row.
         """
-        return self._run(self._all(requests, done))
-
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        with self._starting:
-            if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                threading.Thread(target=self._loop.run_forever, name="embeddings", daemon=True).start()
-                asyncio.run_coroutine_threadsafe(self._start(), self._loop).result()
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        loop = self._started()
+        future = asyncio.run_coroutine_threadsafe(self._all(requests, done), loop)
         try:
             return future.result()
         except BaseException:  # also Ctrl-C: nothing more is sent
             future.cancel()
             raise
+
+    def _started(self) -> asyncio.AbstractEventLoop:
+        """The event loop, with the client inside.
+
+        :raises ConfigError: there is no key; DependencyError: the client's package is missing.
+        """
+        with self._starting:
+            if self._loop is None:
+                loop = asyncio.new_event_loop()
+                threading.Thread(target=loop.run_forever, name="embeddings", daemon=True).start()
+                try:
+                    asyncio.run_coroutine_threadsafe(self._start(), loop).result()
+                except BaseException:
+                    loop.call_soon_threadsafe(loop.stop)
+                    raise
+                self._loop = loop
+            return self._loop
 
     async def _start(self) -> None:
         limits = self.limits
