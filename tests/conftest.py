@@ -26,3 +26,33 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
     save_model(folder, Model(encoder, Combiner(encoder.dim, 64, 64)))
     return folder
+
+
+@pytest.fixture(scope="session")
+def siglip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("transformers")
+    from tests.fixtures.embedders import siglip_folder
+
+    return siglip_folder(tmp_path_factory.mktemp("siglip"))
+
+
+@pytest.fixture(scope="session")
+def st_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("sentence_transformers")
+    from tests.fixtures.embedders import sentence_clip
+
+    return sentence_clip(tmp_path_factory.mktemp("st-clip"))
+
+
+@pytest.fixture(scope="session")
+def st_joint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("sentence_transformers")
+    from tests.fixtures.embedders import sentence_joint
+
+    return sentence_joint(tmp_path_factory.mktemp("st-joint"))
+
+
+@pytest.fixture
+def no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is asked of the hub, whatever the test does."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)

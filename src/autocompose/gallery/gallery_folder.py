@@ -23,7 +23,7 @@ from autocompose.core.files import read_json, write_json
 from autocompose.estimate.people_finder import Finder, PeopleFinder
 from autocompose.gallery.storage.store import EmbeddedStore, Store
 from autocompose.model.embedders.embedder import Embedder
-from autocompose.model.embedders.naming import open_embedder
+from autocompose.model.embedders.naming import ADDRESS, open_embedder
 from autocompose.model.embedders.options import EmbedderOptions
 
 
@@ -95,9 +95,11 @@ def model_for(
     :param name, changes: what the user says: a model, and how it is used; else as the gallery was made, or ``small``.
     :param consent: pictures may be sent to the model's host; else only where that was agreed to for this gallery.
     """
-    kept = config.model_options if config else {}
+    known = config.model if config else ""
+    same = name in ("", known) or all(one.startswith(ADDRESS) for one in (name, known))
+    kept = config.model_options if config and same else {}
     options = EmbedderOptions.parse({**kept, **(changes or {})}, "options of the model")
-    embedder = open_embedder(name or (config.model if config else "") or "small", options, consent)
+    embedder = open_embedder(name or known or "small", options, consent)
     embedder.consent = consent or bool(config and embedder.destination and config.destination == embedder.destination)
     return embedder
 

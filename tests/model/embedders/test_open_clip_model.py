@@ -18,6 +18,7 @@ from autocompose.model.embedders.naming import open_embedder
 from autocompose.model.embedders.open_clip_model import OpenClipModel
 from tests.fixtures.embedders import noise, siglip_folder
 
+pytestmark = pytest.mark.usefixtures("no_hub")
 TEXTS = ["Raise your left arm.", "a person sits", "bend the right knee and raise the left arm"]
 
 

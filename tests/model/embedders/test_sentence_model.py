@@ -17,6 +17,7 @@ from autocompose.model.embedders.sentence_model import SentenceModel
 from tests.fixtures.embedders import noise
 
 sentence_transformers = pytest.importorskip("sentence_transformers")
+pytestmark = pytest.mark.usefixtures("no_hub")
 TEXTS = ["raise your left arm", "a person sits"]
 
 

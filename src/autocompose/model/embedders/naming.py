@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from autocompose.core.errors import InputError
+from autocompose.core.errors import ConfigError, InputError
 from autocompose.model.bundled import model_folder
 from autocompose.model.embedders.embedder import Embedder
 from autocompose.model.embedders.options import EmbedderOptions
@@ -31,7 +31,7 @@ def open_embedder(name: str | Path, options: EmbedderOptions | None = None, cons
         CLIPModel; a folder in open_clip's format, or ``pretrained:TAG``; ``st:NAME_OR_FOLDER`` for
         sentence-transformers; ``URL#NAME`` for an embeddings endpoint.
     :param consent: pictures may be sent to the host of an endpoint.
-    :raises CheckpointError: it is none of these; ConfigError: no such address, or no key.
+    :raises CheckpointError: it is none of these; ConfigError: no such address, no key, or options that do not apply.
     """
     text, options = str(name), options or EmbedderOptions()
     if text.startswith(ADDRESS):
@@ -45,6 +45,7 @@ def open_embedder(name: str | Path, options: EmbedderOptions | None = None, cons
     if text.startswith(HUB):
         from autocompose.model.hub import load
 
+        _require(text, options)
         return as_embedder(load(text))
     return _local(text, model_folder(name), options)
 
@@ -54,10 +55,22 @@ def _local(text: str, path: Path, options: EmbedderOptions) -> Embedder:
     from autocompose.model.embedders.own import RunFolder, WeightFile
 
     if text.startswith(TAG) or is_open_clip_folder(path):
-        return OpenClipModel(text if text.startswith(TAG) else str(path), options.text_weight)
+        _require(text, options, "text_weight", "batch_size")
+        return OpenClipModel(text if text.startswith(TAG) else str(path), options.text_weight, options.batch_size)
     if path.is_file() or (path.is_dir() and not (path / "model.json").exists()):
+        _require(text, options, "text_weight")
         return WeightFile(path, options.text_weight)
+    _require(text, options)
     return RunFolder(Path(text))
+
+
+def _require(name: str, options: EmbedderOptions, *applicable: str) -> None:
+    """:raises ConfigError: an option is set that this kind of model has no use for."""
+    idle = sorted(options.changed().keys() - set(applicable))
+    if idle:
+        names = ", ".join(option.replace("_", "-") for option in idle)
+        has = f"only {' and '.join(applicable).replace('_', '-')}" if applicable else "no options"
+        raise ConfigError(f"{name}: {names} has no effect on this model; it takes {has}")
 
 
 def results_folder(name: str) -> Path:

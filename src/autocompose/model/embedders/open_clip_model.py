@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 TAG = "pretrained:"
 CONFIG = "open_clip_config.json"
 HASHED = ("*.safetensors", "*.bin", "*.pt", "*.pth", "*.json", "*.model", "*.txt")
-BATCH = 32
 
 
 class Loaded(NamedTuple):
@@ -49,7 +48,7 @@ class OpenClipModel(Embedder):
     :raises CheckpointError: there is no such folder or tag.
     """
 
-    def __init__(self, source: str, text_weight: float | None = None, batch_size: int = BATCH) -> None:
+    def __init__(self, source: str, text_weight: float | None = None, batch_size: int = 16) -> None:
         self.text_weight, self.batch_size = text_weight, batch_size
         if source.startswith(TAG):
             from autocompose.model.weights.start_weights import pretrained_model

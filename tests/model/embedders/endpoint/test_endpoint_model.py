@@ -22,6 +22,7 @@ from tests.fixtures.embedders import noise
 from tests.fixtures.embeddings_server import FakeEndpoint, embeddings_server
 
 pytest.importorskip("openai")
+pytestmark = pytest.mark.usefixtures("no_hub")
 DIM = 16
 QUICK = {"backoff": 0.01, "tries": 3, "slots": 4, "deadline": 5.0}
 TEXTS = ["raise your left arm", "a person sits"]
@@ -93,7 +94,7 @@ def test_a_model_of_two_towers_gets_lists_of_texts_and_is_added(siglip: Path) ->
         image, text = model.embed_images(pictures), model.embed_texts([*TEXTS, "up", "down", "left", "right"])
         np.testing.assert_allclose(image, local.embed_images(pictures), atol=1e-5)
         np.testing.assert_allclose(text[:2], local.embed_texts(TEXTS), atol=1e-5)
-        assert [len(body["input"]) for body in fake.bodies if "input" in body] == [4, 2]
+        assert sorted(len(body["input"]) for body in fake.bodies if "input" in body) == [2, 4]
         expected = unit(unit(image) + unit(text[:2]))
         np.testing.assert_allclose(model.compose_pictures(pictures, TEXTS), expected, atol=1e-5)
 
