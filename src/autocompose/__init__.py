@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what editors and type checkers see; ``_PUBLIC`` says the same to the interpreter
     from autocompose.core.errors import AutocomposeError as AutocomposeError
-    from autocompose.core.records import Edit as Edit
     from autocompose.core.records import Pair as Pair
     from autocompose.core.records import Question as Question
-    from autocompose.core.records import Source as Source
     from autocompose.core.records import Split as Split
+    from autocompose.core.text_fields import Edit as Edit
+    from autocompose.core.text_fields import Source as Source
     from autocompose.corpus.format import Corpus as Corpus
     from autocompose.corpus.format import load_corpus as load_corpus
     from autocompose.describe.audit.corpus import audit_corpus as audit_corpus
@@ -45,7 +45,7 @@ _PUBLIC = {
     "Answer": "gallery.query",
     "AutocomposeError": "core.errors",
     "Corpus": "corpus.format",
-    "Edit": "core.records",
+    "Edit": "core.text_fields",
     "Estimator": "estimate.estimator",
     "Evaluation": "evaluate.questions",
     "Gallery": "gallery.search",
@@ -56,7 +56,7 @@ _PUBLIC = {
     "PoseChange": "describe.pictures.change",
     "Question": "core.records",
     "RuleOptions": "describe.rules.options",
-    "Source": "core.records",
+    "Source": "core.text_fields",
     "Split": "core.records",
     "annotate_corpus": "describe.mllm.annotate",
     "audit_corpus": "describe.audit.corpus",

@@ -253,7 +253,7 @@ def test_encoding_in_chunks_gives_the_same_training(data, tmp_path, part):
 
 def test_training_both_sees_the_pictures_that_the_cache_would_have(data):
     """The decoded-picture path and the cached-feature path agree before anything is trained."""
-    from autocompose.corpus.pictures.pixels import decoded
+    from autocompose.corpus.pictures.decoding import decoded
     from autocompose.model.combiner import ElementwiseSum
     from autocompose.model.features import image_features
     from autocompose.train.compose_stages import ComposeSettings

@@ -13,8 +13,9 @@ from typing import Any
 
 from autocompose.core.errors import AnnotationError, ConfigError, StorageError
 from autocompose.core.log import bar, say
-from autocompose.core.records import Edit, Split, split_of
+from autocompose.core.records import Split, split_of
 from autocompose.core.several import several
+from autocompose.core.text_fields import Edit
 from autocompose.corpus.format import Corpus, as_corpus
 from autocompose.describe.mllm.asking.dialogue import Outcome, Steps, advance
 from autocompose.describe.mllm.asking.sent_pictures import default_frame

@@ -11,7 +11,8 @@ from functools import cached_property
 from typing import Any
 
 from autocompose.core.files import value_hash
-from autocompose.core.records import Edit, Split
+from autocompose.core.records import Split
+from autocompose.core.text_fields import Edit
 
 
 @dataclass(frozen=True)

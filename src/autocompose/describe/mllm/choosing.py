@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from autocompose.core.log import Limit, Tally
-from autocompose.core.records import TEXT_FIELDS, Source
+from autocompose.core.text_fields import TEXT_FIELDS, Source
 from autocompose.corpus.format import Corpus
 from autocompose.describe.audit.score import LEAST
 from autocompose.describe.mllm.asking.sent_pictures import Pictures

@@ -9,7 +9,8 @@ from typing import Any
 from autocompose.core.errors import AnnotationError
 from autocompose.core.files import write_json
 from autocompose.core.log import Tally, nothing_left
-from autocompose.core.records import TEXT_FIELDS, Edit, Pair, Source
+from autocompose.core.records import Pair
+from autocompose.core.text_fields import TEXT_FIELDS, Edit, Source
 from autocompose.corpus.format import load_corpus, pair_to_json
 from autocompose.describe.mllm.choosing import Chosen, Reviewed, Rules, advice, choose
 from autocompose.describe.mllm.recipe import Recipe, journal_path

@@ -10,14 +10,16 @@ from typing import Any
 
 from autocompose.core.errors import ConfigError, ImageError, NothingLeftError
 from autocompose.core.log import Tally, nothing_left
-from autocompose.core.records import Edit, Split
+from autocompose.core.records import Split
+from autocompose.core.text_fields import Edit
 from autocompose.corpus.format import Corpus
 from autocompose.describe.mllm.asking.dialogue import Outcome, Stages, Steps
 from autocompose.describe.mllm.asking.prompts import Prompts, load_prompts
 from autocompose.describe.mllm.asking.sent_pictures import Pictures
 from autocompose.describe.mllm.asks import Dialect, Item, SchemaMode
+from autocompose.describe.mllm.frames import QUESTION_FRAMES, Frame
 from autocompose.describe.mllm.judging import pose_checks as geometry
-from autocompose.describe.mllm.recipe import ASKED, Endpoint, Frame, Limits, Recipe, jsonable
+from autocompose.describe.mllm.recipe import Endpoint, Limits, Recipe, jsonable
 from autocompose.describe.mllm.recording.described import Wording
 from autocompose.describe.mllm.recording.journal import Journal
 from autocompose.describe.mllm.sending.costs import Costs, load_costs, money
@@ -122,7 +124,7 @@ class Job:
         self.prompts_hash = self.prompts.hash(self.recipe.frame, self.recipe.side_view)
         self.version = self.recipe.version(self.prompts_hash)
         self.pictures = Pictures(self.corpus, self.recipe)
-        frames = ASKED if self.recipe.frame is Frame.AUTO else (self.recipe.frame,)
+        frames = QUESTION_FRAMES if self.recipe.frame is Frame.AUTO else (self.recipe.frame,)
         recipes = {frame: self.recipe.model_copy(update={"frame": frame}) for frame in frames}
         self.stages = {frame: Stages(recipe, self.prompts) for frame, recipe in recipes.items()}
         self.costs: Costs = load_costs(self.recipe.model, self.endpoint.loopback, self.prices)

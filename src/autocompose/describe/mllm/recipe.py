@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from enum import Enum
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -13,30 +12,8 @@ from pydantic import Field
 from autocompose.core.config import Config
 from autocompose.core.errors import ConfigError
 from autocompose.core.files import value_hash
-from autocompose.core.records import Edit
-
-
-class Frame(str, Enum):
-    """How Stage I names the sides of the body.
-
-    ``colour``: limbs are tinted by side, the model names colours, code turns colours into sides (needs a pose).
-    ``picture``: the model names the side of the picture and which way the person faces, a rule converts.
-    ``words``: the model says the person's own left and right itself.
-    ``auto``: chosen for each pair: ``colour`` where both pictures have keypoints; else ``picture``, and ``words`` when
-    the model says that the person is seen from the side.
-    """
-
-    COLOUR = "colour"
-    PICTURE = "picture"
-    WORDS = "words"
-    AUTO = "auto"
-
-    def __str__(self) -> str:
-        return self.value
-
-
-ASKED = (Frame.COLOUR, Frame.PICTURE, Frame.WORDS)
-"""The frames that a question can have."""
+from autocompose.core.text_fields import Edit
+from autocompose.describe.mllm.frames import Frame
 
 
 class Recipe(Config):

@@ -20,8 +20,8 @@ from starlette.concurrency import run_in_threadpool
 
 import autocompose
 from autocompose.core.errors import AutocomposeError, BusyError, GalleryError, ImageError, InputError
+from autocompose.corpus.pictures.browser_jpeg import LARGE_SIDE, jpeg_bytes
 from autocompose.corpus.pictures.gate import Bounds, open_image
-from autocompose.corpus.pictures.jpeg import LARGE_SIDE, jpeg_bytes
 from autocompose.gallery.crops import MAX_SIDE
 from autocompose.gallery.indexing.thumbs import read_thumb, thumb_bytes
 from autocompose.gallery.item import Item, NotThereError

@@ -13,8 +13,9 @@ from typing import TypeVar
 
 from autocompose.describe.mllm.asking.prompts import Prompts
 from autocompose.describe.mllm.asks import Answer, Ask, Picture, Unanswered
+from autocompose.describe.mllm.frames import Frame
 from autocompose.describe.mllm.judging.answers import Parts, Slip, Texts, read_parts, read_texts
-from autocompose.describe.mllm.recipe import Frame, Recipe
+from autocompose.describe.mllm.recipe import Recipe
 
 Q = TypeVar("Q")
 R = TypeVar("R")

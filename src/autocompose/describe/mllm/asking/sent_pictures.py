@@ -20,7 +20,8 @@ from autocompose.corpus.pictures.gate import Picture as PictureFile
 from autocompose.corpus.pictures.gate import bare, image_size
 from autocompose.describe.mllm.asking.side_views import COLOURS, side_view
 from autocompose.describe.mllm.asks import Item, Picture
-from autocompose.describe.mllm.recipe import Frame, Recipe
+from autocompose.describe.mllm.frames import Frame
+from autocompose.describe.mllm.recipe import Recipe
 
 STRENGTH = 150
 LIMBS = (("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle"))

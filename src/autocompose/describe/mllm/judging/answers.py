@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from autocompose.describe.mllm.asks import Answer
+from autocompose.describe.mllm.frames import Frame
 from autocompose.describe.mllm.judging import wording
 from autocompose.describe.mllm.judging.objects import NoObjectError, after_reasoning, final_object
 from autocompose.describe.mllm.judging.own_sides import UnclearSide, own_side, own_words
-from autocompose.describe.mllm.recipe import Frame
 from autocompose.describe.rules.token_limit import CLIP_TOKENS, count_tokens
 
 REFUSALS = re.compile(

@@ -10,9 +10,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from autocompose.describe.audit.claims import LIMB_PARTS, Claim
-from autocompose.describe.audit.parse import OPPOSITE, parse
-from autocompose.describe.audit.tokens import tokens
+from autocompose.describe.reading.claims import LIMB_PARTS, Claim
+from autocompose.describe.reading.parse import OPPOSITE, parse
+from autocompose.describe.reading.tokens import tokens
 
 Limb = tuple[str, str]  # side, family
 SIDES = ("left", "right")

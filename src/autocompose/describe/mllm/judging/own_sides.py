@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from autocompose.describe.mllm.recipe import Frame
+from autocompose.describe.mllm.frames import Frame
 
 COLOUR_WORDS = {"blue": "left", "orange": "right"}
 """What the model calls the tints of ``pictures.COLOURS``."""

@@ -8,13 +8,14 @@ import numpy as np
 
 from autocompose.bodies.skeleton import mirror_joints
 from autocompose.corpus.poses import PoseTable
-from autocompose.describe.audit import Poses, Verdict, judge_pair, parse
+from autocompose.describe.audit import Poses, Verdict, judge_pair
 from autocompose.describe.audit.corpus import poses_of
 from autocompose.describe.audit.score import score
 from autocompose.describe.mllm.asks import Item
+from autocompose.describe.mllm.frames import Frame
 from autocompose.describe.mllm.judging.own_sides import COLOUR_WORDS
 from autocompose.describe.mllm.judging.unclear_depth import unclear_in_depth
-from autocompose.describe.mllm.recipe import Frame
+from autocompose.describe.reading import parse
 
 CHANGES = {
     "bend": ("more bent", "straighter"),

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from autocompose.core.records import Edit
+from autocompose.core.text_fields import Edit
 from autocompose.describe.mllm.asks import Item
 
 Variant = tuple[str, str, Edit]

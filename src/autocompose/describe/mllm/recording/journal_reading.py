@@ -7,7 +7,8 @@ import sqlite3
 from dataclasses import dataclass, field
 from typing import Any
 
-from autocompose.core.records import Edit, Split
+from autocompose.core.records import Split
+from autocompose.core.text_fields import Edit
 from autocompose.describe.mllm.asks import Item
 from autocompose.describe.mllm.recording.described import Described, Review, Wording
 from autocompose.describe.mllm.recording.journal_file import JournalFile

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from autocompose.core.errors import DependencyError, InputError
+from autocompose.corpus.pictures.browser_jpeg import LARGE_SIDE, jpeg_bytes
 from autocompose.corpus.pictures.gate import open_image
-from autocompose.corpus.pictures.jpeg import LARGE_SIDE, jpeg_bytes
 from autocompose.describe.mllm.review.verdicts import Reviews
 
 _INLINE = "'self' 'unsafe-inline'"

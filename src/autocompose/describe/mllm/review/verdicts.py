@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from autocompose.core.errors import AnnotationError, InputError
-from autocompose.core.records import Edit
+from autocompose.core.text_fields import Edit
 from autocompose.corpus.format import load_corpus
 from autocompose.corpus.names import name_fault
-from autocompose.describe.audit import judge_pair, parse
+from autocompose.describe.audit import judge_pair
 from autocompose.describe.mllm.judging.answers import stray_characters
 from autocompose.describe.mllm.judging.pose_checks import joints_of
 from autocompose.describe.mllm.recipe import journal_path
 from autocompose.describe.mllm.recording.described import Described, Review, Variant
 from autocompose.describe.mllm.recording.journal import Journal
 from autocompose.describe.mllm.recording.journal_reading import described, put_review, reviews
+from autocompose.describe.reading import parse
 
 VERDICTS = ("accept", "edit", "reject")
 LONGEST = 1000
