@@ -191,7 +191,7 @@ def test_a_batch_that_processes_cannot_share_leaves_no_folder(data, tmp_path, mo
 
 def uncached_losses(data, text, epochs, batch_size):
     """Stage 2 the slow way: every picture and padded text is encoded anew in every step."""
-    from autocompose.model.losses import composed_loss
+    from autocompose.model.losses import cycle, cyclic_loss
     from autocompose.train.runs import new_combiner
     from autocompose.train.sampling import TripletTable
 
@@ -215,13 +215,9 @@ def uncached_losses(data, text, epochs, batch_size):
         losses = []
         for batch in table.epoch(0, epoch, batch_size):
             with torch.no_grad():
-                inputs = {
-                    "reference": pictures(batch.reference, batch.flip),
-                    "target": pictures(batch.target, batch.flip),
-                    "text": texts(batch.text),
-                    "back_text": texts(batch.back),
-                }
-            loss = composed_loss(composer, **inputs)
+                reference, target = pictures(batch.reference, batch.flip), pictures(batch.target, batch.flip)
+                hops = cycle([texts(batch.text), texts(batch.back)], reference, target)
+            loss = cyclic_loss(composer, reference, hops)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
