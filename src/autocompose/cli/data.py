@@ -127,7 +127,8 @@ def fixmypose(
     protocol: Annotated[str, typer.Option(help="retrieval, captioning, captioning-seen, both-tasks.")] = "retrieval",
     flatten: Annotated[bool, typer.Option("--flatten", help="One entry per sentence instead of one per item.")] = False,
     pictures: Annotated[
-        Path | None, typer.Option(help="Folder with the PNG or HDF5 files.", show_default="RAW")
+        Path | None,
+        typer.Option("--picture-folder", help="Folder with the PNG or HDF5 files.", show_default="RAW"),
     ] = None,
     allow_leak: Annotated[bool, typer.Option("--allow-leak", help="Accept items in both train and test.")] = False,
     val_share: ValShare = 0.1,
