@@ -29,8 +29,8 @@ if TYPE_CHECKING:  # what editors and type checkers see; ``_PUBLIC`` says the sa
     from autocompose.estimate.estimator import Person as Person
     from autocompose.evaluate.questions import Evaluation as Evaluation
     from autocompose.evaluate.questions import evaluate_model as evaluate_model
-    from autocompose.gallery.query import Answer as Answer
-    from autocompose.gallery.query import Hit as Hit
+    from autocompose.gallery.answer import Answer as Answer
+    from autocompose.gallery.answer import Hit as Hit
     from autocompose.gallery.search import Gallery as Gallery
     from autocompose.model.hub import load as load
     from autocompose.model.hub import push_to_hub as push_to_hub
@@ -42,14 +42,14 @@ __version__ = "0.1.0"
 
 # Public name -> module; imported on first use, so that `import autocompose` stays fast.
 _PUBLIC = {
-    "Answer": "gallery.query",
+    "Answer": "gallery.answer",
     "AutocomposeError": "core.errors",
     "Corpus": "corpus.format",
     "Edit": "core.text_fields",
     "Estimator": "estimate.estimator",
     "Evaluation": "evaluate.questions",
     "Gallery": "gallery.search",
-    "Hit": "gallery.query",
+    "Hit": "gallery.answer",
     "Model": "model.model",
     "Pair": "core.records",
     "Person": "estimate.estimator",
