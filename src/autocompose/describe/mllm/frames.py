@@ -12,8 +12,8 @@ from enum import Enum
 class Frame(str, Enum):
     """How Stage I names the sides of the body.
 
-    ``colour``: limbs are tinted by side, the model names colours, code turns colours into sides (needs a pose).
-    ``picture``: the model names the side of the picture and which way the person faces, a rule converts.
+    ``colour``: limbs are tinted by side, the model names colours, and code turns them into sides (needs a pose).
+    ``picture``: the model names the side of the picture and which way the person faces, and a rule converts it.
     ``words``: the model says the person's own left and right itself.
     ``auto``: chosen for each pair: ``colour`` where both pictures have keypoints; else ``picture``, and ``words`` when
     the model says that the person is seen from the side.
@@ -29,4 +29,4 @@ class Frame(str, Enum):
 
 
 QUESTION_FRAMES = (Frame.COLOUR, Frame.PICTURE, Frame.WORDS)
-"""The frames that a question can have."""
+"""The frames of a single question; ``auto`` chooses among them."""

@@ -1,4 +1,4 @@
-"""What decides the texts (``Recipe``) and what only decides how they are fetched (``Limits``, ``Endpoint``)."""
+"""Settings that determine the texts (``Recipe``), and those that only determine how they are fetched (``Limits``, ``Endpoint``)."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Recipe(Config):
 
     @property
     def speaks_of_sides(self) -> str:
-        """The option whose aid names the person's sides, so that the frame ``picture`` cannot have it; '' when none."""
+        """The option whose aid names the person's sides, which the frame ``picture`` does not allow; '' when none is set."""
         return "--grounded" if self.grounded else "--pictures with-side-view" if self.side_view else ""
 
     def version(self, prompts_hash: str) -> str:
@@ -64,7 +64,7 @@ class Recipe(Config):
         return value_hash({**self.model_dump(mode="json", exclude={"prompts"}), "prompts": prompts_hash})[:16]
 
     def asked(self, edits: tuple[Edit, ...]) -> tuple[Edit, ...]:
-        """The edits that the model is asked about; derived ones need their unmirrored text."""
+        """The edits to ask the model about; derived ones need their unmirrored text."""
         if self.mirror == "ask":
             return edits
         plain = {Edit.MIRROR: Edit.PLAIN, Edit.MIRROR_REVERSE: Edit.REVERSE}
@@ -72,10 +72,10 @@ class Recipe(Config):
 
 
 class Limits(Config):
-    """How fast and how far a run goes; never part of an answer's key.
+    """Rate, time and cost limits of a run; never part of a question's key.
 
-    :param slots: most requests in flight.
-    :param deadline: seconds for one request in total, whatever trickles in.
+    :param slots: maximum number of requests in flight.
+    :param deadline: seconds for one request in total, even while data arrive.
     :param patience: seconds of rate limiting without a single answer after which the run ends.
     :param max_cost: dollars; the journal's total, requests in flight included, never exceeds it.
     :param max_tokens: the same in tokens.
@@ -129,7 +129,7 @@ class Endpoint(Config):
 
 
 def journal_path(root: Path) -> Path:
-    """Where the journal of a corpus lies."""
+    """Path of a corpus's journal."""
     return Path(root) / "annotation.sqlite"
 
 
