@@ -103,3 +103,16 @@ def test_tally_counts_everything() -> None:
     tally.keep(2)
     tally.drop("damaged", "x.bvh")
     assert tally.line() == "files: 3 in, 2 kept; dropped 1: damaged"
+
+
+def test_a_tally_adds_up() -> None:
+    tally = Tally("pairs")
+    tally.keep(5)
+    for i in range(12):
+        tally.drop("no text", f"entry {i}")
+    tally.drop("blank", n=3)
+    tally.drop("never happened", n=0)
+    assert tally.line() == "pairs: 20 in, 5 kept; dropped 12: no text; dropped 3: blank"
+    record = tally.record()
+    assert record["kept"] + sum(record["dropped"].values()) == 20
+    assert record["examples"]["no text"] == [f"entry {i}" for i in range(10)]
