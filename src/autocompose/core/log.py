@@ -92,7 +92,7 @@ def track(
 ) -> Iterator[T]:
     """Iterate with a progress display named ``what``.
 
-    Without a display inside another ``track`` (the outer one counts) and in other threads than the main one (a server's).
+    Silent inside another ``track``, which counts for both, and in other threads than the main one (a server's).
 
     :param total: of the sizes; default: the number of items. :param size: what an item counts, such as ``len``.
     """
