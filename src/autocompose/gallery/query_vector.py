@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 
 from autocompose.core.errors import GalleryError
 from autocompose.evaluate.symbolic import BALANCED
-from autocompose.gallery.query import Reference
+from autocompose.gallery.answer import Reference
 from autocompose.gallery.request import SearchRequest
 from autocompose.gallery.storage.store import Store
 from autocompose.gallery.storage.vectors import normalise

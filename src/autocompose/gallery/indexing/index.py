@@ -16,6 +16,7 @@ from autocompose.core.log import Tally, track
 from autocompose.core.run_folder import require_free
 from autocompose.core.several import several
 from autocompose.estimate.people_finder import Finder
+from autocompose.gallery.filter import matcher
 from autocompose.gallery.gallery_folder import (
     GalleryConfig,
     forgotten,
@@ -31,7 +32,6 @@ from autocompose.gallery.indexing.thumbs import sweep_thumbs
 from autocompose.gallery.item import Item
 from autocompose.gallery.storage.store import Store
 from autocompose.gallery.storage.vectors import Kind
-from autocompose.gallery.values import meant
 from autocompose.model.embedders.embedder import Embedder
 
 
@@ -222,4 +222,4 @@ def forget(out: Path, entries: str | Sequence[str]) -> list[str]:
 
 def _is_named(item: Item, entry: str) -> bool:
     column, sign, value = (part.strip() for part in entry.partition("="))
-    return item.path == entry or (sign == "=" and column in item.meta and meant(value)(item.meta[column]))
+    return item.path == entry or (sign == "=" and column in item.meta and matcher(value)(item.meta[column]))
