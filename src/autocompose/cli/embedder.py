@@ -38,7 +38,7 @@ ModelOptions = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="TOML file with these and more settings: body, key_env, picture_side, [limits] ...",
+        help="TOML file with these and more settings, such as body, key_env, picture_side and limits.",
         show_default="none",
         rich_help_panel=PEER,
     ),
