@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from autocompose.core.errors import CorpusError
 from autocompose.core.log import Tally, say
 from autocompose.core.records import Question, Split, split_of
+from autocompose.core.text_fields import text_field
 from autocompose.corpus.format import Corpus, as_corpus
 from autocompose.evaluate.embedding import CorpusEmbedding, fit_text_weight
 from autocompose.evaluate.metrics import QueryRows, Ranks, rank_rows
@@ -85,18 +88,39 @@ class Questions:
         return Evaluation(self.queries, self.names, self.gallery, predictions, self.clusters)
 
 
-def questions_of(corpus: Corpus, split: Split, key: str, flatten: bool) -> tuple[list[Question], QueryRows]:
+def questions_of(
+    corpus: Corpus, split: Split, key: str, flatten: bool, paraphrases: Sequence[str] = ()
+) -> tuple[list[Question], QueryRows]:
     """The questions of a split; the parameters are those of ``evaluate_model``.
 
     :raises CorpusError: a pair that must have a text has none, or one names a picture that is not in the gallery.
     """
-    queries = corpus.questions(split, key, flatten)
+    queries = corpus.questions(split, key, flatten or bool(paraphrases))
+    if paraphrases:
+        queries = with_paraphrases(queries, corpus, split, paraphrases)
     tally, asked = Tally("pairs"), len({query.pair for query in queries})
     tally.keep(asked)
     tally.drop(f"no text in {key}", n=len(corpus.split(split)) - asked)
     if tally.dropped:
         say(tally.line())
     return queries, QueryRows.of(queries, corpus.galleries[split], f"{corpus.root}, {split}: ")
+
+
+def with_paraphrases(queries: Sequence[Question], corpus: Corpus, split: Split, keys: Sequence[str]) -> list[Question]:
+    """Each pair's queries followed by its texts under other keys as further queries; equal texts are asked once.
+
+    :raises ConfigError: no such texts; CorpusError: no pair of the queries has a text under one of the keys.
+    """
+    fields, pairs = [text_field(key) for key in keys], corpus.split(split)
+    for name in fields:
+        if not any(pairs[query.pair].texts.get(name) for query in queries):
+            raise CorpusError(f"{corpus.root}, {split}: none of the pairs asked about has a text {name!r}")
+    several: list[Question] = []
+    for number, same in groupby(queries, key=lambda query: query.pair):
+        own = list(same)
+        further = (text for name in fields for text in pairs[number].texts.get(name, ()))
+        several += [replace(own[0], text=text) for text in dict.fromkeys([*(q.text for q in own), *further])]
+    return several
 
 
 def ask(
@@ -107,12 +131,13 @@ def ask(
     flatten: bool = False,
     cache: Path | None = None,
     gallery: np.ndarray | None = None,
+    paraphrases: Sequence[str] = (),
 ) -> Questions:
     """Encode the questions of a split; the parameters are those of ``evaluate_model``.
 
     :param gallery: features that are known already.
     """
-    queries, rows = questions_of(corpus, split, key, flatten)  # finds faults before hours of encoding
+    queries, rows = questions_of(corpus, split, key, flatten, paraphrases)  # finds faults before hours of encoding
     names = corpus.galleries[split]
     if gallery is None:
         gallery = image_features(encoder, [corpus.image_path(n) for n in names], cache).plain.numpy()
@@ -127,6 +152,7 @@ def evaluate_model(
     key: str = "human",
     flatten: bool = False,
     cache: Path | None = None,
+    paraphrases: Sequence[str] = (),
 ) -> Evaluation:
     """Evaluate a model on a split of a corpus; ``.summary()`` gives the metrics with their intervals.
 
@@ -134,18 +160,22 @@ def evaluate_model(
     :param key: which texts to ask with: ``human``, ``rules``, ``mllm``, or a corpus key.
     :param flatten: one query per text (the paper's rule for AIST) instead of the first text only.
     :param cache: folder for the encoded gallery; None keeps nothing.
+    :param paraphrases: texts of the same pairs that are asked too, such as ``("rules",)``; implies ``flatten``.
     :raises CorpusError: a pair that must have a text has none, or one names a picture that is not in the gallery.
     """
     embedder, loaded, part = as_embedder(model), as_corpus(corpus), split_of(split)
     if isinstance(embedder, ComposingModel):
-        return ask(embedder.model.encoder, loaded, part, key, flatten, cache).answers(embedder.model)
-    return _answers(CorpusEmbedding(embedder, cache), loaded, part, key, flatten)
+        questions = ask(embedder.model.encoder, loaded, part, key, flatten, cache, paraphrases=paraphrases)
+        return questions.answers(embedder.model)
+    queries, rows = questions_of(loaded, part, key, flatten, paraphrases)
+    return _answers(CorpusEmbedding(embedder, cache), loaded, part, key, queries, rows)
 
 
-def _answers(embedding: CorpusEmbedding, corpus: Corpus, split: Split, key: str, flatten: bool) -> Evaluation:
+def _answers(
+    embedding: CorpusEmbedding, corpus: Corpus, split: Split, key: str, queries: Sequence[Question], rows: QueryRows
+) -> Evaluation:
     """The answers of an embedder that is not a model of ours."""
     embedder = embedding.embedder
-    queries, rows = questions_of(corpus, split, key, flatten)
     names, texts = corpus.galleries[split], [query.text for query in queries]
     gallery = embedding.pictures([corpus.image_path(name) for name in names])
     about: dict[str, Any] = {"name": embedder.name, "fingerprint": embedder.fingerprint, "dim": gallery.shape[1]}
