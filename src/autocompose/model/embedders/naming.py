@@ -24,6 +24,12 @@ def is_model(name: str) -> bool:
     return foreign or Path(name, "model.json").exists() or (bool(name) and Path(name).exists())
 
 
+def is_download(name: str) -> bool:
+    """Whether opening a model by this name may download its weights."""
+    repository = name.startswith(SENTENCE) and not Path(name.removeprefix(SENTENCE)).is_dir()
+    return repository or name.startswith((TAG, HUB))
+
+
 def open_embedder(name: str | Path, options: EmbedderOptions | None = None, consent: bool = False) -> Embedder:
     """A model by what names it.
 
