@@ -16,7 +16,7 @@ from tests.gallery.fakes import FakeModel
 
 def test_texts_are_computed_once_but_not_kept_without_end() -> None:
     model = FakeModel()
-    cache = TextCache(model.embed_texts, most=3)
+    cache = TextCache(model.embed_texts, limit=3)
     for text in ["a", "b", "a", "c", "a", "d", "a", "e", "a", "b"]:
         cache([text])
     assert model.texts == 6  # a stays, because it is used; the second b was dropped in between

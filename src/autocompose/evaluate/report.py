@@ -146,7 +146,7 @@ def bars(metrics: dict[str, Any]) -> str:
 
 
 def curves(out: Path) -> str:
-    """What each stage's validation said, epoch by epoch, as inline SVG."""
+    """Validation metrics of each stage, epoch by epoch, as inline SVG."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8.6, 2.4))

@@ -45,11 +45,11 @@ class TextCache:
     """Features of texts, computed once. Threads may share it.
 
     :param embed: texts -> un-normalised features ``(N, D)``.
-    :param most: how many texts are kept; the one that was asked for longest ago goes first.
+    :param limit: how many texts are kept; the one whose last request is longest ago goes first.
     """
 
-    def __init__(self, embed: Callable[[list[str]], np.ndarray], most: int = 2048) -> None:
-        self._embed, self._most = embed, most
+    def __init__(self, embed: Callable[[list[str]], np.ndarray], limit: int = 2048) -> None:
+        self._embed, self._limit = embed, limit
         self._kept: OrderedDict[str, np.ndarray] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -64,7 +64,7 @@ class TextCache:
             for text, features in known.items():
                 self._kept[text] = features
                 self._kept.move_to_end(text)
-            while len(self._kept) > self._most:
+            while len(self._kept) > self._limit:
                 self._kept.popitem(last=False)
         return np.stack([known[text] for text in texts])
 

@@ -2,8 +2,8 @@
 
     python -m autocompose.train.poses.fit LIFTING CUBES OUT
 
-LIFTING: folder of ``runs/lifting.sh``. CUBES: folder of ``train.poses.cubes``. OUT becomes a run folder. What was begun
-is continued.
+LIFTING: folder of ``runs/lifting.sh``. CUBES: folder of ``train.poses.cubes``. OUT becomes a run folder. An
+unfinished run is continued.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ EPOCHS = 30  # of the two lifting networks whose errors are kept
 
 
 class SmallSettings(Config):
-    """Everything that decides small-v2 but its data."""
+    """All settings of small-v2 apart from its data."""
 
     seed: int = Field(0, ge=0)
     sizes: SmallSizes
@@ -49,7 +49,7 @@ class SmallSettings(Config):
 
 
 def main(scenes: Path, folder: Path, out: Path, settings: SmallSettings | None = None) -> Model:
-    """Train, or finish what was begun."""
+    """Train, or continue an unfinished run."""
     settings = settings or SmallSettings.load(Path(__file__).with_name("small2.toml"))
     cubes, doubts = Cubes.read(folder), held_out(scenes)
     say(f"{len(cubes.joints):,} cubes, {doubts.turn.size:,} renders")
@@ -71,7 +71,7 @@ def main(scenes: Path, folder: Path, out: Path, settings: SmallSettings | None =
 
 
 def texts_of(cubes: Cubes, settings: SmallSettings) -> Iterator[str]:
-    """All that the text encoder may be shown in training."""
+    """All texts that the text encoder may see in training."""
     for pair in (pair for cube in cubes.pairs for pair in cube):
         for name in settings.stage.sources:
             words, claims, back_words, back_claims = pair.get(name, ("", "", "", ""))
@@ -103,7 +103,7 @@ def _errors(train: list[Path], rest: list[Path]) -> dict[str, np.ndarray]:
 
 
 def card(cubes: Cubes, doubts: Doubts, settings: SmallSettings) -> dict[str, object]:
-    """What small-v2 was made of."""
+    """The card of small-v2: its data and settings."""
     banks = sorted({bank for name, (bank, _) in SOURCES.items() if name in settings.stage.sources})
     return {
         "name": "small-v2",
