@@ -33,6 +33,19 @@ def test_without_a_terminal_progress_is_a_line_now_and_then(
     assert capsys.readouterr().err.startswith("steps: 1,000 of 1,200, ")
 
 
+def test_items_count_their_size_and_an_inner_display_is_silent(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(log, "EVERY", 0.0)
+    for batch in track([[1, 2], [3]], "pictures", 3, len):
+        assert list(track(batch, "inner")) == batch
+    lines = [line.split(",")[0] for line in capsys.readouterr().err.splitlines()]
+    assert lines == ["pictures: 2 of 3", "pictures: 3 of 3"]
+    next(track([1, 2], "left early"))  # the display ends with the loop
+    assert list(track([1], "next")) == [1]
+    assert capsys.readouterr().err.startswith("next: 1 of 1")
+
+
 def test_other_processes_and_threads_are_quiet(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -85,7 +85,7 @@ def index(
         processes=processes,
         people=people,
     )
-    say(f"search it with: autocompose search {out} --text 'raise the left arm'")
+    say(f"search it with: autocompose search {out} 'raise your left arm'")
     say(f"or open it with: autocompose serve {out}")
 
 
