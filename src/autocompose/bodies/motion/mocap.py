@@ -103,7 +103,7 @@ def _retarget(frames: np.ndarray) -> np.ndarray:
 def distinct_frames(clip: Clip, apart: float = APART, limit: int | None = None) -> np.ndarray:
     """Frames that differ from each other, in order of time.
 
-    :param apart: least mean joint distance in metres between any two kept frames, heading removed.
+    :param apart: minimum mean joint distance in metres between any two kept frames, heading removed.
     :param limit: maximum number per clip; evenly thinned in time above it.
     :return: frame numbers.
     """
