@@ -16,7 +16,7 @@ def demo(
     quick: Annotated[bool, typer.Option("--quick", help="The same stages on 12 cubes, in about a minute.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 0,
     from_scratch: Annotated[
-        bool, typer.Option("--from-scratch", help="Train an image encoder too, from nothing; 20 to 60 minutes.")
+        bool, typer.Option("--from-scratch", help="Train an image encoder too, from random weights; 20 to 60 minutes.")
     ] = False,
     open_page: Annotated[bool, typer.Option("--open", help="Open the search page in the end.")] = False,
 ) -> None:
