@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from autocompose.describe.audit.parse import parse
+from autocompose.describe.reading.parse import parse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
