@@ -20,7 +20,7 @@ def demo(
     ] = False,
     open_page: Annotated[bool, typer.Option("--open", help="Open the search page in the end.")] = False,
 ) -> None:
-    """Go the whole way from the model small: benchmark, texts, both training stages, evaluation, report, gallery."""
+    """Train the model small further on a rendered benchmark, and measure it: texts, both stages, evaluation, report."""
     from autocompose.demo.demo import run_demo
 
     _, serve = run_demo(out, quick, seed, from_scratch)
