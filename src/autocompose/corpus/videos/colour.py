@@ -38,5 +38,7 @@ def _linear(transfer: int) -> np.ndarray:
         ratio = np.clip(power - 0.8359375, 0, None) / (18.8515625 - 18.6875 * power)
         light = 10_000 * ratio ** (1 / 0.1593017578125)
     else:
-        light = BRIGHTEST * np.where(signal <= 0.5, signal**2 / 3, (np.exp((signal - 0.55991073) / 0.17883277) + 0.28466892) / 12)
+        light = BRIGHTEST * np.where(
+            signal <= 0.5, signal**2 / 3, (np.exp((signal - 0.55991073) / 0.17883277) + 0.28466892) / 12
+        )
     return (light / WHITE).astype(np.float32)

@@ -176,7 +176,9 @@ class Video:
         if self._stopped:
             said.append(f"{self._stopped} after {self._end:.1f} s; what came before is kept")
         elif length and length - self._end > max(SHORT[0], SHORT[1] * length):
-            said.append(f"it ends after {self._end:.1f} of {length:.1f} s and was probably cut off; what is there is kept")
+            said.append(
+                f"it ends after {self._end:.1f} of {length:.1f} s and was probably cut off; what is there is kept"
+            )
         return "; ".join(said)
 
     # -- decoding

@@ -233,7 +233,7 @@ def _add_pictures(app: FastAPI, gallery: Gallery, uploads: Uploads, heavy: Heavy
         item = await run_in_threadpool(_item, gallery, key)
 
         async def content() -> bytes:
-            kept = await run_in_threadpool(read_thumb, gallery.folder, item.digest)
+            kept = await run_in_threadpool(read_thumb, gallery.folder, item.content)
             return kept if kept else await heavy.run(lambda: thumb_bytes(opened(item, MAX_SIDE)))
 
         return await _picture(request, key, content, "image/webp")
