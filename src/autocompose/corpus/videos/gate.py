@@ -81,7 +81,7 @@ class Video:
 
         self._file.seek(0)
         try:
-            self._container = av.open(self._file, options=OPTIONS, metadata_errors="replace")
+            self._container: Any = av.open(self._file, options=OPTIONS, metadata_errors="replace")
             self._stream = self._video_stream()
             self.facts = self._read_facts()
         except AutocomposeError:

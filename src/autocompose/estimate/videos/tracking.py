@@ -45,7 +45,8 @@ class Track:
     @classmethod
     def of_record(cls, values: dict[str, Any]) -> Track:
         """The inverse of ``record``."""
-        return cls(**{k: np.array(v) if isinstance(v, list) else v for k, v in values.items()})
+        arrays: dict[str, Any] = {k: np.array(v) if isinstance(v, list) else v for k, v in values.items()}
+        return cls(**arrays)
 
 
 @dataclass

@@ -26,7 +26,8 @@ class VideoRecord:
     :param rate: mean frames a second. :param seconds: its length, by its header, else of what was decoded.
     :param codec: FFmpeg's name.
     :param done: it has been indexed to its end.
-    :param frames: that were looked at; ``items``: that were made; ``people``: how many different ones; ``failed``: frames on which networks failed.
+    :param frames: that were looked at; ``items``: that were made; ``people``: how many different ones; ``failed``:
+        frames on which the networks failed.
     :param damage: what could not be read; "" = nothing.
     :param memory: where to continue, while it is not done.
     """
