@@ -58,6 +58,11 @@ class Item:
         return self.pose.joints if self.pose else None
 
     @property
+    def label(self) -> str:
+        """Its path, and the time of a moment."""
+        return f"{self.path} {self.moment.clock}" if self.moment else self.path
+
+    @property
     def about_pose(self) -> str:
         """Description of where the pose comes from, or why there is none."""
         if self.pose:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
 
 from autocompose.gallery.item import Item
 
@@ -10,14 +10,22 @@ NEAR = 3.0  # seconds; results of one shot within so much of the best are of its
 MOST = 24  # neighbours that are listed with a result
 
 
-def scene_of(item: Item, shown: Sequence[Item]) -> int | None:
-    """Position of the better result that shows the same scene; None: this one is the first of it."""
-    moment = item.moment
-    if moment is None:
+class Scenes:
+    """The scenes of the results so far, best first."""
+
+    def __init__(self) -> None:
+        self._shown: dict[tuple[str, int], list[tuple[float, int]]] = defaultdict(list)
+
+    def place_of(self, item: Item) -> int | None:
+        """Position of the better result that shows the same scene; None: there is none, or this is no video's."""
+        if item.moment is None:
+            return None
+        for seconds, place in self._shown[item.digest, item.moment.shot]:
+            if abs(seconds - item.moment.seconds) <= NEAR:
+                return place
         return None
-    for place, other in enumerate(shown):
-        if other.moment is None or other.digest != item.digest or other.moment.shot != moment.shot:
-            continue
-        if abs(other.moment.seconds - moment.seconds) <= NEAR:
-            return place
-    return None
+
+    def add(self, item: Item, place: int) -> None:
+        """Show a result at a position."""
+        if item.moment is not None:
+            self._shown[item.digest, item.moment.shot].append((item.moment.seconds, place))
