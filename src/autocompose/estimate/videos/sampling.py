@@ -29,3 +29,8 @@ class Sampling:
             raise InputError(f"video rate {self.rate}: expected 0.01 to 120 frames a second")
         if not 0 <= self.change <= 10_000:
             raise InputError(f"video change {self.change}: expected 0 to 10,000 millimetres")
+
+    @property
+    def numbers(self) -> tuple[float, float]:
+        """What decides the frames, for hashes."""
+        return float(self.rate), float(self.change)

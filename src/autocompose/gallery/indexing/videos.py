@@ -55,7 +55,7 @@ class VideoRun:
     @property
     def made_from(self) -> str:
         """What decides the items of a video besides its content."""
-        return value_hash([METHOD, self.searched, self.source.model.fingerprint, vars(self.sampling)])[:16]
+        return value_hash([METHOD, self.searched, self.source.model.fingerprint, *self.sampling.numbers])[:16]
 
     def index(self, jobs: Sequence[Job]) -> set[int]:
         """Index what is new; returns the ids of all items of these videos."""

@@ -59,7 +59,7 @@ class Watching:
         :param name: of the video in the corpus. :param content: hash of its content, which the records belong to.
         :raises VideoError: not a video, or not one frame can be decoded.
         """
-        key = value_hash([content, self.finder.fingerprint, METHOD, vars(self.sampling)])[:24]
+        key = value_hash([content, self.finder.fingerprint, METHOD, *self.sampling.numbers])[:24]
         number = 0
         last: dict[str, Any] | None = None
         while (file := self._record(key, number)).exists():

@@ -177,6 +177,7 @@ function play(button) {
     if (late > 1 || film.currentTime < from - 1) play.loops = false;
     else if (late >= 0 && play.loops && !film.paused) film.currentTime = from;
   };
+  film.onended = () => { if (play.loops) { film.currentTime = from; film.play().catch(() => {}); } };
   if (plays) film.src = `/videos/${key}`;
   else unplayed(key, name);
   dialog.showModal();
