@@ -25,6 +25,7 @@ from autocompose.cli.app import run
 from autocompose.core.errors import InputError
 from autocompose.core.files import file_hash
 from autocompose.estimate.videos.sampling import Sampling
+from autocompose.gallery.answer import Hit
 from autocompose.gallery.indexing import videos as videos_module
 from autocompose.gallery.indexing.index import build, forget
 from autocompose.gallery.indexing.report import Report
@@ -33,7 +34,6 @@ from autocompose.gallery.moments.clips import AROUND, as_edl, clips
 from autocompose.gallery.moments.moment import Moment
 from autocompose.gallery.moments.scenes import NEAR
 from autocompose.gallery.moments.video_record import read_record
-from autocompose.gallery.query import Hit
 from autocompose.gallery.search import Gallery
 from autocompose.gallery.server.app import create_app
 from tests.fixtures.bar_finder import BarFinder

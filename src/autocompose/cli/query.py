@@ -13,7 +13,7 @@ from autocompose.core.reading.jsontext import json_line
 
 if TYPE_CHECKING:
     from autocompose.estimate.videos.sampling import Sampling
-    from autocompose.gallery.query import Answer
+    from autocompose.gallery.answer import Answer
     from autocompose.gallery.search import Gallery
 
 GalleryFolder = Annotated[Path, typer.Argument(metavar="GALLERY", help="Gallery folder, made by index.")]
@@ -103,7 +103,7 @@ def index(
         videos=videos,
         sampling=_sampling(out, video_rate, video_change),
     )
-    say(f"search it with: autocompose search {out} --text 'raise the left arm'")
+    say(f"search it with: autocompose search {out} 'raise your left arm'")
     say(f"or open it with: autocompose serve {out}")
 
 

@@ -18,6 +18,7 @@ from autocompose.core.several import several
 from autocompose.estimate.people_finder import Finder
 from autocompose.estimate.videos.sampling import Sampling
 from autocompose.gallery.embedder import Embedder
+from autocompose.gallery.filter import matcher
 from autocompose.gallery.gallery_folder import (
     GalleryConfig,
     forgotten,
@@ -35,7 +36,6 @@ from autocompose.gallery.item import Item
 from autocompose.gallery.moments.video_record import sweep_records
 from autocompose.gallery.storage.store import Store
 from autocompose.gallery.storage.vectors import Kind
-from autocompose.gallery.values import meant
 
 
 def build(
@@ -261,4 +261,4 @@ def forget(out: Path, entries: str | Sequence[str]) -> list[str]:
 
 def _is_named(item: Item, entry: str) -> bool:
     column, sign, value = (part.strip() for part in entry.partition("="))
-    return item.path == entry or (sign == "=" and column in item.meta and meant(value)(item.meta[column]))
+    return item.path == entry or (sign == "=" and column in item.meta and matcher(value)(item.meta[column]))

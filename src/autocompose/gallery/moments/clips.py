@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autocompose.core.errors import InputError
-from autocompose.gallery.query import Hit
+from autocompose.gallery.answer import Hit
 
 AROUND = 2.0  # seconds before and after a moment
 MAX_EVENTS = 999  # of an EDL

@@ -10,13 +10,13 @@ from fastapi import FastAPI, HTTPException, Path, Query, Request
 from fastapi.responses import FileResponse, Response
 from starlette.concurrency import run_in_threadpool
 
-from autocompose.corpus.pictures.jpeg import jpeg_bytes
+from autocompose.corpus.pictures.browser_jpeg import jpeg_bytes
 from autocompose.corpus.videos.formats import media_type
+from autocompose.gallery.answer import Answer
 from autocompose.gallery.item import Item
 from autocompose.gallery.moments.clips import AROUND, written
 from autocompose.gallery.moments.frames import frame_picture
 from autocompose.gallery.moments.moment import Moment
-from autocompose.gallery.query import Answer
 from autocompose.gallery.request import SearchRequest
 from autocompose.gallery.search import Gallery
 from autocompose.gallery.server.replies import REFUSALS, Asked, ItemKey, item_of, picture_reply
