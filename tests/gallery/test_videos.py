@@ -54,8 +54,8 @@ def videos(films: Path, tmp_path: Path) -> Path:
     return shutil.copytree(films, tmp_path / "videos")
 
 
-def index(videos: Path, out: Path, **options: Any) -> Report:
-    return build(videos, options.pop("model", None) or FakeModel(), out, **{"finder": BarFinder(), **options})
+def index(root: Path, out: Path, **options: Any) -> Report:
+    return build(root, options.pop("model", None) or FakeModel(), out, **{"finder": BarFinder(), **options})
 
 
 def items(out: Path) -> list[Item]:
