@@ -81,7 +81,7 @@ def test_a_file_that_no_browser_plays_shows_its_frames(page: Any) -> None:
     page.locator('.card > .play[data-video="old.avi"] >> nth=0').click()
     page.wait_for_selector("#player .unplayed >> text=This browser cannot play old.avi")
     page.wait_for_function("[...document.querySelectorAll('#player .strip img')].every((image) => image.naturalWidth)")
-    assert page.locator("#player .strip img").count() == 9 and not page.is_visible("#player video")
+    assert page.locator("#player .strip img").count() >= 5 and not page.is_visible("#player video")
     shot(page, "video-frames")
 
 

@@ -125,10 +125,11 @@ async function tellChange(ref, key, mirror) { // how to get from the reference's
 
 const AROUND = 2; // seconds that are played before and after a moment
 
-function frames(key) { // for files that browsers do not play
+function frames(key, moment) { // for files that browsers do not play
   const strip = $("#player .strip");
   strip.replaceChildren();
   for (let shift = -AROUND; shift <= AROUND; shift += 0.5) {
+    if (moment + shift < 0) continue;
     const place = document.createElement("li");
     const image = document.createElement("img");
     image.src = `/frames/${key}?shift=${shift}`;
@@ -140,14 +141,14 @@ function frames(key) { // for files that browsers do not play
   }
 }
 
-function unplayed(key, name) {
+function unplayed(key, name, moment) {
   const film = $("#player video");
   const line = $("#player .unplayed");
   film.hidden = true;
   $('#player [data-act="exact"]').hidden = true;
   line.hidden = false;
-  line.textContent = `This browser cannot play ${name}. These are its frames, half a second apart. To play it, convert it: ffmpeg -i IN -c:v libx264 OUT.mp4`;
-  frames(key);
+  line.textContent = `This browser cannot play ${name}. These are its frames, half a second apart. To play it, convert it: ffmpeg -i ${name} -c:v libx264 ${name.replace(/\.[^.]*$/, "")}.mp4`;
+  frames(key, moment);
 }
 
 function play(button) {
@@ -167,11 +168,11 @@ function play(button) {
   $('[data-link="[data-do=person]"]', dialog).hidden = !$("[data-do=person]", button.closest(".card"));
   $(".told", dialog).textContent = `${video} · the match is at ${clock}`;
   film.onloadedmetadata = () => {
-    if (!film.videoWidth) { unplayed(key, name); return; } // it has sound that can be played, and nothing to see
+    if (!film.videoWidth) { unplayed(key, name, moment); return; } // it has sound that can be played, and nothing to see
     film.currentTime = from;
     film.play().catch(() => { /* the user presses play */ });
   };
-  film.onerror = () => { if (film.getAttribute("src")) unplayed(key, name); };
+  film.onerror = () => { if (film.getAttribute("src")) unplayed(key, name, moment); };
   film.ontimeupdate = () => { // again and again, until somebody looks elsewhere
     const late = film.currentTime - (moment + AROUND);
     if (late > 1 || film.currentTime < from - 1) play.loops = false;
@@ -179,7 +180,7 @@ function play(button) {
   };
   film.onended = () => { if (play.loops) { film.currentTime = from; film.play().catch(() => {}); } };
   if (plays) film.src = `/videos/${key}`;
-  else unplayed(key, name);
+  else unplayed(key, name, moment);
   dialog.showModal();
 }
 
