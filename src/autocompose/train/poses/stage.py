@@ -29,6 +29,7 @@ class PoseSettings(Config):
     :param logit_scale: factor on the cosines. :param cycle_weight: of the way back.
     :param least, most: by how much the estimator's errors are enlarged, drawn for each cube.
     :param nobody: share of pictures in which nobody is found.
+    :param mirror: show every second cube in a mirror. :param reverse: ask for the way back of each pair too.
     """
 
     cubes: int = Field(48, ge=2)
@@ -40,6 +41,8 @@ class PoseSettings(Config):
     least: float = Field(0.4, ge=0)
     most: float = Field(1.0, ge=0)
     nobody: float = Field(0.005, ge=0, lt=1)
+    mirror: bool = True
+    reverse: bool = True
     seed: int = Field(0, ge=0)
 
 
@@ -82,14 +85,15 @@ class PoseStage(Stage):
 
     def load(self, rows: np.ndarray, rng: np.random.Generator) -> Question:
         """The pictures of some cubes, and questions about them."""
-        flip = rng.random(len(rows)) < 0.5
+        flip = rng.random(len(rows)) < (0.5 if self.settings.mirror else 0)
         texts: dict[str, int] = {}
         asked = [
             (8 * place + a, 8 * place + b, texts.setdefault(there, len(texts)), texts.setdefault(back, len(texts)))
             for place, row in enumerate(rows)
             for a, b, there, back in self._pairs(int(row), bool(flip[place]), rng)
         ]
-        ways = np.array([way for a, b, t, u in asked for way in ((a, b, t, u), (b, a, u, t))])
+        both = 2 if self.settings.reverse else 1
+        ways = np.array([way for a, b, t, u in asked for way in ((a, b, t, u), (b, a, u, t))[:both]])
         tokens = nn.utils.rnn.pad_sequence([self._tokenised(t) for t in texts], batch_first=True)
         return Question(self._trunks(rows, flip, rng), tokens, *torch.from_numpy(ways.T.copy()))
 
