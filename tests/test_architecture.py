@@ -22,8 +22,9 @@ BELOW = {
     "prepare": {"core", "corpus", "bodies", "estimate", "describe"},
     "model": {"core", "corpus", "bodies", "estimate", "describe"},
     "evaluate": {"core", "corpus", "bodies", "describe", "model"},
+    "rerank": {"core", "corpus", "bodies", "describe", "model", "evaluate"},
     "train": {"core", "corpus", "bodies", "estimate", "describe", "prepare", "model", "evaluate"},
-    "gallery": {"core", "web", "corpus", "bodies", "estimate", "describe", "model", "evaluate"},
+    "gallery": {"core", "web", "corpus", "bodies", "estimate", "describe", "model", "evaluate", "rerank"},
     "paper": {"core", "corpus", "model", "evaluate", "train"},
     "demo": {"core", "corpus", "bodies", "estimate", "describe", "prepare", "model", "evaluate", "train", "gallery"},
 }
@@ -107,7 +108,7 @@ def test_no_internal_paths_are_committed():
 
 MAX_LINES = 40
 LONG = {
-    "describe.audit.meaning._relation": "one rule of English a line",
+    "describe.reading.meaning._relation": "one rule of English a line",
 }
 
 

@@ -12,7 +12,7 @@ from autocompose.core.errors import InputError, NothingLeftError
 from autocompose.core.reading.jsontext import json_line
 
 if TYPE_CHECKING:
-    from autocompose.gallery.query import Answer
+    from autocompose.gallery.answer import Answer
 
 GalleryFolder = Annotated[Path, typer.Argument(metavar="GALLERY", help="Gallery folder, made by index.")]
 NARROW = 60  # columns of a terminal on which a table has no room for the pictures' names
@@ -85,7 +85,7 @@ def index(
         processes=processes,
         people=people,
     )
-    say(f"search it with: autocompose search {out} --text 'raise the left arm'")
+    say(f"search it with: autocompose search {out} 'raise your left arm'")
     say(f"or open it with: autocompose serve {out}")
 
 

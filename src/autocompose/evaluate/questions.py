@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from autocompose.core.errors import CorpusError
 from autocompose.core.log import Tally, say
 from autocompose.core.records import Question, Split, split_of
+from autocompose.core.text_fields import text_field
 from autocompose.corpus.format import Corpus, as_corpus
 from autocompose.evaluate.metrics import QueryRows, Ranks, rank_rows
 from autocompose.evaluate.ranking import exact_scores, normalise, top_rows
@@ -79,18 +82,39 @@ class Questions:
         return Evaluation(self.queries, self.names, self.gallery, predictions, self.clusters)
 
 
-def questions_of(corpus: Corpus, split: Split, key: str, flatten: bool) -> tuple[list[Question], QueryRows]:
+def questions_of(
+    corpus: Corpus, split: Split, key: str, flatten: bool, paraphrases: Sequence[str] = ()
+) -> tuple[list[Question], QueryRows]:
     """The questions of a split; the parameters are those of ``evaluate_model``.
 
     :raises CorpusError: a pair that must have a text has none, or one names a picture that is not in the gallery.
     """
-    queries = corpus.questions(split, key, flatten)
+    queries = corpus.questions(split, key, flatten or bool(paraphrases))
+    if paraphrases:
+        queries = with_paraphrases(queries, corpus, split, paraphrases)
     tally, asked = Tally("pairs"), len({query.pair for query in queries})
     tally.keep(asked)
     tally.drop(f"no text in {key}", n=len(corpus.split(split)) - asked)
     if tally.dropped:
         say(tally.line())
     return queries, QueryRows.of(queries, corpus.galleries[split], f"{corpus.root}, {split}: ")
+
+
+def with_paraphrases(queries: Sequence[Question], corpus: Corpus, split: Split, keys: Sequence[str]) -> list[Question]:
+    """Each pair's queries followed by its texts under other keys as further queries; equal texts are asked once.
+
+    :raises ConfigError: no such texts; CorpusError: no pair of the queries has a text under one of the keys.
+    """
+    fields, pairs = [text_field(key) for key in keys], corpus.split(split)
+    for field in fields:
+        if not any(pairs[query.pair].texts.get(field) for query in queries):
+            raise CorpusError(f"{corpus.root}, {split}: none of the pairs asked about has a text {field!r}")
+    several: list[Question] = []
+    for number, same in groupby(queries, key=lambda query: query.pair):
+        own = list(same)
+        further = (text for field in fields for text in pairs[number].texts.get(field, ()))
+        several += [replace(own[0], text=text) for text in dict.fromkeys([*(q.text for q in own), *further])]
+    return several
 
 
 def ask(
@@ -101,12 +125,13 @@ def ask(
     flatten: bool = False,
     cache: Path | None = None,
     gallery: np.ndarray | None = None,
+    paraphrases: Sequence[str] = (),
 ) -> Questions:
     """Encode the questions of a split; the parameters are those of ``evaluate_model``.
 
     :param gallery: features that are known already.
     """
-    queries, rows = questions_of(corpus, split, key, flatten)  # finds faults before hours of encoding
+    queries, rows = questions_of(corpus, split, key, flatten, paraphrases)  # finds faults before hours of encoding
     names = corpus.galleries[split]
     if gallery is None:
         gallery = image_features(encoder, [corpus.image_path(n) for n in names], cache).plain.numpy()
@@ -121,6 +146,7 @@ def evaluate_model(
     key: str = "human",
     flatten: bool = False,
     cache: Path | None = None,
+    paraphrases: Sequence[str] = (),
 ) -> Evaluation:
     """Evaluate a model on a split of a corpus; ``.summary()`` gives the metrics with their intervals.
 
@@ -128,10 +154,13 @@ def evaluate_model(
     :param key: which texts to ask with: ``human``, ``rules``, ``mllm``, or a corpus key.
     :param flatten: one query per text (the paper's rule for AIST) instead of the first text only.
     :param cache: folder for the encoded gallery; None keeps nothing.
+    :param paraphrases: texts of the same pairs that are asked too, such as ``("rules",)``; implies ``flatten``.
     :raises CorpusError: a pair that must have a text has none, or one names a picture that is not in the gallery.
     """
     model = model if isinstance(model, Model) else load(model)
-    return ask(model.encoder, as_corpus(corpus), split_of(split), key, flatten, cache).answers(model)
+    loaded = as_corpus(corpus)
+    questions = ask(model.encoder, loaded, split_of(split), key, flatten, cache, paraphrases=paraphrases)
+    return questions.answers(model)
 
 
 def clusters_of(corpus: Corpus, queries: Sequence[Question]) -> np.ndarray:

@@ -17,6 +17,7 @@ from autocompose.core.reading.plain import read_file
 from autocompose.corpus.format import Corpus
 from autocompose.corpus.pictures.transforms import open_image
 from autocompose.evaluate.questions import Evaluation
+from autocompose.evaluate.robust.judged import NAMES
 
 METHODS = {
     "combiner": "Combiner, cyclic training",
@@ -35,6 +36,12 @@ COLUMNS = {
     "group_recall_at1": "group R@1", "group_recall_at3": "group R@3", "recall_at1": "R@1", "recall_at5": "R@5",
     "recall_at10": "R@10", "recall_at50": "R@50", "median_rank": "median rank",
 }  # fmt: skip
+BANKS = {"auto": "same bank", "sents": "in other words"}
+WORDINGS = {
+    "auto": "three of the same bank",
+    "sents": "one in other words, three of the same bank",
+    "mllm": "three by a multimodal LLM",
+}
 CURVES = {
     "pretrain/metrics.jsonl": ("image encoder:\njoint error on val", "joint_error_mm", "mm"),
     "text/metrics.jsonl": ("text encoder:\ngroup R@1 on val", "group_recall_at1", "%"),
@@ -69,6 +76,9 @@ def write_report(out: Path, corpus: Corpus, evaluation: Evaluation, metrics: dic
         "metrics": metrics,
         "methods": METHODS,
         "columns": COLUMNS,
+        "banks": BANKS,
+        "wordings": WORDINGS,
+        "judged_measures": NAMES,
         "same_bank": {m: metrics[m] for m in METHODS if m in metrics},
         "independent": {m: metrics[m]["independent"] for m in METHODS if "independent" in metrics.get(m, {})},
         "bars": bars(metrics),

@@ -17,6 +17,7 @@ from autocompose.core.run_folder import require_free
 from autocompose.core.several import several
 from autocompose.estimate.people_finder import Finder
 from autocompose.gallery.embedder import Embedder
+from autocompose.gallery.filter import matcher
 from autocompose.gallery.gallery_folder import (
     GalleryConfig,
     forgotten,
@@ -32,7 +33,6 @@ from autocompose.gallery.indexing.thumbs import sweep_thumbs
 from autocompose.gallery.item import Item
 from autocompose.gallery.storage.store import Store
 from autocompose.gallery.storage.vectors import Kind
-from autocompose.gallery.values import meant
 
 
 def build(
@@ -220,4 +220,4 @@ def forget(out: Path, entries: str | Sequence[str]) -> list[str]:
 
 def _is_named(item: Item, entry: str) -> bool:
     column, sign, value = (part.strip() for part in entry.partition("="))
-    return item.path == entry or (sign == "=" and column in item.meta and meant(value)(item.meta[column]))
+    return item.path == entry or (sign == "=" and column in item.meta and matcher(value)(item.meta[column]))

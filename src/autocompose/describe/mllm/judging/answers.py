@@ -1,4 +1,4 @@
-"""Nothing an answer says is trusted: finish, form and content are checked; slips are repaired, wrong answers named."""
+"""Checking answers: finish, form and content. Small slips are repaired; a wrong answer raises with its reason."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from autocompose.describe.mllm.asks import Answer
+from autocompose.describe.mllm.frames import Frame
 from autocompose.describe.mllm.judging import wording
 from autocompose.describe.mllm.judging.objects import NoObjectError, after_reasoning, final_object
 from autocompose.describe.mllm.judging.own_sides import UnclearSide, own_side, own_words
-from autocompose.describe.mllm.recipe import Frame
 from autocompose.describe.rules.token_limit import CLIP_TOKENS, count_tokens
 
 REFUSALS = re.compile(
@@ -30,7 +30,7 @@ class Slip(Exception):  # noqa: N818  (a verdict that travels as an exception)
 
     :param kind: refused, filtered, length, schema, empty, language, sides, profile, contradiction, self_check,
         duplicate, echo, unfaithful, leak or long.
-    :param detail: what exactly, fit to be told to the model.
+    :param detail: the exact fault, worded for the model.
     """
 
     def __init__(self, kind: str, detail: str = "") -> None:
@@ -58,7 +58,7 @@ class _Texts(BaseModel):
 class Parts:
     """Stage I, accepted: (part, phrase) with the person's own sides.
 
-    :param left_hand_is: the answer to the self-check question, '' when it was not asked.
+    :param left_hand_is: the answer to the self-check question, '' without that question.
     """
 
     movements: list[tuple[str, str]]
@@ -68,7 +68,7 @@ class Parts:
 
 @dataclass
 class Texts:
-    """Stage II so far: accepted wordings, and the first thing that was wrong with the others."""
+    """Stage II so far: accepted wordings, and the first fault among the others."""
 
     good: list[str] = field(default_factory=list)
     long: list[str] = field(default_factory=list)
@@ -81,8 +81,8 @@ def read_parts(answer: Answer, frame: Frame, allowed: tuple[str, ...], language:
 
     :raises Slip: why it cannot be used.
     """
-    value, repaired = _object(answer, "movements")
-    parsed = _validated(_Parts, value)
+    value, repaired = answer_object(answer, "movements")
+    parsed = validated(_Parts, value)
     if not parsed.movements:
         raise Slip("empty")
     if len(parsed.movements) > MAX_MOVEMENTS:
@@ -115,8 +115,8 @@ def read_texts(
     :param known: wordings accepted before, which new ones must not repeat.
     :raises Slip: nothing of the answer can be used because of its form.
     """
-    value, repaired = _object(answer, "texts")
-    texts = [text.strip() for text in _validated(_Texts, value).texts]
+    value, repaired = answer_object(answer, "texts")
+    texts = [text.strip() for text in validated(_Texts, value).texts]
     if not any(texts):
         raise Slip("empty")
     result = Texts(repaired=repaired)
@@ -152,8 +152,11 @@ def _fault(text: str, movements: list[tuple[str, str]], system: str, known: list
     return None
 
 
-def _object(answer: Answer, key: str) -> tuple[dict[str, Any], bool]:
-    """The JSON object of an answer that holds the list ``key``, and whether it had to be repaired."""
+def answer_object(answer: Answer, key: str, kind: type = list) -> tuple[dict[str, Any], bool]:
+    """The JSON object of an answer that holds ``key``, of the type ``kind``, and whether it had to be repaired.
+
+    :raises Slip: a refusal, a filter, an answer that was cut, or none.
+    """
     if answer.refusal:
         raise Slip("refused", answer.refusal[:200])
     if answer.finish == "content_filter":
@@ -162,7 +165,7 @@ def _object(answer: Answer, key: str) -> tuple[dict[str, Any], bool]:
         raise Slip("length")
     said = after_reasoning(answer.raw).strip()
     try:
-        value, repaired = final_object(answer.raw, key)
+        value, repaired = final_object(answer.raw, key, kind)
     except NoObjectError as error:
         if REFUSALS.search(said):
             raise Slip("refused", said[:200]) from None
@@ -173,14 +176,14 @@ def _object(answer: Answer, key: str) -> tuple[dict[str, Any], bool]:
 
 
 def stray_characters(text: str) -> bool:
-    """The text holds what no sentence holds and some files cannot hold: control characters, halves of characters."""
+    """Whether a text contains control characters or unpaired surrogates, which some files cannot store."""
     return any(c == "\ufffd" or unicodedata.category(c) in ("Cc", "Cs", "Co", "Cn") for c in text)
 
 
 def _plain(text: str) -> str:
     """A wording or phrase on one line.
 
-    :raises Slip: it is a refusal, or holds what no sentence holds: tags, control characters, halves of characters.
+    :raises Slip: it is a refusal, or contains tags, control characters or unpaired surrogates.
     """
     text = re.sub(r"\s+", " ", text).strip()
     if stray_characters(text) or "<" in text or ">" in text:
@@ -190,7 +193,11 @@ def _plain(text: str) -> str:
     return text
 
 
-def _validated(model: type[_M], value: dict[str, Any]) -> _M:
+def validated(model: type[_M], value: dict[str, Any]) -> _M:
+    """An answer's object in its form.
+
+    :raises Slip: it has another.
+    """
     try:
         return model.model_validate(value)
     except ValidationError as error:

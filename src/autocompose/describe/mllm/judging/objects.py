@@ -1,4 +1,4 @@
-"""The JSON object that an answer's text ends up with: after any reasoning, the last complete one.
+"""Finding the JSON object of an answer: the last complete one, after any reasoning.
 
 Reasoning models reason in JSON too, so a draft must never be taken for the answer, and a truncated object is never
 completed: that would drop movements silently. Work grows with the length of the text only.
@@ -32,45 +32,46 @@ MAX_DEPTH = 32
 
 
 class NoObjectError(ValueError):
-    """The text holds no usable object; the message says why, fit to be told to the model."""
+    """The text holds no usable object; the message says why, worded for the model."""
 
 
 def after_reasoning(text: str) -> str:
-    """What a model says after its reasoning; '' when the reasoning never ends.
+    """The text after a model's reasoning; '' when the reasoning never ends.
 
-    The opening mark is often missing, because the server's template has put it into the prompt.
+    The opening mark is often missing, because the server's template puts it into the prompt.
     """
     start = max((mark.end() for mark in _CLOSE.finditer(text)), default=0)
     again = _OPEN.search(text, start)
     return text[start : again.start() if again else len(text)]
 
 
-def final_object(text: str, key: str) -> tuple[dict[str, Any], bool]:
-    """The last complete object of a text, and whether the text had to be repaired to get at it.
+def final_object(text: str, key: str, kind: type = list) -> tuple[dict[str, Any], bool]:
+    """The last complete object of a text, and whether the text had to be repaired.
 
     Byte order marks, code fences, prose, comments, trailing commas, tool calls and wrappers around the object are
-    slips that do not matter.
+    repaired.
 
-    :param key: the list that the object should have; of several objects, the last with it counts.
+    :param key: what the object should have, of the type ``kind``; of several objects, the last with it counts.
     :raises NoObjectError: there is none, it is cut, or there are several in one.
     """
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
         value = None
-    if isinstance(value, dict) and isinstance(value.get(key), list):
+    if isinstance(value, dict) and isinstance(value.get(key), kind):
         return value, False
     if isinstance(value, str) and value != text:
-        return final_object(value, key)[0], True
+        return final_object(value, key, kind)[0], True
     said = after_reasoning(text)
     objects = [value] if isinstance(value, dict) else list(_objects(said, key))
     if not objects:
         empty = "it holds only reasoning" if text.strip() and not said.strip() else "it is empty"
         raise NoObjectError("it holds no JSON object" if said.strip() else empty)
     for candidate in reversed(objects):
-        holders = list(_holders(candidate, key, MAX_DEPTH))
+        holders = list(_holders(candidate, key, kind, MAX_DEPTH))
         if len(holders) > 1:
-            raise NoObjectError(f"it holds {len(holders)} lists of {key}")
+            what = "lists of " if kind is list else "objects with "
+            raise NoObjectError(f"it holds {len(holders)} {what}{key}")
         if holders:
             return holders[0], True
     return objects[-1], True
@@ -122,16 +123,16 @@ def _kept(match: re.Match[str]) -> str:
     return match[1] or ""
 
 
-def _holders(value: Any, key: str, depth: int) -> Iterator[dict[str, Any]]:
-    """The objects inside a value that have the list ``key``; arguments of a tool call may be JSON in a string."""
+def _holders(value: Any, key: str, kind: type, depth: int) -> Iterator[dict[str, Any]]:
+    """The objects inside a value that have ``key``; arguments of a tool call may be JSON in a string."""
     if depth == 0:
         return
     if isinstance(value, dict):
-        if isinstance(value.get(key), list):
+        if isinstance(value.get(key), kind):
             yield value
             return
         value = list(value.values())
     elif isinstance(value, str) and value.lstrip().startswith("{"):
         value = [_parsed(value.strip())]
     for inner in value if isinstance(value, list) else ():
-        yield from _holders(inner, key, depth - 1)
+        yield from _holders(inner, key, kind, depth - 1)
