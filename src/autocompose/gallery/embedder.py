@@ -14,7 +14,7 @@ from PIL import Image
 from autocompose.core.errors import CheckpointError
 from autocompose.core.files import file_hash, read_json, value_hash
 from autocompose.core.several import is_one, several
-from autocompose.model.bundled import model_folder
+from autocompose.model.bundled import FOLDER, NAME, model_folder
 from autocompose.model.fingerprint import stated_fingerprint
 
 if TYPE_CHECKING:
@@ -168,9 +168,14 @@ class PlainClip(_Lazy):
         return Model(encoder.eval(), ElementwiseSum().eval())
 
 
-def is_model(name: str) -> bool:
-    """Whether a gallery's model can be opened by name, judging by the name."""
-    return name.startswith("pretrained:") or Path(name, "model.json").exists() or (bool(name) and Path(name).exists())
+def known_model(name: str) -> str | None:
+    """What opens the model that a gallery names, judging by the name alone; None: nothing does.
+
+    A gallery of the package's own model names the folder that it lay in, which moves with the package.
+    """
+    if name.startswith("pretrained:") or (name and Path(name).exists()):
+        return name
+    return NAME if name == NAME or Path(name).name == FOLDER.name else None
 
 
 def open_embedder(name: str | Path) -> RunFolder | PlainClip:

@@ -22,7 +22,7 @@ from autocompose.corpus.pictures.gate import as_rgb, open_image
 from autocompose.estimate.people_finder import Finder, PeopleFinder
 from autocompose.gallery.answer import Answer, Hit, Reference
 from autocompose.gallery.crops import MAX_SIDE, SEARCHED_SIDE, Crop, found_people, prominent, shrink
-from autocompose.gallery.embedder import Embedder, is_model, made_for_renders
+from autocompose.gallery.embedder import Embedder, known_model, made_for_renders
 from autocompose.gallery.gallery_folder import GalleryConfig, finder_for, open_store, read_config
 from autocompose.gallery.item import Item, NotThereError, is_key, key_to_id
 from autocompose.gallery.loaded_model import as_embedder
@@ -75,8 +75,7 @@ class Gallery:
             raise GalleryError(
                 f"{folder}: not a gallery (no gallery.json); make one with: autocompose index PICTURES {folder}"
             )
-        if model is None and is_model(config.model):
-            model = config.model
+        model = known_model(config.model) if model is None else model
         return cls(folder, config, open_store(folder, config), None if model is None else as_embedder(model))
 
     @classmethod
@@ -121,6 +120,14 @@ class Gallery:
         if self.config.pose_weights and not weights.is_file():
             log.warning("%s: pose weights not found; those of the package are used", weights)
         return PeopleFinder(weights if self.config.pose_weights and weights.is_file() else None)
+
+    @property
+    def absent(self) -> str:
+        """The sentence about a gallery whose model cannot be opened."""
+        return (
+            f"{self.folder}: its model {self.config.model or '(none named)'} was not found; name it with --model, or "
+            "index the pictures again into another folder"
+        )
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -272,10 +279,7 @@ class Gallery:
             raise InputError("nothing to search for; give a reference picture, a text, or both")
         notes: list[str] = []
         used = own_sides(request.text, request.sides, origin.pose if origin else None, request.mirror, notes)
-        absent = (
-            f"{self.folder}: its model {self.config.model or '(none named)'} was not found; "
-            "name it with --model, index the pictures again into another folder, or search with --engine symbolic"
-        )
+        absent = f"{self.absent}, or search with --engine symbolic"
         like, unlike = ([self.item(key).id for key in keys] for keys in (request.like, request.unlike))
         query = QueryVector(self.store, self.model, absent, request, origin, used, like, unlike, self._vectors)
         ranking = Ranking(self.store, request, origin, understand(request.text), query, notes)

@@ -92,7 +92,8 @@ def words_of(cubes: Cubes, settings: SmallSettings) -> set[str]:
     """The words that the text encoder is going to know; no token is longer than a word."""
     pairs = [pair for cube in cubes.pairs for pair in cube]
     told = [pair[name] for pair in pairs for name in settings.stage.sources if name in pair]
-    texts = {shown(*half, settings.sizes.reads) for four in told for half in (four[:2], four[2:])}
+    halves = [half for four in told for half in (four[:2], four[2:])]
+    texts = {shown(words, claims, settings.sizes.reads) for words, claims in halves}
     return {*SIDES.split(), *(word for text in texts for word in text.split())}
 
 

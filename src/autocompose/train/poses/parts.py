@@ -10,7 +10,6 @@ collects what the estimator's networks see in the pictures of a part: about 0.1 
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ import torch
 from torch import Tensor
 
 from autocompose.core.errors import InputError
-from autocompose.core.files import write_json
+from autocompose.core.files import read_json, write_json
 from autocompose.core.log import Tally, track
 from autocompose.core.records import Pair, Split
 from autocompose.corpus.poses import PoseTable
@@ -119,15 +118,16 @@ def _test_questions() -> dict[str, Asked]:
     """Every fifth pair by rules; the odd cubes by a multimodal LLM, because the parser was developed on the even."""
     names = {name: row for row, name in enumerate(frozen.load().names)}
     rules, written = frozen_texts.load(), frozen_texts.load_written()["texts"]
-    asked = {
-        key: [(rules[pair][key][0], *(names[end] for end in pair.split())) for pair in list(rules)[::EVERY]]
-        for key in frozen_texts.KEYS
-    }
-    odd = {pair: texts for pair, texts in written.items() if int(pair[:5]) % 2}
-    asked[frozen_texts.WRITTEN] = [
-        (text, *(names[end] for end in pair.split())) for pair, texts in odd.items() for text in texts
-    ]
-    return asked  # type: ignore[return-value]
+    asked: dict[str, Asked] = {key: [] for key in (*frozen_texts.KEYS, frozen_texts.WRITTEN)}
+    for pair in list(rules)[::EVERY]:
+        reference, target = (names[end] for end in pair.split())
+        for key in frozen_texts.KEYS:
+            asked[key].append((rules[pair][key][0], reference, target))
+    for pair, texts in written.items():
+        reference, target = (names[end] for end in pair.split())
+        if int(pair[:5]) % 2:
+            asked[frozen_texts.WRITTEN] += [(text, reference, target) for text in texts]
+    return asked
 
 
 def _val_questions(lifting: Path, name: PartName) -> dict[str, Asked]:
@@ -135,7 +135,8 @@ def _val_questions(lifting: Path, name: PartName) -> dict[str, Asked]:
     path = Path(lifting) / f"{name}-questions.json"
     if not path.exists():
         write_json(path, _drawn(val_table(lifting), name))
-    return {key: [tuple(question) for question in asked] for key, asked in json.loads(path.read_text("utf-8")).items()}  # type: ignore[misc]
+    stored = read_json(path, dict)
+    return {key: [(text, a, b) for text, a, b in asked] for key, asked in stored.items()}
 
 
 def _drawn(table: PoseTable, name: PartName) -> dict[str, Asked]:
@@ -148,15 +149,15 @@ def _drawn(table: PoseTable, name: PartName) -> dict[str, Asked]:
     usable = [i for i in range(len(mine)) if all(texts[key][i] for key in texts)]
     chosen = np.array(usable)[np.random.default_rng(int(second)).permutation(len(usable))[:COUNT]]
     start = border if second else 0
-    ends = {int(i): (row[mine[i].reference] - start, row[mine[i].target] - start) for i in chosen}
+    ends = {i: (row[mine[i].reference] - start, row[mine[i].target] - start) for i in chosen.tolist()}
     kept = [i for i, (a, b) in ends.items() if second or max(a, b) < border]
-    return {key: [(texts[key][i][0], *map(int, ends[i])) for i in kept] for key in texts}
+    return {key: [(texts[key][i][0], *ends[i]) for i in kept] for key in texts}
 
 
 def _told(table: PoseTable, pairs: Sequence[Pair], bank: str, wordings: int) -> list[list[str]]:
     options = RuleOptions(noise=0.0, rotation=False, absolute="none", trunk=True, max_parts=4, bank=bank)  # type: ignore[arg-type]
-    ends = (table.joints[table.rows([getattr(p, end) for p in pairs])] for end in ("reference", "target"))
-    return describe_pairs(*ends, 1, wordings, options, [f"{p.reference} {p.target}" for p in pairs])
+    a, b = (table.joints[table.rows([getattr(p, end) for p in pairs])] for end in ("reference", "target"))
+    return describe_pairs(a, b, 1, wordings, options, [f"{p.reference} {p.target}" for p in pairs])
 
 
 if __name__ == "__main__":

@@ -94,7 +94,7 @@ class PoseStage(Stage):
         ]
         both = 2 if self.settings.reverse else 1
         ways = np.array([way for a, b, t, u in asked for way in ((a, b, t, u), (b, a, u, t))[:both]])
-        tokens = nn.utils.rnn.pad_sequence([self._tokenised(t) for t in texts], batch_first=True)
+        tokens = nn.utils.rnn.pad_sequence(self._tokenised(list(texts)), batch_first=True)
         return Question(self._trunks(rows, flip, rng), tokens, *torch.from_numpy(ways.T.copy()))
 
     def _pairs(self, row: int, flip: bool, rng: np.random.Generator) -> Iterator[tuple[int, int, str, str]]:
@@ -113,10 +113,11 @@ class PoseStage(Stage):
         text = shown(words, "" if alone else claims, self.encoder.config.reads)
         return _swapped(text) if flip else text
 
-    def _tokenised(self, text: str) -> Tensor:
-        if text not in self._tokens:
-            self._tokens[text] = self.encoder.tokens_of([text])[0]
-        return self._tokens[text]
+    def _tokenised(self, texts: list[str]) -> list[Tensor]:
+        missing = [text for text in texts if text not in self._tokens]
+        for text, row in zip(missing, self.encoder.tokens_of(missing), strict=True):
+            self._tokens[text] = row[: int(row.argmax()) + 1]  # no token is greater than the last
+        return [self._tokens[text] for text in texts]
 
     def _trunks(self, rows: np.ndarray, flip: np.ndarray, rng: np.random.Generator) -> Tensor:
         settings = self.settings
