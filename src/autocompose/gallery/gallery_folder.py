@@ -25,7 +25,7 @@ from autocompose.estimate.people_finder import Finder, PeopleFinder
 from autocompose.estimate.videos.sampling import Sampling
 from autocompose.gallery.storage.store import EmbeddedStore, Store
 from autocompose.model.embedders.embedder import Embedder
-from autocompose.model.embedders.naming import ADDRESS, open_embedder
+from autocompose.model.embedders.naming import ADDRESS, known_model, open_embedder
 from autocompose.model.embedders.options import EmbedderOptions
 
 
@@ -110,7 +110,7 @@ def model_for(
     same = name in ("", known) or all(one.startswith(ADDRESS) for one in (name, known))
     kept = config.model_options if config and same else {}
     options = EmbedderOptions.parse({**kept, **(changes or {})}, "options of the model")
-    embedder = open_embedder(name or known or "small", options, consent)
+    embedder = open_embedder(name or known_model(known) or known or "small", options, consent)
     embedder.consent = consent or bool(config and embedder.destination and config.destination == embedder.destination)
     return embedder
 

@@ -35,7 +35,7 @@ from autocompose.gallery.request import Engine, SearchRequest, Sides, Step
 from autocompose.gallery.storage.store import Store
 from autocompose.gallery.understand import own_sides, understand
 from autocompose.model.embedders.embedder import Embedder
-from autocompose.model.embedders.naming import as_embedder, is_model
+from autocompose.model.embedders.naming import as_embedder, known_model
 
 if TYPE_CHECKING:
     from autocompose.model.model import Model
@@ -81,7 +81,7 @@ class Gallery:
                 f"{folder}: not a gallery (no gallery.json); make one with: autocompose index PICTURES {folder}"
             )
         embedder: Embedder | None = None
-        if isinstance(model, (str, Path)) or (model is None and is_model(config.model)):
+        if isinstance(model, (str, Path)) or (model is None and known_model(config.model)):
             embedder = model_for(config, str(model or ""))
         elif model is not None:
             embedder = as_embedder(model)
@@ -129,6 +129,14 @@ class Gallery:
         if self.config.pose_weights and not weights.is_file():
             log.warning("%s: pose weights not found; those of the package are used", weights)
         return PeopleFinder(weights if self.config.pose_weights and weights.is_file() else None)
+
+    @property
+    def absent(self) -> str:
+        """The sentence about a gallery whose model cannot be opened."""
+        return (
+            f"{self.folder}: its model {self.config.model or '(none named)'} was not found; name it with --model, or "
+            "index the pictures again into another folder"
+        )
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -313,10 +321,7 @@ class Gallery:
             raise InputError("nothing to search for; give a reference picture, a text, or both")
         notes: list[str] = []
         used = own_sides(request.text, request.sides, origin.pose if origin else None, request.mirror, notes)
-        absent = (
-            f"{self.folder}: its model {self.config.model or '(none named)'} was not found; "
-            "name it with --model, index the pictures again into another folder, or search with --engine symbolic"
-        )
+        absent = f"{self.absent}, or search with --engine symbolic"
         like, unlike = ([self.item(key).id for key in keys] for keys in (request.like, request.unlike))
         query = QueryVector(self.store, self.model, absent, request, origin, used, like, unlike, self._vectors)
         ranking = Ranking(self.store, request, origin, understand(request.text), query, notes)
