@@ -4,6 +4,7 @@ GALLERY/gallery.json       format, picture folder, model, store
 GALLERY/items.sqlite, vectors-N.faiss     the embedded store; absent with a Qdrant server
 GALLERY/poses-N/           poses of large galleries, for mapping; of the embedded store
 GALLERY/thumbs/            thumbnails by content
+GALLERY/videos/            how far each video has been indexed, by content
 GALLERY/forgotten.json     content hashes of pictures that were deleted on request and stay out
 """
 
@@ -21,9 +22,10 @@ from autocompose.core.config import Config
 from autocompose.core.errors import GalleryError, InputError
 from autocompose.core.files import read_json, write_json
 from autocompose.estimate.people_finder import Finder, PeopleFinder
+from autocompose.estimate.videos.sampling import Sampling
 from autocompose.gallery.storage.store import EmbeddedStore, Store
 from autocompose.model.embedders.embedder import Embedder
-from autocompose.model.embedders.naming import ADDRESS, open_embedder
+from autocompose.model.embedders.naming import ADDRESS, known_model, open_embedder
 from autocompose.model.embedders.options import EmbedderOptions
 
 
@@ -42,6 +44,7 @@ class GalleryConfig(Config):
     :param people: corpus that tells where people are in the pictures; "" = none was named.
     :param poses: people were looked for and their poses estimated; None: a gallery of version 0.1, which could not.
     :param pose_weights: file of the pose networks; "" = those of the package.
+    :param videos: whether videos are indexed; ``video_rate``, ``video_change``: see ``Sampling``.
     :param indexed_ns: when the last complete run began, nanoseconds since 1970; 0 = not known.
     """
 
@@ -59,6 +62,14 @@ class GalleryConfig(Config):
     poses: bool | None = None
     pose_weights: str = ""
     indexed_ns: int = 0
+    videos: bool = True
+    video_rate: float = 4.0
+    video_change: float = 60.0
+
+    @property
+    def sampling(self) -> Sampling:
+        """Which frames of videos are kept."""
+        return Sampling(self.video_rate, self.video_change)
 
     def save(self, folder: Path) -> None:
         """Write ``gallery.json``."""
@@ -99,7 +110,7 @@ def model_for(
     same = name in ("", known) or all(one.startswith(ADDRESS) for one in (name, known))
     kept = config.model_options if config and same else {}
     options = EmbedderOptions.parse({**kept, **(changes or {})}, "options of the model")
-    embedder = open_embedder(name or known or "small", options, consent)
+    embedder = open_embedder(name or known_model(known) or known or "small", options, consent)
     embedder.consent = consent or bool(config and embedder.destination and config.destination == embedder.destination)
     return embedder
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from autocompose.core.errors import ConfigError, InputError
-from autocompose.model.bundled import model_folder
+from autocompose.model.bundled import FOLDER, NAME, model_folder
 from autocompose.model.embedders.embedder import Embedder
 from autocompose.model.embedders.options import EmbedderOptions
 
@@ -18,10 +18,14 @@ TAG, SENTENCE, HUB = "pretrained:", "st:", "hf://"
 ADDRESS = ("http://", "https://")
 
 
-def is_model(name: str) -> bool:
-    """Whether a gallery's model can be opened by name, judging by the name."""
-    foreign = name.startswith((TAG, SENTENCE, HUB, *ADDRESS))
-    return foreign or Path(name, "model.json").exists() or (bool(name) and Path(name).exists())
+def known_model(name: str) -> str | None:
+    """What opens the model that a gallery names, judging by the name alone; None: nothing does.
+
+    A gallery of the package's own model names the folder that it lay in, which moves with the package.
+    """
+    if name.startswith((TAG, SENTENCE, HUB, *ADDRESS)) or (name and Path(name).exists()):
+        return name
+    return NAME if name == NAME or Path(name).name == FOLDER.name else None
 
 
 def is_download(name: str) -> bool:
