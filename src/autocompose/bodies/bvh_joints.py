@@ -20,6 +20,7 @@ LIMBS = {"leg": ("hip", "knee", "ankle"), "arm": ("shoulder", "elbow", "wrist")}
 _NECK = (0.8, 1.5)  # height of a neck's joint, as a share of the line from hips to shoulders
 _PELVIS = 0.4  # how far the pelvis may be from the middle of the hips, as a share of that line
 _BENT = 0.9  # cosine of shin and end site above which the site only prolongs the shin
+_STRAIGHT = 0.999  # cosine of two halves of a bone
 _LOOKED_AT = 200  # frames that geometry is measured on
 _CANDIDATES = 24  # likeliest joints of one part and side to compare
 _NAMED = 60  # joints that an error lists
@@ -72,10 +73,11 @@ def find_joints(
     :raises PoseError: a limb is missing, or could be several joints.
     """
     tree = _Tree(names, parents, ends)
+    some = joints[:: max(1, -(-len(joints) // _LOOKED_AT))]
     places: dict[str, int] = {}
     for side, limb in product(("left", "right"), LIMBS):
-        places |= {f"{side}_{part}": i for part, i in zip(LIMBS[limb], _limb(tree, side, limb), strict=True)}
-    some = joints[:: max(1, -(-len(joints) // _LOOKED_AT))]
+        chain = _below_collar(tree, some, _limb(tree, side, limb), side, limb)
+        places |= {f"{side}_{part}": i for part, i in zip(LIMBS[limb], chain, strict=True)}
     figure = _Figure(some, places)
     trunk = tree.way_up(tree.fork(places["left_hip"], places["right_hip"]))
     near = [joint for joint in trunk if figure.from_hips(joint) < _PELVIS]
@@ -137,6 +139,24 @@ def _limb(tree: _Tree, side: str, limb: str) -> tuple[int, int, int]:
             f"the {side} {limb} may be {mine} or {other}; save one figure per file, with one joint of each name"
         )
     return best
+
+
+def _below_collar(
+    tree: _Tree, joints: np.ndarray, chain: tuple[int, int, int], side: str, limb: str
+) -> tuple[int, int, int]:
+    """The chain, or of ``shoulder 1`` (a collar) and ``shoulder 2`` the lower one; a twist of the upper arm, which has
+    such names too, lies on a straight line."""
+    upper, middle, end = chain
+    part = LIMBS[limb][0]
+    between = tree.way_up(middle)[1:]
+    between = between[: between.index(upper)]
+    for joint in between:
+        if tree.read[joint][0] == side and tree.read[joint][1].get(part) == tree.read[upper][1][part]:
+            first, second = joints[:, joint] - joints[:, upper], joints[:, middle] - joints[:, joint]
+            norms = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
+            if ((first * second).sum(1) < _STRAIGHT * norms).any():
+                return joint, middle, end
+    return chain
 
 
 def _rank(tree: _Tree, chain: tuple[int, ...], parts: tuple[str, ...]) -> tuple[int, ...]:

@@ -4,6 +4,7 @@ GALLERY/gallery.json       format, picture folder, model, store
 GALLERY/items.sqlite, vectors-N.faiss     the embedded store; absent with a Qdrant server
 GALLERY/poses-N/           poses of large galleries, for mapping; of the embedded store
 GALLERY/thumbs/            thumbnails by content
+GALLERY/videos/            how far each video has been indexed, by content
 GALLERY/forgotten.json     content hashes of pictures that were deleted on request and stay out
 """
 
@@ -20,6 +21,7 @@ from autocompose.core.config import Config
 from autocompose.core.errors import GalleryError, InputError
 from autocompose.core.files import read_json, write_json
 from autocompose.estimate.people_finder import Finder, PeopleFinder
+from autocompose.estimate.videos.sampling import Sampling
 from autocompose.gallery.storage.store import EmbeddedStore, Store
 
 
@@ -36,6 +38,7 @@ class GalleryConfig(Config):
     :param people: corpus that tells where people are in the pictures; "" = none was named.
     :param poses: people were looked for and their poses estimated; None: a gallery of version 0.1, which could not.
     :param pose_weights: file of the pose networks; "" = those of the package.
+    :param videos: whether videos are indexed; ``video_rate``, ``video_change``: see ``Sampling``.
     :param indexed_ns: when the last complete run began, nanoseconds since 1970; 0 = not known.
     """
 
@@ -51,6 +54,14 @@ class GalleryConfig(Config):
     poses: bool | None = None
     pose_weights: str = ""
     indexed_ns: int = 0
+    videos: bool = True
+    video_rate: float = 4.0
+    video_change: float = 60.0
+
+    @property
+    def sampling(self) -> Sampling:
+        """Which frames of videos are kept."""
+        return Sampling(self.video_rate, self.video_change)
 
     def save(self, folder: Path) -> None:
         """Write ``gallery.json``."""

@@ -77,7 +77,7 @@ def _encoder_from_file(path: Path, wanted: EncoderConfig | None) -> Encoder:
 
 
 def _nothing_of(network: Network, tensors: dict[str, Tensor], path: Path) -> str:
-    there = f"it holds {', '.join(list(tensors)[:3])} ..." if tensors else "it holds no tensors"
+    there = f"it holds {', '.join(list(tensors)[:3])} ..." if tensors else "it holds no tensors with names"
     return f"{path}: no weights of a {network.name}: none is called {network.marks[0]}; {there}"
 
 

@@ -9,6 +9,7 @@ from enum import Enum
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from autocompose.bodies.convert import SKELETONS, convert_joints
 from autocompose.bodies.kinematics import forward
@@ -35,6 +36,7 @@ from autocompose.prepare.pairing.mined import Mining, mined_pairs
 from autocompose.prepare.rendering.renders import PoseSet, Style, render_poses
 
 RATE = 30  # frames a second that are considered
+LEVEL, LYING = 0.5, 0.9  # cosine of a trunk that is called level; share of the frames of a motion that lies
 APART = 0.02  # metres, mean joint distance below which two poses count as the same
 TEST_SHARE, VAL_SHARE = 0.2, 0.1
 
@@ -182,7 +184,17 @@ def read_clips(files: dict[str, Path], kind: Kind, up: str, tally: Tally) -> lis
         clips.append(Clip(name, clip.time, clip.rotations))
     if not clips:
         raise InputError("no motion file could be read; see the messages above")
+    if lying := [clip.name for clip in clips if _lies(clip)]:
+        other = "z" if up == "y" else "y"
+        say(f"the body lies in nearly all frames of {len(lying)} of {len(clips)} motions (first: {lying[0]}); "
+            f"where it should stand, prepare those with --up {other}")  # fmt: skip
     return clips
+
+
+def _lies(clip: Clip) -> bool:
+    """Whether the trunk is nearly level almost always: of a whole motion, more often a wrong axis than a person."""
+    upright = Rotation.from_rotvec(clip.rotations[:, 0]).as_matrix()[:, 1, 1]
+    return bool((np.abs(upright) < LEVEL).mean() > LYING) if len(upright) else False
 
 
 def _bvh(path: Path, up: str) -> Clip:
