@@ -141,9 +141,9 @@ def judge_pair(claims: Sequence[Claim], a: Poses | PoseRow, b: Poses | PoseRow) 
 
 
 def _judgement(
-    claim: Claim, found: tuple[np.ndarray, np.ndarray, np.ndarray], mirrored: np.ndarray | None, row: int
+    claim: Claim, outcome: tuple[np.ndarray, np.ndarray, np.ndarray], mirrored: np.ndarray | None, row: int
 ) -> Judgement:
-    score, value, unit = float(found[0][row]), float(found[1][row]), str(found[2][row])
+    score, value, unit = float(outcome[0][row]), float(outcome[1][row]), str(outcome[2][row])
     if np.isnan(score):
         return Judgement(claim, Verdict.UNCHECKABLE, None, None, unit)
     missing = claim.action not in STATED and claim.how == "move" and claim.side != "both" and abs(score) < STILL
