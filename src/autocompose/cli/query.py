@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from autocompose.cli.app import SEARCH, PoseWeights, app
+from autocompose.cli.embedder import (
+    MODELS,
+    DocumentPrompt,
+    ModelOptions,
+    QueryPrompt,
+    TextWeight,
+    Yes,
+    model_changes,
+)
 from autocompose.core.errors import InputError, NothingLeftError
 from autocompose.core.reading.jsontext import json_line
 
@@ -23,7 +33,7 @@ ModelFolder = Annotated[
     typer.Option(
         "--model",
         metavar="MODEL",
-        help="Run folder; small (the built-in model); a CLIP weight file (.pt, .safetensors); or pretrained:TAG.",
+        help=MODELS,
         show_default="the gallery's own, else small",
     ),
 ]
@@ -71,6 +81,11 @@ def index(
             show_default="60",
         ),
     ] = None,
+    query_prompt: QueryPrompt = None,
+    document_prompt: DocumentPrompt = None,
+    text_weight: TextWeight = None,
+    model_options: ModelOptions = None,
+    yes: Yes = False,
     forget: Annotated[
         list[str] | None,
         typer.Option(
@@ -102,6 +117,8 @@ def index(
         people=people,
         videos=videos,
         sampling=_sampling(out, video_rate, video_change),
+        changes=model_changes(model_options, query_prompt, document_prompt, text_weight),
+        consent=yes,
     )
     say(f"search it with: autocompose search {out} 'raise your left arm'")
     say(f"or open it with: autocompose serve {out}")
@@ -121,24 +138,22 @@ def _sampling(out: Path, rate: float | None, change: float | None) -> Sampling |
 
 def _build(
     pictures: Path, out: Path, model: str | None, *, poses: bool | None = None, pose_weights: Path | None = None,
-    **options: Any,
+    changes: Mapping[str, Any] | None = None, consent: bool = False, **options: Any,
 ) -> None:  # fmt: skip
     """Index. An option that is None keeps the gallery's setting."""
     from autocompose.core.log import say
-    from autocompose.gallery.embedder import made_for_renders, open_embedder
-    from autocompose.gallery.gallery_folder import finder_for, read_config
+    from autocompose.gallery.gallery_folder import finder_for, model_for, read_config
     from autocompose.gallery.indexing.index import build
+    from autocompose.gallery.search import RENDERS_ONLY, made_for_renders
 
     config = read_config(out)
     made = {"kind": config.index, "store": config.store} if config else {}
     options = {**made, **{name: value for name, value in options.items() if value is not None}}
-    embedder = open_embedder(model or (config.model if config else "") or "small")
+    embedder = model_for(config, model or "", changes, consent)
     finder = finder_for(config, poses, pose_weights)
     report = build(pictures, embedder, out, model_name=embedder.name, finder=finder, **options)
     say(report.line())
     if report.people.kept and made_for_renders(embedder.card):
-        from autocompose.gallery.search import RENDERS_ONLY
-
         say(RENDERS_ONLY)
 
 

@@ -255,15 +255,17 @@ class Encoder(nn.Module):
             parameter.requires_grad_(learns and name not in ("logit_scale", "logit_bias"))
         return self
 
-    def with_vocabulary(self, texts: Iterable[str], keep: bool = False) -> Encoder:
+    def with_vocabulary(self, texts: Iterable[str], keep: bool = False, as_shown: bool = False) -> Encoder:
         """A copy whose token embedding has rows only for the tokens of ``texts``, plus one for all other tokens.
 
         Rows that exist keep their weights; new ones, and the row of unknown tokens, start from the mean row.
 
         :param keep: also keep the rows of the present vocabulary.
+        :param as_shown: the texts are what ``read`` has made of others.
         """
         known = self.config.vocabulary or () if keep else ()
-        ids = sorted({SOT, EOT, *known}.union(*(token_ids(self.read(text)) for text in set(texts))))
+        shown_texts = set(texts) if as_shown else map(self.read, set(texts))
+        ids = sorted({SOT, EOT, *known}.union(*map(token_ids, shown_texts)))
         new = Encoder(self.config.model_copy(update={"vocabulary": tuple(ids)}))
         state = self.clip.state_dict()
         old = state["token_embedding.weight"]

@@ -46,8 +46,8 @@ class ClaimBag(nn.Module):
         place = (steps - start - 1).clamp(0, LONGEST - 1)
         count = int(number.max()) + 1
         slot = (torch.arange(len(tokens), device=tokens.device)[:, None] * count + number)[said]
+        present, row = slot.unique(return_inverse=True)
         marked = states[said] * F.embedding(place[said], self.place)
-        claims = states.new_zeros(len(tokens) * count, states.shape[-1]).index_add(0, slot, marked)
-        there = torch.zeros(len(tokens) * count, 1, device=tokens.device).index_fill(0, slot.unique(), 1)
-        total = (self.claim(claims) * there).view(len(tokens), count, -1).sum(1)
+        claims = self.claim(states.new_zeros(len(present), states.shape[-1]).index_add(0, row, marked))
+        total = states.new_zeros(len(tokens), states.shape[-1]).index_add(0, present // count, claims)
         return total + self.all(total)

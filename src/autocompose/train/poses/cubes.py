@@ -3,7 +3,7 @@
 The cubes are of the training part of BodyCPR's preset ``full``: no body, family or clip of the test part is among
 them, and the texts are of the banks ``coach`` and ``human`` (a test asserts both).
 
-    python -m autocompose.train.poses.cubes FOLDER FILES
+    python -m autocompose.train.poses.cubes FOLDER FILES [CLUSTERS]
 """
 
 from __future__ import annotations
@@ -70,18 +70,18 @@ def cubes_path(folder: Path, number: int) -> Path:
     return Path(folder) / f"cubes-{number:03d}.npz"
 
 
-def main(folder: Path, files: int) -> None:
+def main(folder: Path, files: int, clusters: int = CLUSTERS) -> None:
     """Make the missing ones of the first ``files``."""
     for number in track(range(files), "cubes", files):
-        collect(folder, number)
+        collect(folder, number, clusters)
 
 
-def collect(folder: Path, number: int) -> None:
+def collect(folder: Path, number: int, clusters: int = CLUSTERS) -> None:
     """Make one file, unless it is there: first its poses, then its texts."""
     poses, texts = cubes_path(folder, number), Path(folder) / f"texts-{number:03d}.json.gz"
     if not poses.exists():
         tasks = [task for task in bodycpr.tasks(PRESET) if task.split is Split.TRAIN]
-        mine = tasks[number * CLUSTERS : (number + 1) * CLUSTERS]
+        mine = tasks[number * clusters : (number + 1) * clusters]
         made = [bodycpr.make_cluster(task, 0, PRESET.per_cluster) for task in mine]
         table = bodycpr.pose_table(made)
         columns = {key: table.columns[key] for key in ("family", "sequence", "body")}
@@ -126,4 +126,4 @@ def _pairs(joints: np.ndarray, rng: np.random.Generator) -> list[tuple[int, int]
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))

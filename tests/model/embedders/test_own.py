@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from autocompose.core.errors import CheckpointError
-from autocompose.gallery.embedder import RunFolder, TextCache
 from autocompose.model.checkpoint import load_model
+from autocompose.model.embedders.embedder import TextCache
+from autocompose.model.embedders.own import RunFolder
 from tests.gallery.fakes import FakeModel
 
 
