@@ -10,7 +10,7 @@ import pytest
 
 from autocompose.core.errors import GalleryError, StorageError
 from autocompose.core.files import read_json, write_json
-from autocompose.gallery.answer_sheet import write_sheet
+from autocompose.gallery.server.answer_sheet import write_sheet
 from autocompose.gallery.gallery_folder import read_config
 from autocompose.gallery.indexing import index as index_module
 from autocompose.gallery.indexing.index import build, forget

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from autocompose.cli import rerank as reranking
 from autocompose.cli.app import PAPER, TRAINING, app
 from autocompose.core.errors import ConfigError
 from autocompose.core.reading.jsontext import json_line
@@ -129,8 +130,27 @@ def evaluate(
     keep: Annotated[
         int, typer.Option(min=0, help="Number of pictures kept per query in the selection and TREC files.")
     ] = 50,
-    out: Annotated[Path | None, typer.Option(help="Folder for the results.", show_default="RUN/SPLIT")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the results.", show_default="RUN/SPLIT, or RUN/SPLIT-reranked")
+    ] = None,
     cache: Cache = None,
+    rerank: reranking.Rerank = None,
+    top: Annotated[
+        int,
+        typer.Option(min=2, max=20, help="How many first results are re-ranked.", rich_help_panel=reranking.PANEL),
+    ] = 10,
+    rerank_model: reranking.RerankModel = "",
+    rerank_url: reranking.RerankUrl = reranking.URL,
+    key_env: reranking.KeyEnv = reranking.KEY,
+    rerank_way: reranking.Way = reranking.WAY,
+    max_cost: reranking.MaxCost = None,
+    max_tokens: reranking.MaxTokens = None,
+    prices: reranking.Prices = None,
+    slots: Annotated[
+        int,
+        typer.Option(min=1, max=512, help="Maximum number of requests in flight.", rich_help_panel=reranking.PANEL),
+    ] = 8,
+    yes: reranking.Yes = False,
 ) -> None:
     """Measure recall over the gallery and within groups, with intervals; print JSON and write per-query files.
 
@@ -142,10 +162,17 @@ def evaluate(
     from autocompose.evaluate.results import full_summary, write_evaluation
     from autocompose.evaluate.robust.judged import judge
 
+    reranker = reranking.reranker_of(
+        rerank, rerank_model, rerank_url, key_env, rerank_way, max_cost, max_tokens, prices, top, slots
+    )
     loaded = load_corpus(corpus)
     evaluation = evaluate_model(run, loaded, split, texts, every_text, cache or corpus / ".cache", paraphrases or ())
+    if reranker:
+        from autocompose.rerank.evaluation import rerank_evaluation
+
+        evaluation = rerank_evaluation(evaluation, loaded, reranker, yes)
     judged = judge(evaluation, loaded)
-    write_evaluation(out or run / split, evaluation, keep, run.name, judged)
+    write_evaluation(out or run / (f"{split}-reranked" if reranker else split), evaluation, keep, run.name, judged)
     typer.echo(json_line(full_summary(evaluation, judged), 1))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -83,6 +83,20 @@ class Reranker:
     def consent_name(self) -> str:
         """Where the journal remembers that pictures may be sent there."""
         return f"consent:{self.endpoint.host}:{self.recipe.model}"
+
+    def record(self) -> dict[str, Any]:
+        """As JSON-able settings, for another process."""
+        values = {name: getattr(self, name).model_dump(mode="json") for name in ("recipe", "endpoint", "limits")}
+        return {**values, "prices": None if self.prices is None else str(self.prices)}
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Reranker:
+        """The inverse of ``record``."""
+        prices = record["prices"]
+        return cls(
+            Recipe.parse(record["recipe"], "rerank"), Endpoint.parse(record["endpoint"], "rerank"),
+            Limits.parse(record["limits"], "rerank"), None if prices is None else Path(prices),
+        )  # fmt: skip
 
     def about(self) -> dict[str, Any]:
         """For the record of an evaluation."""

@@ -33,6 +33,7 @@ class ServerConfig(Config):
 
     :param trusted_proxy: addresses or networks of proxies, whose ``X-Forwarded-For`` tells who the client is.
     :param uploads: folder for uploaded pictures; "" = a temporary one.
+    :param rerank: who re-ranks (``Reranker.record``); None: nobody does.
     """
 
     gallery: str
@@ -44,6 +45,7 @@ class ServerConfig(Config):
     token: str = ""
     trusted_proxy: tuple[str, ...] = ()
     uploads: str = ""
+    rerank: dict[str, Any] | None = None
 
     @field_validator("token")
     @classmethod
@@ -172,6 +174,7 @@ def application() -> object:
     import torch
 
     from autocompose.gallery.server.app import create_app
+    from autocompose.rerank.settings import Reranker
 
     config = ServerConfig.parse(json.loads(os.environ[VARIABLE]))
     if multiprocessing.parent_process():
@@ -185,4 +188,7 @@ def application() -> object:
     gallery = Gallery.open(config.gallery, config.model or None)
     loopback = config.host in LOOPBACK_ADDRESSES
     rate = config.rate / config.workers  # each worker sees its share of the requests
-    return create_app(gallery, Path(config.uploads), rate=rate, token=config.token, loopback=loopback)
+    reranker = Reranker.of(config.rerank) if config.rerank else None
+    return create_app(
+        gallery, Path(config.uploads), rate=rate, token=config.token, loopback=loopback, reranker=reranker
+    )
