@@ -80,17 +80,18 @@ class Reranking:
             why = {"budget": "its budget is reached"}.get(outcome.stopped, "it did not answer")
             raise AnnotationError(f"{self.reranker.recipe.model} has not re-ranked the results: {why} ({journal})")
         if verdict.unchanged:
-            return self._noted(f"{self._who} was asked and changed nothing ({verdict.unchanged}).")
+            return self.noted(f"{self._who} was asked and changed nothing ({verdict.unchanged}).")
         first = [self.answer.hits[place] for place in verdict.order]
         hits = [replace(hit, rank=n) for n, hit in enumerate([*first, *self.answer.hits[len(first) :]], 1)]
         note = f"The first {len(first)} results are in the order of {self._who}."
-        return replace(self._noted(note), hits=hits, reranked=len(first))
+        return replace(self.noted(note), hits=hits, reranked=len(first))
 
     @property
     def _who(self) -> str:
         return f"{self.reranker.recipe.model} at {self.reranker.endpoint.host}"
 
-    def _noted(self, note: str) -> Answer:
+    def noted(self, note: str) -> Answer:
+        """The plain answer with one note more."""
         return replace(self.answer, notes=(*self.answer.notes, note))
 
     def _query(self) -> Query:

@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from autocompose.describe.mllm.asking.sent_pictures import tint
+from autocompose.rerank.settings import COLUMNS
 
-COLUMNS = 5
 GAP = 8  # pixels between the cells
 BAND = 0.1  # height of the number above a picture, share of the cell
 GREY, WHITE, BLACK = (128, 128, 128), (255, 255, 255), (0, 0, 0)

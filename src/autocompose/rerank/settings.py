@@ -18,9 +18,12 @@ from autocompose.describe.mllm.sending.costs import Costs, load_costs
 from autocompose.rerank.prompts import Prompts, load_prompts
 
 JOURNAL = "rerank.sqlite"
+COLUMNS = 5  # of a grid
 MOST_CANDIDATES = 20  # more do not fit into one readable picture
 TYPICAL = {"grid": 30, "single": 20}
 """Completion tokens of an answer."""
+USER_TEXT = 400  # characters
+PRICED = 512  # pixels of the square picture that price tables speak of
 
 
 class Recipe(Config):
@@ -106,9 +109,17 @@ class Reranker:
         """Requests, tokens and money of queries with so many candidates each (no question is repeated)."""
         way = self.recipe.way
         requests = len(candidates) if way == "grid" else sum(candidates)
-        system = self.prompts.system(way, named=MOST_CANDIDATES)
-        prompt = requests * self.costs.prompt_tokens(system + " " * 400, 2)  # the reference and the candidates
+        shown = sum(_share(count, self.recipe.size) for count in candidates) if way == "grid" else requests
+        system = self.prompts.system(way, named=MOST_CANDIDATES) + " " * USER_TEXT
+        # each request shows the reference, too
+        prompt = requests * self.costs.prompt_tokens(system, 1) + self.costs.prompt_tokens("", shown)
         completion = requests * TYPICAL[way]
         dollars = self.costs.of(prompt, completion) if self.costs.price else None
         seconds = requests * SECONDS / min(self.limits.slots, max(1, requests))
         return Estimate(len(candidates), requests, prompt, completion, dollars, seconds, self.costs.state)
+
+
+def _share(count: int, size: int) -> int:
+    """As how many pictures of a price table a grid counts."""
+    columns = min(COLUMNS, count)
+    return max(1, round(columns * -(-count // columns) * size**2 / PRICED**2))

@@ -27,13 +27,16 @@ from autocompose.gallery.indexing.thumbs import read_thumb, thumb_bytes
 from autocompose.gallery.item import Item, NotThereError
 from autocompose.gallery.query import Answer, Reference
 from autocompose.gallery.request import MAX_TEXT, SearchRequest
+from autocompose.gallery.reranked import Reranking
 from autocompose.gallery.search import Gallery
 from autocompose.gallery.server.batch import BatchedEmbedder
 from autocompose.gallery.server.compare import compared
 from autocompose.gallery.server.pages import Page, render
+from autocompose.gallery.server.reranking import add_reranking
 from autocompose.gallery.server.telemetry import Metrics
 from autocompose.gallery.server.uploads import MAX_BYTES, RefusedUploadError, Uploads
 from autocompose.gallery.understand import understand
+from autocompose.rerank.settings import Reranker
 from autocompose.web.guard import LOOPBACK, Guard, error_page
 from autocompose.web.limits import HeavyWork
 
@@ -76,7 +79,13 @@ REFUSALS: dict[int | str, dict[str, Any]] = {
 
 
 def create_app(
-    gallery: Gallery, uploads: pathlib.Path, *, rate: float = 0.0, token: str = "", loopback: bool = True
+    gallery: Gallery,
+    uploads: pathlib.Path,
+    *,
+    rate: float = 0.0,
+    token: str = "",
+    loopback: bool = True,
+    reranker: Reranker | None = None,
 ) -> FastAPI:
     """The application for an open gallery, which it closes at the end.
 
@@ -84,6 +93,7 @@ def create_app(
     :param rate: requests per second and client, 0 = no limit.
     :param token: secret that clients must give, "" = none.
     :param loopback: answer only to the names of this machine.
+    :param reranker: who puts first results in order when a user asks for it; None: nobody.
     """
     metrics = Metrics()
     model = BatchedEmbedder(gallery.model, metrics.batches.observe) if gallery.model else None
@@ -113,7 +123,7 @@ def create_app(
     app.mount("/static", StaticFiles(directory=pathlib.Path(__file__).parent / "static"), name="static")
     _add_api(app, gallery, kept, metrics, heavy)
     _add_pictures(app, gallery, kept, heavy)
-    _add_pages(app, gallery, kept)
+    _add_pages(app, gallery, kept, reranker)
     _add_failures(app, gallery)
     app.add_middleware(
         Guard,
@@ -266,12 +276,20 @@ async def _picture(request: Request, key: str, content: Callable[[], Awaitable[b
     return Response(await content(), media_type=kind, headers=headers)
 
 
-def _add_pages(app: FastAPI, gallery: Gallery, uploads: Uploads) -> None:
+def _add_pages(app: FastAPI, gallery: Gallery, uploads: Uploads, reranker: Reranker | None) -> None:
+    def searched(request: SearchRequest) -> tuple[SearchRequest, Answer]:
+        request = with_key(gallery, request)
+        return request, ask(gallery, uploads, request)
+
+    if reranker:
+        add_reranking(app, gallery, searched, reranker, REFUSALS)
+
     @app.get("/", response_class=HTMLResponse, include_in_schema=False)
     def page(request: Asked) -> HTMLResponse:
         request = with_key(gallery, request)
         answer = ask(gallery, uploads, request) if request.asks else None
-        return HTMLResponse(Page(gallery, request, answer).html(), headers={"HX-Push-Url": request.url()})
+        offer = Reranking(gallery, request, answer, reranker) if answer is not None and reranker else None
+        return HTMLResponse(Page(gallery, request, answer, offer=offer).html(), headers={"HX-Push-Url": request.url()})
 
     @app.get("/understand", response_class=HTMLResponse, include_in_schema=False)
     def reading(text: Annotated[str, Query(max_length=MAX_TEXT)] = "") -> HTMLResponse:
@@ -285,7 +303,7 @@ def _add_pages(app: FastAPI, gallery: Gallery, uploads: Uploads) -> None:
 def _add_failures(app: FastAPI, gallery: Gallery) -> None:
     def answer(request: Request, status: int, message: str) -> Response:
         headers = {"retry-after": RETRY_SECONDS} if status == 503 else {}
-        if request.url.path != "/":
+        if request.url.path not in ("/", "/rerank"):
             return JSONResponse({"detail": message}, status, headers)
         try:
             page = error_page(message) if status == 503 else shown(request, status, message)
