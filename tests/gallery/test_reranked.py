@@ -72,7 +72,7 @@ def test_the_wanted_result_comes_first_and_the_others_stay_in_order(gallery: Gal
     assert [hit.rank for hit in answer] == list(range(1, 13))
     assert answer[0].score == plain[7].score
     assert answer.reranked == answer.record()["reranked"] == 10
-    assert answer.notes[-1] == "The first 10 results are in the order of sim at 127.0.0.1:9."
+    assert answer.notes[-1] == "sim at 127.0.0.1:9 re-ranked the first 10 results."
     assert len(fake.questions) == 1
     assert len(fake.questions[0].pictures) == 2
     assert Reranking(gallery, reranking.request, answer, reranker()).count == 0  # not once more
@@ -148,18 +148,18 @@ def test_limbs_are_tinted_where_landmarks_are_seen(gallery: Gallery) -> None:
             landmarks[names.index(f"{side}_{joint}")] = x, y, 0.9
     landmarks[names.index("right_elbow"), 2] = 0.1
     pose = Pose(np.zeros((22, 3), np.float32), np.zeros(22, np.float32), landmarks)
-    picture = Image.new("RGB", (50, 50), "white")  # the box at half its size
+    picture = Image.new("RGB", (64, 64), "white")  # the box, scaled by 0.64
     reference = Reference(lambda: picture, pose=pose, box=(100, 0, 200, 100), size=(200, 100))
-    reranking = asked(gallery, reranker())
+    reranking = asked(gallery, reranker(size=64))
     shown = reranking._start(reference)
     assert shown.tinted
     blue, orange = _paint("left"), _paint("right")
     image = np.asarray(shown.image, int)
-    assert np.abs(image[20, 30] - blue).max() < 3
-    assert (image[20, 10] == 255).all()  # the right elbow is not seen
-    assert np.abs(image[36, 10] - orange).max() < 3  # the right leg is
+    assert np.abs(image[26, 38] - blue).max() < 3
+    assert (image[26, 13] == 255).all()  # the right elbow is not seen
+    assert np.abs(image[48, 13] - orange).max() < 3  # the right leg is
     flipped = replace(reranking, request=reranking.request.model_copy(update={"mirror": True}))._start(reference)
-    assert np.abs(np.asarray(flipped.image, int)[20, 49 - 30] - orange).max() < 3  # the left arm has become the right
+    assert np.abs(np.asarray(flipped.image, int)[26, 63 - 38] - orange).max() < 3  # the left arm has become the right
 
 
 def _paint(side: str) -> np.ndarray:
@@ -197,17 +197,17 @@ def test_over_http(client: TestClient, gallery: Gallery) -> None:
 def test_the_button_says_what_is_sent_and_asks_only_when_it_is_pressed(client: TestClient, gallery: Gallery) -> None:
     query = {"ref": gallery.item("00000.png").key, "text": TEXT}
     page = client.get("/", params=query).text
-    assert "Let sim put the first 10 in order" in page
+    assert "Re-rank the first 10 with sim" in page
     assert "Sends the reference and 10 results to 127.0.0.1:9, on this machine, free of charge." in page
     assert not (gallery.folder / "rerank.sqlite").exists()  # nothing has been asked
     assert client.get("/rerank", params=query).status_code == 405  # an address alone asks nothing
     ordered = client.post("/rerank", params=query)
     assert ordered.headers["hx-push-url"].startswith("/?ref=")
-    assert "The first 10 results are in the order of sim at 127.0.0.1:9." in ordered.text
-    assert "Let sim" not in ordered.text
+    assert "sim at 127.0.0.1:9 re-ranked the first 10 results." in ordered.text
+    assert "Re-rank" not in ordered.text
     foreign = client.post("/rerank", params=query, headers={"origin": "https://elsewhere.example"})
     assert foreign.status_code == 403
-    assert "Let sim" not in client.get("/", params={"ref": query["ref"]}).text  # no text, nothing to decide by
+    assert "Re-rank" not in client.get("/", params={"ref": query["ref"]}).text  # no text, nothing to decide by
 
 
 def test_a_model_that_is_away_leaves_the_page_as_it_was(
@@ -229,5 +229,5 @@ def test_a_model_that_is_away_leaves_the_page_as_it_was(
 def test_without_a_model_there_is_no_button(gallery: Gallery, tmp_path: Path) -> None:
     with TestClient(create_app(gallery, tmp_path), "http://localhost") as client:
         query = {"text": TEXT}
-        assert "put the first" not in client.get("/", params=query).text
+        assert "Re-rank the" not in client.get("/", params=query).text
         assert client.post("/api/rerank", params=query).status_code in (404, 405)

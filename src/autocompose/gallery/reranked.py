@@ -83,7 +83,7 @@ class Reranking:
             return self.noted(f"{self._who} was asked and changed nothing ({verdict.unchanged}).")
         first = [self.answer.hits[place] for place in verdict.order]
         hits = [replace(hit, rank=n) for n, hit in enumerate([*first, *self.answer.hits[len(first) :]], 1)]
-        note = f"The first {len(first)} results are in the order of {self._who}."
+        note = f"{self._who} re-ranked the first {len(first)} results."
         return replace(self.noted(note), hits=hits, reranked=len(first))
 
     @property
