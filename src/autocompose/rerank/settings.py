@@ -14,6 +14,7 @@ from autocompose.core.config import Config
 from autocompose.core.errors import ConfigError
 from autocompose.describe.mllm.cost_estimate import SECONDS, Estimate
 from autocompose.describe.mllm.recipe import Endpoint, Limits
+from autocompose.describe.mllm.sending.client import Client
 from autocompose.describe.mllm.sending.costs import Costs, load_costs
 from autocompose.rerank.prompts import Prompts, load_prompts
 
@@ -86,6 +87,13 @@ class Reranker:
     def consent_name(self) -> str:
         """Where the journal remembers that pictures may be sent there."""
         return f"consent:{self.endpoint.host}:{self.recipe.model}"
+
+    def check(self) -> None:
+        """See that the model can be asked, before anybody waits for it.
+
+        :raises ConfigError: the variable with the key is not set; DependencyError: the client is not installed.
+        """
+        Client(self.endpoint)
 
     def record(self) -> dict[str, Any]:
         """As JSON-able settings, for another process."""

@@ -21,6 +21,7 @@ from autocompose.core.log import say
 from autocompose.core.workers import end_with_parent
 from autocompose.gallery.search import Gallery
 from autocompose.gallery.server.scratch import scratch_folder
+from autocompose.rerank.settings import Reranker
 from autocompose.web.token import token_fault
 
 VARIABLE = "AUTOCOMPOSE_SERVER"  # carries the settings to the workers
@@ -74,6 +75,7 @@ def run_server(config: ServerConfig) -> None:
     """Serve until the process is told to stop.
 
     :raises GalleryError: the gallery cannot be opened, or belongs to another model.
+    :raises ConfigError: the key of the re-ranking model is not set.
     :raises InputError: this is Windows, or the address cannot be used.
     """
     if os.name == "nt":
@@ -89,6 +91,8 @@ def run_server(config: ServerConfig) -> None:
         )
     count = gallery.store.count()
     gallery.close()
+    if config.rerank:
+        Reranker.of(config.rerank).check()
     if config.host not in LOOPBACK_ADDRESSES and not config.token:
         say(f"warning: {config.host} is open to the network and no --token is set: anyone there can see the pictures")
     config = config.model_copy(update={"port": _listening_port(config)})
@@ -174,7 +178,6 @@ def application() -> object:
     import torch
 
     from autocompose.gallery.server.app import create_app
-    from autocompose.rerank.settings import Reranker
 
     config = ServerConfig.parse(json.loads(os.environ[VARIABLE]))
     if multiprocessing.parent_process():
