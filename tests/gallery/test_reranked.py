@@ -18,10 +18,10 @@ from autocompose.describe.mllm.asking.sent_pictures import STRENGTH
 from autocompose.describe.mllm.asking.side_views import COLOURS
 from autocompose.describe.mllm.asks import Answer, Ask, Fault, FaultKind
 from autocompose.describe.mllm.recipe import Endpoint, Limits
+from autocompose.gallery.answer import Reference
 from autocompose.gallery.indexing.index import build
 from autocompose.gallery.item import Item
 from autocompose.gallery.pose import Pose
-from autocompose.gallery.query import Reference
 from autocompose.gallery.request import SearchRequest
 from autocompose.gallery.reranked import Reranking
 from autocompose.gallery.search import Gallery

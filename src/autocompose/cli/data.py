@@ -83,7 +83,7 @@ def export(
     shard: Annotated[int, typer.Option(min=1, help="Size of a shard in megabytes.")] = 400,
 ) -> None:
     """Write a corpus for other tools, with pictures, all fields and a dataset card."""
-    from autocompose.corpus.exchange.formats import Format, export_corpus
+    from autocompose.corpus.exchange.export_import import Format, export_corpus
 
     export_corpus(folder, out, _choice(Format, kind, "--format"), shard)
 
@@ -94,7 +94,7 @@ def import_(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Corpus folder to make.")],
 ) -> None:
     """Make a corpus from an export (parquet or webdataset)."""
-    from autocompose.corpus.exchange.formats import import_corpus
+    from autocompose.corpus.exchange.export_import import import_corpus
 
     import_corpus(source, out)
 
@@ -127,7 +127,8 @@ def fixmypose(
     protocol: Annotated[str, typer.Option(help="retrieval, captioning, captioning-seen, both-tasks.")] = "retrieval",
     flatten: Annotated[bool, typer.Option("--flatten", help="One entry per sentence instead of one per item.")] = False,
     pictures: Annotated[
-        Path | None, typer.Option(help="Folder with the PNG or HDF5 files.", show_default="RAW")
+        Path | None,
+        typer.Option("--picture-folder", help="Folder with the PNG or HDF5 files.", show_default="RAW"),
     ] = None,
     allow_leak: Annotated[bool, typer.Option("--allow-leak", help="Accept items in both train and test.")] = False,
     val_share: ValShare = 0.1,
@@ -309,6 +310,42 @@ def folder(
         photos, out, wanted=Wanted(height=height, limbs=limbs, side=size),
         mining=Mining(low=low, high=high, texts=wordings), by_folder=by_folder, seed=seed, processes=processes,
         finder=PeopleFinder(pose_weights),
+    )  # fmt: skip
+
+
+@prepare.command()
+def video(
+    videos: Annotated[Path, typer.Argument(metavar="VIDEOS", help="Folder with videos at any depth, or one video.")],
+    out: OutFolder,
+    rate: Annotated[float, typer.Option(help="Frames to look at, per second.")] = 4.0,
+    change: Annotated[
+        float,
+        typer.Option(
+            metavar="MM",
+            help="Keep a person again when the joints have moved by more than this on average, in millimetres.",
+        ),
+    ] = 60.0,
+    height: Annotated[int, typer.Option(min=0, help="Minimum height of a person in pixels.")] = 80,
+    limbs: Annotated[int, typer.Option(min=0, max=12, help="Minimum number of visible limb joints, of 12.")] = 10,
+    size: Annotated[int, typer.Option(min=8, help="Longest side of a person's picture in pixels.")] = 512,
+    gap: Gap = 2.0,
+    low: Low = 0.80,
+    high: High = 0.97,
+    wordings: Wordings = 3,
+    seed: Seed = 0,
+    processes: Processes = 1,
+    pose_weights: PoseWeights = None,
+) -> None:
+    """Your own videos: follow people, estimate 3D poses, crop, pair and describe; split by video; on this machine."""
+    from autocompose.estimate.people_finder import PeopleFinder
+    from autocompose.estimate.videos.sampling import Sampling
+    from autocompose.prepare.pairing.mined import Mining
+    from autocompose.prepare.photos.photographs import Wanted
+    from autocompose.prepare.videos.videos import prepare_videos
+
+    prepare_videos(
+        videos, out, sampling=Sampling(rate, change), wanted=Wanted(height=height, limbs=limbs, side=size),
+        mining=Mining(gap, low, high, wordings), seed=seed, processes=processes, finder=PeopleFinder(pose_weights),
     )  # fmt: skip
 
 

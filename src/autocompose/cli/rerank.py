@@ -58,7 +58,6 @@ MaxTokens = Annotated[
 Prices = Annotated[
     Path | None, typer.Option(help="TOML file with prices.", show_default="built-in prices", rich_help_panel=PANEL)
 ]
-Yes = Annotated[bool, typer.Option("--yes", help="Consent to send the pictures to this host.", rich_help_panel=PANEL)]
 URL, KEY, WAY = "https://api.openai.com/v1", "OPENAI_API_KEY", "grid"
 
 

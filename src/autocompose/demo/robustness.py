@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from autocompose.core.records import PARTIAL_KEYS, Question, Split
+from autocompose.core.records import Question, Split
+from autocompose.core.text_fields import PARTIAL_KEYS
 from autocompose.corpus.format import Corpus
 from autocompose.evaluate.metrics import QueryRows
 from autocompose.evaluate.questions import Evaluation, Questions, clusters_of, with_paraphrases

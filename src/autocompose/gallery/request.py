@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from pydantic import ConfigDict, Field, field_validator
 
 from autocompose.core.config import Config
-from autocompose.gallery.item import parse_where
+from autocompose.gallery.filter import parse_where
 
 MAX_K = 500
 MAX_TEXT = 500
@@ -130,6 +130,10 @@ class SearchRequest(Config):
         shown = {name: v for name, v in values.items() if v != type(self).model_fields[name].default}
         query = urlencode({n: str(v).lower() if isinstance(v, bool) else v for n, v in shown.items()}, doseq=True)
         return f"/?{query}" if query else "/"
+
+    def clip_list(self, kind: str) -> str:
+        """The address of the results as a list of clips. :param kind: csv or edl."""
+        return f"/api/clips.{kind}{self.url()[1:]}"
 
     def onward(self, key: str) -> str:
         """The address that continues from a result: it becomes the reference, and this query a step of the trail."""

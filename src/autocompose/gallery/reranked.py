@@ -13,10 +13,10 @@ from autocompose.bodies.skeleton import COCO17, mirror_order
 from autocompose.core.errors import AnnotationError, AutocomposeError, ImageError, InputError
 from autocompose.core.files import value_hash
 from autocompose.describe.mllm.sending.client import Send
+from autocompose.gallery.answer import Answer, Reference
 from autocompose.gallery.crops import prominent
 from autocompose.gallery.item import Box, Item
 from autocompose.gallery.pose import Pose
-from autocompose.gallery.query import Answer, Reference
 from autocompose.gallery.request import SearchRequest
 from autocompose.gallery.search import Gallery
 from autocompose.rerank.pictures import Shown, shown

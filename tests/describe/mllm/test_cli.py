@@ -14,12 +14,14 @@ import pytest
 from autocompose.cli import load_verbs
 from autocompose.cli.app import run
 from autocompose.core.errors import AnnotationError
-from autocompose.core.records import Edit, Split
+from autocompose.core.records import Split
+from autocompose.core.text_fields import Edit
 from autocompose.corpus.format import Corpus, load_corpus
 from autocompose.describe.mllm.annotate import annotate
 from autocompose.describe.mllm.annotation_report import report, status
 from autocompose.describe.mllm.asking.prompts import BUILT_IN, load_prompts
-from autocompose.describe.mllm.recipe import Endpoint, Frame, Recipe
+from autocompose.describe.mllm.frames import Frame
+from autocompose.describe.mllm.recipe import Endpoint, Recipe
 from autocompose.describe.mllm.recording.journal import Journal
 from autocompose.describe.mllm.sending.costs import load_costs
 from tests.describe.mllm.fakes import LOCAL, Fake, job
@@ -129,7 +131,7 @@ def test_the_report_compares_with_the_rule_texts_of_the_same_variants(corpus: Co
     pairs = tuple(replace(p, texts=texts) for p in corpus.pairs[Split.TRAIN])
     corpus = replace(corpus, pairs={Split.TRAIN: pairs})
     corpus.save()
-    annotate(replace(job(corpus, edits=(Edit.PLAIN,)), most=3), Fake(corpus))
+    annotate(replace(job(corpus, edits=(Edit.PLAIN,)), first=3), Fake(corpus))
     found = report(corpus.root)
     assert (found["texts"]["mllm"]["texts"], found["texts"]["rules"]["texts"]) == (9, 6)
     assert found["per pair"] == found["per variant"]

@@ -18,7 +18,7 @@ from autocompose.corpus.format import Corpus
 from autocompose.corpus.poses import PoseTable
 from autocompose.describe.audit.judge import agreement
 from autocompose.describe.audit.measure import Poses
-from autocompose.describe.audit.parse import parse
+from autocompose.describe.reading.parse import parse
 from autocompose.describe.side_words import swap_sides
 from autocompose.evaluate.questions import Evaluation
 from autocompose.evaluate.results import read_ranks, write_evaluation

@@ -17,9 +17,10 @@ from autocompose.bodies.pose_frame import faults, sides_exchanged
 from autocompose.core.errors import CorpusError, PoseError
 from autocompose.core.files import atomic_file, file_hash, json_bytes, read_json, value_hash, write_json
 from autocompose.core.log import Tally, say, track
-from autocompose.core.records import TEXT_FIELDS, Edit, Pair, Source, Split
+from autocompose.core.records import Pair, Split
 from autocompose.core.run_folder import RunFolder
 from autocompose.core.several import several
+from autocompose.core.text_fields import TEXT_FIELDS, Edit, Source
 from autocompose.core.workers import each
 from autocompose.corpus.format import Corpus, load_corpus, pair_to_json
 from autocompose.corpus.poses import PoseTable
@@ -142,7 +143,7 @@ def _check_sides(poses: PoseTable, root: Path) -> None:
     share = sides_exchanged(poses.joints[sound])
     if share > EXCHANGED:
         raise PoseError(
-            f"{root}/poses.npz: toes point backwards in {share:.0%} of the poses; left and right are swapped, "
+            f"{root}/poses.npz: knees or toes point backwards in {share:.0%} of the poses; left and right are swapped, "
             "or an axis has the wrong sign"
         )
 

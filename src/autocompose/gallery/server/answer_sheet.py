@@ -8,9 +8,9 @@ from pathlib import Path
 from autocompose.core.cache import writable_cache
 from autocompose.core.files import value_hash, write_text
 from autocompose.core.run_folder import PAGE_MARK, require_ours
+from autocompose.gallery.answer import Answer
 from autocompose.gallery.indexing.thumbs import read_thumb, thumb_bytes
 from autocompose.gallery.item import Item
-from autocompose.gallery.query import Answer
 from autocompose.gallery.search import Gallery
 from autocompose.gallery.server.pages import render
 
@@ -44,7 +44,7 @@ def _page_of(folder: Path) -> Path:
 
 def _data(gallery: Gallery, item: Item) -> str:
     """The item's thumbnail, cut to its box, as a data URL."""
-    kept = None if item.box else read_thumb(gallery.folder, item.digest)
+    kept = None if item.box else read_thumb(gallery.folder, item.content)
     return _url(kept or thumb_bytes(gallery.open_picture(item)))
 
 

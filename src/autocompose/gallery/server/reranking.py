@@ -6,17 +6,18 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Any
 
-from fastapi import FastAPI, Query
+from fastapi import FastAPI
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from autocompose.core.errors import AnnotationError, BusyError, InputError, StorageError
-from autocompose.gallery.query import Answer
+from autocompose.gallery.answer import Answer
 from autocompose.gallery.request import SearchRequest
 from autocompose.gallery.reranked import Reranking
 from autocompose.gallery.search import Gallery
 from autocompose.gallery.server.pages import Page
+from autocompose.gallery.server.replies import REFUSALS, Asked
 from autocompose.rerank.settings import Reranker
 
 log = logging.getLogger("autocompose.server")
@@ -39,9 +40,7 @@ class _Turns:
             self._free.release()
 
 
-def add_reranking(
-    app: FastAPI, gallery: Gallery, ask: Ask, reranker: Reranker, refusals: dict[int | str, dict[str, Any]]
-) -> None:
+def add_reranking(app: FastAPI, gallery: Gallery, ask: Ask, reranker: Reranker) -> None:
     """Add ``POST /api/rerank`` and the page's button. Whoever sends such a request consents to what it sends."""
     turns = _Turns()
     who = reranker.recipe.model
@@ -57,8 +56,8 @@ def add_reranking(
                 log.error("%s", error)  # may name folders of this machine
                 return reranking, None
 
-    @app.post("/api/rerank", responses=refusals, response_model=dict[str, Any])
-    def rerank(request: Annotated[SearchRequest, Query()]) -> Response:
+    @app.post("/api/rerank", responses=REFUSALS, response_model=dict[str, Any])
+    def rerank(request: Asked) -> Response:
         """The results of a search, the first of them put in order by a multimodal LLM, to which they are sent."""
         answer = reranked(request)[1]
         if answer is None:
@@ -66,7 +65,7 @@ def add_reranking(
         return JSONResponse(answer.record())
 
     @app.post("/rerank", response_class=HTMLResponse, include_in_schema=False)
-    def page(request: Annotated[SearchRequest, Query()]) -> HTMLResponse:
+    def page(request: Asked) -> HTMLResponse:
         if not request.asks:
             raise InputError("nothing to search for; give a reference picture, a text, or both")
         plain, answer = reranked(request)

@@ -1,12 +1,12 @@
-"""What the parser understands of a text, as a text of few words: the other thing that a text encoder may read."""
+"""The claims of a text as a short text: the alternative input of a text encoder."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import lru_cache
 
-from autocompose.describe.audit.claims import Claim
-from autocompose.describe.audit.parse import parse
+from autocompose.describe.reading.claims import Claim
+from autocompose.describe.reading.parse import parse
 
 
 @lru_cache(maxsize=2**16)

@@ -1,4 +1,4 @@
-"""The JSON object that an answer's text ends up with: after any reasoning, the last complete one.
+"""Finding the JSON object of an answer: the last complete one, after any reasoning.
 
 Reasoning models reason in JSON too, so a draft must never be taken for the answer, and a truncated object is never
 completed: that would drop movements silently. Work grows with the length of the text only.
@@ -11,16 +11,24 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-_NAMES = r"(?:think|thinking|thoughts?|reasoning|reflection|seed:think)"
+_NAMES = (
+    r"(?:[\w:.-]{0,20}[_:.-])?(?:think|thinking|thoughts?|reason|reasoning|reflection|analysis|scratchpad|monologue)\b"
+)
+_LESS, _MORE = r"(?:<|&lt;)\s*", r"[^<>&]*(?:>|&gt;)"
 _OPEN = re.compile(
-    rf"<{_NAMES}\b[^<>]*>|◁think▷|\[THINK\]|<\|START_THINKING\|>|<\|begin_of_thought\|>|<\|channel>\s*thought"
-    r"|<\|channel\|>\s*(?:analysis|commentary)\b|\Aanalysis(?=[A-Z{])",
+    rf"{_LESS}{_NAMES}{_MORE}|{_LESS}details\b[^<>&]*\breasoning\b{_MORE}|```(?:think|thinking|reasoning)\b"
+    r"|◁think▷|\[THINK\]|<\|(?:START_THINKING|begin_of_thought|think|inner_prefix)\|>|<\|channel>\s*thought"
+    r"|<\|channel\|>\s*(?:analysis|commentary)\b|\Aanalysis(?=[A-Z{])|\AThinking\.\.\.\s"
+    r"|\AHere(?: is|['’]s) my thought process:",
     re.I,
 )
 _CLOSE = re.compile(
-    rf"</{_NAMES}\s*>|◁/think▷|\[/THINK\]|<\|END_THINKING\|>|<\|end_of_thought\|>|<channel\|>"
-    r"|<\|channel\|>\s*final\b[^{<]*(?:<\|constrain\|>[^{<]*)?<\|message\|>|assistantfinal",
-    re.I,
+    rf"{_LESS}\\?/\s*{_NAMES}{_MORE}|◁/think▷|\[/THINK\]|<\|(?:END_THINKING|end_of_thought|content|inner_suffix)\|>"
+    rf"|{_LESS}details\b[^<>&]*\breasoning\b{_MORE}(?:(?!<details\b).)*?</details>"
+    r"|```(?:think|thinking|reasoning)\b.*?```|<channel\|>"
+    r"|<\|channel\|>\s*final\b[^{<]*(?:<\|constrain\|>[^{<]*)?<\|message\|>|assistantfinal|\.\.\.done thinking\."
+    r"|Here(?: is|['’]s) my response:",
+    re.I | re.S,
 )
 _START = re.compile(r'\{(?=\s*(?:["}]|//|/\*))')
 _STRING = r'"(?:[^"\\]|\\.)*(?:"|\Z)'
@@ -32,13 +40,13 @@ MAX_DEPTH = 32
 
 
 class NoObjectError(ValueError):
-    """The text holds no usable object; the message says why, fit to be told to the model."""
+    """The text holds no usable object; the message says why, worded for the model."""
 
 
 def after_reasoning(text: str) -> str:
-    """What a model says after its reasoning; '' when the reasoning never ends.
+    """The text after a model's reasoning; '' when the reasoning never ends.
 
-    The opening mark is often missing, because the server's template has put it into the prompt.
+    The opening mark is often missing, because the server's template puts it into the prompt.
     """
     start = max((mark.end() for mark in _CLOSE.finditer(text)), default=0)
     again = _OPEN.search(text, start)
@@ -46,10 +54,10 @@ def after_reasoning(text: str) -> str:
 
 
 def final_object(text: str, key: str, kind: type = list) -> tuple[dict[str, Any], bool]:
-    """The last complete object of a text, and whether the text had to be repaired to get at it.
+    """The last complete object of a text, and whether the text had to be repaired.
 
     Byte order marks, code fences, prose, comments, trailing commas, tool calls and wrappers around the object are
-    slips that do not matter.
+    repaired.
 
     :param key: what the object should have, of the type ``kind``; of several objects, the last with it counts.
     :raises NoObjectError: there is none, it is cut, or there are several in one.

@@ -1,4 +1,4 @@
-"""The one function that talks to a server: ``Ask -> Answer``, every fault mapped to one of four kinds.
+"""The one function that talks to a server: ``Ask -> Answer``, with every fault mapped to one of four kinds.
 
 The SDK lets several faults through as values (an HTML page as a string, an error object as a completion without
 choices), does not check types, and its timeout counts from byte to byte. So its retries are off, the deadline is our
@@ -32,7 +32,7 @@ NO_QUOTA = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_act
 class Client:
     """An OpenAI-compatible endpoint. Use inside one event loop, as an async context manager.
 
-    :param slots: most connections held open.
+    :param slots: maximum number of open connections.
     :param deadline: seconds for one request in total.
     """
 
@@ -57,27 +57,43 @@ class Client:
         await self._sdk.close()
 
     async def __call__(self, ask: Ask, dialect: Dialect) -> Answer:
-        """Ask once.
+        """Send a question once.
+
+        :raises Fault: no answer; its kind says why.
+        """
+        # as extra_body the SDK passes the body on as it is; walking its types costs a quarter of all our CPU time
+        raw = self._sdk.chat.completions.with_raw_response
+        asked = raw.create(model=ask.model, messages=[], extra_body=ask.body(dialect))
+        body = await self._bytes(asked)
+        return self._answer(body, ask)
+
+    async def post(self, path: str, body: dict[str, Any]) -> Any:
+        """Send a body to a path below the address, once; the decoded JSON that comes back, of any shape.
 
         :raises Fault: no answer, with the kind of trouble.
         """
+        from httpx2 import Response
+
+        return self._json(await self._bytes(self._sdk.post(path, cast_to=Response, body=body), raw=False))
+
+    async def _bytes(self, asked: Awaitable[Any], raw: bool = True) -> bytes:
         try:
-            # as extra_body the SDK passes the body on as it is; walking its types costs a quarter of all our CPU time
-            raw = self._sdk.chat.completions.with_raw_response
-            asked = raw.create(model=ask.model, messages=[], extra_body=ask.body(dialect))
-            body = (await asyncio.wait_for(asked, self.deadline)).http_response.content
+            response = await asyncio.wait_for(asked, self.deadline)
+            return (response.http_response if raw else response).content
         except asyncio.TimeoutError:
             raise Fault(FaultKind.RETRY, "timeout", f"no complete answer within {self.deadline:g} s") from None
         except Exception as error:
             raise self._fault(error) from None
-        return self._answer(body, ask)
 
-    def _answer(self, body: bytes, ask: Ask) -> Answer:
+    def _json(self, body: bytes) -> Any:
         try:
-            completion = json.loads(body)
+            return json.loads(body)
         except (ValueError, RecursionError):
             shown = self._clean(body[: 4 * MAX_WORDS].decode("utf-8", "replace")) or "an empty body"
             raise Fault(FaultKind.RETRY, "transport", f"200, but no JSON: {shown}") from None
+
+    def _answer(self, body: bytes, ask: Ask) -> Answer:
+        completion = self._json(body)
         try:
             return read_completion(completion, estimate_tokens(ask.system + ask.text) + PICTURE * len(ask.pictures))
         except NoAnswerError as error:
@@ -119,7 +135,7 @@ class Client:
         return Fault(FaultKind.ITEM_FAILED, "rejected", f"{status}: {words}")
 
     def _clean(self, words: object) -> str:
-        """One line without markup and without the key, which some servers echo."""
+        """A message as one line, without markup and without the key, which some servers echo."""
         text = re.sub(r"<[^>]*>", " ", str(words))
         if self._key != "none":
             text = text.replace(self._key, "***")
