@@ -114,8 +114,8 @@ def main():
     print(
         f"{minutes:.1f} minutes: {used:.0f} s of processor time ({used / minutes:.1f} s a minute of video), {wall:.0f} s"
     )
-    tenths = [f"{np.mean(part):.0f}" for part in np.array_split(samples, 10) if len(part)]
-    print(f"memory, means of tenths of the run, MiB: {' '.join(tenths)}")
+    parts = [part for part in np.array_split(samples, 10) if len(part)]
+    print("memory, means of tenths of the run, MiB:", *(round(float(np.mean(part))) for part in parts))
     shutil.rmtree(folder)
 
 
