@@ -111,9 +111,8 @@ def main():
     used, wall = time.process_time() - began, time.perf_counter() - wall
     done.set()
     print(report.line())
-    print(
-        f"{minutes:.1f} minutes: {used:.0f} s of processor time ({used / minutes:.1f} s a minute of video), {wall:.0f} s"
-    )
+    each = used / minutes
+    print(f"{minutes:.1f} minutes: {used:.0f} s of processor time, {each:.1f} a minute of video; {wall:.0f} s")
     parts = [part for part in np.array_split(samples, 10) if len(part)]
     print("memory, means of tenths of the run, MiB:", *(round(float(np.mean(part))) for part in parts))
     shutil.rmtree(folder)
