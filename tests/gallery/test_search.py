@@ -10,13 +10,13 @@ from PIL import Image, ImageOps
 from autocompose.core.errors import GalleryError, InputError
 from autocompose.describe.side_words import swap_sides
 from autocompose.gallery.answer import Reference
-from autocompose.gallery.embedder import known_model
 from autocompose.gallery.indexing.index import build
 from autocompose.gallery.request import Step
 from autocompose.gallery.search import Gallery
 from autocompose.gallery.storage.vectors import normalise
 from autocompose.gallery.understand import SUGGESTIONS, understand
 from autocompose.model.bundled import FOLDER, NAME
+from autocompose.model.embedders.naming import known_model
 from tests.fixtures.corpora import make_corpus, picture
 from tests.gallery.fakes import FakeModel, photos
 

@@ -8,6 +8,15 @@ from typing import Annotated
 import typer
 
 from autocompose.cli.app import PAPER, TRAINING, app
+from autocompose.cli.embedder import (
+    MODELS,
+    DocumentPrompt,
+    ModelOptions,
+    QueryPrompt,
+    TextWeight,
+    Yes,
+    model_changes,
+)
 from autocompose.core.errors import ConfigError
 from autocompose.core.reading.jsontext import json_line
 
@@ -112,7 +121,7 @@ def train(
 
 @app.command(rich_help_panel=TRAINING)
 def evaluate(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=MODELS)],
     corpus: CorpusFolder,
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
     texts: Annotated[str, typer.Option(help="Texts of the queries: human, rules, mllm, or a corpus key.")] = "human",
@@ -129,8 +138,13 @@ def evaluate(
     keep: Annotated[
         int, typer.Option(min=0, help="Number of pictures kept per query in the selection and TREC files.")
     ] = 50,
-    out: Annotated[Path | None, typer.Option(help="Folder for the results.", show_default="RUN/SPLIT")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the results.", show_default="MODEL/SPLIT")] = None,
     cache: Cache = None,
+    query_prompt: QueryPrompt = None,
+    document_prompt: DocumentPrompt = None,
+    text_weight: TextWeight = None,
+    model_options: ModelOptions = None,
+    yes: Yes = False,
 ) -> None:
     """Measure recall over the gallery and within groups, with intervals; print JSON and write per-query files.
 
@@ -141,11 +155,15 @@ def evaluate(
     from autocompose.evaluate.questions import evaluate_model
     from autocompose.evaluate.results import full_summary, write_evaluation
     from autocompose.evaluate.robust.judged import judge
+    from autocompose.model.embedders.naming import open_embedder, results_folder
+    from autocompose.model.embedders.options import EmbedderOptions
 
-    loaded = load_corpus(corpus)
-    evaluation = evaluate_model(run, loaded, split, texts, every_text, cache or corpus / ".cache", paraphrases or ())
-    judged = judge(evaluation, loaded)
-    write_evaluation(out or run / split, evaluation, keep, run.name, judged)
+    changes = model_changes(model_options, query_prompt, document_prompt, text_weight)
+    embedder = open_embedder(model, EmbedderOptions.parse(changes, str(model_options or "options")), yes)
+    loaded, kept = load_corpus(corpus), cache or corpus / ".cache"
+    evaluation = evaluate_model(embedder, loaded, split, texts, every_text, kept, paraphrases or ())
+    judged, folder = judge(evaluation, loaded), results_folder(model)
+    write_evaluation(out or folder / split, evaluation, keep, folder.name, judged)
     typer.echo(json_line(full_summary(evaluation, judged), 1))
 
 

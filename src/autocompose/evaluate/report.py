@@ -24,9 +24,9 @@ METHODS = {
     "sum": "element-wise sum",
     "stage1": "stage 1: text encoder, head and Combiner",
     "small": "small-v2 as it ships",
-    "auto": "Combiner and symbolic search on estimated poses",
-    "symbolic_seen": "symbolic search on estimated poses",
-    "symbolic": "symbolic search on true 3D poses",
+    "auto": "engine auto: Combiner + symbolic, estimated poses",
+    "symbolic_seen": "symbolic search, estimated poses",
+    "symbolic": "symbolic search, true 3D poses",
     "image_only": "picture only",
     "text_only": "text only",
     "chance": "chance",
@@ -51,6 +51,7 @@ CURVES = {
 }
 SHOWN, TOP = 8, 5  # queries of each kind; pictures of an answer
 THUMB = 112  # pixels
+CURVE_SPAN = 10  # minimum height of a learning curve, so that noise does not look like learning
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ def bars(metrics: dict[str, Any]) -> str:
 
 
 def curves(out: Path) -> str:
-    """What each stage's validation said, epoch by epoch, as inline SVG."""
+    """Validation metrics of each stage, epoch by epoch, as inline SVG."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8.6, 2.4))
@@ -164,8 +165,10 @@ def curves(out: Path) -> str:
     axes = figure.subplots(1, len(there), squeeze=False)[0]
     for axis, (file, (title, key, unit)) in zip(axes, there.items(), strict=True):
         lines = [parse_json(line, file, dict) for line in read_file(Path(out) / file).splitlines()]
-        points = [(line["epoch"], line[key]) for line in lines if key in line]
-        axis.plot(*zip(*points, strict=True), color="#2f6f4f", marker="o", markersize=3)
+        epochs, values = zip(*[(line["epoch"], line[key]) for line in lines if key in line], strict=True)
+        axis.plot(epochs, values, color="#2f6f4f", marker="o", markersize=3)
+        margin = max(0, CURVE_SPAN - (max(values) - min(values))) / 2
+        axis.set_ylim(min(values) - margin - 1, max(values) + margin + 1)
         axis.set_title(title, fontsize=9, loc="left")
         axis.set_xlabel("epoch", fontsize=8)
         axis.set_ylabel(unit, fontsize=8)

@@ -1,7 +1,7 @@
-"""A text side for claims alone: each claim is read by itself, and the text is their sum.
+"""A text side for claims alone: each claim is encoded by itself, and the text is their sum.
 
-What a text asks for is the sum of what its claims ask for, whatever their order. A transformer has to learn that; here
-it is given, which is why this side learns from a fraction of the examples (docs/small.md).
+The request of a text is the sum of its claims in any order. A transformer has to learn that; here it is built in, so
+this side learns from a fraction of the examples (docs/small.md).
 """
 
 from __future__ import annotations

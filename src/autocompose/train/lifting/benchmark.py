@@ -1,4 +1,4 @@
-"""What the estimator sees in the pictures of BodyCPR's validation and test part: what lifting is measured on."""
+"""The benchmark of lifting: landmarks in the pictures of BodyCPR's validation and test part."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def split_paths(folder: Path, split: Split) -> list[Path]:
 
 @torch.inference_mode()
 def _seen(estimator: Estimator, picture: Image.Image) -> dict[str, np.ndarray]:
-    """One person's record; where nobody is found, that of the whole picture, marked as such."""
+    """One person's record; if none is found, that of the whole picture, marked as such."""
     people = estimator.views(picture, windows=False)
     if people:
         return {**record(people[0], picture), "found": np.array(True)}

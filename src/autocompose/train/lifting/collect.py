@@ -1,6 +1,6 @@
-"""Run the frozen detector and landmark network over rendered scenes once, and keep what they say.
+"""Run the frozen detector and landmark network over rendered scenes once, and store their output.
 
-Files of ``GROUPS`` bodies each, written atomically under their number: a run that was killed goes on where it stopped.
+Files of ``GROUPS`` bodies each, written atomically under their number: a killed run continues where it stopped.
 
     python -m autocompose.train.lifting.collect FOLDER FILES [BENCHMARK]
 
@@ -29,7 +29,7 @@ from autocompose.train.lifting.records import record, stacked
 from autocompose.train.lifting.scenes import GROUP, SEED, Scene, scenes
 
 GROUPS = 16  # bodies in a file
-DETECTED = 0.4  # share of the pictures whose region comes from the detector, where it finds somebody
+DETECTED = 0.4  # share of the pictures whose region comes from the detector, where it finds a person
 JITTER = (0.04, 0.10, 8.0)  # of the other regions: share of the side, logarithm of the side, degrees
 
 

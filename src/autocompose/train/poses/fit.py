@@ -2,8 +2,8 @@
 
     python -m autocompose.train.poses.fit LIFTING CUBES OUT [--seed 0] [--epochs 20] [--batch 24]
 
-LIFTING: folder of ``runs/lifting.sh``. CUBES: folder of ``train.poses.cubes``. OUT becomes a run folder. What was begun
-is continued. The seed decides all of small-v2 but its estimator.
+LIFTING: folder of ``runs/lifting.sh``. CUBES: folder of ``train.poses.cubes``. OUT becomes a run folder. An
+unfinished run is continued. The seed decides all of small-v2 but its estimator.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ EPOCHS = 30  # of the two lifting networks whose errors are kept
 
 
 class SmallSettings(Config):
-    """Everything that decides small-v2 but its data."""
+    """All settings of small-v2 apart from its data."""
 
     seed: int = Field(0, ge=0)
     sizes: SmallSizes
@@ -62,7 +62,7 @@ class SmallSettings(Config):
 
 
 def main(scenes: Path, folder: Path, out: Path, settings: SmallSettings | None = None) -> Model:
-    """Train, or finish what was begun."""
+    """Train, or continue an unfinished run."""
     cubes, doubts = Cubes.read(folder), held_out(scenes)
     say(f"{len(cubes.joints):,} cubes, {doubts.turn.size:,} renders")
     return trained(cubes, doubts, out, settings or SmallSettings.shipped())
@@ -120,7 +120,7 @@ def _errors(train: list[Path], rest: list[Path]) -> dict[str, np.ndarray]:
 
 
 def card(cubes: Cubes, doubts: Doubts, settings: SmallSettings) -> dict[str, object]:
-    """What small-v2 was made of."""
+    """The card of small-v2: its data and settings."""
     banks = sorted({bank for name, (bank, _) in SOURCES.items() if name in settings.stage.sources})
     return {
         "name": "small-v2",

@@ -1,4 +1,4 @@
-"""Composing on poses: does reference + text find the target among all pictures of the batch, siblings included?"""
+"""Composition on poses: reference + text must retrieve the target from the whole batch, siblings included."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from autocompose.train.poses.doubts import Doubts
 
 class PoseSettings(Config):
     """
-    :param cubes: of a batch, of each of which all eight pictures are candidates. :param pairs: of each cube.
-    :param sources: names of ``cubes.SOURCES`` and ``cubes.DRAWN`` with how often each is drawn.
-    :param words_alone: share of texts that are shown without their claims although the encoder reads claims.
+    :param cubes: per batch; all eight pictures of each are candidates. :param pairs: per cube.
+    :param sources: names of ``cubes.SOURCES`` and ``cubes.DRAWN`` with the probability of each.
+    :param words_alone: share of texts presented without their claims to an encoder that reads claims.
     :param logit_scale: factor on the cosines. :param cycle_weight: of the way back.
-    :param least, most: by how much the estimator's errors are enlarged, drawn for each cube.
-    :param nobody: share of pictures in which nobody is found.
-    :param mirror: show every second cube in a mirror. :param reverse: ask for the way back of each pair too.
+    :param least, most: range of the factor on the estimator's errors, drawn for each cube.
+    :param nobody: share of pictures without a detected person.
+    :param mirror: show every second cube in a mirror. :param reverse: train on the way back of each pair too.
     """
 
     cubes: int = Field(48, ge=2)
@@ -63,7 +63,7 @@ class Question:
 
 
 class PoseStage(Stage):
-    """Head, text encoder and composer learn together."""
+    """Trains head, text encoder and composer together."""
 
     def __init__(self, cubes: Cubes, doubts: Doubts, encoder: Encoder, composer: nn.Module, settings: PoseSettings):
         super().__init__()
