@@ -78,8 +78,8 @@ def index(
         float | None,
         typer.Option(
             metavar="MM",
-            help="Keep a person again when the joints have moved by more than this on average, in millimetres.",
-            show_default="60",
+            help="Keep a person again when a joint has moved by more than this, in millimetres.",
+            show_default="150",
         ),
     ] = None,
     query_prompt: QueryPrompt = None,

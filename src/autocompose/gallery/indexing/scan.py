@@ -147,7 +147,7 @@ def scan(pictures: Path, tally: Tally, people: Path | None = None, videos: bool 
     pictures, root = Path(pictures), picture_root(pictures)
     result = Scan(tally)
     states, moving = _states(root, result, videos)
-    names = PictureNames([*states, *moving], root)
+    names, still_names = PictureNames([*states, *moving], root), PictureNames(states, root)
     meta, result.sides = read_splits(pictures / "image_splits", names)
     poses = Poses({}, {})
     if (pictures / "poses.npz").exists():
@@ -159,10 +159,10 @@ def scan(pictures: Path, tally: Tally, people: Path | None = None, videos: bool 
         result.sides.append(side)
     known: dict[str, tuple[Known, ...]] = {}
     if (pictures / "boxes.json").exists():
-        known, side = read_boxes(pictures / "boxes.json", names, root)
+        known, side = read_boxes(pictures / "boxes.json", still_names, root)
         result.sides.append(side)
     if people:
-        people_boxes, side = read_people(people, names, root)
+        people_boxes, side = read_people(people, still_names, root)
         known |= people_boxes
         result.sides.append(side)
     for name, state in {**states, **moving}.items():
