@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from autocompose.core.errors import GalleryError, InputError
-from autocompose.gallery.item import Item
-from autocompose.gallery.moments.moment import Moment, id_to_key, key_to_id
+from autocompose.gallery.item import Item, id_to_key, key_to_id
+from autocompose.gallery.moments.moment import Moment
 from autocompose.gallery.pose import Pose
 from autocompose.gallery.storage.store import EmbeddedStore, Store
 from autocompose.gallery.storage.vectors import VectorIndex, normalise
