@@ -15,12 +15,12 @@ from pathlib import Path
 
 import av
 import numpy as np
+from autocompose.gallery.embedder import open_embedder
 
 from autocompose.bodies.skeleton import SMPL22
 from autocompose.estimate.estimator import Person
 from autocompose.estimate.people_finder import PeopleFinder
 from autocompose.estimate.videos.sampling import Sampling
-from autocompose.gallery.embedder import open_embedder
 from autocompose.gallery.indexing.index import build
 
 MIB = 1 << 20

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from PIL import ImageDraw
 
-from autocompose.gallery.embedder import RunFolder
 from autocompose.gallery.indexing.index import build
+from autocompose.model.embedders.own import RunFolder
 from tests.fixtures.bar_finder import BarFinder
 from tests.fixtures.videos import walkers, write_video
 from tests.gallery.test_browser import browser, shot  # noqa: F401

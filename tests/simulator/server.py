@@ -110,7 +110,8 @@ class Server:
 
 
 async def main(poses: Path, options: dict[str, Any]) -> None:
-    annotator = Annotator(PoseTable.load(poses), Errors(**options.pop("errors", {})), options.pop("seed", 0))
+    errors, seed, anew = Errors(**options.pop("errors", {})), options.pop("seed", 0), options.pop("anew", True)
+    annotator = Annotator(PoseTable.load(poses), errors, seed, anew)
     server = await asyncio.start_server(Server(annotator, **options).serve, "127.0.0.1", 0, limit=1 << 24)
     print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", flush=True)
     async with server:

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from autocompose.cli import rerank as reranking
 from autocompose.cli.app import SEARCH, PoseWeights, app
+from autocompose.cli.embedder import (
+    MODELS,
+    DocumentPrompt,
+    ModelOptions,
+    QueryPrompt,
+    TextWeight,
+    Yes,
+    model_changes,
+)
 from autocompose.core.errors import InputError, NothingLeftError
 from autocompose.core.reading.jsontext import json_line
 
@@ -23,7 +34,7 @@ ModelFolder = Annotated[
     typer.Option(
         "--model",
         metavar="MODEL",
-        help="Run folder; small (the built-in model); a CLIP weight file (.pt, .safetensors); or pretrained:TAG.",
+        help=MODELS,
         show_default="the gallery's own, else small",
     ),
 ]
@@ -71,6 +82,11 @@ def index(
             show_default="150",
         ),
     ] = None,
+    query_prompt: QueryPrompt = None,
+    document_prompt: DocumentPrompt = None,
+    text_weight: TextWeight = None,
+    model_options: ModelOptions = None,
+    yes: Yes = False,
     forget: Annotated[
         list[str] | None,
         typer.Option(
@@ -102,6 +118,8 @@ def index(
         people=people,
         videos=videos,
         sampling=_sampling(out, video_rate, video_change),
+        changes=model_changes(model_options, query_prompt, document_prompt, text_weight),
+        consent=yes,
     )
     say(f"search it with: autocompose search {out} 'raise your left arm'")
     say(f"or open it with: autocompose serve {out}")
@@ -121,24 +139,22 @@ def _sampling(out: Path, rate: float | None, change: float | None) -> Sampling |
 
 def _build(
     pictures: Path, out: Path, model: str | None, *, poses: bool | None = None, pose_weights: Path | None = None,
-    **options: Any,
+    changes: Mapping[str, Any] | None = None, consent: bool = False, **options: Any,
 ) -> None:  # fmt: skip
     """Index. An option that is None keeps the gallery's setting."""
     from autocompose.core.log import say
-    from autocompose.gallery.embedder import made_for_renders, open_embedder
-    from autocompose.gallery.gallery_folder import finder_for, read_config
+    from autocompose.gallery.gallery_folder import finder_for, model_for, read_config
     from autocompose.gallery.indexing.index import build
+    from autocompose.gallery.search import RENDERS_ONLY, made_for_renders
 
     config = read_config(out)
     made = {"kind": config.index, "store": config.store} if config else {}
     options = {**made, **{name: value for name, value in options.items() if value is not None}}
-    embedder = open_embedder(model or (config.model if config else "") or "small")
+    embedder = model_for(config, model or "", changes, consent)
     finder = finder_for(config, poses, pose_weights)
     report = build(pictures, embedder, out, model_name=embedder.name, finder=finder, **options)
     say(report.line())
     if report.people.kept and made_for_renders(embedder.card):
-        from autocompose.gallery.search import RENDERS_ONLY
-
         say(RENDERS_ONLY)
 
 
@@ -188,6 +204,15 @@ def search(
     around: Annotated[
         float, typer.Option(min=0, max=60, help="Seconds before and after each moment of a clip list.")
     ] = 2.0,
+    rerank: reranking.Rerank = None,
+    rerank_model: reranking.RerankModel = "",
+    rerank_url: reranking.RerankUrl = reranking.URL,
+    key_env: reranking.KeyEnv = reranking.KEY,
+    rerank_way: reranking.Way = reranking.WAY,
+    max_cost: reranking.MaxCost = None,
+    max_tokens: reranking.MaxTokens = None,
+    prices: reranking.Prices = None,
+    yes: Yes = False,
 ) -> None:
     """Find pictures like the reference, but with the change that the text describes."""
     from autocompose.gallery.request import SearchRequest
@@ -195,6 +220,9 @@ def search(
 
     if words and text:
         raise InputError("the text is given twice, as TEXT and with --text; use only one")
+    reranker = reranking.reranker_of(
+        rerank, rerank_model, rerank_url, key_env, rerank_way, max_cost, max_tokens, prices, max(2, min(k, 20))
+    )
     opened = Gallery.open(gallery, model)
     likes, unlikes = ([opened.item(name).key for name in names or ()] for names in (like, unlike))
     values = {
@@ -205,6 +233,10 @@ def search(
     if clips:
         _check_clip_list(clips)
     answer = opened.answer(request)
+    if reranker:
+        from autocompose.gallery.reranked import Reranking
+
+        answer = Reranking(opened, request, answer, reranker).run(yes)
     if clips:
         _write_clips(opened, answer, clips, around)
     if as_json:
@@ -215,7 +247,7 @@ def search(
         why = f"leave out one of the filters {', '.join(where)}" if where else "all others equal the reference"
         raise NothingLeftError(f"{gallery}: none of the {opened.store.count()} items remain; {why}")
     if open_sheet:
-        from autocompose.gallery.answer_sheet import write_sheet
+        from autocompose.gallery.server.answer_sheet import write_sheet
 
         sheet = write_sheet(opened, answer)
         typer.echo(f"{sheet}", err=True)
@@ -310,12 +342,26 @@ def serve(
             show_default="none",
         ),
     ] = None,
+    rerank: reranking.Rerank = None,
+    rerank_model: reranking.RerankModel = "",
+    rerank_url: reranking.RerankUrl = reranking.URL,
+    key_env: reranking.KeyEnv = reranking.KEY,
+    rerank_way: reranking.Way = reranking.WAY,
+    max_cost: reranking.MaxCost = None,
+    max_tokens: reranking.MaxTokens = None,
+    prices: reranking.Prices = None,
 ) -> None:
-    """Open the gallery's web page and REST interface; stop with Ctrl-C."""
+    """Open the gallery's web page and REST interface; stop with Ctrl-C.
+
+    With --rerank, the page has a button that sends the reference and the first results to the model when it is pressed.
+    """
     from autocompose.gallery.server.launch import ServerConfig, run_server
 
     if pictures:
         _build(pictures, gallery, model)
     settings = {"gallery": str(gallery), "host": host, "port": port, "workers": workers, "rate": rate, "token": token}
     more = {"model": model or "", "trusted_proxy": tuple(trusted_proxy or ())}
-    run_server(ServerConfig.parse({**settings, **more}))
+    reranker = reranking.reranker_of(
+        rerank, rerank_model, rerank_url, key_env, rerank_way, max_cost, max_tokens, prices
+    )
+    run_server(ServerConfig.parse({**settings, **more, "rerank": reranker.record() if reranker else None}))

@@ -10,12 +10,13 @@ GALLERY/forgotten.json     content hashes of pictures that were deleted on reque
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from filelock import FileLock, Timeout
+from pydantic import Field
 
 from autocompose.core.config import Config
 from autocompose.core.errors import GalleryError, InputError
@@ -23,6 +24,9 @@ from autocompose.core.files import read_json, write_json
 from autocompose.estimate.people_finder import Finder, PeopleFinder
 from autocompose.estimate.videos.sampling import Sampling
 from autocompose.gallery.storage.store import EmbeddedStore, Store
+from autocompose.model.embedders.embedder import Embedder
+from autocompose.model.embedders.naming import ADDRESS, known_model, open_embedder
+from autocompose.model.embedders.options import EmbedderOptions
 
 
 class GalleryConfig(Config):
@@ -31,6 +35,8 @@ class GalleryConfig(Config):
     :param pictures: folder that item paths are relative to (absolute).
     :param source: what was named when indexing: the same folder, or the corpus around it.
     :param model: what names it: a run folder, a weight file or ``pretrained:TAG``; "" = it has no name.
+    :param model_options: settings of a model that is not ours (``EmbedderOptions``) that differ from the defaults.
+    :param destination: host and model that pictures may be sent to; "" = they stay on this machine.
     :param fingerprint: of the model; only that model may search here.
     :param dim: feature size D.
     :param store: ``embedded`` or ``qdrant://host:port/collection``.
@@ -46,6 +52,8 @@ class GalleryConfig(Config):
     pictures: str
     source: str
     model: str
+    model_options: dict[str, Any] = Field({})
+    destination: str = ""
     fingerprint: str
     dim: int
     store: str = "embedded"
@@ -87,6 +95,24 @@ def open_store(folder: Path, config: GalleryConfig, *, write: bool = False) -> S
     from autocompose.gallery.storage.qdrant import QdrantStore
 
     return QdrantStore.connect(config.store, config.fingerprint, config.dim)
+
+
+def model_for(
+    config: GalleryConfig | None, name: str = "", changes: Mapping[str, Any] | None = None, consent: bool = False
+) -> Embedder:
+    """The model of a gallery, or one to make it with.
+
+    :param config: of the gallery as it is; None: there is none yet.
+    :param name, changes: what the user says: a model, and how it is used; else as the gallery was made, or ``small``.
+    :param consent: pictures may be sent to the model's host; else only where that was agreed to for this gallery.
+    """
+    known = config.model if config else ""
+    same = name in ("", known) or all(one.startswith(ADDRESS) for one in (name, known))
+    kept = config.model_options if config and same else {}
+    options = EmbedderOptions.parse({**kept, **(changes or {})}, "options of the model")
+    embedder = open_embedder(name or known_model(known) or known or "small", options, consent)
+    embedder.consent = consent or bool(config and embedder.destination and config.destination == embedder.destination)
+    return embedder
 
 
 def finder_for(config: GalleryConfig | None, poses: bool | None = None, weights: Path | None = None) -> Finder | None:

@@ -24,10 +24,8 @@ from autocompose.corpus.pictures.gate import FILES, Bounds, as_rgb, open_image
 from autocompose.estimate.people_finder import Finder, PeopleFinder
 from autocompose.gallery.answer import Answer, Hit, Reference
 from autocompose.gallery.crops import MAX_SIDE, SEARCHED_SIDE, Crop, found_people, prominent, shrink
-from autocompose.gallery.embedder import Embedder, is_model, made_for_renders
-from autocompose.gallery.gallery_folder import GalleryConfig, finder_for, open_store, read_config
+from autocompose.gallery.gallery_folder import GalleryConfig, finder_for, model_for, open_store, read_config
 from autocompose.gallery.item import Item, NotThereError, is_key, key_to_id
-from autocompose.gallery.loaded_model import as_embedder
 from autocompose.gallery.moments.clips import AROUND, Clip, clips
 from autocompose.gallery.moments.frames import frame_picture
 from autocompose.gallery.moments.video_record import read_record
@@ -36,6 +34,8 @@ from autocompose.gallery.rank import Ranking
 from autocompose.gallery.request import Engine, SearchRequest, Sides, Step
 from autocompose.gallery.storage.store import Store
 from autocompose.gallery.understand import own_sides, understand
+from autocompose.model.embedders.embedder import Embedder
+from autocompose.model.embedders.naming import as_embedder, known_model
 
 if TYPE_CHECKING:
     from autocompose.model.model import Model
@@ -80,9 +80,12 @@ class Gallery:
             raise GalleryError(
                 f"{folder}: not a gallery (no gallery.json); make one with: autocompose index PICTURES {folder}"
             )
-        if model is None and is_model(config.model):
-            model = config.model
-        return cls(folder, config, open_store(folder, config), None if model is None else as_embedder(model))
+        embedder: Embedder | None = None
+        if isinstance(model, (str, Path)) or (model is None and known_model(config.model)):
+            embedder = model_for(config, str(model or ""))
+        elif model is not None:
+            embedder = as_embedder(model)
+        return cls(folder, config, open_store(folder, config), embedder)
 
     @classmethod
     def build(
@@ -110,8 +113,7 @@ class Gallery:
         out = Path(folder) if folder is not None else pictures.with_name(f"{pictures.resolve().name}-gallery")
         embedder = as_embedder(model)
         finder = finder_for(read_config(out), poses)
-        name = getattr(embedder, "name", "")
-        say(build(pictures, embedder, out, model_name=name, finder=finder, **options).line())
+        say(build(pictures, embedder, out, model_name=embedder.name, finder=finder, **options).line())
         return cls.open(out, embedder)
 
     def __len__(self) -> int:
@@ -127,6 +129,14 @@ class Gallery:
         if self.config.pose_weights and not weights.is_file():
             log.warning("%s: pose weights not found; those of the package are used", weights)
         return PeopleFinder(weights if self.config.pose_weights and weights.is_file() else None)
+
+    @property
+    def absent(self) -> str:
+        """The sentence about a gallery whose model cannot be opened."""
+        return (
+            f"{self.folder}: its model {self.config.model or '(none named)'} was not found; name it with --model, or "
+            "index the pictures again into another folder"
+        )
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -311,10 +321,7 @@ class Gallery:
             raise InputError("nothing to search for; give a reference picture, a text, or both")
         notes: list[str] = []
         used = own_sides(request.text, request.sides, origin.pose if origin else None, request.mirror, notes)
-        absent = (
-            f"{self.folder}: its model {self.config.model or '(none named)'} was not found; "
-            "name it with --model, index the pictures again into another folder, or search with --engine symbolic"
-        )
+        absent = f"{self.absent}, or search with --engine symbolic"
         like, unlike = ([self.item(key).id for key in keys] for keys in (request.like, request.unlike))
         query = QueryVector(self.store, self.model, absent, request, origin, used, like, unlike, self._vectors)
         ranking = Ranking(self.store, request, origin, understand(request.text), query, notes)
@@ -324,6 +331,11 @@ class Gallery:
             hits, used, ranking.reading, origin, engine, why, (*notes, *self.remarks), (*request.steps, step),
             time.perf_counter() - start,
         )  # fmt: skip
+
+
+def made_for_renders(card: Mapping[str, Any]) -> bool:
+    """The model has seen rendered bodies only, by its card."""
+    return card.get("pictures") == "renders" or card.get("made by") == "autocompose demo"
 
 
 def _absent(which: Named) -> NotThereError:

@@ -17,7 +17,6 @@ from autocompose.core.run_folder import require_free
 from autocompose.core.several import several
 from autocompose.estimate.people_finder import Finder
 from autocompose.estimate.videos.sampling import Sampling
-from autocompose.gallery.embedder import Embedder
 from autocompose.gallery.filter import matcher
 from autocompose.gallery.gallery_folder import (
     GalleryConfig,
@@ -36,6 +35,7 @@ from autocompose.gallery.item import Item
 from autocompose.gallery.moments.video_record import sweep_records
 from autocompose.gallery.storage.store import Store
 from autocompose.gallery.storage.vectors import Kind
+from autocompose.model.embedders.embedder import Embedder
 
 
 def build(
@@ -109,11 +109,13 @@ def _configure(
         raise GalleryError(f"{out}: a gallery of {old.pictures}, not of {root}; choose another folder")
     if old and old.store != store:
         raise GalleryError(f"{out}: uses the store {old.store}, not {store}; choose another folder")
-    dim = old.dim if old else model.embed_texts(["a person"]).shape[1]
+    dim = old.dim if old else model.dim
     return GalleryConfig(
         pictures=str(root),
         source=str(Path(pictures).resolve()),
         model=str(model_name or ""),
+        model_options=model.settings,
+        destination=model.destination if model.consent else "",
         fingerprint=model.fingerprint,
         dim=dim,
         store=store,

@@ -11,16 +11,24 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-_NAMES = r"(?:think|thinking|thoughts?|reasoning|reflection|seed:think)"
+_NAMES = (
+    r"(?:[\w:.-]{0,20}[_:.-])?(?:think|thinking|thoughts?|reason|reasoning|reflection|analysis|scratchpad|monologue)\b"
+)
+_LESS, _MORE = r"(?:<|&lt;)\s*", r"[^<>&]*(?:>|&gt;)"
 _OPEN = re.compile(
-    rf"<{_NAMES}\b[^<>]*>|◁think▷|\[THINK\]|<\|START_THINKING\|>|<\|begin_of_thought\|>|<\|channel>\s*thought"
-    r"|<\|channel\|>\s*(?:analysis|commentary)\b|\Aanalysis(?=[A-Z{])",
+    rf"{_LESS}{_NAMES}{_MORE}|{_LESS}details\b[^<>&]*\breasoning\b{_MORE}|```(?:think|thinking|reasoning)\b"
+    r"|◁think▷|\[THINK\]|<\|(?:START_THINKING|begin_of_thought|think|inner_prefix)\|>|<\|channel>\s*thought"
+    r"|<\|channel\|>\s*(?:analysis|commentary)\b|\Aanalysis(?=[A-Z{])|\AThinking\.\.\.\s"
+    r"|\AHere(?: is|['’]s) my thought process:",
     re.I,
 )
 _CLOSE = re.compile(
-    rf"</{_NAMES}\s*>|◁/think▷|\[/THINK\]|<\|END_THINKING\|>|<\|end_of_thought\|>|<channel\|>"
-    r"|<\|channel\|>\s*final\b[^{<]*(?:<\|constrain\|>[^{<]*)?<\|message\|>|assistantfinal",
-    re.I,
+    rf"{_LESS}\\?/\s*{_NAMES}{_MORE}|◁/think▷|\[/THINK\]|<\|(?:END_THINKING|end_of_thought|content|inner_suffix)\|>"
+    rf"|{_LESS}details\b[^<>&]*\breasoning\b{_MORE}(?:(?!<details\b).)*?</details>"
+    r"|```(?:think|thinking|reasoning)\b.*?```|<channel\|>"
+    r"|<\|channel\|>\s*final\b[^{<]*(?:<\|constrain\|>[^{<]*)?<\|message\|>|assistantfinal|\.\.\.done thinking\."
+    r"|Here(?: is|['’]s) my response:",
+    re.I | re.S,
 )
 _START = re.compile(r'\{(?=\s*(?:["}]|//|/\*))')
 _STRING = r'"(?:[^"\\]|\\.)*(?:"|\Z)'
