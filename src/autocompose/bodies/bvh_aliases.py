@@ -1,10 +1,10 @@
-"""Parsing joint names: the person's side, and the body parts that a name may mean."""
+"""The many names of joints in BVH files, parsed into the person's side and the possible body parts."""
 
 from __future__ import annotations
 
 import re
 
-# part -> groups of words, the surer ones first; one word may mean several parts, and the tree decides
+# part -> groups of words, most certain first; a word may mean several parts, and the tree of joints decides
 _PARTS: dict[str, tuple[str, ...]] = {
     "hip": ("upleg upperleg uleg thigh thighbend femur", "hip", "leg hipjoint leg1"),
     "knee": ("lowleg lowerleg lleg shin shank calf knee tibia", "leg", "leg2"),
@@ -28,7 +28,7 @@ _LONGEST = 80
 
 
 def read_name(name: str) -> tuple[str, dict[str, int]]:
-    """Side ("left", "right", "") and possible parts of the body -> how sure, 0 best.
+    """Side ("left", "right", "") and possible body parts -> rank, 0 best.
 
     >>> read_name("mixamorig:LeftLeg")
     ('left', {'hip': 2, 'knee': 1})

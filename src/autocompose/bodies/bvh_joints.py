@@ -1,4 +1,4 @@
-"""Which joint of a BVH skeleton is which of SMPL-22.
+"""Matching the joints of a BVH skeleton to SMPL-22.
 
 Names only propose: a limb is a chain of the tree whose joints bear the right kinds of names, so that ``LeftLeg`` is a
 shin below ``LeftUpLeg`` and a thigh above ``LeftKnee``. The pelvis is at or above the place where the legs part, the
@@ -22,7 +22,7 @@ _PELVIS = 0.4  # how far the pelvis may be from the middle of the hips, as a sha
 _BENT = 0.9  # cosine of shin and end site above which the site only prolongs the shin
 _STRAIGHT = 0.999  # cosine of two halves of a bone
 _LOOKED_AT = 200  # frames that geometry is measured on
-_CANDIDATES = 24  # joints of one part and side that are compared, the likeliest ones
+_CANDIDATES = 24  # likeliest joints of one part and side to compare
 _NAMED = 60  # joints that an error lists
 
 
@@ -58,7 +58,7 @@ class _Tree:
         return next((joint for joint in self.way_up(a) if joint in above), -1)
 
     def candidates(self, part: str, side: str) -> list[int]:
-        """Joints that may be this part, surer and higher ones first."""
+        """Joints that may be this part, more certain and higher ones first."""
         found = [i for i, (s, parts) in enumerate(self.read) if s == side and part in parts]
         return sorted(found, key=lambda i: (self.read[i][1][part], self.depth[i]))[:_CANDIDATES]
 
@@ -160,7 +160,7 @@ def _below_collar(
 
 
 def _rank(tree: _Tree, chain: tuple[int, ...], parts: tuple[str, ...]) -> tuple[int, ...]:
-    """Smaller is better: surer names, then joints nearer to the trunk (an ankle before the foot below it)."""
+    """Smaller is better: more certain names, then joints nearer to the trunk (an ankle before the foot below it)."""
     return sum(tree.read[i][1][part] for i, part in zip(chain, parts, strict=True)), *(tree.depth[i] for i in chain)
 
 

@@ -1,4 +1,4 @@
-"""Any skeleton -> SMPL-22 (and the middle fingers), and which of its joints the source contains.
+"""Conversion of any skeleton to SMPL-22 (and the middle fingers), with the joints that the source contains.
 
 | source | taken over | derived | not known (codes that need it are dropped) |
 |---|---|---|---|

@@ -41,7 +41,7 @@ def check_joints(joints: np.ndarray, counts: tuple[int, ...] = (22, 24), what: s
 
 
 def faults(joints: np.ndarray) -> list[str]:
-    """What is wrong with each SMPL-22 pose ``(N, 22, 3)``; "" for usable ones."""
+    """The fault of each SMPL-22 pose ``(N, 22, 3)``; "" for usable ones."""
     finite = np.isfinite(joints).all(axis=(1, 2))
     bones = np.linalg.norm(joints[:, 1:] - joints[:, np.array(SMPL22_PARENTS[1:])], axis=2)
     flat = (bones < SHORTEST_BONE).any(axis=1)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
 from threading import Thread
@@ -34,6 +35,25 @@ def each(work: Callable[[A], B], items: Iterable[A], workers: int | None = None)
     # few items need few processes, unless there are some that wait for work
     with _one_thread_each(), kept_processes(wanted if wanted in _KEPT else workers) as pool:
         yield from pool.map(work, items, chunksize=size)
+
+
+def ahead(work: Callable[[A], B], items: Iterable[A], pool: Executor | None, most: int) -> Iterator[tuple[A, B]]:
+    """Each item with ``work(item)``, in order, for items that come one by one and are large.
+
+    :param pool: processes; None works in this one. :param most: items that are held at once.
+    """
+    if pool is None:
+        yield from ((item, work(item)) for item in items)
+        return
+    waiting: deque[tuple[A, Future[B]]] = deque()
+    for item in items:
+        waiting.append((item, pool.submit(work, item)))
+        if len(waiting) >= most:
+            first, result = waiting.popleft()
+            yield first, result.result()
+    while waiting:
+        first, result = waiting.popleft()
+        yield first, result.result()
 
 
 @contextmanager

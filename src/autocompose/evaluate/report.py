@@ -24,9 +24,9 @@ METHODS = {
     "sum": "element-wise sum",
     "stage1": "stage 1: text encoder, head and Combiner",
     "small": "small-v2 as it ships",
-    "auto": "Combiner and symbolic search on estimated poses",
-    "symbolic_seen": "symbolic search on estimated poses",
-    "symbolic": "symbolic search on true 3D poses",
+    "auto": "engine auto: Combiner + symbolic, estimated poses",
+    "symbolic_seen": "symbolic search, estimated poses",
+    "symbolic": "symbolic search, true 3D poses",
     "image_only": "picture only",
     "text_only": "text only",
     "chance": "chance",
@@ -51,6 +51,7 @@ CURVES = {
 }
 SHOWN, TOP = 8, 5  # queries of each kind; pictures of an answer
 THUMB = 112  # pixels
+CURVE_SPAN = 10  # minimum height of a learning curve, so that noise does not look like learning
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ class Answer:
 def write_report(out: Path, corpus: Corpus, evaluation: Evaluation, metrics: dict[str, Any]) -> Path:
     """Write ``out/report.html`` from the demo's metrics, histories and a few of the model's answers."""
     rng = np.random.default_rng(metrics["seed"])
-    found = evaluation.ranks.gallery == 0
+    first = evaluation.ranks.gallery == 0
     values = {
         "metrics": metrics,
         "methods": METHODS,
@@ -83,11 +84,11 @@ def write_report(out: Path, corpus: Corpus, evaluation: Evaluation, metrics: dic
         "independent": {m: metrics[m]["independent"] for m in METHODS if "independent" in metrics.get(m, {})},
         "bars": bars(metrics),
         "curves": curves(out),
-        "random": answers(corpus, evaluation, rng.permutation(len(found))[:SHOWN]),
+        "random": answers(corpus, evaluation, rng.permutation(len(first))[:SHOWN]),
         "failures": answers(
             corpus, evaluation, rng.permutation(np.flatnonzero(evaluation.ranks.gallery >= TOP))[:SHOWN]
         ),
-        "found": 100 * float(found.mean()),
+        "found": 100 * float(first.mean()),
         "missed": 100 * float((evaluation.ranks.gallery >= TOP).mean()),
         "top": TOP,
         "rule_words": metrics["texts"],
@@ -103,12 +104,12 @@ def answers(corpus: Corpus, evaluation: Evaluation, rows: np.ndarray) -> list[An
     """The chosen queries with their first ``TOP`` results."""
     top = evaluation.top(TOP)[0]
     group = evaluation.ranks.group
-    found = []
+    shown = []
     for row in rows.tolist():
         query = evaluation.queries[row]
         names = [evaluation.names[i] for i in top[row]]
         results = [(thumbnail(corpus.image_path(n)), n == query.target) for n in names]
-        found.append(
+        shown.append(
             Answer(
                 thumbnail(corpus.image_path(query.reference)),
                 query.text,
@@ -118,7 +119,7 @@ def answers(corpus: Corpus, evaluation: Evaluation, rows: np.ndarray) -> list[An
                 results,
             )
         )
-    return found
+    return shown
 
 
 def thumbnail(path: Path) -> str:
@@ -156,7 +157,7 @@ def bars(metrics: dict[str, Any]) -> str:
 
 
 def curves(out: Path) -> str:
-    """What each stage's validation said, epoch by epoch, as inline SVG."""
+    """Validation metrics of each stage, epoch by epoch, as inline SVG."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8.6, 2.4))
@@ -164,8 +165,10 @@ def curves(out: Path) -> str:
     axes = figure.subplots(1, len(there), squeeze=False)[0]
     for axis, (file, (title, key, unit)) in zip(axes, there.items(), strict=True):
         lines = [parse_json(line, file, dict) for line in read_file(Path(out) / file).splitlines()]
-        points = [(line["epoch"], line[key]) for line in lines if key in line]
-        axis.plot(*zip(*points, strict=True), color="#2f6f4f", marker="o", markersize=3)
+        epochs, values = zip(*[(line["epoch"], line[key]) for line in lines if key in line], strict=True)
+        axis.plot(epochs, values, color="#2f6f4f", marker="o", markersize=3)
+        margin = max(0, CURVE_SPAN - (max(values) - min(values))) / 2
+        axis.set_ylim(min(values) - margin - 1, max(values) + margin + 1)
         axis.set_title(title, fontsize=9, loc="left")
         axis.set_xlabel("epoch", fontsize=8)
         axis.set_ylabel(unit, fontsize=8)

@@ -47,11 +47,27 @@ class Reference:
 
 @dataclass(frozen=True)
 class Hit:
-    """One result; ``score`` is a cosine (learned), minus a cost (symbolic), or both added (auto)."""
+    """One result; ``score`` is a cosine (learned), minus a cost (symbolic), or both added (auto).
+
+    :param near: of a video: further results of the same scene, best first; they have no place of their own.
+    """
 
     rank: int
     score: float
     item: Item
+    near: tuple[Hit, ...] = ()
+
+    def record(self) -> dict[str, Any]:
+        """As a JSON-able value."""
+        values = {"rank": self.rank, "score": round(self.score, 5), **self.item.record()}
+        if self.item.moment is None:
+            return values
+        near = [{"id": h.item.key, "score": round(h.score, 5), **_when(h.item)} for h in self.near]
+        return {**values, "near": near}
+
+
+def _when(item: Item) -> dict[str, Any]:
+    return item.moment.record() if item.moment else {}
 
 
 @dataclass(frozen=True)
@@ -62,6 +78,7 @@ class Answer:
     :param engine: what ranked: ``learned``, ``symbolic`` or ``learned + symbolic``; ``why``: for which reason.
     :param notes: what the user should know, such as assumptions that were made.
     :param trail: the steps that led here, this one last.
+    :param reranked: so many first hits are in the order of a multimodal LLM; scores stay those of the engine.
     """
 
     hits: list[Hit]
@@ -73,6 +90,7 @@ class Answer:
     notes: tuple[str, ...] = ()
     trail: tuple[Step, ...] = ()
     seconds: float = 0.0
+    reranked: int = 0
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)
@@ -93,7 +111,7 @@ class Answer:
         """As a JSON-able value."""
         item = self.reference.item if self.reference else None
         return {
-            "results": [{"rank": h.rank, "score": round(h.score, 5), **h.item.record()} for h in self.hits],
+            "results": [hit.record() for hit in self.hits],
             "reference": item.record() if item else None,
             "reference_pose": self.reference.kind if self.reference else "none",
             "text": self.text,
@@ -101,6 +119,7 @@ class Answer:
             "engine": self.engine,
             "why": self.why,
             "notes": list(self.notes),
+            "reranked": self.reranked,
             "trail": [step.__dict__ for step in self.trail],
             "seconds": round(self.seconds, 4),
         }

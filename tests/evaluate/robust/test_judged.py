@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from autocompose.describe.reading.parse import parse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
@@ -19,6 +18,7 @@ from autocompose.corpus.format import Corpus
 from autocompose.corpus.poses import PoseTable
 from autocompose.describe.audit.judge import agreement
 from autocompose.describe.audit.measure import Poses
+from autocompose.describe.reading.parse import parse
 from autocompose.describe.side_words import swap_sides
 from autocompose.evaluate.questions import Evaluation
 from autocompose.evaluate.results import read_ranks, write_evaluation

@@ -107,7 +107,7 @@ class Job:
 
     :param splits: only these; default: all splits of the corpus.
     :param edits: which of the four variants to write.
-    :param most: only the first N pairs of each split.
+    :param first: only the first N pairs of each split.
     :param prices: a custom price table.
     """
 
@@ -117,7 +117,7 @@ class Job:
     limits: Limits = field(default_factory=Limits)
     splits: tuple[Split, ...] = ()
     edits: tuple[Edit, ...] = EDITS
-    most: int | None = None
+    first: int | None = None
     prices: Path | None = None
 
     def __post_init__(self) -> None:
@@ -141,11 +141,11 @@ class Job:
         """The units of work, pair by pair; duplicate pairs count once."""
         seen: set[tuple[str, str]] = set()
         for split in self.splits or tuple(self.corpus.pairs):
-            for pair in self.corpus.split(split)[: self.most]:
+            for pair in self.corpus.split(split)[: self.first]:
                 if (pair.reference, pair.target) in seen:
                     continue
                 seen.add((pair.reference, pair.target))
-                for edit in self.recipe.asked(self.edits):
+                for edit in self.recipe.to_ask(self.edits):
                     yield Item(pair.reference, pair.target, edit, split)
 
     def frame_of(self, item: Item) -> Frame:

@@ -19,16 +19,17 @@ from autocompose.core.log import track
 from autocompose.corpus.pictures.gate import Picture
 from autocompose.estimate.people_finder import Finder
 from autocompose.gallery.crops import MAX_SIDE, SEARCHED_SIDE, Crop, found_people, known_people
-from autocompose.gallery.embedder import Embedder
 from autocompose.gallery.indexing.report import Report
 from autocompose.gallery.indexing.scan import Found
 from autocompose.gallery.indexing.thumbs import write_thumb
 from autocompose.gallery.item import Box, Item
 from autocompose.gallery.pose import Pose
 from autocompose.gallery.storage.store import Store
+from autocompose.model.embedders.embedder import Embedder, embed_pictures
 
 BATCH = 64
 SEARCHED_BATCH = 16  # when people are looked for, which takes longer: a killed run loses less
+REFUSED = "the model's server refused the picture"
 NOBODY, FAILED = "nobody was found; the picture stays whole", "pose estimation failed; the picture stays whole"
 
 log = logging.getLogger("autocompose.index")
@@ -185,15 +186,20 @@ def _embed(source: Source, batch: Sequence[Job]) -> list[Outcome]:
     with ThreadPoolExecutor(2) as pool:
         opened = list(pool.map(lambda job: _open(job, source), batch))
     images = [image for picture in opened if not isinstance(picture, str) for image in picture.images]
-    vectors = source.model.embed_images(images) if images else np.empty((0, 0), np.float32)
+    vectors, refused = embed_pictures(source.model, images)
     results: list[Outcome] = []
     row = 0
-    for picture in opened:
+    for job, picture in zip(batch, opened, strict=True):
         if isinstance(picture, str):
             results.append(picture)
             continue
-        results.append((replace(picture, images=[]), vectors[row : row + len(picture.parts)]))
-        row += len(picture.parts)
+        rows = range(row, row + len(picture.parts))
+        if why := next((refused[i] for i in rows if i in refused), ""):
+            log.warning("%s: %s (%s)", job.found.path, REFUSED, why)
+            results.append(REFUSED)
+        else:
+            results.append((replace(picture, images=[]), vectors[rows.start : rows.stop]))
+        row = rows.stop
     return results
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from autocompose.core.errors import DependencyError, GalleryError
 from autocompose.gallery.item import Item
+from autocompose.gallery.moments.moment import Moment
 from autocompose.gallery.pose import Pose
 from autocompose.gallery.storage.facts import Facts
 from autocompose.gallery.storage.posed import Posed
@@ -93,6 +94,7 @@ class QdrantStore:
             "joints": _numbers(joints),
             "estimate": _numbers(more),
             "searched": item.searched,
+            "moment": item.moment.record() if item.moment else None,
             "has_pose": joints is not None,
             "fingerprint": self.fingerprint,
         }
@@ -236,4 +238,5 @@ def _item(point: Any) -> Item:
     pose = Pose.from_bytes(_bytes(payload.get("joints")), _bytes(payload.get("estimate")))
     box = tuple(box) if box else None
     plain = [payload[name] for name in _FIELDS]
-    return Item(*[*plain, box, cleaned(payload["meta"]), pose, payload.get("searched", "")])
+    moment = Moment.of_record(payload.get("moment"))
+    return Item(*[*plain, box, cleaned(payload["meta"]), pose, payload.get("searched", ""), moment])

@@ -1,8 +1,8 @@
 """Tensors out of pickled files that hold more than tensors, without running anything that is in them.
 
 ``torch.save`` files (archives, and the older single pickles), TorchScript archives and plain pickles may name any
-function. Here every name becomes a stand-in: it remembers what it was given, and has no code. Tensors (and arrays of
-numpy) are described first and read afterwards, so that nothing is read which nobody wants.
+function. Here every such name becomes a stand-in, which stores its arguments and has no code.
+Tensors (and arrays of numpy) are described first and read afterwards, so that unused ones are never read.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class View(NamedTuple):
 
 
 class StandIn:
-    """For an object of a class that the file names: what it holds."""
+    """Stands in for an object of a class that the file names, with its contents."""
 
     content: dict[Any, Any]
 
@@ -67,7 +67,7 @@ class StandIn:
         return new
 
     def __init__(self, *_: Any, **__: Any) -> None:
-        """Whatever it was made with is left alone."""
+        """Ignores the arguments."""
 
     def __setstate__(self, state: Any) -> None:
         self.content |= state if isinstance(state, dict) else {}
@@ -76,7 +76,7 @@ class StandIn:
         self.content[key] = value
 
     def append(self, _: Any) -> None:
-        """A list of the file's own kind: weights are not looked for in it."""
+        """Ignores the item: lists of the file's own kind hold no weights."""
 
     def extend(self, _: Any) -> None:
         """As ``append``."""

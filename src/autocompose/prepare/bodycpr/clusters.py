@@ -3,7 +3,7 @@
 Three stages, each of which continues after an interruption: poses (``poses.npz``), pictures (files that exist are
 kept), pairs (captions and galleries; the manifest comes last). Every cluster and every picture has its own random
 generator made of the seed and its number, so the result does not depend on the number of processes. The test part of
-the presets ``demo`` and ``full`` is not drawn but read: it is the frozen BodyCPR-v1 (see ``frozen``).
+the presets ``demo`` and ``full`` is not sampled but loaded: it is the frozen BodyCPR-v1 (see ``frozen``).
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ PRESETS: dict[str, Preset] = {
 class Made(NamedTuple):
     """One cluster: poses with 8 rows for each cube, the yaw in the root.
 
-    :param failed: base poses given up before.
+    :param failed: base poses that were rejected before.
     """
 
     task: Task
@@ -96,7 +96,7 @@ class Made(NamedTuple):
 
 
 def prepare_bodycpr(out: Path, preset: str = "demo", seed: int = 0, workers: int | None = None) -> Corpus:
-    """Make the benchmark in ``out``, or finish it.
+    """Make the benchmark in ``out``, or continue an unfinished one.
 
     :param preset: name of ``PRESETS``.
     :param workers: processes; default: one per core. The result does not depend on it.
@@ -258,7 +258,7 @@ def render_shard(shard: Shard, size: int) -> int:
     bodies = shared_body().pose(shard.rotations, shard.look.phenotype).on_floor()
     for path, vertices, shot in zip(shard.paths, bodies.vertices, shard.shots, strict=True):
         picture = Image.fromarray(render(shared_body(), vertices, shard.look, shot, size))
-        with atomic_file(path, durable=False) as file:  # thousands of them: a slow disk would set the pace
+        with atomic_file(path, durable=False) as file:  # thousands of files: a slow disk would be the bottleneck
             picture.save(file, "PNG", compress_level=1)  # the default takes three times as long
     return len(shard.paths)
 

@@ -83,7 +83,7 @@ def prepare_folder(
         return stage.result()
     kept: list[tuple[str, str, Person]] = []
     for name, found in find_people(files, stage.settings["raw"], stage.out, finder, processes, pictures):
-        kept += [(crop_name(name, k), name, p) for k, p in enumerate(found, 1) if _is_wanted(p, wanted, people, name)]
+        kept += [(crop_name(name, k), name, p) for k, p in enumerate(found, 1) if is_wanted(p, wanted, people, name)]
     if not kept:
         raise nothing_left(out, [pictures, people])
     stage.name_pictures(name for name, _, _ in kept)
@@ -148,7 +148,8 @@ def crop_name(photo: str, person: int) -> str:
     return f"{photo if not name_fault(photo) else value_hash(photo)[:16]}-{person}.jpg"
 
 
-def _is_wanted(person: Person, wanted: Wanted, tally: Tally, photo: str) -> bool:
+def is_wanted(person: Person, wanted: Wanted, tally: Tally, photo: str) -> bool:
+    """Whether somebody is kept; counts it."""
     seen = int((person.visibility[LIMBS] > 0.5).sum())
     height = round(person.box[3] - person.box[1])
     if height < wanted.height:
@@ -171,18 +172,20 @@ def cut(kept: list[tuple[str, str, Person]], files: dict[str, Path], images: Pat
             continue
         if photo is None or photo[0] != source:
             photo = (source, open_image(files[source]))
-        left, top, right, bottom = person.box
-        more = wanted.margin * max(right - left, bottom - top)
-        box = (
-            max(0, left - more),
-            max(0, top - more),
-            min(photo[1].width, right + more),
-            min(photo[1].height, bottom + more),
-        )
-        crop = photo[1].crop(tuple(round(v) for v in box))  # type: ignore[arg-type]
-        crop.thumbnail((wanted.side, wanted.side), Image.Resampling.LANCZOS)
         with atomic_file(images / name) as file:
-            crop.save(file, "JPEG", quality=QUALITY)
+            person_picture(photo[1], person.box, wanted).save(file, "JPEG", quality=QUALITY)
+
+
+def person_picture(picture: Image.Image, box: tuple[float, float, float, float], wanted: Wanted) -> Image.Image:
+    """The part of a picture around a person."""
+    left, top, right, bottom = box
+    more = wanted.margin * max(right - left, bottom - top)
+    around = (
+        max(0, left - more), max(0, top - more), min(picture.width, right + more), min(picture.height, bottom + more)
+    )  # fmt: skip
+    crop = picture.crop(tuple(round(v) for v in around))  # type: ignore[arg-type]
+    crop.thumbnail((wanted.side, wanted.side), Image.Resampling.LANCZOS)
+    return crop
 
 
 def pose_table(kept: list[tuple[str, str, Person]]) -> PoseTable:
