@@ -61,7 +61,7 @@ class QdrantDouble:
         match = re.fullmatch(r"/collections/([^/]+)(.*)", path)
         assert match, path
         name, rest = match.groups()
-        if rest.startswith("/points") and method == "PUT" or rest in ("/points/delete", "/points/batch"):
+        if (rest.startswith("/points") and method == "PUT") or rest in ("/points/delete", "/points/batch"):
             assert wait, f"{path}: sent without waiting for the server"
         return getattr(self, CALLS[method, rest])(name, body)
 
@@ -86,8 +86,10 @@ class QdrantDouble:
         return self.client.retrieve(name, body["ids"], body.get("with_payload", True), with_vectors)
 
     def scroll(self, name: str, body: dict[str, Any]) -> Any:
+        order = models.OrderBy(**body["order_by"]) if "order_by" in body else None
+        order = models.OrderBy(**body["order_by"]) if "order_by" in body else None
         points, offset = self.client.scroll(
-            name, _filter(body), body.get("limit", 10), models.OrderBy(**body["order_by"]) if "order_by" in body else None,
+            name, _filter(body), body.get("limit", 10), order,
             body.get("offset"), body.get("with_payload", True), body.get("with_vector", False),
         )  # fmt: skip
         return {"points": [_plain(point) for point in points], "next_page_offset": offset}

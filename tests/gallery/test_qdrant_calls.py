@@ -64,7 +64,7 @@ def test_patience_ends_in_one_line(server: QdrantDouble, fault: str, monkeypatch
     monkeypatch.setattr(qdrant, "WRITE_PATIENCE", 0.2)
     store = connect(server)
     server.faults.extend([fault] * 200)
-    with pytest.raises(GalleryError, match="has not answered upsert for 0 s .*; what was written stays"):
+    with pytest.raises(GalleryError, match=r"has not answered upsert for 0 s .*; what was written stays"):
         store.put(*make(3))
     server.faults.clear()
     store.put(*make(3))
@@ -75,7 +75,7 @@ def test_a_request_that_the_server_refuses_is_not_repeated(server: QdrantDouble)
     store = connect(server)
     server.faults.append("400")
     before = len(server.calls)
-    with pytest.raises(GalleryError, match="refuses the request .*400"):
+    with pytest.raises(GalleryError, match=r"refuses the request .*400"):
         store.put(*make(3))
     assert len(server.calls) == before + 1
 

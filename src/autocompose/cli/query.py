@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from autocompose.cli.app import SEARCH, PoseWeights, app
+from autocompose.cli.spread import On, WorkerCpus, WorkerGpus, spread
 from autocompose.core.errors import InputError, NothingLeftError
 from autocompose.core.reading.jsontext import json_line
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from autocompose.gallery.query import Answer
 
 GalleryFolder = Annotated[Path, typer.Argument(metavar="GALLERY", help="Gallery folder, made by index.")]
+PROCESSES = "1; with --on ray: as many as the cluster has room for"
 NARROW = 60  # columns of a terminal on which a table has no room for the pictures' names
 ModelFolder = Annotated[
     str | None,
@@ -29,7 +31,12 @@ ModelFolder = Annotated[
 
 @app.command(rich_help_panel=SEARCH)
 def index(
-    pictures: Annotated[Path, typer.Argument(metavar="PICTURES", help="Folder of pictures, or a corpus.")],
+    pictures: Annotated[
+        str,
+        typer.Argument(
+            metavar="PICTURES", help="Folder of pictures, a corpus, or the address of one (s3://, gs://, hf:// ...)."
+        ),
+    ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Gallery folder to make or to update.")],
     model: ModelFolder = None,
     approximate: Annotated[
@@ -41,7 +48,9 @@ def index(
     store: Annotated[
         str | None, typer.Option(help="embedded, or qdrant://host:port/collection.", show_default="embedded")
     ] = None,
-    processes: Annotated[int, typer.Option(min=1, help="Number of processes that embed pictures.")] = 1,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="Number of processes that embed pictures.", show_default=PROCESSES)
+    ] = None,
     people: Annotated[
         Path | None,
         typer.Option(
@@ -63,6 +72,9 @@ def index(
             show_default="nothing",
         ),
     ] = None,
+    on: On = "here",
+    worker_cpus: WorkerCpus = 1.0,
+    worker_gpus: WorkerGpus = 0.0,
 ) -> None:
     """Index a folder's pictures: people, poses and features. A second run processes only what has changed."""
     from autocompose.core.log import say
@@ -74,23 +86,17 @@ def index(
         say(f"{out}: deleted {len(paths)} pictures: {', '.join(paths[:5])}{' ...' if paths[5:] else ''}")
         return
     kind = None if approximate is None else "approximate" if approximate else "exact"
-    _build(
-        pictures,
-        out,
-        model,
-        poses=poses,
-        pose_weights=pose_weights,
-        kind=kind,
-        store=store,
-        processes=processes,
-        people=people,
-    )
+    with spread(on, processes, worker_cpus, worker_gpus):
+        _build(
+            pictures, out, model, poses=poses, pose_weights=pose_weights, kind=kind, store=store, processes=processes,
+            people=people,
+        )  # fmt: skip
     say(f"search it with: autocompose search {out} --text 'raise the left arm'")
     say(f"or open it with: autocompose serve {out}")
 
 
 def _build(
-    pictures: Path, out: Path, model: str | None, *, poses: bool | None = None, pose_weights: Path | None = None,
+    pictures: str, out: Path, model: str | None, *, poses: bool | None = None, pose_weights: Path | None = None,
     **options: Any,
 ) -> None:  # fmt: skip
     """Index. An option that is None keeps the gallery's setting."""
@@ -209,7 +215,7 @@ def _print(answer: Answer) -> None:
 def serve(
     gallery: GalleryFolder,
     pictures: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--index",
             metavar="PICTURES",

@@ -5,14 +5,17 @@ PICTURES/metadata.csv         optional: column ``path`` and any others, which be
 PICTURES/boxes.json           optional: path -> list of [left, top, right, bottom] in pixels, one for each person
 PICTURES/poses.npz            optional: 3D poses; its scalar columns become filters
 PICTURES/image_splits/*.json  in a corpus: the column ``split``
+
+PICTURES may be an address that fsspec reads; the files beside the pictures are fetched for the time of the scan.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath
 
 from autocompose.core.errors import missing_file
 from autocompose.core.fingerprint import changed_ns
@@ -20,7 +23,8 @@ from autocompose.core.log import Tally
 from autocompose.core.reading.plain import cause, unreadable
 from autocompose.core.run_folder import maker
 from autocompose.corpus.names import name_fault
-from autocompose.corpus.walk import picture_fault, walk
+from autocompose.corpus.pictures.folder import MAX_BYTES, PictureFolder, below, is_address
+from autocompose.corpus.walk import ending_fault, picture_fault, walk
 from autocompose.gallery.crops import WHOLE, Known
 from autocompose.gallery.indexing.people import read_boxes, read_people
 from autocompose.gallery.indexing.picture_names import PictureNames
@@ -29,6 +33,9 @@ from autocompose.gallery.indexing.thumbs import is_thumb
 from autocompose.gallery.item import Box, Item
 from autocompose.gallery.pose import Pose
 from autocompose.gallery.values import Value
+
+SIDE_FILES = ("metadata.csv", "boxes.json", "poses.npz", "image_splits/train.json", "image_splits/val.json",
+              "image_splits/test.json")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -114,11 +121,15 @@ class Scan:
         return any(path == b or path.startswith(f"{b}/") for b in self.blocked)
 
 
-def picture_root(pictures: Path) -> Path:
+def picture_root(pictures: str | Path) -> PictureFolder:
     """The folder that item paths are relative to: ``images/`` of a corpus, else the folder itself.
 
     :raises InputError: not a folder, or not to be read.
     """
+    if is_address(pictures):
+        outer = PictureFolder(str(pictures))
+        inner = [PictureFolder(below(str(pictures), name)) for name in ("captions", "images")]
+        return inner[1] if all(folder.is_there() for folder in inner) else outer
     pictures = Path(pictures)
     try:
         if not pictures.is_dir():
@@ -126,10 +137,10 @@ def picture_root(pictures: Path) -> Path:
         corpus = (pictures / "captions").is_dir() and (pictures / "images").is_dir()
     except OSError as error:
         raise unreadable(pictures, error) from None
-    return (pictures / "images" if corpus else pictures).resolve()
+    return PictureFolder(str((pictures / "images" if corpus else pictures).resolve()))
 
 
-def scan(pictures: Path, tally: Tally, people: Path | None = None) -> Scan:
+def scan(pictures: str | Path, tally: Tally, people: Path | None = None) -> Scan:
     """All pictures below a folder, but those of galleries that lie in it, and what side files say about them.
 
     Links that lead out of the folder are not followed, and no links to folders.
@@ -137,32 +148,65 @@ def scan(pictures: Path, tally: Tally, people: Path | None = None) -> Scan:
     :param people: corpus whose poses tell where people are in these pictures; see ``gallery.people``.
     :raises InputError: the folder, metadata, boxes or poses are unreadable.
     """
-    pictures, root = Path(pictures), picture_root(pictures)
-    result = Scan(tally)
-    states = _states(root, result)
-    names = PictureNames(states, root)
-    meta, result.sides = read_splits(pictures / "image_splits", names)
+    root, result = picture_root(pictures), Scan(tally)
+    if not root.is_remote:
+        return _described(Path(pictures), root, _states(root.path, result), result, people)
+    with tempfile.TemporaryDirectory() as scratch:
+        PictureFolder(str(pictures)).fetch(SIDE_FILES, Path(scratch))
+        return _described(Path(scratch), root, _states_elsewhere(root, result), result, people)
+
+
+def _described(
+    beside: Path, root: PictureFolder, states: Mapping[str, tuple[int, int]], result: Scan, people: Path | None
+) -> Scan:
+    """The pictures, with what the files in ``beside`` say about them.
+
+    :param states: path -> size, and a number that changes with the content.
+    """
+    names = PictureNames(states, PurePath(root.address))
+    meta, result.sides = read_splits(beside / "image_splits", names)
     poses = Poses({}, {})
-    if (pictures / "poses.npz").exists():
-        poses, side = read_poses(pictures / "poses.npz", names)
+    if (beside / "poses.npz").exists():
+        poses, side = read_poses(beside / "poses.npz", names)
         result.sides.append(side)
     table: dict[str, dict[str, Value]] = {}
-    if (pictures / "metadata.csv").exists():
-        table, side = read_metadata(pictures / "metadata.csv", names)
+    if (beside / "metadata.csv").exists():
+        table, side = read_metadata(beside / "metadata.csv", names)
         result.sides.append(side)
     known: dict[str, tuple[Known, ...]] = {}
-    if (pictures / "boxes.json").exists():
-        known, side = read_boxes(pictures / "boxes.json", names, root)
+    if (beside / "boxes.json").exists():
+        known, side = read_boxes(beside / "boxes.json", names, root)
         result.sides.append(side)
     if people:
         people_boxes, side = read_people(people, names, root)
         known |= people_boxes
         result.sides.append(side)
-    for name, state in states.items():
+    for name, (size, changed) in states.items():
         values = {**poses.meta.get(name, {}), **meta.get(name, {}), **table.get(name, {})}
         inside = _inside(known.get(name), poses.poses.get(name))
-        result.found.append(Found(name, state.st_size, changed_ns(state), inside, values))
+        result.found.append(Found(name, size, changed, inside, values))
     return result
+
+
+def _states_elsewhere(root: PictureFolder, result: Scan) -> dict[str, tuple[int, int]]:
+    """The same for pictures at an address."""
+    states = {}
+    for name, entry in root.entries():
+        if any(part.startswith(".") for part in name.split("/")):
+            continue
+        ending = PurePosixPath(name).suffix.lower()
+        fault = ending_fault(ending)
+        if fault is None:
+            continue
+        if name_fault(name):
+            fault = "unusable name"
+        elif entry.size > MAX_BYTES:
+            fault = "larger than 512 MB"
+        if fault:
+            result.tally.drop(fault, shown(name))
+        else:
+            states[name] = (entry.size, entry.stamp)
+    return states
 
 
 def _inside(known: tuple[Known, ...] | None, pose: Pose | None) -> tuple[Known, ...]:
@@ -171,8 +215,8 @@ def _inside(known: tuple[Known, ...] | None, pose: Pose | None) -> tuple[Known, 
     return ((inside[0][0], pose),) if len(inside) == 1 and inside[0][1] is None else inside
 
 
-def _states(root: Path, result: Scan) -> dict[str, os.stat_result]:
-    """Path -> state of each picture file, sorted by path; counts the others."""
+def _states(root: Path, result: Scan) -> dict[str, tuple[int, int]]:
+    """Path -> size and time of change of each picture file, sorted by path; counts the others."""
 
     def blocked(path: Path, error: OSError) -> None:
         if path == root:
@@ -196,7 +240,8 @@ def _states(root: Path, result: Scan) -> dict[str, os.stat_result]:
                 continue
             fault = _fault(path, relative, root) or unread
             if not fault:
-                states[relative] = path.stat()
+                state = path.stat()
+                states[relative] = state.st_size, changed_ns(state)
                 continue
         except OSError as error:
             result.block(relative, "", error)

@@ -225,7 +225,7 @@ def _add_api(app: FastAPI, gallery: Gallery, uploads: Uploads, metrics: Metrics,
 
 def _add_pictures(app: FastAPI, gallery: Gallery, uploads: Uploads, heavy: HeavyWork) -> None:
     def opened(item: Item, side: int) -> Image.Image:
-        return open_image(gallery.picture_path(item), side, BOUNDS)
+        return open_image(gallery.picture_content(item), side, BOUNDS)
 
     @app.get("/thumbs/{key}", response_class=Response, responses=REFUSALS)
     async def thumb(key: ItemKey, request: Request) -> Response:
