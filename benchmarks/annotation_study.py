@@ -25,16 +25,18 @@ from safetensors.torch import load_file
 
 from autocompose.core.files import read_json, write_json, write_text
 from autocompose.core.log import say
-from autocompose.core.records import Edit, Split
+from autocompose.core.records import Split
 from autocompose.core.run_folder import RunFolder
+from autocompose.core.text_fields import Edit
 from autocompose.corpus.format import Corpus, load_corpus
 from autocompose.demo.demo import IMAGE_SIDE
 from autocompose.demo.presets import DemoSettings
 from autocompose.describe.mllm.annotate import annotate
 from autocompose.describe.mllm.annotation_report import report
 from autocompose.describe.mllm.export import Rules, export_texts
+from autocompose.describe.mllm.frames import Frame
 from autocompose.describe.mllm.job import EDITS, Job
-from autocompose.describe.mllm.recipe import Endpoint, Frame, Limits, Recipe
+from autocompose.describe.mllm.recipe import Endpoint, Limits, Recipe
 from autocompose.evaluate.metrics import Ranks, compare
 from autocompose.evaluate.questions import evaluate_model
 from autocompose.evaluate.results import read_ranks, write_evaluation

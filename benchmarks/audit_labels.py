@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 from audit_mllm import Pictures
 
-from autocompose.describe.audit import judge_pair, parse
+from autocompose.describe.audit import judge_pair
 from autocompose.describe.audit.score import MOST_WRONG, counts
+from autocompose.describe.reading import parse
 
 LABELS = Path(__file__).parent.parent / "tests/describe/labelled_texts.jsonl"
 

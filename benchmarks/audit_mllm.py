@@ -20,9 +20,10 @@ import numpy as np
 
 from autocompose.bodies.rendering.body import shared_body
 from autocompose.corpus.poses import PoseTable
-from autocompose.describe.audit import Judgement, Poses, Verdict, judge_pair, parse
+from autocompose.describe.audit import Judgement, Poses, Verdict, judge_pair
 from autocompose.describe.audit.changes import UNITS, large_changes, mentioned
 from autocompose.describe.audit.corpus import face_direction
+from autocompose.describe.reading import parse
 from autocompose.evaluate.metrics import bootstrap_means
 from autocompose.evaluate.symbolic import rank_all
 from autocompose.prepare.bodycpr import frozen

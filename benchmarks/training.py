@@ -34,7 +34,7 @@ from autocompose.corpus.pictures.transforms import open_image
 from autocompose.model.combiner import ElementwiseSum
 from autocompose.model.encoder import Encoder, EncoderConfig
 from autocompose.model.features import image_features, text_features
-from autocompose.model.losses import composed_loss
+from autocompose.model.losses import cycle, cyclic_loss
 from autocompose.train.compose_stages import CombinerStage, ComposeSettings, TextStage
 from autocompose.train.runs import CombinerSettings, new_combiner
 from autocompose.train.sampling import TextMode, TripletTable
@@ -105,13 +105,9 @@ class Bench:
         self.encoder.visual.to(memory_format=torch.contiguous_format)  # channels last is ours
         start, optimizer, losses = time.process_time(), self.optimizer(), []
         for batch in islice(self.table.epoch(0, 0, BATCH), PLAIN_STEPS):
-            loss = composed_loss(
-                self.composer,
-                reference=self.pictures(batch.reference, batch.flip),
-                target=self.pictures(batch.target, batch.flip),
-                text=self.texts(batch.text),
-                back_text=self.texts(batch.back),
-            )
+            reference, target = self.pictures(batch.reference, batch.flip), self.pictures(batch.target, batch.flip)
+            hops = cycle([self.texts(batch.text), self.texts(batch.back)], reference, target)
+            loss = cyclic_loss(self.composer, reference, hops)
             losses.append(step(loss, optimizer))
         share = len(losses) * BATCH / len(self.table)
         return {"epoch": (time.process_time() - start) / share, "losses": losses}

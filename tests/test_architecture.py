@@ -107,7 +107,7 @@ def test_no_internal_paths_are_committed():
 
 MAX_LINES = 40
 LONG = {
-    "describe.audit.meaning._relation": "one rule of English a line",
+    "describe.reading.meaning._relation": "one rule of English a line",
 }
 
 

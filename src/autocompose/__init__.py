@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what editors and type checkers see; ``_PUBLIC`` says the same to the interpreter
     from autocompose.core.errors import AutocomposeError as AutocomposeError
-    from autocompose.core.records import Edit as Edit
     from autocompose.core.records import Pair as Pair
     from autocompose.core.records import Question as Question
-    from autocompose.core.records import Source as Source
     from autocompose.core.records import Split as Split
+    from autocompose.core.text_fields import Edit as Edit
+    from autocompose.core.text_fields import Source as Source
     from autocompose.corpus.format import Corpus as Corpus
     from autocompose.corpus.format import load_corpus as load_corpus
     from autocompose.describe.audit.corpus import audit_corpus as audit_corpus
@@ -29,8 +29,8 @@ if TYPE_CHECKING:  # what editors and type checkers see; ``_PUBLIC`` says the sa
     from autocompose.estimate.estimator import Person as Person
     from autocompose.evaluate.questions import Evaluation as Evaluation
     from autocompose.evaluate.questions import evaluate_model as evaluate_model
-    from autocompose.gallery.query import Answer as Answer
-    from autocompose.gallery.query import Hit as Hit
+    from autocompose.gallery.answer import Answer as Answer
+    from autocompose.gallery.answer import Hit as Hit
     from autocompose.gallery.search import Gallery as Gallery
     from autocompose.model.hub import load as load
     from autocompose.model.hub import push_to_hub as push_to_hub
@@ -42,21 +42,21 @@ __version__ = "0.1.0"
 
 # Public name -> module; imported on first use, so that `import autocompose` stays fast.
 _PUBLIC = {
-    "Answer": "gallery.query",
+    "Answer": "gallery.answer",
     "AutocomposeError": "core.errors",
     "Corpus": "corpus.format",
-    "Edit": "core.records",
+    "Edit": "core.text_fields",
     "Estimator": "estimate.estimator",
     "Evaluation": "evaluate.questions",
     "Gallery": "gallery.search",
-    "Hit": "gallery.query",
+    "Hit": "gallery.answer",
     "Model": "model.model",
     "Pair": "core.records",
     "Person": "estimate.estimator",
     "PoseChange": "describe.pictures.change",
     "Question": "core.records",
     "RuleOptions": "describe.rules.options",
-    "Source": "core.records",
+    "Source": "core.text_fields",
     "Split": "core.records",
     "annotate_corpus": "describe.mllm.annotate",
     "audit_corpus": "describe.audit.corpus",

@@ -12,7 +12,7 @@ from autocompose.cli import load_verbs
 from autocompose.cli.app import run
 from autocompose.core.config import read_toml
 from autocompose.core.errors import ConfigError, ImageError
-from autocompose.corpus.exchange.formats import Format, export_corpus, import_corpus
+from autocompose.corpus.exchange.export_import import Format, export_corpus, import_corpus
 from autocompose.corpus.format import Corpus
 from autocompose.corpus.validate import validate
 from tests.fixtures.corpora import make_corpus

@@ -33,6 +33,19 @@ def test_without_a_terminal_progress_is_a_line_now_and_then(
     assert capsys.readouterr().err.startswith("steps: 1,000 of 1,200, ")
 
 
+def test_items_count_their_size_and_an_inner_display_is_silent(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(log, "EVERY", 0.0)
+    for batch in track([[1, 2], [3]], "pictures", 3, len):
+        assert list(track(batch, "inner")) == batch
+    lines = [line.split(",")[0] for line in capsys.readouterr().err.splitlines()]
+    assert lines == ["pictures: 2 of 3", "pictures: 3 of 3"]
+    next(track([1, 2], "left early"))  # the display ends with the loop
+    assert list(track([1], "next")) == [1]
+    assert capsys.readouterr().err.startswith("next: 1 of 1")
+
+
 def test_other_processes_and_threads_are_quiet(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -90,3 +103,16 @@ def test_tally_counts_everything() -> None:
     tally.keep(2)
     tally.drop("damaged", "x.bvh")
     assert tally.line() == "files: 3 in, 2 kept; dropped 1: damaged"
+
+
+def test_a_tally_adds_up() -> None:
+    tally = Tally("pairs")
+    tally.keep(5)
+    for i in range(12):
+        tally.drop("no text", f"entry {i}")
+    tally.drop("blank", n=3)
+    tally.drop("never happened", n=0)
+    assert tally.line() == "pairs: 20 in, 5 kept; dropped 12: no text; dropped 3: blank"
+    record = tally.record()
+    assert record["kept"] + sum(record["dropped"].values()) == 20
+    assert record["examples"]["no text"] == [f"entry {i}" for i in range(10)]

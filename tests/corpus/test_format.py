@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from autocompose.core.errors import CorpusError, InputError
-from autocompose.core.records import Edit, Pair, Source, Split
+from autocompose.core.records import Pair, Split
+from autocompose.core.text_fields import Edit, Source
 from autocompose.corpus.about import About
 from autocompose.corpus.format import load_corpus, pair_to_json
 from tests.fixtures.corpora import make_corpus

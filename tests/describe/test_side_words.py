@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autocompose.describe.audit.parse import parse
+from autocompose.describe.reading.parse import parse
 from autocompose.describe.side_words import swap_sides, without_false_sides
 
 SENTENCES = [

@@ -9,9 +9,9 @@ import numpy as np
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from autocompose.gallery.answer import Reference
 from autocompose.gallery.item import Item
 from autocompose.gallery.pose import Pose
-from autocompose.gallery.query import Reference
 from autocompose.gallery.search import Gallery
 from autocompose.gallery.server.app import create_app
 from autocompose.gallery.server.compare import NO_CHANGE, compared

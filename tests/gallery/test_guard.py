@@ -18,7 +18,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from autocompose.core.errors import BusyError, ConfigError, GalleryError
-from autocompose.gallery.query import Reference
+from autocompose.gallery.answer import Reference
 from autocompose.gallery.search import Gallery
 from autocompose.gallery.server import app as app_module
 from autocompose.gallery.server import uploads as upload_module

@@ -11,8 +11,8 @@ from autocompose.bodies.skeleton import mirror_joints
 from autocompose.core.errors import GalleryError, InputError
 from autocompose.evaluate.fusion import Weights
 from autocompose.evaluate.symbolic import rank, rank_states
+from autocompose.gallery.answer import Reference
 from autocompose.gallery.indexing.index import build
-from autocompose.gallery.query import Reference
 from autocompose.gallery.search import Gallery
 from tests.fixtures.corpora import make_corpus
 from tests.gallery.fakes import FakeModel

@@ -9,8 +9,8 @@ from PIL import Image, ImageOps
 
 from autocompose.core.errors import GalleryError, InputError
 from autocompose.describe.side_words import swap_sides
+from autocompose.gallery.answer import Reference
 from autocompose.gallery.indexing.index import build
-from autocompose.gallery.query import Reference
 from autocompose.gallery.request import Step
 from autocompose.gallery.search import Gallery
 from autocompose.gallery.storage.vectors import normalise

@@ -12,8 +12,9 @@ import pytest
 from autocompose.core.errors import GalleryError, InputError
 from autocompose.core.files import write_json
 from autocompose.corpus.poses import PoseTable
+from autocompose.gallery.filter import parse_where
 from autocompose.gallery.indexing.index import Report, build, forget
-from autocompose.gallery.item import Item, parse_where
+from autocompose.gallery.item import Item
 from autocompose.gallery.search import Gallery
 from autocompose.gallery.storage.facts import Facts
 from autocompose.gallery.storage.store import EmbeddedStore

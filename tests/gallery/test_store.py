@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from autocompose.core.errors import GalleryError, InputError
-from autocompose.gallery.item import Item, id_to_key, key_to_id, parse_where
+from autocompose.gallery.item import Item, id_to_key, key_to_id
 from autocompose.gallery.pose import Pose
 from autocompose.gallery.storage.store import EmbeddedStore, Store
 from autocompose.gallery.storage.vectors import Allowed, VectorIndex, normalise
@@ -328,10 +328,3 @@ def test_other_keys_are_refused(key: str) -> None:
         return
     with pytest.raises(InputError, match="not an item id"):
         key_to_id(key)
-
-
-def test_where() -> None:
-    assert parse_where(["family=kick", "body=3", "family=a=b"]) == {"family": ("kick", "a=b"), "body": ("3",)}
-    for wrong in ("family", "=x"):
-        with pytest.raises(InputError, match="expected COLUMN=VALUE"):
-            parse_where([wrong])

@@ -9,7 +9,7 @@ from autocompose.cli import load_verbs
 from autocompose.cli.app import run
 from autocompose.core.errors import CheckpointError, InputError
 from autocompose.corpus.about import About
-from autocompose.corpus.exchange.formats import export_corpus
+from autocompose.corpus.exchange.export_import import export_corpus
 from autocompose.model.checkpoint import save_model
 from autocompose.model.combiner import Combiner
 from autocompose.model.hub import load, model_card, push_to_hub
@@ -162,7 +162,7 @@ def test_what_the_hub_refuses_is_one_line(trained, hub, fail, calls, words):
 
 @pytest.mark.parametrize("kind", ["parquet", "webdataset"])
 def test_an_exported_corpus_goes_up_with_its_dataset_card(hub, tmp_path, kind):
-    from autocompose.corpus.exchange.formats import Format
+    from autocompose.corpus.exchange.export_import import Format
 
     make_corpus(tmp_path / "corpus", train=1, test=1)
     export_corpus(tmp_path / "corpus", tmp_path / "out", Format(kind))

@@ -191,7 +191,7 @@ def test_a_batch_that_processes_cannot_share_leaves_no_folder(data, tmp_path, mo
 
 def uncached_losses(data, text, epochs, batch_size):
     """Stage 2 the slow way: every picture and padded text is encoded anew in every step."""
-    from autocompose.model.losses import composed_loss
+    from autocompose.model.losses import cycle, cyclic_loss
     from autocompose.train.runs import new_combiner
     from autocompose.train.sampling import TripletTable
 
@@ -215,13 +215,9 @@ def uncached_losses(data, text, epochs, batch_size):
         losses = []
         for batch in table.epoch(0, epoch, batch_size):
             with torch.no_grad():
-                inputs = {
-                    "reference": pictures(batch.reference, batch.flip),
-                    "target": pictures(batch.target, batch.flip),
-                    "text": texts(batch.text),
-                    "back_text": texts(batch.back),
-                }
-            loss = composed_loss(composer, **inputs)
+                reference, target = pictures(batch.reference, batch.flip), pictures(batch.target, batch.flip)
+                hops = cycle([texts(batch.text), texts(batch.back)], reference, target)
+            loss = cyclic_loss(composer, reference, hops)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -253,7 +249,7 @@ def test_encoding_in_chunks_gives_the_same_training(data, tmp_path, part):
 
 def test_training_both_sees_the_pictures_that_the_cache_would_have(data):
     """The decoded-picture path and the cached-feature path agree before anything is trained."""
-    from autocompose.corpus.pictures.pixels import decoded
+    from autocompose.corpus.pictures.decoding import decoded
     from autocompose.model.combiner import ElementwiseSum
     from autocompose.model.features import image_features
     from autocompose.train.compose_stages import ComposeSettings

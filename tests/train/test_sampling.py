@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autocompose.core.errors import ConfigError, CorpusError
-from autocompose.core.records import Edit, Pair, Source
+from autocompose.core.records import Pair
+from autocompose.core.text_fields import Edit, Source
 from autocompose.train.sampling import TextMode, TripletTable
 
 FIELDS = ("mllm", "reverse", "mirror", "mirror-reverse")

@@ -12,7 +12,7 @@ from itertools import product
 
 import numpy as np
 
-from autocompose.bodies.bvh_names import read_name
+from autocompose.bodies.bvh_aliases import read_name
 from autocompose.bodies.convert import NECK_UP, PELVIS_UP
 from autocompose.core.errors import PoseError
 

@@ -9,7 +9,8 @@ import typer
 
 from autocompose.cli.app import TEXTS, app, describe
 from autocompose.core.reading.jsontext import json_line
-from autocompose.core.records import Edit, Split
+from autocompose.core.records import Split
+from autocompose.core.text_fields import Edit
 
 if TYPE_CHECKING:
     from autocompose.describe.mllm.job import Job

@@ -9,7 +9,8 @@ import typer
 
 from autocompose.cli.app import CORPORA, app, describe
 from autocompose.core.log import nothing_left, say
-from autocompose.core.records import Edit, Split
+from autocompose.core.records import Split
+from autocompose.core.text_fields import Edit
 
 
 @describe.command("rules")

@@ -83,7 +83,7 @@ def export(
     shard: Annotated[int, typer.Option(min=1, help="Size of a shard in megabytes.")] = 400,
 ) -> None:
     """Write a corpus for other tools, with pictures, all fields and a dataset card."""
-    from autocompose.corpus.exchange.formats import Format, export_corpus
+    from autocompose.corpus.exchange.export_import import Format, export_corpus
 
     export_corpus(folder, out, _choice(Format, kind, "--format"), shard)
 
@@ -94,7 +94,7 @@ def import_(
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Corpus folder to make.")],
 ) -> None:
     """Make a corpus from an export (parquet or webdataset)."""
-    from autocompose.corpus.exchange.formats import import_corpus
+    from autocompose.corpus.exchange.export_import import import_corpus
 
     import_corpus(source, out)
 
@@ -127,7 +127,8 @@ def fixmypose(
     protocol: Annotated[str, typer.Option(help="retrieval, captioning, captioning-seen, both-tasks.")] = "retrieval",
     flatten: Annotated[bool, typer.Option("--flatten", help="One entry per sentence instead of one per item.")] = False,
     pictures: Annotated[
-        Path | None, typer.Option(help="Folder with the PNG or HDF5 files.", show_default="RAW")
+        Path | None,
+        typer.Option("--picture-folder", help="Folder with the PNG or HDF5 files.", show_default="RAW"),
     ] = None,
     allow_leak: Annotated[bool, typer.Option("--allow-leak", help="Accept items in both train and test.")] = False,
     val_share: ValShare = 0.1,

@@ -13,7 +13,7 @@ from autocompose.core.errors import InputError, NothingLeftError
 from autocompose.core.reading.jsontext import json_line
 
 if TYPE_CHECKING:
-    from autocompose.gallery.query import Answer
+    from autocompose.gallery.answer import Answer
 
 GalleryFolder = Annotated[Path, typer.Argument(metavar="GALLERY", help="Gallery folder, made by index.")]
 PROCESSES = "1; with --on ray: as many as the cluster has room for"
@@ -91,7 +91,7 @@ def index(
             pictures, out, model, poses=poses, pose_weights=pose_weights, kind=kind, store=store, processes=processes,
             people=people,
         )  # fmt: skip
-    say(f"search it with: autocompose search {out} --text 'raise the left arm'")
+    say(f"search it with: autocompose search {out} 'raise your left arm'")
     say(f"or open it with: autocompose serve {out}")
 
 

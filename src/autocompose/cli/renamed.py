@@ -19,6 +19,7 @@ RENAMED = {
     "prepare bodycpr": {"--workers": "--processes"},
     "prepare bvh": _WORDINGS,
     "prepare clips": _WORDINGS,
+    "prepare fixmypose": {"--pictures": "--picture-folder"},
     "prepare folder": {**_WORDINGS, "--side": "--size"},
     "prepare keypoints": {"--workers": "--processes"},
     "prepare npz": _WORDINGS,

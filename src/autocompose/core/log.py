@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from io import TextIOWrapper
 from multiprocessing import parent_process
 from typing import Any, NamedTuple, TypeVar
@@ -45,6 +45,9 @@ def escape_output() -> None:
 def say(message: str) -> None:
     """Print one line for the user (stderr, so that stdout stays machine-readable)."""
     console.print(message, markup=False)
+
+
+_displayed = False  # a progress display is shown
 
 
 class _Lines(Progress):
@@ -84,21 +87,30 @@ def bar() -> Progress:
     )
 
 
-def track(items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
-    """Iterate with a progress display named ``what``; in other threads than the main one (a server's) without."""
-    if threading.current_thread() is not threading.main_thread():
+def track(
+    items: Iterable[T], what: str, total: int | None = None, size: Callable[[T], int] = lambda item: 1
+) -> Iterator[T]:
+    """Iterate with a progress display named ``what``.
+
+    Silent inside another ``track``, which counts for both, and in other threads than the main one (a server's).
+
+    :param total: of the sizes; default: the number of items. :param size: what an item counts, such as ``len``.
+    """
+    global _displayed
+    if _displayed or threading.current_thread() is not threading.main_thread():
         yield from items
         return
     if total is None and hasattr(items, "__len__"):
         total = len(items)  # type: ignore[arg-type]
-    with bar() as progress:
-        if console.is_terminal:
-            yield from progress.track(items, total=total, description=what)
-            return
-        task = progress.add_task(what, total=total)
-        for item in items:
-            yield item
-            progress.advance(task)
+    _displayed = True
+    try:
+        with bar() as progress:
+            task = progress.add_task(what, total=total)
+            for item in items:
+                yield item
+                progress.advance(task, size(item))
+    finally:
+        _displayed = False
 
 
 class Limit(NamedTuple):

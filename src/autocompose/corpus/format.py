@@ -16,8 +16,9 @@ from typing import Any
 
 from autocompose.core.errors import CorpusError, missing_file
 from autocompose.core.files import read_json, write_json
-from autocompose.core.records import PARTIAL_KEYS, TEXT_FIELDS, Pair, Question, Split, split_of, text_field
+from autocompose.core.records import Pair, Question, Split, split_of
 from autocompose.core.several import several
+from autocompose.core.text_fields import PARTIAL_KEYS, TEXT_FIELDS, text_field
 from autocompose.corpus.names import name_fault
 from autocompose.corpus.poses import PoseTable
 

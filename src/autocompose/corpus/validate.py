@@ -18,7 +18,8 @@ from rich.table import Table
 from autocompose.core.errors import ImageError
 from autocompose.core.log import track
 from autocompose.core.reading.plain import cause
-from autocompose.core.records import TEXT_FIELDS, Edit, Pair, Source, Split
+from autocompose.core.records import Pair, Split
+from autocompose.core.text_fields import TEXT_FIELDS, Edit, Source
 from autocompose.corpus.about import About
 from autocompose.corpus.format import Corpus, load_corpus
 from autocompose.corpus.names import name_fault

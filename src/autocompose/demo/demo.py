@@ -20,7 +20,7 @@ from autocompose.core.records import Split
 from autocompose.core.run_folder import RunFolder
 from autocompose.core.workers import kept_processes
 from autocompose.corpus.format import Corpus, load_corpus
-from autocompose.corpus.pictures.pixels import decoded
+from autocompose.corpus.pictures.decoding import decoded
 from autocompose.demo.figures import measure
 from autocompose.demo.presets import DemoSettings, Scratch
 from autocompose.demo.wordings import described, write_demo_texts

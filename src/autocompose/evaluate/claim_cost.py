@@ -14,9 +14,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from autocompose.describe.audit.claims import LIMB_PARTS, RELATIONS, STATES, Claim
 from autocompose.describe.audit.judge import evaluate_test
 from autocompose.describe.audit.rules import Test, tests_of
+from autocompose.describe.reading.claims import LIMB_PARTS, RELATIONS, STATES, Claim
 from autocompose.evaluate.measured import Measured
 
 # Change in tolerances (5 cm, 8 degrees, 5 degrees of lean) that a degree word means.

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from autocompose.describe.audit.claims import LIMB_PARTS, Claim
 from autocompose.describe.audit.measure import Feature, PoseRow, Poses
+from autocompose.describe.reading.claims import LIMB_PARTS, Claim
 
 QUIET, LOOSE = 0.12, 0.40  # metres by which unmentioned coordinates, and those of mentioned limbs, may change
 BENDS_ALONG = 1.5  # a limb that moves may bend this much more freely

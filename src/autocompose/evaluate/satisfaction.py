@@ -17,7 +17,7 @@ import numpy as np
 from autocompose.bodies.pose_frame import own_frame, yaw_of
 from autocompose.describe.audit.judge import agreement
 from autocompose.describe.audit.measure import Poses
-from autocompose.describe.audit.parse import parse
+from autocompose.describe.reading.parse import parse
 from autocompose.describe.rules.changes import ROW_NAMES, Figures, find_changes, measure_poses
 from autocompose.describe.rules.changes import Poses as Measures
 from autocompose.describe.rules.options import RuleOptions

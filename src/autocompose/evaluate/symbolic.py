@@ -20,10 +20,10 @@ from autocompose.bodies.kinematics import forward
 from autocompose.bodies.skeleton import SMPL22
 from autocompose.core.errors import InputError
 from autocompose.core.log import track
-from autocompose.describe.audit.claims import LIMB_PARTS, Claim
 from autocompose.describe.audit.measure import Poses
-from autocompose.describe.audit.parse import parse
 from autocompose.describe.audit.rules import Test
+from autocompose.describe.reading.claims import LIMB_PARTS, Claim
+from autocompose.describe.reading.parse import parse
 from autocompose.evaluate.claim_cost import claim_cost, margin_of, readings_of
 from autocompose.evaluate.measured import Measured
 from autocompose.evaluate.pose_coordinates import freedom

@@ -8,9 +8,9 @@ from pathlib import Path
 from autocompose.core.cache import writable_cache
 from autocompose.core.files import value_hash, write_text
 from autocompose.core.run_folder import PAGE_MARK, require_ours
+from autocompose.gallery.answer import Answer
 from autocompose.gallery.indexing.thumbs import read_thumb, thumb_bytes
 from autocompose.gallery.item import Item
-from autocompose.gallery.query import Answer
 from autocompose.gallery.search import Gallery
 from autocompose.gallery.server.pages import render
 

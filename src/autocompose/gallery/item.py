@@ -108,17 +108,3 @@ def key_to_id(key: str) -> int:
     if not is_key(key):
         raise InputError(f"{key!r} is not an item id (15 hexadecimal digits); take one from a search result")
     return int(key, 16)
-
-
-def parse_where(conditions: list[str] | tuple[str, ...]) -> dict[str, tuple[str, ...]]:
-    """``["family=kick", "family=jump", "body=3"]`` -> column -> allowed values; columns are joined by "and".
-
-    :raises InputError: a condition without ``=``.
-    """
-    where: dict[str, tuple[str, ...]] = {}
-    for condition in conditions:
-        column, sign, value = condition.partition("=")
-        if not sign or not column.strip():
-            raise InputError(f"filter {condition!r}: expected COLUMN=VALUE, such as family=kick")
-        where[column.strip()] = (*where.get(column.strip(), ()), value.strip())
-    return where

@@ -12,8 +12,8 @@ import numpy as np
 from PIL import ImageOps
 
 from autocompose.core.errors import GalleryError
+from autocompose.gallery.answer import Reference
 from autocompose.gallery.embedder import Embedder
-from autocompose.gallery.query import Reference
 from autocompose.gallery.request import SearchRequest
 from autocompose.gallery.storage.store import Store
 from autocompose.gallery.storage.vectors import normalise

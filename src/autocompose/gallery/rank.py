@@ -14,7 +14,7 @@ from autocompose.evaluate.fusion import Weights, fuse
 from autocompose.evaluate.measured import Measured
 from autocompose.evaluate.pose_index import DEPTH as POSE_DEPTH
 from autocompose.evaluate.symbolic import BALANCED, PoseQuery
-from autocompose.gallery.query import FUSED, Hit, Reference
+from autocompose.gallery.answer import FUSED, Hit, Reference
 from autocompose.gallery.query_vector import QueryVector
 from autocompose.gallery.request import Engine, SearchRequest
 from autocompose.gallery.storage.posed import Posed

@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from pydantic import ConfigDict, Field, field_validator
 
 from autocompose.core.config import Config
-from autocompose.gallery.item import parse_where
+from autocompose.gallery.filter import parse_where
 
 MAX_K = 500
 MAX_TEXT = 500

@@ -21,12 +21,12 @@ from autocompose.core.several import several
 from autocompose.corpus.pictures.folder import PictureFolder, is_address
 from autocompose.corpus.pictures.gate import as_rgb, open_image
 from autocompose.estimate.people_finder import Finder, PeopleFinder
+from autocompose.gallery.answer import Answer, Hit, Reference
 from autocompose.gallery.crops import MAX_SIDE, SEARCHED_SIDE, Crop, found_people, prominent, shrink
 from autocompose.gallery.embedder import Embedder, is_model, made_for_renders
 from autocompose.gallery.gallery_folder import GalleryConfig, finder_for, open_store, read_config
 from autocompose.gallery.item import Item, NotThereError, is_key, key_to_id
 from autocompose.gallery.loaded_model import as_embedder
-from autocompose.gallery.query import Answer, Hit, Reference
 from autocompose.gallery.query_vector import QueryVector, VectorCache
 from autocompose.gallery.rank import Ranking
 from autocompose.gallery.request import Engine, SearchRequest, Sides, Step

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from autocompose.gallery.request import Sides
 
 if TYPE_CHECKING:
-    from autocompose.describe.audit.claims import Claim
+    from autocompose.describe.reading.claims import Claim
     from autocompose.gallery.pose import Pose
 
 SUGGESTIONS = (
@@ -69,7 +69,7 @@ def understand(text: str) -> Reading:
     """Read a text with the audit's parser. An empty text reads as nothing, without a warning."""
     if not text.strip():
         return Reading()
-    from autocompose.describe.audit.parse import parse
+    from autocompose.describe.reading.parse import parse
 
     claims = tuple(parse(text))
     if claims:

@@ -10,12 +10,12 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 Value = str | int | float | bool
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,19})(?:\.\d{1,400})?(?:[eE][-+]?\d{1,3})?", re.ASCII)
-_TRUTH = {"true": True, "false": False}
+TRUTH = {"true": True, "false": False}
 
 
 def plain(value: Any) -> Value | None:
@@ -52,20 +52,8 @@ def text_of(value: Value) -> str:
     return unicodedata.normalize("NFC", value.strip()) if isinstance(value, str) else repr(value)
 
 
-def meant(asked: str) -> Callable[[Value], bool]:
-    """The values that typed text matches: the text itself, and numbers in any spelling (0.50)."""
-    text = unicodedata.normalize("NFC", asked.strip())
-    number, truth = _number(text), _TRUTH.get(text.casefold())
-
-    def test(value: Value) -> bool:
-        if isinstance(value, bool):
-            return value is truth
-        return text_of(value) == text if isinstance(value, str) else value == number
-
-    return test
-
-
-def _number(text: str) -> int | float | None:
+def number_of(text: str) -> int | float | None:
+    """The number that a text spells, None when it spells none."""
     if not re.fullmatch(_NUMBER, text):
         return None
     number = float(text)
@@ -86,9 +74,9 @@ def typed(rows: Iterable[Mapping[str, str]]) -> list[dict[str, Value]]:
 
 
 def _typed_column(cells: Sequence[str]) -> dict[str, Value]:
-    if all(cell.casefold() in _TRUTH for cell in cells):
-        return {cell: _TRUTH[cell.casefold()] for cell in cells}
-    numbers: dict[str, Value] = {cell: number for cell in cells if (number := _number(cell)) is not None}
+    if all(cell.casefold() in TRUTH for cell in cells):
+        return {cell: TRUTH[cell.casefold()] for cell in cells}
+    numbers: dict[str, Value] = {cell: number for cell in cells if (number := number_of(cell)) is not None}
     if len(set(map(text_of, numbers.values()))) == len(cells):
         return numbers
     return dict(zip(cells, cells, strict=True))

@@ -15,8 +15,8 @@ from torch import Tensor
 from autocompose.core.errors import InputError
 from autocompose.core.log import track
 from autocompose.core.several import is_one
+from autocompose.corpus.pictures.decoding import decode
 from autocompose.corpus.pictures.gate import as_rgb
-from autocompose.corpus.pictures.pixels import decode
 from autocompose.model.encoder import Encoder
 
 Picture = Path | str | Image.Image | np.ndarray | Tensor

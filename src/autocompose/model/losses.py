@@ -1,8 +1,14 @@
-"""The contrastive loss over the pictures of a batch, and its cyclic extension."""
+"""The contrastive loss over the pictures of a batch, and the loss of composed retrieval: hops from picture to picture.
+
+    reference --text--> target --text of the way back--> reference
+
+A further hop of the cycle is one more ``Hop`` in ``cycle``, and its texts in ``train/sampling.py``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -35,33 +41,56 @@ def contrastive_loss(
     return F.cross_entropy(logits, own)
 
 
-def composed_loss(
-    composer: Callable[[Tensor, Tensor], Tensor],
-    *,
+@dataclass(frozen=True)
+class Hop:
+    """One text, and the picture that it leads to; a batch of them.
+
+    :param text: ``(B, D)`` un-normalised features of the text.
+    :param picture: ``(B, D)`` un-normalised features of the picture that must be ranked first.
+    :param ids: ``(B,)`` what each picture shows; one with the id of one's own is no negative. None masks nothing.
+    :param weight: of the hop's term in the loss.
+    """
+
+    text: Tensor
+    picture: Tensor
+    ids: Tensor | None = None
+    weight: float = 1.0
+
+
+def cycle(
+    texts: Sequence[Tensor],
     reference: Tensor,
     target: Tensor,
-    text: Tensor,
-    back_text: Tensor | None = None,
-    reference_ids: Tensor | None = None,
-    target_ids: Tensor | None = None,
+    ids: tuple[Tensor | None, Tensor | None] = (None, None),
     cycle_weight: float = 0.5,
+) -> list[Hop]:
+    """The hops of a batch: to the target and, when there is a second text, back to the reference.
+
+    :param texts: features ``(B, D)`` of each hop's texts, one or two.
+    :param ids: what the references and the targets show. Masks work by column: pairs with the same reference and
+        another target stay negatives on the way there.
+    :param cycle_weight: w of loss = (1 - w) * there + w * back; one hop alone has weight 1.
+    """
+    if len(texts) == 1:
+        return [Hop(texts[0], target, ids[1])]
+    there, back = texts
+    return [Hop(there, target, ids[1], 1 - cycle_weight), Hop(back, reference, ids[0], cycle_weight)]
+
+
+def cyclic_loss(
+    composer: Callable[[Tensor, Tensor], Tensor],
+    reference: Tensor,
+    hops: Iterable[Hop],
     logit_scale: float = LOGIT_SCALE,
 ) -> Tensor:
-    """The loss of composed retrieval: reference + text finds the target and, with a cycle, comes back again.
+    """Sum over the hops of weight * contrastive loss; each hop starts from the prediction of the one before.
 
-    loss = (1 - w) * CE(prediction, targets) + w * CE(composer(prediction, back text), references); without
-    ``back_text`` only the first term, unweighted.
-
-    Masks work by column: in the forward term a target equal to one's own is no negative, in the cyclic term a
-    reference equal to one's own. Pairs with the same reference and another target stay negatives.
-
-    :param reference, target, text, back_text: ``(B, D)`` un-normalised features.
-    :param reference_ids, target_ids: ``(B,)`` what each picture shows; None masks nothing.
+    :param composer: (features, text features) -> normalised prediction, all ``(B, D)``.
+    :param reference: ``(B, D)`` un-normalised features, where the first hop starts.
     :param logit_scale: factor on the cosines.
     """
-    prediction = composer(reference, text)
-    forward = contrastive_loss(prediction, target, target_ids, logit_scale)
-    if back_text is None:
-        return forward
-    back = contrastive_loss(composer(prediction, back_text), reference, reference_ids, logit_scale)
-    return (1 - cycle_weight) * forward + cycle_weight * back
+    place, terms = reference, []
+    for hop in hops:
+        place = composer(place, hop.text)
+        terms.append(hop.weight * contrastive_loss(place, hop.picture, hop.ids, logit_scale))
+    return sum(terms[1:], terms[0])

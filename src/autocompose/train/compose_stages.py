@@ -21,7 +21,7 @@ from autocompose.core.config import Config
 from autocompose.core.distributed import rank, require_shares, world
 from autocompose.model.encoder import Encoder
 from autocompose.model.features import ImageFeatures
-from autocompose.model.losses import LOGIT_SCALE, composed_loss
+from autocompose.model.losses import LOGIT_SCALE, cycle, cyclic_loss
 from autocompose.train.loop import Stage
 from autocompose.train.prefetch import ahead, sent
 from autocompose.train.sampling import Batch, TripletTable
@@ -131,21 +131,12 @@ class ComposeStage(Stage):
         return loaded
 
     def forward(self, batch: Inputs) -> Tensor:
-        """The forward term, and the cyclic term when the batch has texts of the way back."""
-        n, texts = batch.size, F.embedding(batch.places, self.encode_texts(batch.texts))
-        pictures = self.encode_images(batch.pictures)
-        masked = self.settings.mask_duplicates
-        return composed_loss(
-            self.composer,
-            reference=pictures[:n],
-            target=pictures[n:],
-            text=texts[:n],
-            back_text=texts[n:] if len(texts) > n else None,
-            reference_ids=batch.ids[:n] if masked else None,
-            target_ids=batch.ids[n:] if masked else None,
-            cycle_weight=self.settings.cycle_weight,
-            logit_scale=self.settings.logit_scale,
-        )
+        """The loss of the batch; the way back counts when the batch has texts for it."""
+        texts = F.embedding(batch.places, self.encode_texts(batch.texts)).split(batch.size)
+        reference, target = self.encode_images(batch.pictures).split(batch.size)
+        ids = batch.ids.split(batch.size) if self.settings.mask_duplicates else (None, None)
+        hops = cycle(texts, reference, target, (ids[0], ids[1]), self.settings.cycle_weight)
+        return cyclic_loss(self.composer, reference, hops, self.settings.logit_scale)
 
     @property
     def device(self) -> torch.device:

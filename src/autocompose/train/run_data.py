@@ -9,7 +9,8 @@ from pathlib import Path
 from autocompose.core.distributed import require_shares
 from autocompose.core.files import value_hash
 from autocompose.core.log import say
-from autocompose.core.records import TEXT_FIELDS, Edit, Split
+from autocompose.core.records import Split
+from autocompose.core.text_fields import TEXT_FIELDS, Edit
 from autocompose.corpus.format import Corpus, pair_to_json
 from autocompose.corpus.split import carve_val
 from autocompose.evaluate.questions import questions_of

@@ -7,7 +7,7 @@ from typing import Any
 
 from autocompose.core.config import Config
 from autocompose.core.errors import ConfigError
-from autocompose.core.records import Source
+from autocompose.core.text_fields import Source
 from autocompose.train.sampling import TextMode
 
 

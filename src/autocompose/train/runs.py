@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from autocompose.core.config import Config
 from autocompose.core.distributed import first_process_first, rank
 from autocompose.core.log import say
-from autocompose.corpus.pictures.pixels import decode, decoded
+from autocompose.corpus.pictures.decoding import decode, decoded
 from autocompose.evaluate.questions import Questions, ask
 from autocompose.model.checkpoint import load_model, save_model
 from autocompose.model.combiner import Combiner, ElementwiseSum

@@ -15,7 +15,8 @@ from pydantic import Field, model_validator
 from autocompose.core.config import Config
 from autocompose.core.errors import ConfigError, CorpusError
 from autocompose.core.log import Tally
-from autocompose.core.records import TEXT_FIELDS, Edit, Pair, Source
+from autocompose.core.records import Pair
+from autocompose.core.text_fields import TEXT_FIELDS, Edit, Source
 from autocompose.corpus.poses import PoseTable
 
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from autocompose.bodies.skeleton import mirror_joints, turn
 from autocompose.core.errors import PoseError
 from autocompose.describe.audit.changes import UNITS, large_changes, mentioned
-from autocompose.describe.audit.claims import ACTIONS, PARTS, SIDES, Claim
 from autocompose.describe.audit.judge import Verdict, agreement, judge, judge_pair
 from autocompose.describe.audit.measure import FEATURES, LEG_LENGTH, Poses, normalise
-from autocompose.describe.audit.parse import parse
+from autocompose.describe.reading.claims import ACTIONS, PARTS, SIDES, Claim
+from autocompose.describe.reading.parse import parse
 from tests.describe.audit.poses import J, pair, random_joints, standing
 
 YES, NO, FLAT, UNKNOWN = Verdict.SUPPORTED, Verdict.CONTRADICTED, Verdict.UNSUPPORTED, Verdict.UNCHECKABLE

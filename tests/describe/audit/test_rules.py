@@ -7,7 +7,8 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from autocompose.describe.audit import Poses, Verdict, judge_pair, parse
+from autocompose.describe.audit import Poses, Verdict, judge_pair
+from autocompose.describe.reading import parse
 from autocompose.describe.rules.options import RuleOptions
 from autocompose.describe.rules.texts import describe_pairs
 from autocompose.describe.side_words import swap_sides

@@ -10,8 +10,9 @@ from typing import Any
 
 from autocompose.corpus.format import Corpus
 from autocompose.describe.mllm.asks import Answer, Ask, Dialect
+from autocompose.describe.mllm.frames import Frame
 from autocompose.describe.mllm.job import Job
-from autocompose.describe.mllm.recipe import Endpoint, Frame, Limits, Recipe
+from autocompose.describe.mllm.recipe import Endpoint, Limits, Recipe
 from tests.simulator.annotator import Annotator, Errors
 
 LOCAL = Endpoint(base_url="http://127.0.0.1:9/v1")

@@ -19,7 +19,8 @@ from PIL import Image
 from autocompose.cli import annotate_mllm as _verbs  # noqa: F401
 from autocompose.cli.app import run
 from autocompose.core.errors import AnnotationError, ConfigError, StorageError
-from autocompose.core.records import Edit, Split
+from autocompose.core.records import Split
+from autocompose.core.text_fields import Edit
 from autocompose.corpus.format import Corpus, load_corpus
 from autocompose.describe.mllm.annotate import annotate
 from autocompose.describe.mllm.asks import Answer, Ask, Dialect, Fault, FaultKind

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from autocompose.describe.mllm.asking.prompts import load_prompts
 from autocompose.describe.mllm.asks import Answer
+from autocompose.describe.mllm.frames import Frame
 from autocompose.describe.mllm.judging.answers import Slip, read_parts, read_texts
-from autocompose.describe.mllm.recipe import Frame
 from tests.describe.mllm.wild import READ, REFUSED
 
 PARTS = load_prompts("v1").parts(Frame.COLOUR)

@@ -14,12 +14,14 @@ import pytest
 from autocompose.cli import load_verbs
 from autocompose.cli.app import run
 from autocompose.core.errors import AnnotationError
-from autocompose.core.records import Edit, Split
+from autocompose.core.records import Split
+from autocompose.core.text_fields import Edit
 from autocompose.corpus.format import Corpus, load_corpus
 from autocompose.describe.mllm.annotate import annotate
 from autocompose.describe.mllm.annotation_report import report, status
 from autocompose.describe.mllm.asking.prompts import BUILT_IN, load_prompts
-from autocompose.describe.mllm.recipe import Endpoint, Frame, Recipe
+from autocompose.describe.mllm.frames import Frame
+from autocompose.describe.mllm.recipe import Endpoint, Recipe
 from autocompose.describe.mllm.recording.journal import Journal
 from autocompose.describe.mllm.sending.costs import load_costs
 from tests.describe.mllm.fakes import LOCAL, Fake, job

@@ -7,7 +7,8 @@ import pytest
 from autocompose.describe.mllm.asking.dialogue import Outcome, Stages, advance
 from autocompose.describe.mllm.asking.prompts import load_prompts
 from autocompose.describe.mllm.asks import Answer, Ask, Picture, Unanswered
-from autocompose.describe.mllm.recipe import ASKED, Frame, Recipe
+from autocompose.describe.mllm.frames import QUESTION_FRAMES, Frame
+from autocompose.describe.mllm.recipe import Recipe
 
 MOVEMENTS = [("left arm", "goes up")]
 WORDINGS = [
@@ -96,7 +97,7 @@ def test_no_movement_is_doubted_only_where_something_moved(moved: bool, question
     assert (outcome.kind, len(asked)) == ("empty", questions)
 
 
-@pytest.mark.parametrize("frame", ASKED)
+@pytest.mark.parametrize("frame", QUESTION_FRAMES)
 @pytest.mark.parametrize("answer", [JUNK, seen("left_profile"), seen("nowhere"), "{}", '{"movements": []}'])
 def test_advice_for_the_user_never_reaches_the_model(frame: Frame, answer: str) -> None:
     for ask in asked_about_parts(frame, answer, moved=True)[1]:

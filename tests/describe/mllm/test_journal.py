@@ -14,7 +14,7 @@ import pytest
 
 import autocompose
 from autocompose.core.errors import InputError, StorageError
-from autocompose.core.records import Edit
+from autocompose.core.text_fields import Edit
 from autocompose.describe.mllm.asks import Answer, Ask, Item, Picture
 from autocompose.describe.mllm.recording import journal as journals
 from autocompose.describe.mllm.recording import journal_file

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from autocompose.describe.mllm.frames import Frame
 from autocompose.describe.mllm.judging.own_sides import OTHER, UnclearSide, own_side, own_words
-from autocompose.describe.mllm.recipe import Frame
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from autocompose.bodies.skeleton import COCO17, turn
-from autocompose.core.records import Edit
+from autocompose.core.text_fields import Edit
 from autocompose.corpus.format import Corpus
 from autocompose.corpus.poses import PoseTable
 from autocompose.describe.mllm.asks import Item

@@ -9,7 +9,8 @@ from PIL import Image
 
 from autocompose.bodies.skeleton import COCO17
 from autocompose.core.errors import ConfigError
-from autocompose.core.records import Edit, Split
+from autocompose.core.records import Split
+from autocompose.core.text_fields import Edit
 from autocompose.corpus.format import Corpus
 from autocompose.describe.mllm.asking.sent_pictures import COLOURS, Pictures
 from autocompose.describe.mllm.asks import Item, Picture

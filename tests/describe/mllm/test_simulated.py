@@ -25,7 +25,8 @@ import numpy as np
 import pytest
 
 from autocompose.bodies.skeleton import mirror_joints
-from autocompose.core.records import Edit, Split
+from autocompose.core.records import Split
+from autocompose.core.text_fields import Edit
 from autocompose.corpus.format import Corpus, load_corpus
 from autocompose.corpus.poses import PoseTable
 from autocompose.describe.mllm.annotate import annotate

@@ -11,7 +11,8 @@ import pytest
 
 from autocompose.bodies.skeleton import COCO17, SMPL22, mirror_joints, turn
 from autocompose.core.errors import AnnotationError
-from autocompose.core.records import Edit, Split
+from autocompose.core.records import Split
+from autocompose.core.text_fields import Edit
 from autocompose.corpus.format import Corpus
 from autocompose.describe.mllm.annotate import annotate
 from autocompose.describe.mllm.annotation_report import report

@@ -14,7 +14,8 @@ from autocompose.bodies.skeleton import mirror_joints
 from autocompose.cli import load_verbs
 from autocompose.cli.app import run
 from autocompose.core.errors import CorpusError, PoseError
-from autocompose.core.records import Edit, Pair, Split
+from autocompose.core.records import Pair, Split
+from autocompose.core.text_fields import Edit
 from autocompose.corpus.format import Corpus, load_corpus
 from autocompose.corpus.poses import PoseTable
 from autocompose.describe.rules import RuleOptions, describe_pairs

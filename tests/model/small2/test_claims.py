@@ -5,7 +5,7 @@ import doctest
 import pytest
 import torch
 
-from autocompose.describe.audit.claims import Claim
+from autocompose.describe.reading.claims import Claim
 from autocompose.describe.side_words import swap_sides
 from autocompose.model.encoder import shown
 from autocompose.model.small import SmallSizes, small_encoder

@@ -143,7 +143,7 @@ def test_wrong_folders_and_files(raw: Path, tmp_path: Path) -> None:
     twice = raw / "full" / next((raw / "images").iterdir()).name
     twice.parent.mkdir()
     Image.new("RGB", (9, 9)).save(twice)
-    with pytest.raises(InputError, match="name one folder with --pictures"):
+    with pytest.raises(InputError, match="name one folder with --picture-folder"):
         prepare_fixmypose(raw, tmp_path / "out")
     (raw / "train_ret_NC.json").write_text("[{")
     with pytest.raises(InputError, match="not valid JSON at line 1"):

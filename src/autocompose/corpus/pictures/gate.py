@@ -25,22 +25,14 @@ from autocompose.core.reading.plain import cause
 from autocompose.corpus.pictures import formats
 from autocompose.corpus.pictures.budget import Budget
 from autocompose.corpus.pictures.colour import to_rgb
-from autocompose.corpus.pictures.headers import HeaderError, Jpeg, exif_orientation, read_jpeg, read_png
+from autocompose.corpus.pictures.headers import HeaderError, Jpeg, read_jpeg, read_png
+from autocompose.corpus.pictures.orientation import FLIPS, ORIENTATION, exif_orientation
 
 MAX_PIXELS = 100_000_000
 MEMORY = Budget(768 << 20)  # of pictures that are being decoded at the same time
-WIDTH, HEIGHT, ORIENTATION, DNG_VERSION = 256, 257, 274, 50706  # TIFF tags
+WIDTH, HEIGHT, DNG_VERSION = 256, 257, 50706  # TIFF tags
 SHARPER = 1.5  # a JPEG is decoded at least so much larger than it is wanted, and made smaller with care
 warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.TiffImagePlugin")  # of metadata we do not use
-_FLIPS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
 
 
 class OversizeError(ImageError):
@@ -124,7 +116,7 @@ class Picture:
                 pixels = to_rgb(image)
                 if side and max(pixels.size) > side:
                     pixels.thumbnail((side, side), Image.Resampling.BICUBIC)
-                flip = _FLIPS.get(self._orientation)
+                flip = FLIPS.get(self._orientation)
                 return bare(pixels) if flip is None else _without_words(pixels.transpose(flip))
 
     def _header(self) -> Image.Image:
@@ -217,7 +209,7 @@ def as_rgb(image: Image.Image) -> Image.Image:
     try:
         exif = image.info.get("exif")
         tiff = image.format == "TIFF"  # which Pillow turns itself
-        flip = _FLIPS.get(exif_orientation(exif)) if isinstance(exif, bytes) and not tiff else None
+        flip = FLIPS.get(exif_orientation(exif)) if isinstance(exif, bytes) and not tiff else None
         pixels = to_rgb(image)
         return pixels.transpose(flip) if flip is not None else pixels
     except Exception as error:

@@ -1,6 +1,6 @@
 """What a picture file says before its pixels: read here, in bounded time, so that no decoder has to trust it.
 
-JPEG: ITU-T T.81, annex B (markers). PNG: W3C, section 5 (chunks). EXIF: CIPA DC-008, section 4.6 (tags as in TIFF 6.0).
+JPEG: ITU-T T.81, annex B (markers). PNG: W3C, section 5 (chunks).
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import re
 from dataclasses import dataclass
 from typing import BinaryIO
 
-ORIENTATION = 0x0112
-EXIF = b"Exif\0\0"
+from autocompose.corpus.pictures.orientation import EXIF, exif_orientation
+
 MAX_SEGMENTS = 2_000  # of a JPEG; a colour profile has at most 255, and 32 MB of metadata 500
 MAX_CHUNKS = 2_000  # of a PNG, and one more for each kilobyte
 MAX_EXIF = 1 << 20
@@ -103,28 +103,3 @@ def read_png(file: BinaryIO, size: int) -> int:
             orientation, skipped = exif_orientation(exif), len(exif)
         file.seek(length - skipped + 4, 1)
     raise HeaderError("far too many chunks for its size")
-
-
-def exif_orientation(exif: bytes) -> int:
-    """How the camera was held, 1 to 8; 1 when the EXIF data do not say so, or are nonsense.
-
-    :param exif: with or without their ``Exif`` prefix. Nothing else in them is looked at.
-    """
-    body = exif
-    while body.startswith(EXIF):  # some programs write it twice
-        body = body[len(EXIF) :]
-    if body[:2] not in (b"II", b"MM"):
-        return 1
-    little = body[:2] == b"II"
-
-    def number(data: bytes) -> int:
-        return int.from_bytes(data, "little" if little else "big")
-
-    start = number(body[4:8])
-    for i in range(min(number(body[start : start + 2]), 1000)):
-        entry = body[start + 2 + 12 * i : start + 14 + 12 * i]
-        if len(entry) == 12 and number(entry[:2]) == ORIENTATION:
-            width = {1: 1, 3: 2, 4: 4}.get(number(entry[2:4]), 0)  # byte, short, long
-            value = number(entry[8 : 8 + width])
-            return value if 1 <= value <= 8 else 1
-    return 1

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from autocompose.describe.audit.claims import LIMB_PARTS, Claim
 from autocompose.describe.audit.judge import Judgement, Verdict
 from autocompose.describe.audit.measure import Feature, Poses
+from autocompose.describe.reading.claims import LIMB_PARTS, Claim
 
 LARGE_METRES, LARGE_DEGREES, LARGE_TRUNK = 0.40, 45.0, 25.0
 UNITS = ("left arm", "right arm", "left leg", "right leg", "torso")

@@ -14,16 +14,17 @@ from autocompose.bodies.skeleton import COCO17, mirror_joints
 from autocompose.core.errors import CorpusError, InputError
 from autocompose.core.files import atomic_file, json_bytes
 from autocompose.core.log import Tally, track
-from autocompose.core.records import TEXT_FIELDS, Edit, Pair, Split, split_of, text_field
+from autocompose.core.records import Pair, Split, split_of
 from autocompose.core.run_folder import require_ours
 from autocompose.core.several import several
+from autocompose.core.text_fields import TEXT_FIELDS, Edit, text_field
 from autocompose.corpus.format import Corpus, as_corpus
 from autocompose.corpus.poses import PoseTable
 from autocompose.describe.audit.changes import UNITS, large_changes, mentioned
 from autocompose.describe.audit.judge import Judgement, Verdict, judge_pair
 from autocompose.describe.audit.measure import Poses
-from autocompose.describe.audit.parse import parse
 from autocompose.describe.audit.score import counts, score
+from autocompose.describe.reading.parse import parse
 
 EDIT_OF = {key: edit for (_, edit), key in TEXT_FIELDS.items()}
 WORST_KEPT = 40

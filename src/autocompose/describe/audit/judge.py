@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from autocompose.describe.audit.claims import LIMB_PARTS, STATED, Claim
 from autocompose.describe.audit.measure import PoseRow, Poses
 from autocompose.describe.audit.rules import ANGLES, Test, tests_of
+from autocompose.describe.reading.claims import LIMB_PARTS, STATED, Claim
 
 NEARLY = 0.5  # a reading that nearly holds keeps the others from contradicting
 STILL = 0.15  # a change this small, in tolerances, did not happen: the claim speaks of a movement that is not there

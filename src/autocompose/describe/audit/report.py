@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 from autocompose.core.files import write_text
 from autocompose.core.log import Tally
 from autocompose.core.run_folder import PAGE_MARK, require_ours
-from autocompose.describe.audit.claims import Claim
 from autocompose.describe.audit.corpus import Summary
 from autocompose.describe.audit.judge import Verdict
+from autocompose.describe.reading.claims import Claim
 
 if TYPE_CHECKING:
     from rich.table import Table

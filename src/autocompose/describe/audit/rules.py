@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from autocompose.describe.audit.claims import CENTRAL_PARTS, LIMB_PARTS, Claim
 from autocompose.describe.audit.features import Feature
+from autocompose.describe.reading.claims import CENTRAL_PARTS, LIMB_PARTS, Claim
 
 METRES, DEGREES = 0.05, 8.0  # tolerance of changes
 LEAN_DEGREES, TURN_DEGREES, AROUND_DEGREES = 5.0, 10.0, 120.0

@@ -1,6 +1,6 @@
 """The annotation engine: a multimodal LLM writes the transition descriptions of a corpus.
 
-Data flow: ``pictures`` and ``prompts`` -> ``asks`` (questions with a content key) -> ``flow`` (bounded sending over
-``client``, every answer in ``journal``) -> ``answers`` and ``wording`` (nothing is trusted) -> ``stages`` (one pair) ->
-``run`` (all pairs) -> ``export`` (the corpus fields).
+Data flow: ``asking`` turns a pair into questions (``asks``), each with a content key; ``sending`` gets the answers within
+limits of rate and cost; ``recording`` writes both to the journal; ``judging`` checks every answer; ``annotate`` does so for
+all pairs of a corpus; ``export`` writes the accepted texts into its fields.
 """

@@ -13,8 +13,9 @@ from typing import Any
 
 from autocompose.core.errors import AnnotationError, ConfigError, StorageError
 from autocompose.core.log import bar, say
-from autocompose.core.records import Edit, Split, split_of
+from autocompose.core.records import Split, split_of
 from autocompose.core.several import several
+from autocompose.core.text_fields import Edit
 from autocompose.corpus.format import Corpus, as_corpus
 from autocompose.describe.mllm.asking.dialogue import Outcome, Steps, advance
 from autocompose.describe.mllm.asking.sent_pictures import default_frame
@@ -46,14 +47,14 @@ def annotate_corpus(
     send: Send | None = None,
     **recipe: Any,
 ) -> Summary:
-    """Let a multimodal LLM describe a corpus; ``export_texts`` then writes the accepted texts into its captions.
+    """Describe a corpus with a multimodal LLM; ``export_texts`` then writes the accepted texts into its captions.
 
-    The same call continues a run that was stopped; nothing is asked twice.
+    The same call continues an interrupted run; no question is sent twice.
 
     :param model, base_url: an OpenAI-compatible server, and the model's name there.
     :param key_env: environment variable that holds the API key; a server on this machine needs none.
     :param splits: () = all. :param edits: which of the four variants. :param pairs: only the first N of each split.
-    :param yes: consent to send the pictures to a host that is not this machine, and to ask stale pairs again.
+    :param yes: consent to send the pictures to another machine, and to describe stale pairs again.
     :param recipe: fields of ``Recipe``, such as ``texts=3``, ``size=512``, ``grounded=True``.
     :raises AnnotationError: the run cannot go on; ConfigError: settings, or consent is missing.
     """
@@ -72,7 +73,7 @@ def annotate_corpus(
 
 
 def annotate(job: Job, send: Send | None = None, yes: bool = False) -> Summary:
-    """Run a job to its end; everything done before is kept and nothing is asked twice.
+    """Run a job to its end; earlier results are kept and no question is sent twice.
 
     :param send: replaces the client (tests).
     :param yes: consent to send pictures to a host that is not this machine, and to ask stale pairs again.
@@ -159,7 +160,7 @@ class _Run:
                 say(f"the server does not enforce the JSON schema ({how}); every answer is checked anyway")
 
     async def _dialect(self) -> Dialect:
-        """How the server wants to be asked: remembered, or found out by the probe.
+        """The request format that the server accepts: from the journal, or from a probe.
 
         :raises Stopped: the run ends; AnnotationError: the server does not answer.
         """
@@ -247,7 +248,7 @@ class _Run:
             tell()
 
     async def _lead(self, steps: Steps, row: int) -> Outcome:
-        """Answer a pair's questions as they come; its pictures are prepared outside the event loop.
+        """Get the answers to a pair's questions, one after the other; its pictures are prepared outside the event loop.
 
         :raises Stopped: the run ends.
         """

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from autocompose.core.records import Edit, Source
+from autocompose.core.text_fields import Edit, Source
 from autocompose.corpus.format import Corpus, load_corpus
 from autocompose.describe.mllm.asks import Item
 from autocompose.describe.mllm.judging import pose_checks as geometry

@@ -11,7 +11,8 @@ from functools import cached_property
 from typing import Any
 
 from autocompose.core.files import value_hash
-from autocompose.core.records import Edit, Split
+from autocompose.core.records import Split
+from autocompose.core.text_fields import Edit
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Picture:
 
 
 class SchemaMode(str, Enum):
-    """What a server does with ``response_format``; found out by a probe."""
+    """How a server treats ``response_format``; determined by a probe."""
 
     ENFORCED = "enforced"
     IGNORED = "ignored"
@@ -69,11 +70,11 @@ class Dialect:
 
 @dataclass(frozen=True)
 class Ask:
-    """One question. Equal keys mean the same question, which is never paid for twice.
+    """One question. Equal keys mean the same question, which is paid for once.
 
     :param stage: ``parts`` (Stage I), ``texts`` (Stage II) or ``probe``.
     :param content: texts and pictures of the user message, in order.
-    :param sample: 0 for the first question, counted up when the question is repeated after a wrong answer.
+    :param sample: 0 for the first attempt, incremented when the question is repeated after a wrong answer.
     """
 
     stage: str
@@ -163,7 +164,7 @@ class Answer:
 
 
 class Unanswered(Exception):  # noqa: N818  (a value of the protocol that travels as an exception)
-    """A question will get no answer: transport faults without end, or the server rejects it.
+    """A question that gets no answer: transport keeps failing, or the server rejects it.
 
     :param reason: a short stable name for counts, as in ``Fault``.
     """
@@ -174,16 +175,16 @@ class Unanswered(Exception):  # noqa: N818  (a value of the protocol that travel
 
 
 class FaultKind(str, Enum):
-    """What a fault means for the run."""
+    """The consequence of a fault for the run."""
 
-    WAIT = "wait"  # the server asks for patience; not counted as a try
-    RETRY = "retry"  # transport: ask again, a bounded number of times
+    WAIT = "wait"  # rate limit; does not count as a try
+    RETRY = "retry"  # transport: retried a bounded number of times
     ITEM_FAILED = "item_failed"  # this question cannot be answered
     RUN_FAILED = "run_failed"  # no question can be answered
 
 
 class Fault(Exception):  # noqa: N818  (a value of the protocol that travels as an exception)
-    """A request that brought no answer.
+    """A request that failed.
 
     :param reason: a short stable name for counts: ``rate-limit``, ``transport``, ``unreachable``, ``rejected`` ...
     :param after: seconds that the server asked us to wait, or None.

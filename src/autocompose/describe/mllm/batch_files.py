@@ -35,7 +35,7 @@ def export_batch(job: Job, folder: Path, most_bytes: int = MOST_BYTES, most_line
     """
     own = RunFolder(folder, "batch", "a folder of batch files")
     if own.made_with() is not None and own.record() is None:
-        own.clear()  # an export that was cut short; nobody was told to send these files
+        own.clear()  # left by an interrupted export, so never sent
     old = sorted(folder.glob("requests-*.jsonl"))
     if old:
         raise AnnotationError(f"{old[0]}: import the answers to these requests, then remove them or use another folder")
@@ -75,7 +75,7 @@ def _line(ask: Ask, dialect: Dialect) -> bytes:
 def import_batch(job: Job, files: list[Path]) -> Tally:
     """Store the answers of batch output and error files; order and repetition do not matter.
 
-    Lines that are none are counted and named, and the rest goes on.
+    Invalid lines are counted and named; the others are imported.
 
     :raises InputError: a file cannot be read, or none of its lines is one of a batch output file.
     """
@@ -135,7 +135,7 @@ def _record(line: bytes) -> dict[str, Any] | None:
 
 
 def _answer(record: dict[str, Any], prompt_tokens: int) -> tuple[Answer | None, str]:
-    """The answer of a line, or None and what the service says instead."""
+    """The answer of a line, or None and the error message of the service."""
     response = record.get("response")
     body = response.get("body") if isinstance(response, dict) else None
     if record.get("error") or not isinstance(response, dict) or response.get("status_code") not in (200, "200"):

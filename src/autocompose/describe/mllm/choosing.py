@@ -1,4 +1,4 @@
-"""Which texts of the journal are exported, and why others are not."""
+"""Choosing the texts of the journal to export, with a reason for each that is left out."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from autocompose.core.log import Limit, Tally
-from autocompose.core.records import TEXT_FIELDS, Source
+from autocompose.core.text_fields import TEXT_FIELDS, Source
 from autocompose.corpus.format import Corpus
 from autocompose.describe.audit.score import LEAST
 from autocompose.describe.mllm.asking.sent_pictures import Pictures
@@ -37,13 +37,13 @@ Reviewed = dict[tuple[str, str], dict[str, list[dict[str, Any]]]]
 class Rules:
     """Which texts go into the corpus.
 
-    :param min_agreement: least agreement score of a text, the probability that it is right by the poses, 0..1
+    :param min_agreement: minimum agreement score of a text: the probability that it is right by the poses, 0..1
         (``audit.score``); texts without a checkable claim (or without poses) pass.
-    :param keep_long: also texts over 77 CLIP tokens, which training would cut.
+    :param keep_long: also texts over 77 CLIP tokens, which training truncates.
     :param mirrors_agree: only variants whose mirrored twin moves the same parts, sides exchanged; the check that needs
         no poses.
-    :param fill_mirrors: a field that lost its texts gets those of its mirrored twin, left and right exchanged.
-    :param allow_fewer: also pairs with fewer wordings than asked for.
+    :param fill_mirrors: a field without accepted texts gets those of its mirrored twin, with left and right swapped.
+    :param allow_fewer: also pairs with fewer wordings than requested.
     :param allow_stale: also texts whose pictures or poses have changed since.
     """
 
@@ -61,7 +61,7 @@ def choose(
     """Apply the rules to every described variant.
 
     :param latest: the latest review of each text.
-    :return: texts of the variants that pass; for each field, how many pass, and why others do not; what reviewers said.
+    :return: texts of the variants that pass; for each field a tally with reasons; and counts of the reviewers' verdicts.
     """
     pictures = Pictures(corpus, recipe)
     chosen: Chosen = {}
@@ -93,7 +93,7 @@ def choose(
 def _kept(
     found: Described, stale: bool, wanted: int, latest: Reviews, rules: Rules
 ) -> tuple[tuple[str, ...], list[str]]:
-    """The texts of a variant that are exported, or every reason why there are none."""
+    """The texts of a variant to export, or every reason why there are none."""
     if found.state == "failed":
         return (), [f"failed ({found.kind})"]
     texts = [_accepted(word, latest.get((found.variant, n)), rules) for n, word in enumerate(found.wordings)]
@@ -114,7 +114,7 @@ def _limit(found: Described, reasons: list[str], wanted: int, rules: Rules) -> L
 
 
 def advice(tallies: Mapping[str, Tally], recipe: Recipe) -> str:
-    """Which options of export, and of describing again, help against the reasons."""
+    """Options of export and of describing again that address the reasons."""
     said = " ".join(reason for tally in tallies.values() for reason in tally.dropped)
     options = [option for reason, option in OPTIONS.items() if reason in said]
     loosen = f"try {', '.join(options)}" if options else ""
@@ -152,7 +152,7 @@ def _derive(chosen: Chosen, missing: _Missing) -> None:
 
 
 def _fill(chosen: Chosen, missing: _Missing) -> None:
-    """Fields without texts from their mirrored twins; what a reviewer has rejected stays empty."""
+    """Fields without texts from their mirrored twins; fields that a reviewer has rejected stay empty."""
     for (reference, target, edit), reason in list(missing.items()):
         texts = chosen.get((reference, target, TWIN[edit]), ())
         if reason != REJECTED and (mirrored := _mirrored(texts)):
@@ -161,7 +161,7 @@ def _fill(chosen: Chosen, missing: _Missing) -> None:
 
 
 def _mirrored(texts: tuple[str, ...]) -> tuple[str, ...]:
-    """The texts with left and right swapped; () when one of them resists."""
+    """The texts with left and right swapped; () when one cannot be swapped."""
     mirrored = tuple(swap_sides(text) for text in texts)
     pairs = zip(texts, mirrored, strict=True)
     sound = all(swap_sides(b) == a and sides_named(b) == sides_named(a)[::-1] for a, b in pairs)

@@ -24,8 +24,8 @@ SECONDS = 3.0
 class Estimate:
     """Requests, tokens and money of a run; ``dollars`` is None when the price is unknown.
 
-    :param seconds: with every slot busy and 3 s for an answer.
-    :param state: how old the price is.
+    :param seconds: with all slots busy and 3 s per answer.
+    :param state: age of the price.
     """
 
     items: int

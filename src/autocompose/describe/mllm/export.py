@@ -1,4 +1,4 @@
-"""From the journal into the corpus: a pure function of both, written atomically."""
+"""Export from the journal into the corpus: a pure function of both, written atomically."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 from autocompose.core.errors import AnnotationError
 from autocompose.core.files import write_json
 from autocompose.core.log import Tally, nothing_left
-from autocompose.core.records import TEXT_FIELDS, Edit, Pair, Source
+from autocompose.core.records import Pair
+from autocompose.core.text_fields import TEXT_FIELDS, Edit, Source
 from autocompose.corpus.format import load_corpus, pair_to_json
 from autocompose.describe.mllm.choosing import Chosen, Reviewed, Rules, advice, choose
 from autocompose.describe.mllm.recipe import Recipe, journal_path
@@ -24,11 +25,11 @@ NOTHING = "nothing has been described with the latest settings; run 'autocompose
 def export_texts(root: str | Path, rules: Rules | None = None) -> dict[str, Tally]:
     """Write the texts of the latest run's version into the corpus.
 
-    Pairs that the journal does not know keep the fields they have; a known pair whose texts are filtered out
+    Pairs that are not in the journal keep their fields; a pair in the journal whose texts are all filtered out
     loses them.
 
-    :return: for each field, how many pairs got it, and why others did not.
-    :raises AnnotationError: nothing has been described yet, or mirrors that were not asked about shall agree;
+    :return: for each field, a tally of the pairs with reasons.
+    :raises AnnotationError: nothing has been described yet, or mirrors are to agree that were derived;
         NothingLeftError: no text passes, so the described pairs have lost theirs; StorageError: old files stay as they
         were.
     """

@@ -10,14 +10,16 @@ from typing import Any
 
 from autocompose.core.errors import ConfigError, ImageError, NothingLeftError
 from autocompose.core.log import Tally, nothing_left
-from autocompose.core.records import Edit, Split
+from autocompose.core.records import Split
+from autocompose.core.text_fields import Edit
 from autocompose.corpus.format import Corpus
 from autocompose.describe.mllm.asking.dialogue import Outcome, Stages, Steps
 from autocompose.describe.mllm.asking.prompts import Prompts, load_prompts
 from autocompose.describe.mllm.asking.sent_pictures import Pictures
 from autocompose.describe.mllm.asks import Dialect, Item, SchemaMode
+from autocompose.describe.mllm.frames import QUESTION_FRAMES, Frame
 from autocompose.describe.mllm.judging import pose_checks as geometry
-from autocompose.describe.mllm.recipe import ASKED, Endpoint, Frame, Limits, Recipe, jsonable
+from autocompose.describe.mllm.recipe import Endpoint, Limits, Recipe, jsonable
 from autocompose.describe.mllm.recording.described import Wording
 from autocompose.describe.mllm.recording.journal import Journal
 from autocompose.describe.mllm.sending.costs import Costs, load_costs, money
@@ -33,10 +35,10 @@ class Summary:
 
     :param stopped: ``done``, or why the run ended before everything was done.
     :param requests: requests sent in this run, the probe included.
-    :param occupancy: share of the slots that were busy between the first and the last request.
+    :param occupancy: share of busy slots between the first and the last request.
     :param spent: dollars and tokens of the journal; ``prices``: how old the prices are.
-    :param imperfect: of the described variants, those with too few or too long wordings.
-    :param left: variants that are still to be described.
+    :param imperfect: described variants with too few or too long wordings.
+    :param left: variants not yet described.
     """
 
     stopped: str = "done"
@@ -81,7 +83,7 @@ class Summary:
         }.get(self.stopped, self.stopped)
 
     def nothing(self, root: Path, recipe: Recipe) -> NothingLeftError | None:
-        """The error when a finished run leaves nothing described, with what helps; None otherwise."""
+        """The error of a finished run that described nothing, with advice; None otherwise."""
         if self.done or self.skipped or self.stopped != "done":
             return None
         if not self.failed:
@@ -105,7 +107,7 @@ class Job:
     :param splits: only these; default: all splits of the corpus.
     :param edits: which of the four variants to write.
     :param most: only the first N pairs of each split.
-    :param prices: a price table of the user's own.
+    :param prices: a custom price table.
     """
 
     corpus: Corpus
@@ -122,7 +124,7 @@ class Job:
         self.prompts_hash = self.prompts.hash(self.recipe.frame, self.recipe.side_view)
         self.version = self.recipe.version(self.prompts_hash)
         self.pictures = Pictures(self.corpus, self.recipe)
-        frames = ASKED if self.recipe.frame is Frame.AUTO else (self.recipe.frame,)
+        frames = QUESTION_FRAMES if self.recipe.frame is Frame.AUTO else (self.recipe.frame,)
         recipes = {frame: self.recipe.model_copy(update={"frame": frame}) for frame in frames}
         self.stages = {frame: Stages(recipe, self.prompts) for frame, recipe in recipes.items()}
         self.costs: Costs = load_costs(self.recipe.model, self.endpoint.loopback, self.prices)
@@ -135,7 +137,7 @@ class Job:
             )
 
     def items(self) -> Iterator[Item]:
-        """The units of work, pair by pair; a pair that stands in the corpus twice is one."""
+        """The units of work, pair by pair; duplicate pairs count once."""
         seen: set[tuple[str, str]] = set()
         for split in self.splits or tuple(self.corpus.pairs):
             for pair in self.corpus.split(split)[: self.most]:
@@ -146,7 +148,7 @@ class Job:
                     yield Item(pair.reference, pair.target, edit, split)
 
     def frame_of(self, item: Item) -> Frame:
-        """The frame in which an item is asked (first, where the recipe says ``auto``)."""
+        """The frame of an item's question (of the first one, where the recipe says ``auto``)."""
         if self.recipe.frame is not Frame.AUTO:
             return self.recipe.frame
         if all(self.pictures.knows(name) for name in (item.reference, item.target)):
@@ -154,7 +156,7 @@ class Job:
         return Frame.WORDS if self.recipe.speaks_of_sides else Frame.PICTURE
 
     def prepared(self, item: Item, frame: Frame) -> dict[str, Any]:
-        """The arguments of ``Stages.describe`` for an item that is asked in a frame.
+        """The arguments of ``Stages.describe`` for an item and a frame.
 
         :raises ImageError: a picture cannot be opened.
         """
@@ -169,7 +171,7 @@ class Job:
     def steps(self, item: Item) -> Steps:
         """Describe one item: yields questions, receives answers, returns the outcome.
 
-        Its pictures are prepared before the first question is yielded, which takes a while.
+        Its pictures are prepared before the first question is yielded, which is slow.
         """
         frame = self.frame_of(item)
         outcome = yield from self._in_frame(item, frame)
@@ -186,7 +188,7 @@ class Job:
 
 
 def enter(job: Job, journal: Journal) -> int:
-    """Enter this process as a run of the job (``Journal.start``); the journal also remembers how old the prices are."""
+    """Enter this process as a run of the job (``Journal.start``); the journal also records the date of the prices."""
     lost = journal.start(job.version, {**jsonable(job.recipe), "prompts": job.prompts_hash})
     dates = journal.get("prices") or []
     if job.costs.date and job.costs.date not in dates:
@@ -195,9 +197,9 @@ def enter(job: Job, journal: Journal) -> int:
 
 
 def stored(job: Job, item: Item, outcome: Outcome) -> dict[str, Any]:
-    """An outcome as the journal keeps it: texts with flags, and with their audit where poses are known.
+    """An outcome in the form of the journal: texts with flags and, where poses are known, their audit.
 
-    Flags: ``long``, more than 77 CLIP tokens; ``crossed``, sides of the picture were asked for where limbs cross.
+    Flags: ``long``, more than 77 CLIP tokens; ``crossed``, limbs cross in a question about sides of the picture.
     """
     poses = geometry.joints_of(job.corpus.poses, item, job.rows) if job.corpus.poses else None
     crossed = bool(outcome.texts) and outcome.frame is Frame.PICTURE and job.pictures.crossed(item)
@@ -212,11 +214,11 @@ def stored(job: Job, item: Item, outcome: Outcome) -> dict[str, Any]:
 
 
 def dialect_name(job: Job) -> str:
-    """Where the journal remembers how a server wants to be asked."""
+    """The journal's key for the dialect of a server."""
     return f"dialect:{job.endpoint.host}:{job.recipe.model}"
 
 
 def known_dialect(journal: Journal, job: Job) -> Dialect | None:
-    """How the job's server wants to be asked, when a probe has found it out before."""
+    """The dialect of the job's server, if an earlier probe has determined it."""
     known = journal.get(dialect_name(job))
     return Dialect(SchemaMode(known["schema"]), known["limit_field"], known["temperature"]) if known else None

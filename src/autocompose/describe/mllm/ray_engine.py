@@ -80,7 +80,7 @@ def vllm_processor(model: str) -> Processor:
 
 
 def chat_row(row: dict[str, Any]) -> dict[str, Any]:
-    """A row as Ray's vLLM processor wants it: messages and sampling parameters with the JSON schema."""
+    """A row for Ray's vLLM processor: messages and sampling parameters with the JSON schema."""
     body = json.loads(row["body"])
     sampling: dict[str, Any] = {"max_tokens": body["max_tokens"]}
     if "temperature" in body:

@@ -1,9 +1,8 @@
-"""What decides the texts (``Recipe``) and what only decides how they are fetched (``Limits``, ``Endpoint``)."""
+"""Settings that determine the texts (``Recipe``), and those that only determine how they are fetched (``Limits``, ``Endpoint``)."""
 
 from __future__ import annotations
 
 import os
-from enum import Enum
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -13,30 +12,8 @@ from pydantic import Field
 from autocompose.core.config import Config
 from autocompose.core.errors import ConfigError
 from autocompose.core.files import value_hash
-from autocompose.core.records import Edit
-
-
-class Frame(str, Enum):
-    """How Stage I names the sides of the body.
-
-    ``colour``: limbs are tinted by side, the model names colours, code turns colours into sides (needs a pose).
-    ``picture``: the model names the side of the picture and which way the person faces, a rule converts.
-    ``words``: the model says the person's own left and right itself.
-    ``auto``: chosen for each pair: ``colour`` where both pictures have keypoints; else ``picture``, and ``words`` when
-    the model says that the person is seen from the side.
-    """
-
-    COLOUR = "colour"
-    PICTURE = "picture"
-    WORDS = "words"
-    AUTO = "auto"
-
-    def __str__(self) -> str:
-        return self.value
-
-
-ASKED = (Frame.COLOUR, Frame.PICTURE, Frame.WORDS)
-"""The frames that a question can have."""
+from autocompose.core.text_fields import Edit
+from autocompose.describe.mllm.frames import Frame
 
 
 class Recipe(Config):
@@ -79,7 +56,7 @@ class Recipe(Config):
 
     @property
     def speaks_of_sides(self) -> str:
-        """The option whose aid names the person's sides, so that the frame ``picture`` cannot have it; '' when none."""
+        """The option whose aid names the person's sides, which the frame ``picture`` does not allow; '' when none is set."""
         return "--grounded" if self.grounded else "--pictures with-side-view" if self.side_view else ""
 
     def version(self, prompts_hash: str) -> str:
@@ -87,7 +64,7 @@ class Recipe(Config):
         return value_hash({**self.model_dump(mode="json", exclude={"prompts"}), "prompts": prompts_hash})[:16]
 
     def asked(self, edits: tuple[Edit, ...]) -> tuple[Edit, ...]:
-        """The edits that the model is asked about; derived ones need their unmirrored text."""
+        """The edits to ask the model about; derived ones need their unmirrored text."""
         if self.mirror == "ask":
             return edits
         plain = {Edit.MIRROR: Edit.PLAIN, Edit.MIRROR_REVERSE: Edit.REVERSE}
@@ -95,10 +72,10 @@ class Recipe(Config):
 
 
 class Limits(Config):
-    """How fast and how far a run goes; never part of an answer's key.
+    """Rate, time and cost limits of a run; never part of a question's key.
 
-    :param slots: most requests in flight.
-    :param deadline: seconds for one request in total, whatever trickles in.
+    :param slots: maximum number of requests in flight.
+    :param deadline: seconds for one request in total, even while data arrive.
     :param patience: seconds of rate limiting without a single answer after which the run ends.
     :param max_cost: dollars; the journal's total, requests in flight included, never exceeds it.
     :param max_tokens: the same in tokens.
@@ -152,7 +129,7 @@ class Endpoint(Config):
 
 
 def journal_path(root: Path) -> Path:
-    """Where the journal of a corpus lies."""
+    """Path of a corpus's journal."""
     return Path(root) / "annotation.sqlite"
 
 

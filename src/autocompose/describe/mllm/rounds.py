@@ -1,7 +1,7 @@
-"""Answering without a live endpoint: collect the open questions of a corpus, have them answered elsewhere, go on.
+"""Annotation without a live endpoint: collect the open questions of a corpus, get them answered elsewhere, continue.
 
 Stage II depends on Stage I's answer, and a wrong answer leads to another question, so this goes in rounds: each replays
-every pair from the journal until it meets a question without an answer. Nothing is asked twice here either.
+every pair from the journal until it meets a question without an answer. No question is sent twice here either.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from autocompose.describe.mllm.recording.journal import Attempt, Journal
 
 
 class Rounds:
-    """The journal of a job, replayed. Use as a context manager: it holds the journal as a run of its own.
+    """The journal of a job, replayed. Use as a context manager; it works on the journal as a run of its own.
 
     :raises AnnotationError: another run works on this journal with other settings.
     """
@@ -41,7 +41,7 @@ class Rounds:
         self.journal.close()
 
     def open_questions(self) -> Iterator[Ask]:
-        """Replay every pair: finished ones are written down, of the others the next question is given, each once."""
+        """Replay every pair: finished ones are stored; of the others, return each next question once."""
         seen: set[str] = set()
         total = sum(1 for _ in self.job.items())
         for item in track(self.job.items(), "replaying", total):
@@ -55,7 +55,7 @@ class Rounds:
                 yield ask
 
     def _replay(self, item: Item, row: int) -> Ask | None:
-        """Answer a pair's questions from the journal; the first that it cannot answer, or None at the end."""
+        """Answer a pair's questions from the journal; return the first one without an answer, or None at the end."""
         steps = self.job.steps(item)
         found = advance(steps)
         while isinstance(found, Ask):
@@ -74,7 +74,7 @@ class Rounds:
         return None
 
     def dialect(self) -> Dialect:
-        """How the model wants to be asked, when a probe has found it out before."""
+        """The dialect of the model's server, if an earlier probe has determined it."""
         return known_dialect(self.journal, self.job) or Dialect()
 
     def prompt_tokens(self, key: str) -> int:
@@ -85,7 +85,7 @@ class Rounds:
     def record(self, key: str, answer: Answer | None, host: str, words: str = "", discount: float = 1.0) -> bool:
         """Store an answer (or a rejection, in ``words``) to an open question.
 
-        :param discount: what the answer costs in parts of the list price; batches cost half.
+        :param discount: price of the answer as a share of the list price; batches cost half.
         :return: False when the journal does not know the question, or it has an answer already.
         """
         if not self.journal.open_question(key):

@@ -17,9 +17,10 @@ from autocompose.bodies.pose_frame import faults, sides_exchanged
 from autocompose.core.errors import CorpusError, PoseError
 from autocompose.core.files import atomic_file, file_hash, json_bytes, read_json, value_hash, write_json
 from autocompose.core.log import Tally, say, track
-from autocompose.core.records import TEXT_FIELDS, Edit, Pair, Source, Split
+from autocompose.core.records import Pair, Split
 from autocompose.core.run_folder import RunFolder
 from autocompose.core.several import several
+from autocompose.core.text_fields import TEXT_FIELDS, Edit, Source
 from autocompose.core.workers import each
 from autocompose.corpus.format import Corpus, load_corpus, pair_to_json
 from autocompose.corpus.poses import PoseTable

@@ -101,7 +101,7 @@ def embed_all(store: Store, jobs: list[Job], source: Source, out: Path, processe
     batches = [unique[i : i + size] for i in range(0, len(unique), size)]
     put: set[int] = set()
     outcomes = each_with(source, _embed, batches, processes)
-    for batch, results in zip(batches, track(outcomes, "embedding pictures", len(batches)), strict=True):
+    for batch, results in zip(batches, track(outcomes, "indexing pictures", len(unique), len), strict=True):
         put |= _put(store, batch, results, out, report)
     for job in copies:
         put |= _copy(store, job, searched, report)

@@ -19,6 +19,7 @@ from autocompose.core.workers import each_with
 from autocompose.corpus.pictures.folder import PictureFolder, is_address
 from autocompose.estimate.people_finder import Finder
 from autocompose.gallery.embedder import Embedder
+from autocompose.gallery.filter import matcher
 from autocompose.gallery.gallery_folder import (
     GalleryConfig,
     forgotten,
@@ -34,7 +35,6 @@ from autocompose.gallery.indexing.thumbs import sweep_thumbs
 from autocompose.gallery.item import Item
 from autocompose.gallery.storage.store import Store
 from autocompose.gallery.storage.vectors import Kind
-from autocompose.gallery.values import meant
 
 SHARD = 256  # pictures that are read by one process at a time
 READERS = 4  # threads of it
@@ -176,7 +176,7 @@ def _digests(new: Sequence[Found], folder: PictureFolder, scanned: Scan) -> dict
     """Path -> SHA-256 of the file; files that cannot be read are counted as blocked."""
     shards = [[found.path for found in new[i : i + SHARD]] for i in range(0, len(new), SHARD)]
     digests = {}
-    results = track(each_with(folder, _read, shards), "reading pictures", len(shards))
+    results = track(each_with(folder, _read, shards), "reading pictures", len(new), len)
     for path, digest in zip((f.path for f in new), chain.from_iterable(results), strict=True):
         if isinstance(digest, OSError):
             scanned.block(path, "", digest)
@@ -237,4 +237,4 @@ def forget(out: Path, entries: str | Sequence[str]) -> list[str]:
 
 def _is_named(item: Item, entry: str) -> bool:
     column, sign, value = (part.strip() for part in entry.partition("="))
-    return item.path == entry or (sign == "=" and column in item.meta and meant(value)(item.meta[column]))
+    return item.path == entry or (sign == "=" and column in item.meta and matcher(value)(item.meta[column]))

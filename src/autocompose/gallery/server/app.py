@@ -20,12 +20,12 @@ from starlette.concurrency import run_in_threadpool
 
 import autocompose
 from autocompose.core.errors import AutocomposeError, BusyError, GalleryError, ImageError, InputError
+from autocompose.corpus.pictures.browser_jpeg import LARGE_SIDE, jpeg_bytes
 from autocompose.corpus.pictures.gate import Bounds, open_image
-from autocompose.corpus.pictures.jpeg import LARGE_SIDE, jpeg_bytes
+from autocompose.gallery.answer import Answer, Reference
 from autocompose.gallery.crops import MAX_SIDE
 from autocompose.gallery.indexing.thumbs import read_thumb, thumb_bytes
 from autocompose.gallery.item import Item, NotThereError
-from autocompose.gallery.query import Answer, Reference
 from autocompose.gallery.request import MAX_TEXT, SearchRequest
 from autocompose.gallery.search import Gallery
 from autocompose.gallery.server.batch import BatchedEmbedder

@@ -7,9 +7,9 @@ from typing import Any
 
 from autocompose.describe.pictures.change import pose_change
 from autocompose.describe.rules.changes import Figures
+from autocompose.gallery.answer import Reference
 from autocompose.gallery.item import Item
 from autocompose.gallery.pose import Pose
-from autocompose.gallery.query import Reference
 
 NO_CHANGE = "No change of pose is larger than what the poses may be wrong by."
 

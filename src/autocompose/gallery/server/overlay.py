@@ -8,9 +8,9 @@ from itertools import pairwise
 import numpy as np
 
 from autocompose.bodies.convert import SKELETONS
+from autocompose.gallery.answer import Reference
 from autocompose.gallery.item import Box, Item
 from autocompose.gallery.pose import Pose
-from autocompose.gallery.query import Reference
 
 SEEN = 0.5  # least visibility of both ends of a bone that is drawn with a full line
 _NAMES = SKELETONS["mediapipe33"]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from autocompose.gallery.answer import Answer, Hit, Reference
 from autocompose.gallery.item import Item, key_to_id
-from autocompose.gallery.query import Answer, Hit, Reference
 from autocompose.gallery.request import Engine, SearchRequest, Sides
 from autocompose.gallery.server.overlay import overlay
 from autocompose.gallery.understand import SUGGESTIONS, Reading, understand

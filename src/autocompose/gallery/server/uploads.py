@@ -19,11 +19,11 @@ from autocompose.core.errors import ImageError, InputError
 from autocompose.core.files import write_bytes, write_npz
 from autocompose.corpus.pictures.formats import picture_format
 from autocompose.corpus.pictures.gate import Bounds, OversizeError, Picture, bare, open_image
+from autocompose.gallery.answer import Reference
 from autocompose.gallery.crops import MAX_SIDE, shrink
 from autocompose.gallery.embedder import Embedder
 from autocompose.gallery.item import NotThereError
 from autocompose.gallery.pose import Pose
-from autocompose.gallery.query import Reference
 
 FORMATS = ("JPEG", "PNG", "WEBP")  # JPEG opens the MPO files of phones too
 MAX_BYTES = 32 << 20

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from autocompose.core.errors import InputError
-from autocompose.gallery.values import Value, meant
+from autocompose.gallery.filter import Where, matcher
+from autocompose.gallery.values import Value
 
-Where = Mapping[str, Sequence[str]]
 MAX_VALUES = 60  # a column with more different values is no filter to choose from
 
 
@@ -63,23 +63,23 @@ class Facts:
         :raises InputError: no item has such a column.
         """
         kept = np.ones(len(self.ids), bool)
-        for column, asked in where.items():
-            wanted = self._meant(column, asked)
+        for column, typed in where.items():
+            wanted = self._codes_of(column, typed)  # which knows the columns
             kept &= np.isin(self.codes[column], wanted)
         return self.ids[kept]
 
-    def values_meant(self, column: str, asked: Sequence[str]) -> list[Value]:
+    def values_meant(self, column: str, typed: Sequence[str]) -> list[Value]:
         """The values of a column that typed text matches.
 
         :raises InputError: no item has such a column.
         """
-        return [self.values[column][code] for code in self._meant(column, asked)]
+        return [self.values[column][code] for code in self._codes_of(column, typed)]
 
-    def _meant(self, column: str, asked: Sequence[str]) -> list[int]:
+    def _codes_of(self, column: str, typed: Sequence[str]) -> list[int]:
         if column not in self.values:
             known = ", ".join(self.values) or "none"
             raise InputError(f"filter {column!r}: the gallery has no such column; it has: {known}")
-        tests = [meant(text) for text in asked]
+        tests = [matcher(text) for text in typed]
         return [code for code, value in enumerate(self.values[column]) if any(test(value) for test in tests)]
 
 

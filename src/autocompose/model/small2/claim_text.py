@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import lru_cache
 
-from autocompose.describe.audit.claims import Claim
-from autocompose.describe.audit.parse import parse
+from autocompose.describe.reading.claims import Claim
+from autocompose.describe.reading.parse import parse
 
 
 @lru_cache(maxsize=2**16)

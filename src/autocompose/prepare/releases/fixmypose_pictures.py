@@ -56,7 +56,7 @@ def _png_files(root: Path) -> dict[str, Path]:
         other = found.setdefault(path.name, path)
         if other is not path:
             raise InputError(
-                f"{path.name} lies in {other.parent} and in {path.parent}; name one folder with --pictures"
+                f"{path.name} lies in {other.parent} and in {path.parent}; name one folder with --picture-folder"
             )
     return found
 

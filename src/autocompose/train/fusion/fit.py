@@ -23,13 +23,13 @@ from autocompose.core.records import Question, Split
 from autocompose.corpus.format import Corpus, load_corpus
 from autocompose.describe.audit.measure import Poses
 from autocompose.evaluate.fusion import CARD_KEY, Weights, fuse
-from autocompose.evaluate.fusion_fit import fit
 from autocompose.evaluate.metrics import QueryRows, rank_scores
 from autocompose.evaluate.questions import ask
 from autocompose.evaluate.ranking import normalise
 from autocompose.evaluate.symbolic import rank_all
 from autocompose.model.bundled import model_folder
 from autocompose.model.checkpoint import load_model
+from autocompose.train.fusion.best_weight import fit
 from autocompose.train.fusion.estimates import Estimates, estimated
 
 REPORTED = ("group_recall_at1", "recall_at1", "recall_at10")

@@ -14,9 +14,9 @@ from itertools import product
 
 import numpy as np
 
-from autocompose.describe.audit.claims import BENDS, CENTRAL_PARTS, MOVES, STATES, Claim
 from autocompose.describe.audit.judge import agreement
 from autocompose.describe.audit.measure import Poses
+from autocompose.describe.reading.claims import BENDS, CENTRAL_PARTS, MOVES, STATES, Claim
 
 TRIED = 90  # claims for each pair
 FEWEST, MOST = 1, 5  # claims of a text

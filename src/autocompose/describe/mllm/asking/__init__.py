@@ -1,1 +1,1 @@
-"""What is asked of the model: prompts, pictures, the two stages."""
+"""Questions to the model: prompts, pictures, the two stages."""

@@ -1,8 +1,8 @@
 """One pair under one edit: Stage I (body parts, from pictures), then Stage II (wordings, from the parts' text only).
 
-Both stages ask, check, and ask again with one more line when the answer is wrong; the conversation never grows. They
-are a generator that yields questions and receives answers, so that it does not matter who answers, when, or where:
-a live server (``run``), a batch service or a cluster (``rounds``), or a list in a test.
+Each stage sends a question and checks the answer. A wrong answer leads to the same question with one more line, so the
+conversation never grows. The stages are a generator that yields questions and receives answers; who answers does not
+matter: a live server (``annotate``), a batch service or a cluster (``rounds``), or a list in a test.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from typing import TypeVar
 
 from autocompose.describe.mllm.asking.prompts import Prompts
 from autocompose.describe.mllm.asks import Answer, Ask, Picture, Unanswered
+from autocompose.describe.mllm.frames import Frame
 from autocompose.describe.mllm.judging.answers import Parts, Slip, Texts, read_parts, read_texts
-from autocompose.describe.mllm.recipe import Frame, Recipe
+from autocompose.describe.mllm.recipe import Recipe
 
 Q = TypeVar("Q")
 R = TypeVar("R")
@@ -27,13 +28,13 @@ NEVER = {"profile"}
 
 @dataclass
 class Outcome:
-    """What came of a pair.
+    """The result for one pair.
 
     :param state: ``done`` or ``failed``.
     :param stage: where it ended: ``parts`` or ``texts``.
-    :param kind: why it failed, or for a finished one what is not perfect about it (``short``, ``long``), else ''.
+    :param kind: why it failed; for a finished pair, its imperfection (``short``, ``long``), else ''.
     :param texts: wordings; those in ``long`` have more than 77 CLIP tokens.
-    :param frame: in which the pair was asked.
+    :param frame: the frame of the pair's questions.
     """
 
     state: str
@@ -52,7 +53,7 @@ Steps = Generator[Ask, Answer, Outcome]
 
 
 def advance(steps: Generator[Q, Answer, R], reply: Answer | Unanswered | None = None) -> Q | R:
-    """The next question of a generator, or what it comes to in the end.
+    """The next question of a generator, or its final result.
 
     :param reply: to the question before; None for the first.
     """
@@ -66,7 +67,7 @@ def advance(steps: Generator[Q, Answer, R], reply: Answer | Unanswered | None = 
 
 @dataclass(frozen=True)
 class Stages:
-    """Builds the questions of a recipe and leads a pair through them."""
+    """Builds the questions of a recipe and takes a pair through them."""
 
     recipe: Recipe
     prompts: Prompts
@@ -75,12 +76,12 @@ class Stages:
         self, pictures: tuple[Picture, ...], edit: str, hints: tuple[str, ...] = (), left_hand: str | None = None,
         moved: bool = False,
     ) -> Steps:  # fmt: skip
-        """Lead one pair through both stages.
+        """Take one pair through both stages.
 
         :param pictures: reference and target as they are sent (or one with both).
         :param hints: measured changes for the grounded mode.
-        :param left_hand: where the person's left hand really is (``image_left``/``image_right``), None when unknown.
-        :param moved: the known poses say that something moved, so that an answer without movements is asked again.
+        :param left_hand: the true place of the person's left hand (``image_left``/``image_right``), None when unknown.
+        :param moved: the known poses say that something moved, so that an answer without movements is wrong.
         """
         try:
             parts = yield from self._parts(pictures, edit, hints, left_hand, moved)
@@ -130,7 +131,7 @@ class Stages:
         raise slip
 
     def _texts(self, movements: list[tuple[str, str]], edit: str) -> Generator[Ask, Answer, Texts]:
-        """Collect wordings until three answers in a row bring none; what is good stays, only missing ones are asked."""
+        """Collect wordings until three answers in a row add none; good ones stay, and only the missing ones are requested."""
         so_far = Texts()
         sample = barren = 0
         while len(so_far.good) < self.recipe.texts and barren < MOST_SAMPLES:
@@ -188,7 +189,7 @@ class Stages:
     def texts_ask(
         self, movements: list[tuple[str, str]], edit: str, so_far: Texts | None = None, sample: int = 0
     ) -> Ask:
-        """The Stage II question: the parts in words, and how many wordings are still wanted."""
+        """The Stage II question: the parts in words, and the number of wordings still missing."""
         so_far = so_far or Texts()
         line = self.prompts.line
         count = self.recipe.texts - len(so_far.good)

@@ -13,11 +13,11 @@ from autocompose.core.config import read_toml
 from autocompose.core.errors import ConfigError
 from autocompose.core.files import read_json
 from autocompose.core.reading.plain import decode, read_file
-from autocompose.describe.mllm.recipe import ASKED, Frame
+from autocompose.describe.mllm.frames import QUESTION_FRAMES, Frame
 
 BUILT_IN = Path(__file__).parent / "prompts"
 FILES = (
-    *(f"parts.{frame}{end}" for frame in ASKED for end in (".md", ".schema.json")),
+    *(f"parts.{frame}{end}" for frame in QUESTION_FRAMES for end in (".md", ".schema.json")),
     *("texts.md", "texts.schema.json", "user.toml"),
 )
 

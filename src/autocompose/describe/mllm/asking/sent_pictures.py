@@ -20,7 +20,8 @@ from autocompose.corpus.pictures.gate import Picture as PictureFile
 from autocompose.corpus.pictures.gate import bare, image_size
 from autocompose.describe.mllm.asking.side_views import COLOURS, side_view
 from autocompose.describe.mllm.asks import Item, Picture
-from autocompose.describe.mllm.recipe import Frame, Recipe
+from autocompose.describe.mllm.frames import Frame
+from autocompose.describe.mllm.recipe import Recipe
 
 STRENGTH = 150
 LIMBS = (("shoulder", "elbow", "wrist"), ("hip", "knee", "ankle"))
@@ -61,7 +62,7 @@ class Pictures:
     def of(self, item: Item, frame: Frame | None = None) -> tuple[Picture, ...]:
         """The picture(s) of a pair under its edit: reference and target (each with its side view), or one with both.
 
-        :param frame: in which the pair is asked; default: the recipe's.
+        :param frame: of the question; default: the recipe's.
         :raises ImageError: a picture cannot be opened, or its pose is needed and not known.
         """
         names, mirrored = self.names(item), item.edit.mirrors
@@ -91,7 +92,7 @@ class Pictures:
     def inputs(self, item: Item) -> str:
         """Hash of everything behind the item's texts that lies in files: both pictures and their poses.
 
-        A picture that cannot be read is hashed by its absence; asking for it then says what is wrong.
+        A picture that cannot be read counts as absent in the hash; opening it later raises the error.
         """
         return hashlib.sha256((self._hash(item.reference) + self._hash(item.target)).encode()).hexdigest()[:16]
 
@@ -178,12 +179,12 @@ class Pictures:
 
 
 def has_keypoints(corpus: Corpus) -> bool:
-    """The corpus knows where the joints are in its pictures."""
+    """The corpus has keypoints in pixels for its pictures."""
     return corpus.poses is not None and POINTS in corpus.poses.columns
 
 
 def default_frame(corpus: Corpus) -> Frame:
-    """How sides are named when nobody chooses: by colour where the joints are known."""
+    """The frame when the user chooses none: colour where the joints are known."""
     return Frame.COLOUR if has_keypoints(corpus) else Frame.PICTURE
 
 
@@ -231,7 +232,7 @@ def mark_joints(image: Image.Image, points: np.ndarray) -> Image.Image:
 
 
 def limbs_cross(points: np.ndarray, names: tuple[str, ...]) -> bool:
-    """Hands or feet stand the other way round than shoulders or hips, in a body seen from the front or back.
+    """Whether hands or feet are in the opposite order to shoulders or hips, in a body seen from the front or back.
 
     :param points: ``(J, 2)`` or ``(J, 3)`` joints ``names``; the first coordinate runs along the picture, in any unit.
         NaN counts as not crossed.

@@ -1,1 +1,1 @@
-"""What an answer is worth: form, sides, wording, poses, the mirrored pair."""
+"""Checking answers: form, sides, wording, poses, the mirrored pair."""

@@ -1,4 +1,4 @@
-"""Nothing an answer says is trusted: finish, form and content are checked; slips are repaired, wrong answers named."""
+"""Checking answers: finish, form and content. Small slips are repaired; a wrong answer raises with its reason."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from autocompose.describe.mllm.asks import Answer
+from autocompose.describe.mllm.frames import Frame
 from autocompose.describe.mllm.judging import wording
 from autocompose.describe.mllm.judging.objects import NoObjectError, after_reasoning, final_object
 from autocompose.describe.mllm.judging.own_sides import UnclearSide, own_side, own_words
-from autocompose.describe.mllm.recipe import Frame
 from autocompose.describe.rules.token_limit import CLIP_TOKENS, count_tokens
 
 REFUSALS = re.compile(
@@ -30,7 +30,7 @@ class Slip(Exception):  # noqa: N818  (a verdict that travels as an exception)
 
     :param kind: refused, filtered, length, schema, empty, language, sides, profile, contradiction, self_check,
         duplicate, echo, unfaithful, leak or long.
-    :param detail: what exactly, fit to be told to the model.
+    :param detail: the exact fault, worded for the model.
     """
 
     def __init__(self, kind: str, detail: str = "") -> None:
@@ -58,7 +58,7 @@ class _Texts(BaseModel):
 class Parts:
     """Stage I, accepted: (part, phrase) with the person's own sides.
 
-    :param left_hand_is: the answer to the self-check question, '' when it was not asked.
+    :param left_hand_is: the answer to the self-check question, '' without that question.
     """
 
     movements: list[tuple[str, str]]
@@ -68,7 +68,7 @@ class Parts:
 
 @dataclass
 class Texts:
-    """Stage II so far: accepted wordings, and the first thing that was wrong with the others."""
+    """Stage II so far: accepted wordings, and the first fault among the others."""
 
     good: list[str] = field(default_factory=list)
     long: list[str] = field(default_factory=list)
@@ -173,14 +173,14 @@ def _object(answer: Answer, key: str) -> tuple[dict[str, Any], bool]:
 
 
 def stray_characters(text: str) -> bool:
-    """The text holds what no sentence holds and some files cannot hold: control characters, halves of characters."""
+    """Whether a text contains control characters or unpaired surrogates, which some files cannot store."""
     return any(c == "\ufffd" or unicodedata.category(c) in ("Cc", "Cs", "Co", "Cn") for c in text)
 
 
 def _plain(text: str) -> str:
     """A wording or phrase on one line.
 
-    :raises Slip: it is a refusal, or holds what no sentence holds: tags, control characters, halves of characters.
+    :raises Slip: it is a refusal, or contains tags, control characters or unpaired surrogates.
     """
     text = re.sub(r"\s+", " ", text).strip()
     if stray_characters(text) or "<" in text or ">" in text:

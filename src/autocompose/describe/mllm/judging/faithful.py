@@ -10,9 +10,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from autocompose.describe.audit.claims import LIMB_PARTS, Claim
-from autocompose.describe.audit.parse import OPPOSITE, parse
-from autocompose.describe.audit.tokens import tokens
+from autocompose.describe.reading.claims import LIMB_PARTS, Claim
+from autocompose.describe.reading.parse import OPPOSITE, parse
+from autocompose.describe.reading.tokens import tokens
 
 Limb = tuple[str, str]  # side, family
 SIDES = ("left", "right")
@@ -78,7 +78,7 @@ def named(text: str) -> Named:
 
 
 def unfaithful(text: str, movements: Sequence[tuple[str, str]]) -> str | None:
-    """How a merged text departs from the list of movements, in words for the model; None when it keeps it.
+    """How a merged text departs from the list of movements, worded for the model; None when it does not.
 
     :param movements: (part, phrase), sides already the person's own.
     """
@@ -129,7 +129,7 @@ def _added(found: Named, allowed: set[Limb], text: str) -> set[Limb]:
 
 
 def _moves(text: str, movements: Sequence[tuple[str, str]], heads: set[Limb]) -> str | None:
-    """A limb that the wording moves though the list only refers to it, or of which it says the opposite."""
+    """A limb that the wording moves though the list only refers to it, or whose direction it reverses."""
     listed: dict[Limb, set[str]] = {}
     for part, phrase in movements:
         head = named(f"the {part}").limbs
@@ -149,7 +149,7 @@ def _moves(text: str, movements: Sequence[tuple[str, str]], heads: set[Limb]) ->
 
 
 def _directions(claims: Sequence[Claim]) -> dict[Limb, set[str]]:
-    """The directions told of each limb; claims about both sides say nothing about one of them."""
+    """The directions stated for each limb; claims about both sides do not count for either."""
     found: dict[Limb, set[str]] = {}
     for claim in claims:
         if claim.action in _REVERSED and claim.side != "both":

@@ -1,4 +1,4 @@
-"""The JSON object that an answer's text ends up with: after any reasoning, the last complete one.
+"""Finding the JSON object of an answer: the last complete one, after any reasoning.
 
 Reasoning models reason in JSON too, so a draft must never be taken for the answer, and a truncated object is never
 completed: that would drop movements silently. Work grows with the length of the text only.
@@ -32,13 +32,13 @@ MAX_DEPTH = 32
 
 
 class NoObjectError(ValueError):
-    """The text holds no usable object; the message says why, fit to be told to the model."""
+    """The text holds no usable object; the message says why, worded for the model."""
 
 
 def after_reasoning(text: str) -> str:
-    """What a model says after its reasoning; '' when the reasoning never ends.
+    """The text after a model's reasoning; '' when the reasoning never ends.
 
-    The opening mark is often missing, because the server's template has put it into the prompt.
+    The opening mark is often missing, because the server's template puts it into the prompt.
     """
     start = max((mark.end() for mark in _CLOSE.finditer(text)), default=0)
     again = _OPEN.search(text, start)
@@ -46,10 +46,10 @@ def after_reasoning(text: str) -> str:
 
 
 def final_object(text: str, key: str) -> tuple[dict[str, Any], bool]:
-    """The last complete object of a text, and whether the text had to be repaired to get at it.
+    """The last complete object of a text, and whether the text had to be repaired.
 
     Byte order marks, code fences, prose, comments, trailing commas, tool calls and wrappers around the object are
-    slips that do not matter.
+    repaired.
 
     :param key: the list that the object should have; of several objects, the last with it counts.
     :raises NoObjectError: there is none, it is cut, or there are several in one.

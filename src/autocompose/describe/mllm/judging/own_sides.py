@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from autocompose.describe.mllm.recipe import Frame
+from autocompose.describe.mllm.frames import Frame
 
 COLOUR_WORDS = {"blue": "left", "orange": "right"}
 """What the model calls the tints of ``pictures.COLOURS``."""
@@ -16,7 +16,7 @@ _BARE = re.compile(r"\b(left|right)\b", re.I)
 
 
 class UnclearSide(ValueError):  # noqa: N818
-    """A side cannot be told; ``kind`` is ``sides`` (named in a forbidden way), ``profile`` (the person is seen from the
+    """A side cannot be determined; ``kind`` is ``sides`` (named in a forbidden way), ``profile`` (the person is seen from the
     side) or ``schema`` (which way the person faces is not said)."""
 
     def __init__(self, kind: str, detail: str) -> None:
@@ -42,7 +42,7 @@ def own_side(frame: Frame, part: str, facing: str = "") -> str:
 def own_words(frame: Frame, phrase: str, facing: str = "") -> str:
     """A phrase with its colours or picture sides turned into the person's own left and right.
 
-    :raises UnclearSide: the phrase names left or right although the frame has other words for it.
+    :raises UnclearSide: the phrase names left or right although the frame uses other words.
     """
     if frame is Frame.WORDS:
         return phrase

@@ -8,13 +8,14 @@ import numpy as np
 
 from autocompose.bodies.skeleton import mirror_joints
 from autocompose.corpus.poses import PoseTable
-from autocompose.describe.audit import Poses, Verdict, judge_pair, parse
+from autocompose.describe.audit import Poses, Verdict, judge_pair
 from autocompose.describe.audit.corpus import poses_of
 from autocompose.describe.audit.score import score
 from autocompose.describe.mllm.asks import Item
+from autocompose.describe.mllm.frames import Frame
 from autocompose.describe.mllm.judging.own_sides import COLOUR_WORDS
 from autocompose.describe.mllm.judging.unclear_depth import unclear_in_depth
-from autocompose.describe.mllm.recipe import Frame
+from autocompose.describe.reading import parse
 
 CHANGES = {
     "bend": ("more bent", "straighter"),
@@ -31,7 +32,7 @@ FAMILY_OF_POINT = {"elbow": "arm", "hand": "arm", "knee": "leg", "foot": "leg"}
 class Audit(NamedTuple):
     """The audit of one text, as counts of claims.
 
-    :param checked: claims that the joints can tell about.
+    :param checked: claims that the joints can decide.
     :param supported: of these, claims that hold.
     :param contradicted: the joints do the opposite.
     :param swapped: not supported, but true with left and right swapped.
@@ -79,7 +80,7 @@ def audit(text: str, poses: tuple[Poses, Poses]) -> Audit:
 
 
 def moved_limbs(poses: tuple[Poses, Poses]) -> frozenset[tuple[str, str]]:
-    """(side, arm or leg) of the limbs that a pair code says have moved."""
+    """(side, arm or leg) of the limbs that moved, according to the pair codes."""
     from autocompose.describe.rules.codes.pair_codes import PAIR_CODES, pair_codes
 
     levels = pair_codes(poses[0].joints.astype(np.float32), poses[1].joints.astype(np.float32))[0]
@@ -101,7 +102,7 @@ def _joints(poses: PoseTable, item: Item, rows: dict[str, int]) -> np.ndarray | 
 
 
 def moved(poses: PoseTable, item: Item, rows: dict[str, int]) -> bool:
-    """Whether the poses are known and a pair code says that something moved."""
+    """Whether the poses are known and some pair code reports a movement."""
     from autocompose.describe.rules.codes.pair_codes import pair_codes
 
     joints = _joints(poses, item, rows)

@@ -1,4 +1,4 @@
-"""Which points have a depth that two pictures do not show: where a model needs to be told."""
+"""Points whose depth two pictures do not show, so that a model needs a hint."""
 
 from __future__ import annotations
 

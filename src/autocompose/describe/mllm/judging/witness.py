@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from autocompose.core.records import Edit
+from autocompose.core.text_fields import Edit
 from autocompose.describe.mllm.recording.described import Described, Variant
 from autocompose.describe.side_words import swap_sides
 

@@ -120,7 +120,7 @@ OPPOSITE |= {"straighten": "bend", "forward": "backward", "backward": "forward",
 
 
 def is_english(text: str) -> bool:
-    """Mostly ASCII letters, and a fair share of the words that English instructions consist of."""
+    """Whether a text is English: mostly ASCII letters, with a fair share of the usual words of instructions."""
     letters = [c for c in text if c.isalpha()]
     words = WORDS.findall(text.lower())
     if not words or sum(c.isascii() for c in letters) < 0.9 * len(letters):
@@ -129,13 +129,13 @@ def is_english(text: str) -> bool:
 
 
 def alike(one: str, other: str) -> bool:
-    """Nearly the same wording."""
+    """Whether two wordings are nearly the same."""
     a, b = (_WORD.findall(t.lower()) for t in (one, other))
     return a == b or SequenceMatcher(None, a, b, autojunk=False).ratio() > 0.9
 
 
 def echoes(text: str, prompt: str, run: int = 7) -> bool:
-    """A run of ``run`` words of the text stands in the prompt's rules, or it still has a place holder."""
+    """Whether ``run`` consecutive words of the text occur in the prompt's rules, or a placeholder is left."""
     if "<" in text and ">" in text:
         return True
     words, source = WORDS.findall(text.lower()), " ".join(WORDS.findall(prompt.lower()))
@@ -143,7 +143,7 @@ def echoes(text: str, prompt: str, run: int = 7) -> bool:
 
 
 def leaks_colour(text: str) -> bool:
-    """The name of a tint is left in a text."""
+    """Whether a text still names a tint."""
     return any(re.search(rf"\b{word}\b", text, re.I) for word in COLOUR_WORDS)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from autocompose.core.records import Edit
+from autocompose.core.text_fields import Edit
 from autocompose.describe.mllm.asks import Item
 
 Variant = tuple[str, str, Edit]
@@ -17,7 +17,7 @@ Variant = tuple[str, str, Edit]
 class Wording:
     """One text of a described variant.
 
-    :param flags: ``long`` (over 77 CLIP tokens), ``crossed`` (limbs cross where sides of the picture were asked for).
+    :param flags: ``long`` (over 77 CLIP tokens), ``crossed`` (limbs cross in a question about sides of the picture).
     :param audit: counts of ``geometry.Audit``; empty without poses.
     """
 
@@ -42,7 +42,7 @@ class Described:
 
     :param state: ``done`` or ``failed``.
     :param inputs: hash of the pictures and poses behind it.
-    :param kind: why it failed, or what is not perfect about it.
+    :param kind: why it failed, or its imperfection.
     :param parts: (part, phrase) of Stage I.
     :param repaired: answers that had to be repaired.
     """
@@ -67,7 +67,7 @@ class Review:
 
     :param number: of the wording within its variant.
     :param verdict: ``accept``, ``edit`` or ``reject``.
-    :param text: the better wording, for ``edit``.
+    :param text: the corrected wording, for ``edit``.
     :param at: seconds since 1970.
     """
 

@@ -1,8 +1,8 @@
 """The journal: one sqlite file beside the corpus with every question, every answer, and the outcome of every pair.
 
-An answer is committed before anything looks into it. A question has at most one answer (the first committed one); later
+An answer is committed before it is checked. A question has at most one answer (the first committed one); later
 ones stay as attempts, so that their cost is counted. Work is claimed in the name of a run; a run is alive while its
-process lives and its heart beats, so a killed run's claims are free at once and nothing needs repair.
+process exists and its heartbeat is recent, so the claims of a killed run are free at once and nothing needs repair.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Attempt:
 
     :param kind: ``ok`` or the reason of the fault.
     :param started: wall time, seconds since 1970.
-    :param words: what the fault said.
+    :param words: the message of the fault.
     """
 
     kind: str
@@ -66,7 +66,7 @@ class Journal(JournalFile):
     def start(self, version: str, recipe: dict[str, Any]) -> int:
         """Enter this process as a run.
 
-        :return: how many requests of dead runs were in flight; they may have to be asked again.
+        :return: how many requests of dead runs were in flight; they may have to be sent again.
         :raises AnnotationError: a living run works here with another recipe; names it and the difference.
         """
         others = self.living()
@@ -106,7 +106,7 @@ class Journal(JournalFile):
         self.db.execute("UPDATE runs SET beat = ? WHERE id = ?", (time.time(), self.run))
 
     def end(self, stopped: str) -> None:
-        """This run is over; its open claims become free."""
+        """End this run; its open claims become free."""
         self.db.execute("UPDATE asks SET state = 'open', run = NULL WHERE state = 'leased' AND run = ?", (self.run,))
         self.db.execute("DELETE FROM items WHERE state = 'claimed' AND run = ?", (self.run,))
         self.db.execute("UPDATE runs SET ended = ?, stopped = ? WHERE id = ?", (time.time(), stopped, self.run))
@@ -117,7 +117,7 @@ class Journal(JournalFile):
         """Claim a pair for this run.
 
         :param inputs: hash of the pictures (and poses) behind the texts; an outcome from other inputs is replaced.
-        :return: the row, or None when it is finished already or another living run has it.
+        :return: the row, or None when it is finished, or claimed by another living run.
         """
         where = (item.reference, item.target, item.edit.value, version)
         row = self.db.execute(
@@ -147,7 +147,7 @@ class Journal(JournalFile):
         self.db.execute("DELETE FROM items WHERE id = ? AND state = 'claimed'", (row,))
 
     def retry_failed(self) -> int:
-        """Make every failed pair of the latest version open again. Attempts stay; only what failed is asked again.
+        """Reopen every failed pair of the latest version. Attempts stay; only failed questions are sent again.
 
         :return: how many pairs.
         """
@@ -165,7 +165,7 @@ class Journal(JournalFile):
         return self.db.execute("DELETE FROM items WHERE state = 'failed' AND version = ?", failed).rowcount
 
     def version(self) -> str:
-        """The version of the latest run; '' when nothing has run."""
+        """The version of the latest run; '' before the first run."""
         row = self.db.execute("SELECT version FROM runs ORDER BY started DESC, rowid DESC LIMIT 1").fetchone()
         return row["version"] if row else ""
 
@@ -174,7 +174,7 @@ class Journal(JournalFile):
     def take(self, ask: Ask, item: int, cost: float, tokens: int, limits: Budget = (None, None)) -> Taken:
         """Lease a question for sending, with its estimated cost reserved; or say why not.
 
-        :param limits: most dollars and tokens of the whole journal, None for no limit.
+        :param limits: maximum dollars and tokens of the whole journal; None for no limit.
         """
         row = self.db.execute("SELECT state, run, answer, reason FROM asks WHERE key = ?", (ask.key,)).fetchone()
         if row and row["state"] == "answered":
@@ -192,7 +192,7 @@ class Journal(JournalFile):
         return Taken("ask")
 
     def enter(self, ask: Ask, item: int, state: str, cost: float = 0, tokens: int = 0) -> None:
-        """Write a question down, or change the state of one that stands there without an answer."""
+        """Store a question, or change the state of a stored one without an answer."""
         system = value_hash(ask.system)[:16]
         parameters = json.dumps(ask.parameters)
         self.db.execute("INSERT OR IGNORE INTO prompts VALUES (?, ?)", (system, ask.system))
@@ -208,7 +208,7 @@ class Journal(JournalFile):
     def record(self, key: str, attempt: Attempt, answer: Answer | None = None, state: str = "open") -> Answer | None:
         """Store one attempt; an answer also becomes the question's answer unless it has one.
 
-        :param state: what becomes of the question without an answer: leased (another try follows), open, failed.
+        :param state: new state of a question that stays unanswered: leased (another try follows), open, failed.
         :return: the question's answer, which may be an earlier one.
         """
         n = self.db.execute("SELECT COALESCE(MAX(n), 0) + 1 FROM attempts WHERE key = ?", (key,)).fetchone()[0]
@@ -242,7 +242,7 @@ class Journal(JournalFile):
         return row["reason"] if row else None
 
     def open_question(self, key: str) -> tuple[str, int] | None:
-        """Text and number of pictures of a question that stands here without an answer, else None."""
+        """Text and number of pictures of a stored question without an answer, else None."""
         row = self.db.execute(
             "SELECT p.text || a.content AS text, a.pictures FROM asks a JOIN prompts p ON p.hash = a.system"
             " WHERE a.key = ? AND a.state = 'open' AND a.answer IS NULL",
@@ -251,7 +251,7 @@ class Journal(JournalFile):
         return (row["text"], len(json.loads(row["pictures"]))) if row else None
 
     def spent(self) -> tuple[float, int]:
-        """Dollars and tokens: paid for, plus reserved for requests in flight."""
+        """Dollars and tokens: spent, plus reserved for requests in flight."""
         (cost, tokens), (held_cost, held_tokens) = self._paid(), self._held_back()
         return cost + held_cost, tokens + held_tokens
 
@@ -271,7 +271,7 @@ class Journal(JournalFile):
 
 
 def is_alive(pid: int, host: str, beat: float) -> bool:
-    """A run's process lives here, or (on another host) its heart has beaten within the last minute."""
+    """Whether a run's process exists on this host or, on another host, had a heartbeat within the last minute."""
     if time.time() - beat > DEAD_AFTER:
         return False
     if host != socket.gethostname():

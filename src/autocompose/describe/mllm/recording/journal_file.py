@@ -1,4 +1,4 @@
-"""The sqlite file of a journal: its tables, transactions, remembered facts, and what can go wrong with it."""
+"""The sqlite file of a journal: its tables, transactions, stored facts and errors."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class JournalFile:
     def transaction(self) -> Iterator[None]:
         """All or nothing, and on the disk when the block ends.
 
-        :raises StorageError: the disk refuses; nothing of the block is kept.
+        :raises StorageError: writing failed; nothing of the block is kept.
         """
         try:
             self.db.execute("BEGIN IMMEDIATE")
@@ -95,7 +95,7 @@ class JournalFile:
 
 
 def storage_error(path: Path, error: sqlite3.DatabaseError) -> StorageError:
-    """sqlite's trouble as one line for the user."""
+    """An error of sqlite as one line for the user."""
     words = str(error)
     if "full" in words:
         return StorageError(f"{path}: the disk is full; free at least 100 MB and start the same command again")

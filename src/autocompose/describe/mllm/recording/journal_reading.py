@@ -7,7 +7,8 @@ import sqlite3
 from dataclasses import dataclass, field
 from typing import Any
 
-from autocompose.core.records import Edit, Split
+from autocompose.core.records import Split
+from autocompose.core.text_fields import Edit
 from autocompose.describe.mllm.asks import Item
 from autocompose.describe.mllm.recording.described import Described, Review, Wording
 from autocompose.describe.mllm.recording.journal_file import JournalFile
@@ -15,7 +16,7 @@ from autocompose.describe.mllm.recording.journal_file import JournalFile
 
 @dataclass(frozen=True)
 class Requests:
-    """All requests of a journal that ended alike."""
+    """The requests of a journal that ended in the same way."""
 
     kind: str
     count: int
@@ -46,7 +47,7 @@ def recipe_of(journal: JournalFile, version: str) -> dict[str, Any] | None:
 
 
 def last_run(journal: JournalFile) -> sqlite3.Row | None:
-    """The latest run: id, recipe, and why it stopped (None while it has not)."""
+    """The latest run: id, recipe, and why it stopped (None while it runs)."""
     return journal.db.execute(
         "SELECT id, recipe, stopped FROM runs ORDER BY started DESC, rowid DESC LIMIT 1"
     ).fetchone()
@@ -118,7 +119,7 @@ def reviews(journal: JournalFile, version: str, reviewer: str | None = None) -> 
 def put_review(journal: JournalFile, version: str, review: Review) -> None:
     """Store a verdict; a later one replaces the reviewer's earlier one.
 
-    :raises StorageError: the disk refuses.
+    :raises StorageError: writing failed.
     """
     reference, target, edit = review.variant
     where = (reference, target, edit.value, version, review.number, review.reviewer)

@@ -1,7 +1,7 @@
-"""One thread owns the journal; everything that waits for it is committed together.
+"""A writer thread that owns the journal; queued operations share transactions.
 
-Each commit waits for the disk. With 32 requests in flight that would block the event loop for a good part of the time,
-so operations queue up and share transactions.
+Each commit waits for the disk. With 32 requests in flight that would block the event loop much of the time, so
+operations queue up and are committed together.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Writer:
     async def do(self, step: Callable[Concatenate[Journal, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run ``step(journal, *args)`` inside a transaction.
 
-        :raises StorageError: the disk refuses; nothing of this transaction is kept.
+        :raises StorageError: writing failed; nothing of this transaction is kept.
         """
         future: asyncio.Future[T] = self._loop.create_future()
         self._jobs.put((lambda journal: step(journal, *args, **kwargs), future))

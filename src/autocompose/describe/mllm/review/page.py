@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from autocompose.core.errors import DependencyError, InputError
+from autocompose.corpus.pictures.browser_jpeg import LARGE_SIDE, jpeg_bytes
 from autocompose.corpus.pictures.gate import open_image
-from autocompose.corpus.pictures.jpeg import LARGE_SIDE, jpeg_bytes
 from autocompose.describe.mllm.review.verdicts import Reviews
 
 _INLINE = "'self' 'unsafe-inline'"
@@ -20,7 +20,7 @@ def make_app(reviews: Reviews, token: str = "") -> Any:
 
     Requests of other web pages are refused (no foreign origin, no foreign host name).
 
-    :param token: secret that the reviewer must give; "" = none.
+    :param token: secret that the reviewer must enter; "" = none.
     """
     try:
         from fastapi import Body, FastAPI, HTTPException
@@ -79,7 +79,7 @@ def make_app(reviews: Reviews, token: str = "") -> Any:
 
 
 async def _malformed(request: Any, error: Exception) -> Any:
-    """The answer to what is no verdict, without the value itself: it may hold what no JSON can (NaN, half a letter)."""
+    """The reply to an invalid verdict, without the value itself, which JSON may not be able to hold (NaN, an unpaired surrogate)."""
     from fastapi.responses import JSONResponse
 
     return JSONResponse({"detail": 'expected a verdict such as {"verdict": "accept"}'}, 422)

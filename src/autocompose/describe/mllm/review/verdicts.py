@@ -1,4 +1,4 @@
-"""Verdicts of reviewers in the annotation journal, apart from the machine's texts."""
+"""Verdicts of reviewers in the annotation journal, stored beside the model's texts."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from autocompose.core.errors import AnnotationError, InputError
-from autocompose.core.records import Edit
+from autocompose.core.text_fields import Edit
 from autocompose.corpus.format import load_corpus
 from autocompose.corpus.names import name_fault
-from autocompose.describe.audit import judge_pair, parse
+from autocompose.describe.audit import judge_pair
 from autocompose.describe.mllm.judging.answers import stray_characters
 from autocompose.describe.mllm.judging.pose_checks import joints_of
 from autocompose.describe.mllm.recipe import journal_path
 from autocompose.describe.mllm.recording.described import Described, Review, Variant
 from autocompose.describe.mllm.recording.journal import Journal
 from autocompose.describe.mllm.recording.journal_reading import described, put_review, reviews
+from autocompose.describe.reading import parse
 
 VERDICTS = ("accept", "edit", "reject")
 LONGEST = 1000
@@ -87,7 +88,7 @@ class Reviews:
         return path
 
     def first_open(self) -> int:
-        """The first variant with a text that this reviewer has not judged; the first of all when there is none."""
+        """The first variant with a text that this reviewer has not judged, or the very first variant."""
         counts = Counter(review.variant for review in self._mine())
         for i, row in enumerate(self.rows):
             if counts[row.variant] < len(row.wordings):
@@ -97,7 +98,7 @@ class Reviews:
     def judge(self, number: int, text: int, verdict: str, edited: str = "") -> None:
         """Store a verdict; a later one replaces the reviewer's earlier one.
 
-        :param edited: the better text, for ``edit``.
+        :param edited: the corrected text, for ``edit``.
         :raises InputError: no such variant or text, unknown verdict, or an edit without a usable text.
         """
         row = self._row(number)
@@ -150,7 +151,7 @@ class Reviews:
 
 
 def _name(reviewer: str) -> str:
-    """A name that every file can hold: what is no valid character is replaced."""
+    """The name with invalid characters replaced, so that any file can store it."""
     return reviewer.strip().encode("utf-8", "replace").decode() or "reviewer"
 
 
@@ -170,7 +171,7 @@ def drawn(reference: str, target: str, share: float) -> bool:
 def cohens_kappa(one: list[str], other: list[str]) -> float | None:
     """Agreement beyond chance of two lists of verdicts, -1..1; None for empty lists.
 
-    When both always say the same single thing, chance explains everything and the value is 1 by convention.
+    When both lists repeat one and the same verdict, the value is 1 by convention.
     """
     if not one:
         return None

@@ -1,4 +1,4 @@
-"""The one function that talks to a server: ``Ask -> Answer``, every fault mapped to one of four kinds.
+"""The one function that talks to a server: ``Ask -> Answer``, with every fault mapped to one of four kinds.
 
 The SDK lets several faults through as values (an HTML page as a string, an error object as a completion without
 choices), does not check types, and its timeout counts from byte to byte. So its retries are off, the deadline is our
@@ -32,7 +32,7 @@ NO_QUOTA = ("insufficient_quota", "billing_hard_limit_reached", "billing_not_act
 class Client:
     """An OpenAI-compatible endpoint. Use inside one event loop, as an async context manager.
 
-    :param slots: most connections held open.
+    :param slots: maximum number of open connections.
     :param deadline: seconds for one request in total.
     """
 
@@ -57,9 +57,9 @@ class Client:
         await self._sdk.close()
 
     async def __call__(self, ask: Ask, dialect: Dialect) -> Answer:
-        """Ask once.
+        """Send a question once.
 
-        :raises Fault: no answer, with the kind of trouble.
+        :raises Fault: no answer; its kind says why.
         """
         try:
             # as extra_body the SDK passes the body on as it is; walking its types costs a quarter of all our CPU time
@@ -119,7 +119,7 @@ class Client:
         return Fault(FaultKind.ITEM_FAILED, "rejected", f"{status}: {words}")
 
     def _clean(self, words: object) -> str:
-        """One line without markup and without the key, which some servers echo."""
+        """A message as one line, without markup and without the key, which some servers echo."""
         text = re.sub(r"<[^>]*>", " ", str(words))
         if self._key != "none":
             text = text.replace(self._key, "***")

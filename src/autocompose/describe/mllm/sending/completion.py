@@ -1,4 +1,4 @@
-"""A chat completion as servers send it, live or in a batch file -> an answer. Nothing in it is taken for granted."""
+"""Reading a chat completion, live or from a batch file, into an answer. No field is taken for granted."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _FENCE = re.compile(r"\A```(?:json)?\s*(.*?)\s*```\Z", re.S)
 
 
 class NoAnswerError(ValueError):
-    """The completion holds no answer; the message is what the server says instead."""
+    """The completion contains no answer; the message is the server's."""
 
 
 def read_completion(completion: Any, prompt_tokens: int) -> Answer:
     """The answer of a completion (decoded JSON of any shape).
 
-    Reasoning that comes in a field of its own is left out. An answer that comes as parts, as a tool call, or by a
-    mistake of the server in the field for reasoning is found there.
+    Reasoning in a field of its own is ignored. An answer in parts, in a tool call, or misplaced by the server in the
+    field for reasoning is accepted.
 
     :param prompt_tokens: our estimate, for servers that do not count, or count nonsense.
     :raises NoAnswerError: it holds none.
@@ -64,9 +64,9 @@ def read_completion(completion: Any, prompt_tokens: int) -> Answer:
 def believed(usage: Any, prompt: int, made: int) -> tuple[int, int, bool]:
     """Token counts of prompt and completion, and whether one is our estimate.
 
-    Budgets rest on these numbers, so a count that is missing, negative, zero or beyond all sense is replaced.
+    Budgets depend on these numbers, so a missing, negative, zero or absurd count is replaced.
 
-    :param usage: what the server says.
+    :param usage: as the server reports it.
     :param prompt: our estimate; ``made`` likewise, of the completion.
     """
     stated = usage if isinstance(usage, dict) else {}
@@ -109,7 +109,7 @@ def _called(message: dict[str, Any]) -> str:
 
 
 def _misplaced(reasoning: str) -> str:
-    """The answer of a server that takes all of it for reasoning: one object and nothing else."""
+    """The answer of a server that mistakes all of it for reasoning: one object and nothing else."""
     said = _FENCE.sub(r"\1", after_reasoning(reasoning).strip())
     try:
         return said if isinstance(json.loads(said), dict) else ""
@@ -118,5 +118,5 @@ def _misplaced(reasoning: str) -> str:
 
 
 def _text(value: Any) -> str:
-    """A text that every file can hold: halves of characters are replaced; '' for another type."""
+    """The text with unpaired surrogates replaced, so that any file can store it; '' for another type."""
     return _SURROGATE.sub("\ufffd", value) if isinstance(value, str) else ""

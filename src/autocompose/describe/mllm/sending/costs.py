@@ -1,4 +1,4 @@
-"""Prices per model, and what a question will cost before it is asked."""
+"""Prices per model, and the estimated cost of a question."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Price(Config):
 class Costs:
     """What one model costs.
 
-    :param price: None when the model stands in no table; then no cost is stated, and no cost limit can be kept.
-    :param as_of: the date that the table says it is from.
+    :param price: None when the model is in no table; then no cost is stated, and a cost limit is impossible.
+    :param as_of: date of the table.
     """
 
     price: Price | None
@@ -37,7 +37,7 @@ class Costs:
 
     @property
     def date(self) -> str:
-        """How old the price is: the date of its table, or ``unknown`` without a price; '' where nothing is paid."""
+        """Age of the price: the date of its table, or ``unknown`` without a price; '' where requests are free."""
         if self.price is None:
             return "unknown"
         return "" if self.price.input == self.price.output == 0 else self.as_of or "an undated table"
@@ -48,7 +48,7 @@ class Costs:
         return UNKNOWN if self.price is None else f"at prices of {self.date}" if self.date else ""
 
     def tokens(self, ask: Ask) -> tuple[int, int]:
-        """Estimated (prompt, most completion) tokens of a question."""
+        """Estimated prompt tokens and maximum completion tokens of a question."""
         return self.prompt_tokens(ask.system + ask.text, len(ask.pictures)), ask.max_tokens
 
     def prompt_tokens(self, text: str, pictures: int) -> int:
@@ -67,7 +67,7 @@ class Costs:
 
 
 def money(dollars: float, state: str) -> str:
-    """A sum that says how old its prices are (``Costs.state``); no sum where none is known."""
+    """A sum with the age of its prices (``Costs.state``); no sum where the price is unknown."""
     return UNKNOWN if state == UNKNOWN and not dollars else f"${dollars:.2f} {state}".rstrip()
 
 

@@ -1,7 +1,7 @@
 """Sending questions: bounded slots, request and token rates, retries, one pause for all, and the reasons to stop.
 
-Faults of one question are that question's business; what the server says about itself (rate limits, being away) holds
-for every slot. A run stops in order: nothing new is sent, what is in flight finishes, everything else stays open.
+A fault of one question concerns that question only; the state of the server (rate limits, unreachable) holds for every
+slot. A run stops in order: nothing new is sent, requests in flight finish, everything else stays open.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Stopped(Exception):  # noqa: N818
 
 
 class Slots:
-    """At most ``limit`` holders at once; the limit may change while they hold.
+    """At most ``limit`` holders at once; the limit may change meanwhile.
 
     :param most: the limit never exceeds it.
     """
@@ -77,7 +77,7 @@ class Bucket:
         self._at = time.monotonic()
 
     async def draw(self, amount: float = 1.0) -> None:
-        """Wait until ``amount`` may be used; more than the bucket holds is paid off afterwards."""
+        """Wait until ``amount`` may be used; a larger amount delays the next ones."""
         if self.rate is None:
             return
         now = time.monotonic()
@@ -88,10 +88,10 @@ class Bucket:
 
 
 class Flow:
-    """Answers questions from the journal or by sending them.
+    """Answers questions, from the journal or by sending them.
 
     :param send: the client; tests pass their own function.
-    :param host: kept with every attempt as provenance.
+    :param host: stored with every attempt as provenance.
     """
 
     def __init__(self, send: Send, writer: Writer, limits: Limits, costs: Costs, host: str, dialect: Dialect) -> None:
@@ -154,7 +154,7 @@ class Flow:
         self.check()
 
     async def _leased(self, ask: Ask, item: int) -> Answer | None:
-        """Lease the question; or its answer, which another slot or run was getting meanwhile."""
+        """Lease the question, or return the answer that another slot or run has got meanwhile."""
         prompt, completion = self._costs.tokens(ask)
         prompt = int(prompt * self._scale) + 1
         budget = (self._limits.max_cost, self._limits.max_tokens)
@@ -173,7 +173,7 @@ class Flow:
             await self._sleep(0.2)
 
     async def _attempt(self, ask: Ask, last: bool) -> Answer | Fault:
-        """Send once and write down what came of it.
+        """Send once and record the result.
 
         :raises Unanswered: the fault was the last one this question may have.
         """

@@ -1,4 +1,4 @@
-"""What does a server do with a JSON schema? Asked once per (server, model), remembered in the journal."""
+"""A probe of how a server treats a JSON schema: once per (server, model), stored in the journal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LADDER = (SchemaMode.ENFORCED, SchemaMode.OBJECT, SchemaMode.PLAIN)
 
 
 def probe_ask(model: str, temperature: float | None) -> tuple[Ask, str]:
-    """A question whose only legal answer is a random word that does not stand in the prompt."""
+    """A question whose only valid answer is a random word that is not in the prompt."""
     word = "".join(secrets.choice(LETTERS) for _ in range(8))
     schema = {"type": "object", "properties": {"word": {"type": "string", "enum": [word]}}, "required": ["word"]}
     system = "You answer with one JSON object that has the single key word."
@@ -24,7 +24,7 @@ def probe_ask(model: str, temperature: float | None) -> tuple[Ask, str]:
 
 
 def probe(model: str, temperature: float | None) -> Generator[tuple[Ask, Dialect], Answer, Dialect]:
-    """Find the dialect of a server: yields questions and how to ask them, receives answers, returns the dialect.
+    """Find the dialect of a server: yields questions with a dialect to try, receives answers, returns the dialect.
 
     A schema that is refused leads to ``json_object``, then to no format at all; a refused ``max_tokens`` to
     ``max_completion_tokens``; a refused temperature to none. A refusal is thrown in as ``Unanswered``.

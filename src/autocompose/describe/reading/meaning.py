@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from autocompose.describe.audit.claims import LEANS, LIMB_PARTS, TURNS
-from autocompose.describe.audit.lexicon import Verb
-from autocompose.describe.audit.phrases import WAY, Mod
-from autocompose.describe.audit.tokens import Entity
+from autocompose.describe.reading.claims import LEANS, LIMB_PARTS, TURNS
+from autocompose.describe.reading.lexicon import Verb
+from autocompose.describe.reading.phrases import WAY, Mod
+from autocompose.describe.reading.tokens import Entity
 
 if TYPE_CHECKING:
-    from autocompose.describe.audit.clauses import Clause
+    from autocompose.describe.reading.clauses import Clause
 
 Found = tuple[Entity, str, Entity | None] | tuple[Entity, str, Entity | None, str]
 

@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from autocompose.describe.audit.claims import STATED, Claim
-from autocompose.describe.audit.clauses import Clause, clauses, is_imperative
-from autocompose.describe.audit.meaning import Found, actions_of
-from autocompose.describe.audit.phrases import STAYING, Mod, limb_of
-from autocompose.describe.audit.tokens import Entity, tokens
+from autocompose.describe.reading.claims import STATED, Claim
+from autocompose.describe.reading.clauses import Clause, clauses, is_imperative
+from autocompose.describe.reading.meaning import Found, actions_of
+from autocompose.describe.reading.phrases import STAYING, Mod, limb_of
+from autocompose.describe.reading.tokens import Entity, tokens
 
 _PAIRS = (
     ("up", "down"), ("forward", "backward"), ("left", "right"), ("bend", "straighten"), ("closer", "apart"),

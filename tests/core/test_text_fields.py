@@ -2,8 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from autocompose.core.log import Tally
-from autocompose.core.records import TEXT_FIELDS, Edit, Source
+from autocompose.core.text_fields import TEXT_FIELDS, Edit, Source
 
 
 @pytest.mark.parametrize("edit", list(Edit))
@@ -18,16 +17,3 @@ def test_field_names_say_what_their_edit_does() -> None:
         assert ("mirror" in key) == edit.mirrors and ("reverse" in key) == edit.reverses
         assert key.startswith("auto") == (source is Source.RULES)
     assert all((Source.MLLM, edit) in TEXT_FIELDS for edit in Edit)
-
-
-def test_a_tally_adds_up() -> None:
-    tally = Tally("pairs")
-    tally.keep(5)
-    for i in range(12):
-        tally.drop("no text", f"entry {i}")
-    tally.drop("blank", n=3)
-    tally.drop("never happened", n=0)
-    assert tally.line() == "pairs: 20 in, 5 kept; dropped 12: no text; dropped 3: blank"
-    record = tally.record()
-    assert record["kept"] + sum(record["dropped"].values()) == 20
-    assert record["examples"]["no text"] == [f"entry {i}" for i in range(10)]

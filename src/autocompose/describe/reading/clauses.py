@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from autocompose.describe.audit.claims import CENTRAL_PARTS, LIMB_PARTS
-from autocompose.describe.audit.lexicon import Verb, word_set
-from autocompose.describe.audit.meaning import KEEPING, POSSIBLE
-from autocompose.describe.audit.phrases import PLACES, Mod, Noun, limb_of, participle, phrases
-from autocompose.describe.audit.tokens import Entity, Token
+from autocompose.describe.reading.claims import CENTRAL_PARTS, LIMB_PARTS
+from autocompose.describe.reading.lexicon import Verb, word_set
+from autocompose.describe.reading.meaning import KEEPING, POSSIBLE
+from autocompose.describe.reading.phrases import PLACES, Mod, Noun, limb_of, participle, phrases
+from autocompose.describe.reading.tokens import Entity, Token
 
 STATIVE = frozenset(("is", "are", "stuck"))
 PAST = frozenset(("was", "were"))

@@ -12,9 +12,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from autocompose.describe.audit.claims import LIMB_PARTS
-from autocompose.describe.audit.lexicon import word_set
-from autocompose.describe.audit.tokens import Entity, Token
+from autocompose.describe.reading.claims import LIMB_PARTS
+from autocompose.describe.reading.lexicon import word_set
+from autocompose.describe.reading.tokens import Entity, Token
 
 
 class Mod(NamedTuple):

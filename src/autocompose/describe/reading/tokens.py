@@ -12,8 +12,8 @@ import re
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
-from autocompose.describe.audit.claims import CENTRAL_PARTS
-from autocompose.describe.audit.lexicon import Meaning, Verb, part_words, phrases, word_set
+from autocompose.describe.reading.claims import CENTRAL_PARTS
+from autocompose.describe.reading.lexicon import Meaning, Verb, part_words, phrases, word_set
 from autocompose.describe.side_words import without_false_sides
 
 WORD = re.compile(r"[a-z]+|\d+|[.!?;\n]+|[,:()\u2014\u2013]|-")

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-import autocompose.describe.audit as audit
-from autocompose.describe.audit.claims import ACTIONS, LIMB_PARTS, PARTS, SIDES, Claim
-from autocompose.describe.audit.parse import parse, read
-from autocompose.describe.audit.tokens import correct
+from autocompose.describe import audit, reading
+from autocompose.describe.reading.claims import ACTIONS, LIMB_PARTS, PARTS, SIDES, Claim
+from autocompose.describe.reading.parse import parse, read
+from autocompose.describe.reading.tokens import correct
 
 HERE = Path(__file__).parent
 
@@ -337,8 +337,8 @@ def test_claims_survive_json_and_swap_twice() -> None:
     assert Claim("knee", "left", "right-angle").swapped() == Claim("knee", "right", "right-angle")
 
 
-def test_the_audit_knows_nothing_of_the_rules() -> None:
-    for path in Path(audit.__file__).parent.glob("*.py"):
+def test_readers_and_judges_know_nothing_of_the_rules() -> None:
+    for path in (path for package in (reading, audit) for path in Path(package.__file__).parent.glob("*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from autocompose.describe.audit import parse
+from autocompose.describe.reading import parse
 from autocompose.describe.rules.bank import BANKS, Bank, Wordings, load_bank
 
 MEANINGS = {

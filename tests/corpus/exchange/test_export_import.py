@@ -13,7 +13,7 @@ from autocompose.core.errors import CorpusError, InputError
 from autocompose.core.records import Split
 from autocompose.corpus.about import About
 from autocompose.corpus.exchange import webdataset
-from autocompose.corpus.exchange.formats import Format, export_corpus, import_corpus
+from autocompose.corpus.exchange.export_import import Format, export_corpus, import_corpus
 from autocompose.corpus.format import load_corpus
 from tests.fixtures.corpora import make_corpus
 from tests.fixtures.tree import tree
@@ -40,7 +40,7 @@ def test_export_and_import_give_the_same_corpus(corpus: Path, tmp_path: Path, ki
 
 @pytest.mark.parametrize("kind", list(Format))
 def test_shards_are_cut_by_size_and_equal_each_time(corpus: Path, tmp_path: Path, kind: Format) -> None:
-    from autocompose.corpus.exchange import formats as exchange
+    from autocompose.corpus.exchange import export_import as exchange
 
     for name in ("a", "b"):
         export_corpus(corpus, tmp_path / name, kind)
@@ -163,7 +163,7 @@ def test_an_export_that_was_cut_short_leaves_no_shards_behind(
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("autocompose.corpus.exchange.formats.dataset_card", killed)
+    monkeypatch.setattr("autocompose.corpus.exchange.export_import.dataset_card", killed)
     with pytest.raises(KeyboardInterrupt):
         export_corpus(corpus, out, kind)
     monkeypatch.undo()
@@ -192,7 +192,7 @@ def test_an_import_that_was_cut_short_goes_on(corpus: Path, tmp_path: Path, monk
     def killed(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("autocompose.corpus.exchange.formats.load_corpus", killed)
+    monkeypatch.setattr("autocompose.corpus.exchange.export_import.load_corpus", killed)
     with pytest.raises(KeyboardInterrupt):
         import_corpus(tmp_path / "out", tmp_path / "in")
     monkeypatch.undo()
