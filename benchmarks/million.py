@@ -27,6 +27,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
+from benchmarks.pose_index import BLOCK, Drawn, asked, peak, synthetic
 
 from autocompose.gallery.embedder import Embedder, open_embedder
 from autocompose.gallery.gallery_folder import GalleryConfig, open_store, read_config
@@ -35,7 +36,6 @@ from autocompose.gallery.pose import Pose
 from autocompose.gallery.search import Gallery
 from autocompose.gallery.storage.store import EmbeddedStore
 from autocompose.gallery.storage.vectors import VectorIndex, normalise
-from benchmarks.pose_index import BLOCK, Drawn, asked, peak, synthetic
 
 TENTHS = 10  # values of the column that filters take one of
 

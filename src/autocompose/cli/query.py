@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from autocompose.cli.app import SEARCH, PoseWeights, app
-from autocompose.cli.spread import On, WorkerCpus, WorkerGpus, spread
+from autocompose.cli.spread import PROCESSES, On, WorkerCpus, WorkerGpus, spread
 from autocompose.core.errors import InputError, NothingLeftError
 from autocompose.core.reading.jsontext import json_line
 
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from autocompose.gallery.answer import Answer
 
 GalleryFolder = Annotated[Path, typer.Argument(metavar="GALLERY", help="Gallery folder, made by index.")]
-PROCESSES = "1; with --on ray: as many as the cluster has room for"
 NARROW = 60  # columns of a terminal on which a table has no room for the pictures' names
 ModelFolder = Annotated[
     str | None,

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 PANEL = "Where the work is done"
+PROCESSES = "1; with --on ray: as many as the cluster has room for"
 On = Annotated[
     str,
     typer.Option("--on", help="here (processes of this machine) or ray (a Ray cluster).", rich_help_panel=PANEL),
@@ -23,10 +24,10 @@ WorkerGpus = Annotated[
 
 
 @contextmanager
-def spread(on: str, processes: int | None, cpus: float, gpus: float) -> Iterator[None]:
+def spread(on: str, processes: int | None, cpus: float = 1.0, gpus: float = 0.0) -> Iterator[None]:
     """Do the work of this block where ``on`` says.
 
-    :param processes: number of Ray workers; None = one per core of the cluster.
+    :param processes: number of Ray workers; None = as many as there is room for.
     """
     if on == "here":
         yield

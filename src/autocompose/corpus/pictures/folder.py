@@ -9,12 +9,14 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 from autocompose.core.errors import InputError, one_line
 from autocompose.core.files import file_hash
 from autocompose.core.reading.plain import cause
+from autocompose.corpus.names import name_fault
+from autocompose.corpus.walk import ending_fault
 
 MAX_BYTES = 512 << 20  # of a file elsewhere, which is read as a whole
 TRIES, WAIT = 4, 0.5  # of reading a file elsewhere; seconds after the first, doubled each time
@@ -100,6 +102,16 @@ class PictureFolder:
             name = path.lstrip("/")[len(root.strip("/")) :].lstrip("/")
             if name:
                 yield name, Entry(int(found[path].get("size") or 0), _stamp(found[path]))
+
+    def pictures(self) -> Iterator[tuple[str, Entry, str]]:
+        """Of ``entries`` the pictures, by their endings, and why each cannot be used, "" = it can; no hidden ones."""
+        for name, entry in self.entries():
+            fault = ending_fault(PurePosixPath(name).suffix.lower())
+            if fault is None or any(part.startswith(".") for part in name.split("/")):
+                continue
+            if name_fault(name):
+                fault = "unusable name"
+            yield name, entry, fault or ("" if entry.size <= MAX_BYTES else "larger than 512 MB")
 
     def is_there(self) -> bool:
         """Whether an address is a folder.

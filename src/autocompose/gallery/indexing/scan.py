@@ -15,7 +15,7 @@ import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePath, PurePosixPath
+from pathlib import Path, PurePath
 
 from autocompose.core.errors import missing_file
 from autocompose.core.fingerprint import changed_ns
@@ -23,8 +23,8 @@ from autocompose.core.log import Tally
 from autocompose.core.reading.plain import cause, unreadable
 from autocompose.core.run_folder import maker
 from autocompose.corpus.names import name_fault
-from autocompose.corpus.pictures.folder import MAX_BYTES, PictureFolder, below, is_address
-from autocompose.corpus.walk import ending_fault, picture_fault, walk
+from autocompose.corpus.pictures.folder import PictureFolder, below, is_address
+from autocompose.corpus.walk import picture_fault, walk
 from autocompose.gallery.crops import WHOLE, Known
 from autocompose.gallery.indexing.people import read_boxes, read_people
 from autocompose.gallery.indexing.picture_names import PictureNames
@@ -191,17 +191,7 @@ def _described(
 def _states_elsewhere(root: PictureFolder, result: Scan) -> dict[str, tuple[int, int]]:
     """The same for pictures at an address."""
     states = {}
-    for name, entry in root.entries():
-        if any(part.startswith(".") for part in name.split("/")):
-            continue
-        ending = PurePosixPath(name).suffix.lower()
-        fault = ending_fault(ending)
-        if fault is None:
-            continue
-        if name_fault(name):
-            fault = "unusable name"
-        elif entry.size > MAX_BYTES:
-            fault = "larger than 512 MB"
+    for name, entry, fault in root.pictures():
         if fault:
             result.tally.drop(fault, shown(name))
         else:
