@@ -21,7 +21,7 @@ help:  ## show the targets
 	$(PIP) -e '.[dev]'
 	@touch $@ .venv/demo.installed
 
-demo: .venv/demo.installed  ## from nothing to a trained, measured, searchable model, from the shipped small model
+demo: .venv/demo.installed  ## the shipped model, trained further on a rendered benchmark, measured, ready to search
 	$(BIN)/autocompose demo
 
 test: .venv/dev.installed  ## the fast tests (at most 5 minutes)

@@ -34,8 +34,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from autocompose.gallery.embedder import RunFolder
 from autocompose.gallery.indexing.index import build
+from autocompose.model.embedders.own import RunFolder
 
 P99, MEMORY = 0.5, 2 << 30
 LARGE = (9000, 9000)

@@ -27,9 +27,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
+from autocompose.gallery.embedder import Embedder, open_embedder
 from benchmarks.pose_index import BLOCK, Drawn, asked, peak, synthetic
 
-from autocompose.gallery.embedder import Embedder, open_embedder
 from autocompose.gallery.gallery_folder import GalleryConfig, open_store, read_config
 from autocompose.gallery.item import Item
 from autocompose.gallery.pose import Pose

@@ -37,6 +37,7 @@ from autocompose.gallery.pose import Pose
 from autocompose.gallery.search import Gallery
 from autocompose.gallery.storage.store import EmbeddedStore
 from autocompose.gallery.storage.vectors import VectorIndex, normalise
+from autocompose.model.embedders.embedder import Embedder
 
 STATES = ("both arms up", "hands on the hips", "right knee bent and left arm out to the side", "arms crossed")
 RELATIONS = ("put your left hand on your right knee", "bring your hands together in front of your chest",
@@ -152,20 +153,24 @@ def fused(
     return rows[np.argsort(-scores)[:10]]
 
 
-class Drawn:
+class Drawn(Embedder):
     """A model that costs nothing: features of texts are drawn."""
 
     fingerprint = "drawn"
     card: ClassVar[dict[str, object]] = {}
 
     def __init__(self, dim: int) -> None:
-        self.dim = dim
+        self._dim = dim
+
+    @property
+    def dim(self) -> int:
+        return self._dim
 
     def embed_images(self, images: Sequence[object]) -> np.ndarray:
         raise NotImplementedError("all references are items")
 
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
-        return np.array([np.random.default_rng(list(t.encode())).normal(size=self.dim) for t in texts], np.float32)
+        return np.array([np.random.default_rng(list(t.encode())).normal(size=self._dim) for t in texts], np.float32)
 
     def compose(self, images: np.ndarray, texts: Sequence[str]) -> np.ndarray:
         return normalise(normalise(images) + 0.3 * normalise(self.embed_texts(texts)))

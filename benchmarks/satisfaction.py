@@ -72,7 +72,7 @@ def report(row: str, questions: list[DecidedQuestion], poses: Measured, weight: 
 def clips() -> np.ndarray:
     """Distinct frames of the motion clips of the package pybullet."""
     found = [read_clip(path) for path in clip_files()]
-    rotations = [clip.rotations[distinct_frames(clip, most=CLIP_FRAMES)] for clip in found]
+    rotations = [clip.rotations[distinct_frames(clip, limit=CLIP_FRAMES)] for clip in found]
     return forward(np.concatenate(rotations))[0]
 
 

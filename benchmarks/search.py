@@ -31,13 +31,13 @@ from urllib.parse import quote
 import numpy as np
 from PIL import Image
 
-from autocompose.gallery.embedder import RunFolder
 from autocompose.gallery.gallery_folder import GalleryConfig
 from autocompose.gallery.indexing.index import build
 from autocompose.gallery.item import Item
 from autocompose.gallery.server.batch import BatchedEmbedder
 from autocompose.gallery.storage.store import EmbeddedStore
 from autocompose.gallery.storage.vectors import Allowed, VectorIndex, normalise
+from autocompose.model.embedders.own import RunFolder
 
 WORDS = (
     "left",

@@ -22,8 +22,9 @@ BELOW = {
     "prepare": {"core", "corpus", "bodies", "estimate", "describe"},
     "model": {"core", "corpus", "bodies", "estimate", "describe"},
     "evaluate": {"core", "corpus", "bodies", "describe", "model"},
+    "rerank": {"core", "corpus", "bodies", "describe", "model", "evaluate"},
     "train": {"core", "corpus", "bodies", "estimate", "describe", "prepare", "model", "evaluate"},
-    "gallery": {"core", "web", "corpus", "bodies", "estimate", "describe", "model", "evaluate"},
+    "gallery": {"core", "web", "corpus", "bodies", "estimate", "describe", "model", "evaluate", "rerank"},
     "paper": {"core", "corpus", "model", "evaluate", "train"},
     "demo": {"core", "corpus", "bodies", "estimate", "describe", "prepare", "model", "evaluate", "train", "gallery"},
 }

@@ -94,6 +94,19 @@ def test_exchanged_sides_are_noticed() -> None:
     assert sides_exchanged(joints[:0]) == 0.0
 
 
+def test_who_kneels_has_toes_that_point_backwards() -> None:
+    rotations = np.zeros((1, 22, 3))
+    for side in ("left", "right"):
+        rotations[0, SMPL22.index(f"{side}_knee"), 0] = 2.0
+        rotations[0, SMPL22.index(f"{side}_ankle"), 0] = 0.4
+    joints = forward(rotations)[0]
+    toes, ankle = joints[0, SMPL22.index("left_foot")], joints[0, SMPL22.index("left_ankle")]
+    assert toes[2] < ankle[2]  # the person faces +z
+    names = [n.replace("left", "?").replace("right", "left").replace("?", "right") for n in SMPL22]
+    assert sides_exchanged(joints) == 0
+    assert sides_exchanged(joints[:, [SMPL22.index(n) for n in names]]) == 1
+
+
 def test_bad_joints_are_named() -> None:
     joints = people(3)
     with pytest.raises(PoseError, match=r"expected \(N, 22 or 24, 3\) metres, got \(3, 17, 3\)"):

@@ -62,7 +62,7 @@ def test_the_report_needs_no_network_and_shows_every_method(finished):
         "http://creativecommons.org", ""
     )
     assert "https://" not in page.replace("https://matplotlib.org", "")
-    assert all(title in page for method, title in METHODS.items() if method != "sum")  # only from nothing
+    assert all(title in page for method, title in METHODS.items() if method != "sum")  # only from scratch
     assert page.count("data:image/jpeg;base64") > 40
 
 

@@ -135,3 +135,19 @@ def test_ranks_that_cannot_be_read(tmp_path, text, words):
         (tmp_path / "ranks.csv").write_text(text)
     with pytest.raises(InputError, match=words):
         read_ranks(tmp_path)
+
+
+def test_paraphrases_are_further_wordings_of_the_same_pairs(tmp_path, model, corpus):
+    evaluation = evaluate_model(model, corpus, key="human", paraphrases=("rules",))
+    assert [q.text for q in evaluation.queries[:3]][1:] == ["Raise your left arm.", "Raise your left hand."]
+    assert len(evaluation.queries) == 3 * len(corpus.split(Split.TEST))
+    write_evaluation(tmp_path, evaluation, keep=0)
+    metrics = json.loads((tmp_path / "metrics.json").read_text())["wordings"]
+    assert metrics["n"]["recall_at10_worst"] == 24
+    assert metrics["recall_at1_worst"] <= metrics["recall_at1_mean"] <= metrics["recall_at1_best"]
+    assert metrics["recall_at1_mean"] == pytest.approx(evaluation.ranks.metrics()["recall_at1"])
+
+
+def test_paraphrases_that_no_pair_has(model, corpus):
+    with pytest.raises(CorpusError, match="none of the pairs asked about has a text 'mllm'"):
+        evaluate_model(model, corpus, paraphrases=("mllm",))

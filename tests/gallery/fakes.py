@@ -10,12 +10,13 @@ import numpy as np
 from PIL import Image
 
 from autocompose.gallery.storage.vectors import normalise
+from autocompose.model.embedders.embedder import Embedder
 from tests.fixtures.corpora import picture
 
 DIM = 48
 
 
-class FakeModel:
+class FakeModel(Embedder):
     """Keeps count of what it is asked to embed."""
 
     def __init__(self, fingerprint: str = "fake") -> None:

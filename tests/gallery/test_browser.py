@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from autocompose.core.files import write_json
-from autocompose.gallery.embedder import RunFolder
 from autocompose.gallery.indexing.index import build
 from autocompose.gallery.search import Gallery
+from autocompose.model.embedders.own import RunFolder
 from tests.fixtures.corpora import make_corpus, picture
 from tests.gallery.test_serve import served
 

@@ -12,10 +12,10 @@ import pytest
 from autocompose.cli import query as _verbs  # noqa: F401
 from autocompose.cli.app import run
 from autocompose.gallery.answer_sheet import write_sheet
-from autocompose.gallery.embedder import RunFolder, fingerprint
 from autocompose.gallery.search import Gallery
 from autocompose.gallery.storage.vectors import normalise
 from autocompose.model.checkpoint import load_model
+from autocompose.model.embedders.own import RunFolder, run_fingerprint
 from tests.gallery.fakes import photos
 
 TEXT = "raise the left arm"
@@ -61,12 +61,12 @@ def test_a_real_model_composes_what_is_stored(gallery: Path, run_folder: Path) -
 
 def test_the_fingerprint_follows_weights_and_configuration(run_folder: Path, tmp_path: Path) -> None:
     info = json.loads((run_folder / "model.json").read_text())
-    assert fingerprint(run_folder) == RunFolder(run_folder).fingerprint
+    assert run_fingerprint(run_folder) == RunFolder(run_folder).fingerprint
     for key, value in (("sha256", "0" * 64), ("composer", {"kind": "sum"}), ("encoder", {**info["encoder"], "x": 1})):
         (tmp_path / "model.json").write_text(json.dumps({**info, key: value}))
-        assert fingerprint(tmp_path) != fingerprint(run_folder)
+        assert run_fingerprint(tmp_path) != run_fingerprint(run_folder)
     (tmp_path / "model.json").write_text(json.dumps({**info, "card": {"note": "other"}}))
-    assert fingerprint(tmp_path) == fingerprint(run_folder)
+    assert run_fingerprint(tmp_path) == run_fingerprint(run_folder)
 
 
 def test_the_contact_sheet_needs_nothing_else(gallery: Path, tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ from PIL import Image
 
 from autocompose.core.errors import GalleryError, InputError
 from autocompose.core.files import read_json, write_json
-from autocompose.gallery.embedder import RunFolder
 from autocompose.gallery.gallery_folder import writer_lock
 from autocompose.gallery.indexing.embedding import BATCH
 from autocompose.gallery.indexing.index import build, forget
@@ -24,6 +23,7 @@ from autocompose.gallery.indexing.thumbs import thumb_path
 from autocompose.gallery.item import Item
 from autocompose.gallery.search import Gallery
 from autocompose.gallery.storage.store import EmbeddedStore
+from autocompose.model.embedders.own import RunFolder
 from tests.fixtures.corpora import make_corpus, picture
 from tests.gallery.fakes import DIM, CrashingModel, FakeModel, photos
 

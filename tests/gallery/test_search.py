@@ -15,6 +15,8 @@ from autocompose.gallery.request import Step
 from autocompose.gallery.search import Gallery
 from autocompose.gallery.storage.vectors import normalise
 from autocompose.gallery.understand import SUGGESTIONS, understand
+from autocompose.model.bundled import FOLDER, NAME
+from autocompose.model.embedders.naming import known_model
 from tests.fixtures.corpora import make_corpus, picture
 from tests.gallery.fakes import FakeModel, photos
 
@@ -197,7 +199,7 @@ def test_another_model_and_no_model(gallery: Gallery) -> None:
         Gallery.open(gallery.folder, FakeModel("other"))
     without = Gallery.open(gallery.folder)
     assert without.search(reference="a/00003.png").hits  # needs only what is stored
-    with pytest.raises(GalleryError, match=r"name it with --model, index .* again into another folder, or search with"):
+    with pytest.raises(GalleryError, match=r"with --model, or index .* again into another folder, or search with"):
         without.search(text=TEXT)
 
 
@@ -215,6 +217,12 @@ def test_a_gallery_of_small_v1_says_how_to_index_again(tmp_path: Path) -> None:
         with pytest.raises(GalleryError, match=r"small-v1.*index the pictures again into another folder") as error:
             fails()
         assert "\n" not in str(error.value)
+
+
+def test_the_packages_own_model_is_known_wherever_the_package_lies(tmp_path: Path) -> None:
+    assert known_model(f"/old/place/model/{FOLDER.name}") == known_model(NAME) == NAME
+    assert known_model(str(tmp_path)) == str(tmp_path) and known_model("pretrained:x") == "pretrained:x"
+    assert known_model("/old/place/model/small-v1") is known_model("") is None
 
 
 def test_a_picture_that_left_the_folder_is_not_served(tmp_path: Path) -> None:

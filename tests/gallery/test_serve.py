@@ -20,8 +20,8 @@ from typing import Any
 
 import pytest
 
-from autocompose.gallery.embedder import RunFolder
 from autocompose.gallery.indexing.index import build
+from autocompose.model.embedders.own import RunFolder
 from tests.gallery.fakes import photos
 
 pytestmark = pytest.mark.server

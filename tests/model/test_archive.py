@@ -21,9 +21,9 @@ from autocompose.model.weights.weight_files import read_archive, read_safetensor
 TENSORS = {"a.weight": torch.arange(6.0).view(2, 3), "b": torch.ones(2, dtype=torch.int64)}
 
 
-def saved(value, legacy=False):
+def saved(value, legacy=False, protocol=2):
     buffer = io.BytesIO()
-    torch.save(value, buffer, _use_new_zipfile_serialization=not legacy)
+    torch.save(value, buffer, pickle_protocol=protocol, _use_new_zipfile_serialization=not legacy)
     return buffer.getvalue()
 
 
@@ -47,7 +47,7 @@ def same(found, wanted):
 
 LINEAR = torch.nn.Sequential(OrderedDict(a=torch.nn.Linear(3, 2), norm=torch.nn.BatchNorm1d(2)))
 GOOD = {
-    "numpy number": {"state_dict": TENSORS, "best": np.float64(0.5), "scores": np.arange(3)},
+    "numpy number": {"state_dict": TENSORS, "best": np.float64(0.5), "names": np.array(["a", None], object)},
     "options": {"state_dict": TENSORS, "args": argparse.Namespace(lr=1e-3)},
     "own class": {"state_dict": OwnState(TENSORS)},
     "defaultdict": {"state_dict": defaultdict(list, TENSORS)},
@@ -60,6 +60,46 @@ GOOD = {
 def test_tensors_are_read_and_the_rest_is_left_out(tmp_path, name, legacy):
     (tmp_path / "w.pt").write_bytes(saved(GOOD[name], legacy))
     same(read_archive(tmp_path / "w.pt"), {f"state_dict.{k}": v for k, v in TENSORS.items()})
+
+
+ARRAYS = {
+    **{code: np.arange(6).reshape(2, 3).astype(code) for code in ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "?")},
+    "the other order of bytes": np.arange(6).astype(">f4"),
+    "columns first": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+    "axes exchanged": np.arange(24.0).reshape(2, 3, 4).transpose(0, 2, 1),
+    "every second": np.arange(24.0)[::2],
+    "empty": np.zeros((0, 3)),
+    "no axes": np.array(3.5),
+}
+WRITERS = {
+    **{f"torch.save, protocol {p}": lambda value, p=p: saved(value, protocol=p) for p in (2, 3, 4, 5)},
+    "torch.save, older": lambda value: saved(value, legacy=True),
+    **{f"pickle, protocol {p}": lambda value, p=p: pickle.dumps(value, p) for p in (2, 3, 4, 5)},
+}
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_arrays_of_numpy_become_tensors(tmp_path, writer):
+    """numpy's own reader, which runs code, against ours."""
+    (tmp_path / "w.pkl").write_bytes(WRITERS[writer]({"model": ARRAYS, "logit_scale": np.float32(2.5)}))
+    wanted = {f"model.{k}": torch.from_numpy(v.astype(v.dtype.newbyteorder("="))) for k, v in ARRAYS.items()}
+    same(read_archive(tmp_path / "w.pkl"), {**wanted, "logit_scale": torch.tensor(2.5)})
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_a_plain_pickle_of_tensors(tmp_path, protocol):
+    rows = torch.arange(24.0).view(4, 6)
+    state = {**TENSORS, "rows": rows[1:3], "columns": rows[:, 2]}
+    (tmp_path / "w.pkl").write_bytes(pickle.dumps({"state_dict": state, "args": argparse.Namespace()}, protocol))
+    same(read_archive(tmp_path / "w.pkl"), {f"state_dict.{k}": v for k, v in state.items()})
+
+
+def test_an_array_of_other_bytes_than_its_shape_says(tmp_path):
+    whole = pickle.dumps({"a": np.arange(4, dtype="u1")}, 2)
+    assert whole.count(b"K\x04\x85") == 1  # its shape
+    (tmp_path / "w.pkl").write_bytes(whole.replace(b"K\x04\x85", b"K\x05\x85"))
+    with pytest.raises(CheckpointError, match=r"an array \(5,\) of uint8 has 4 bytes"):
+        read_archive(tmp_path / "w.pkl")
 
 
 @pytest.mark.parametrize("legacy", [False, True])
@@ -119,7 +159,6 @@ BAD = {
     "cut": (saved(TENSORS)[:-80], "the file is cut off"),
     "cut legacy": (saved(TENSORS, legacy=True)[:-8], "damaged or not a weight file"),
     "cut safetensors": (save(TENSORS)[:-8], "not a complete safetensors file"),
-    "plain pickle": (pickle.dumps({"a": 1}, 2), "damaged or not a weight file"),
     "noise": (random.Random(0).randbytes(4000), "not a weight file"),
 }
 
@@ -190,14 +229,15 @@ def test_nested_without_end_and_in_circles(tmp_path):
     assert len(read_archive(tmp_path / "w.pt")) == 1
 
 
-@pytest.mark.parametrize("start", ["torch", "legacy", "numpy", "safetensors"])
+@pytest.mark.parametrize("start", ["torch", "legacy", "numpy", "pickle", "safetensors"])
 def test_damaged_files_give_tensors_or_one_line(tmp_path, start):
     """Changed bytes, cuts and insertions, seeded: no other exception."""
     mixed = {"state_dict": TENSORS, "best": np.float64(1), "args": argparse.Namespace(a=1)}
     whole = {
         "torch": saved(TENSORS),
         "legacy": saved(mixed, legacy=True),
-        "numpy": saved(mixed),
+        "numpy": saved(mixed | {"array": np.arange(6.0)}),
+        "pickle": pickle.dumps(mixed | {"array": np.arange(6.0)}),
         "safetensors": save(TENSORS),
     }[start]
     chance, path, refused = random.Random(start), tmp_path / "w.pt", 0

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from autocompose.core.errors import CheckpointError, ImageError
-from autocompose.gallery.embedder import RunFolder
 from autocompose.model.checkpoint import load_model, save_model
 from autocompose.model.combiner import Combiner, ElementwiseSum
+from autocompose.model.embedders.own import RunFolder
 from autocompose.model.encoder import Encoder
 from autocompose.model.model import Model
 from autocompose.model.small import SmallSizes, small_config

@@ -55,15 +55,17 @@ class Errors:
 
 
 class Annotator:
-    def __init__(self, poses: PoseTable, errors: Errors, seed: int = 0) -> None:
-        self.poses, self.errors, self.seed = poses, errors, seed
+    """:param anew: draw anew when a request is repeated; else the same request always has the same answer."""
+
+    def __init__(self, poses: PoseTable, errors: Errors, seed: int = 0, anew: bool = True) -> None:
+        self.poses, self.errors, self.seed, self.anew = poses, errors, seed, anew
         self.counts: Counter[str] = Counter()
         self._asked: Counter[str] = Counter()
 
     def answer(self, body: dict[str, Any]) -> dict[str, Any]:
         """The message and finish reason for a request body."""
         request = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
-        self._asked[request] += 1
+        self._asked[request] += self.anew
         rng = random.Random(f"{self.seed}/{request}/{self._asked[request]}")
         system, user = body["messages"][0]["content"], body["messages"][1]["content"]
         schema = body.get("response_format", {}).get("json_schema", {}).get("schema", {})

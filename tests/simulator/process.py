@@ -25,9 +25,9 @@ class Simulator:
 
 
 @contextmanager
-def simulator(poses: Path, **options: Any) -> Iterator[Simulator]:
-    """The simulator as a process of its own."""
-    command = [sys.executable, "-m", "tests.simulator.server", str(poses), json.dumps(options)]
+def simulator(knowledge: Path, module: str = "server", **options: Any) -> Iterator[Simulator]:
+    """A simulator as a process of its own: the annotator, or the re-ranker (``chooser``)."""
+    command = [sys.executable, "-m", f"tests.simulator.{module}", str(knowledge), json.dumps(options)]
     process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

@@ -10,15 +10,24 @@ import json
 import random
 import sys
 import time
+from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from autocompose.corpus.poses import PoseTable
 from tests.simulator.annotator import Annotator, Errors
 
 
+class Answering(Protocol):
+    """What stands behind a server."""
+
+    counts: Counter[str]
+
+    def answer(self, body: dict[str, Any]) -> dict[str, Any]: ...
+
+
 class Server:
-    def __init__(self, annotator: Annotator, latency: float = 0.0, faults: dict[str, float] | None = None) -> None:
+    def __init__(self, annotator: Answering, latency: float = 0.0, faults: dict[str, float] | None = None) -> None:
         self.annotator, self.latency, self.faults = annotator, latency, faults or {}
         self.rng = random.Random(1)
         self.received = self.answered = self.in_flight = self.most_in_flight = 0
@@ -101,7 +110,8 @@ class Server:
 
 
 async def main(poses: Path, options: dict[str, Any]) -> None:
-    annotator = Annotator(PoseTable.load(poses), Errors(**options.pop("errors", {})), options.pop("seed", 0))
+    errors, seed, anew = Errors(**options.pop("errors", {})), options.pop("seed", 0), options.pop("anew", True)
+    annotator = Annotator(PoseTable.load(poses), errors, seed, anew)
     server = await asyncio.start_server(Server(annotator, **options).serve, "127.0.0.1", 0, limit=1 << 24)
     print(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", flush=True)
     async with server:

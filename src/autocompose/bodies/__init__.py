@@ -1,1 +1,1 @@
-"""Skeletons, pose normalisation, pose sampling, the body model and the renderer."""
+"""Skeletons, pose geometry, pose sampling, motion files, the body model and the renderer."""

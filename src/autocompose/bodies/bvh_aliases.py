@@ -1,17 +1,17 @@
-"""Parsing joint names: the person's side, and the body parts that a name may mean."""
+"""The many names of joints in BVH files, parsed into the person's side and the possible body parts."""
 
 from __future__ import annotations
 
 import re
 
-# part -> groups of words, the surer ones first; one word may mean several parts, and the tree decides
+# part -> groups of words, most certain first; a word may mean several parts, and the tree of joints decides
 _PARTS: dict[str, tuple[str, ...]] = {
-    "hip": ("upleg upperleg thigh thighbend femur", "hip", "leg hipjoint leg1"),
-    "knee": ("lowleg lowerleg shin calf knee tibia", "leg", "leg2"),
-    "ankle": ("foot ankle",),
+    "hip": ("upleg upperleg uleg thigh thighbend femur", "hip", "leg hipjoint leg1"),
+    "knee": ("lowleg lowerleg lleg shin shank calf knee tibia", "leg", "leg2"),
+    "ankle": ("foot ankle talus",),
     "foot": ("toebase toe toes ball", "foot digit"),
-    "shoulder": ("arm uparm upperarm shldr shldrbend humerus", "shoulder", "arm1"),
-    "elbow": ("forearm farm lowarm lowerarm elbow forearmbend", "arm2"),
+    "shoulder": ("arm uparm upperarm uarm shldr shldrbend humerus", "shoulder", "arm1"),
+    "elbow": ("forearm farm lowarm lowerarm larm elbow forearmbend ulna radius", "arm2"),
     "wrist": ("hand wrist palm",),
     "head": ("head",),
 }
@@ -21,14 +21,14 @@ for _part, _groups in _PARTS.items():
         for _word in _group.split():
             _RANKS.setdefault(_word, {})[_part] = _rank
 _SIDES = {"left": "left", "l": "left", "right": "right", "r": "right"}
-_FILLERS = {"joint", "jnt", "bone", "bn", "jt"}
+_FILLERS = {"joint", "jnt", "bone", "bn", "jt", "stretch"}
 _LEVELS = {"upper", "up", "lower", "low"}  # "arm_upper" is an upper arm
 _SPLIT = re.compile(r"[LR](?=[A-Z][A-Za-z])|[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 _LONGEST = 80
 
 
 def read_name(name: str) -> tuple[str, dict[str, int]]:
-    """Side ("left", "right", "") and possible parts of the body -> how sure, 0 best.
+    """Side ("left", "right", "") and possible body parts -> rank, 0 best.
 
     >>> read_name("mixamorig:LeftLeg")
     ('left', {'hip': 2, 'knee': 1})

@@ -1,4 +1,4 @@
-"""Which joint of a BVH skeleton is which of SMPL-22.
+"""Matching the joints of a BVH skeleton to SMPL-22.
 
 Names only propose: a limb is a chain of the tree whose joints bear the right kinds of names, so that ``LeftLeg`` is a
 shin below ``LeftUpLeg`` and a thigh above ``LeftKnee``. The pelvis is at or above the place where the legs part, the
@@ -20,8 +20,9 @@ LIMBS = {"leg": ("hip", "knee", "ankle"), "arm": ("shoulder", "elbow", "wrist")}
 _NECK = (0.8, 1.5)  # height of a neck's joint, as a share of the line from hips to shoulders
 _PELVIS = 0.4  # how far the pelvis may be from the middle of the hips, as a share of that line
 _BENT = 0.9  # cosine of shin and end site above which the site only prolongs the shin
+_STRAIGHT = 0.999  # cosine of two halves of a bone
 _LOOKED_AT = 200  # frames that geometry is measured on
-_CANDIDATES = 24  # joints of one part and side that are compared, the likeliest ones
+_CANDIDATES = 24  # likeliest joints of one part and side to compare
 _NAMED = 60  # joints that an error lists
 
 
@@ -57,7 +58,7 @@ class _Tree:
         return next((joint for joint in self.way_up(a) if joint in above), -1)
 
     def candidates(self, part: str, side: str) -> list[int]:
-        """Joints that may be this part, surer and higher ones first."""
+        """Joints that may be this part, more certain and higher ones first."""
         found = [i for i, (s, parts) in enumerate(self.read) if s == side and part in parts]
         return sorted(found, key=lambda i: (self.read[i][1][part], self.depth[i]))[:_CANDIDATES]
 
@@ -72,10 +73,11 @@ def find_joints(
     :raises PoseError: a limb is missing, or could be several joints.
     """
     tree = _Tree(names, parents, ends)
+    some = joints[:: max(1, -(-len(joints) // _LOOKED_AT))]
     places: dict[str, int] = {}
     for side, limb in product(("left", "right"), LIMBS):
-        places |= {f"{side}_{part}": i for part, i in zip(LIMBS[limb], _limb(tree, side, limb), strict=True)}
-    some = joints[:: max(1, -(-len(joints) // _LOOKED_AT))]
+        chain = _below_collar(tree, some, _limb(tree, side, limb), side, limb)
+        places |= {f"{side}_{part}": i for part, i in zip(LIMBS[limb], chain, strict=True)}
     figure = _Figure(some, places)
     trunk = tree.way_up(tree.fork(places["left_hip"], places["right_hip"]))
     near = [joint for joint in trunk if figure.from_hips(joint) < _PELVIS]
@@ -139,8 +141,26 @@ def _limb(tree: _Tree, side: str, limb: str) -> tuple[int, int, int]:
     return best
 
 
+def _below_collar(
+    tree: _Tree, joints: np.ndarray, chain: tuple[int, int, int], side: str, limb: str
+) -> tuple[int, int, int]:
+    """The chain, or of ``shoulder 1`` (a collar) and ``shoulder 2`` the lower one; a twist of the upper arm, which has
+    such names too, lies on a straight line."""
+    upper, middle, end = chain
+    part = LIMBS[limb][0]
+    between = tree.way_up(middle)[1:]
+    between = between[: between.index(upper)]
+    for joint in between:
+        if tree.read[joint][0] == side and tree.read[joint][1].get(part) == tree.read[upper][1][part]:
+            first, second = joints[:, joint] - joints[:, upper], joints[:, middle] - joints[:, joint]
+            norms = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
+            if ((first * second).sum(1) < _STRAIGHT * norms).any():
+                return joint, middle, end
+    return chain
+
+
 def _rank(tree: _Tree, chain: tuple[int, ...], parts: tuple[str, ...]) -> tuple[int, ...]:
-    """Smaller is better: surer names, then joints nearer to the trunk (an ankle before the foot below it)."""
+    """Smaller is better: more certain names, then joints nearer to the trunk (an ankle before the foot below it)."""
     return sum(tree.read[i][1][part] for i, part in zip(chain, parts, strict=True)), *(tree.depth[i] for i in chain)
 
 

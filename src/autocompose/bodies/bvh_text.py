@@ -1,7 +1,7 @@
-"""The text of a BVH file -> hierarchy, seconds per frame, numbers of the frames; in the spellings that exist.
+"""Parsing the text of a BVH file, in the spellings in use: hierarchy, seconds per frame, numbers of the frames.
 
 Accepted: a byte order mark, UTF-16, names in any encoding, names with spaces, every kind of line end, keywords in any
-case, ``EndSite``, named end sites, ``Frames:20``, everything on one line. Refused: all that would need a guess.
+case, ``EndSite``, named end sites, ``Frames:20``, everything on one line. Refused: anything that would need a guess.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 def compiled(function: F) -> F:
     """``numba.njit`` whose machine code is cached beside the package or, where that is read-only, in the user's cache.
 
-    Where neither can be written it is compiled anew in every process, some seconds each.
+    If neither is writable, every process compiles it again, for some seconds each.
     """
     try:
         return _kept(function)

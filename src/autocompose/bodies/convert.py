@@ -1,4 +1,4 @@
-"""Any skeleton -> SMPL-22 (and the middle fingers), and which of its joints the source contains.
+"""Conversion of any skeleton to SMPL-22 (and the middle fingers), with the joints that the source contains.
 
 | source | taken over | derived | not known (codes that need it are dropped) |
 |---|---|---|---|
@@ -37,7 +37,7 @@ SKELETONS: dict[str, tuple[str, ...]] = {
         "left_heel", "right_heel", "left_foot_index", "right_foot_index",
     ),
 }  # fmt: skip
-EXCHANGED = 0.5  # share of poses with backward toes from which the labels left and right are refused
+EXCHANGED = 0.5  # share of poses with backward knees or toes from which the labels left and right are refused
 PELVIS_UP = 0.12  # the SMPL pelvis lies above the middle of the hips by this share of the line hips - shoulders
 NECK_UP = 0.10  # and the neck above the middle of the shoulders
 SPINE = {"spine1": 0.24, "spine2": 0.50, "spine3": 0.62}  # on the line pelvis - neck
@@ -61,7 +61,7 @@ def convert_joints(joints: np.ndarray, skeleton: str, up: str = "y", check_sides
 
     :param joints: ``(N, J, 3)`` metres; J as in ``SKELETONS[skeleton]``.
     :param up: the vertical axis of the input: "y", "z" (AMASS) or "-y" (MediaPipe world landmarks).
-    :param check_sides: refuse input whose toes mostly point backwards (left and right exchanged, or an axis flipped).
+    :param check_sides: refuse input whose knees or toes mostly point backwards (sides exchanged, or an axis flipped).
     :raises PoseError: unknown skeleton or axis, wrong joint count, NaN, a bone without length, exchanged sides.
     """
     if skeleton not in SKELETONS:
@@ -79,7 +79,7 @@ def convert_joints(joints: np.ndarray, skeleton: str, up: str = "y", check_sides
     _check_bones(result, skeleton)
     if check_sides and sides_exchanged(result) > EXCHANGED:
         raise PoseError(
-            f"{skeleton}: toes point backwards in {sides_exchanged(result):.0%} of {len(result)} poses; "
+            f"{skeleton}: knees or toes point backwards in {sides_exchanged(result):.0%} of {len(result)} poses; "
             "left and right are swapped, or an axis has the wrong sign"
         )
     if fingers:

@@ -17,6 +17,7 @@ NEUTRAL_BONES: tuple[float, ...] = (
 )  # fmt: skip
 _NAMES24 = (*SMPL22, "left_middle2", "right_middle2")
 SHORTEST_BONE = 1e-3  # metres; below it a bone has no direction
+CLEAR_KNEE = 0.5  # cosine between the front and the way a knee stands out, above which it tells where the front is
 BENT_KNEE = 0.16  # a knee's distance from the line hip - ankle, as a share of the thigh, from which the leg is bent
 _FOOT, _ANKLE = ({s: SMPL22.index(f"{s}_{part}") for s in ("left", "right")} for part in ("foot", "ankle"))
 _HIP_L, _HIP_R, _NECK = SMPL22.index("left_hip"), SMPL22.index("right_hip"), SMPL22.index("neck")
@@ -40,7 +41,7 @@ def check_joints(joints: np.ndarray, counts: tuple[int, ...] = (22, 24), what: s
 
 
 def faults(joints: np.ndarray) -> list[str]:
-    """What is wrong with each SMPL-22 pose ``(N, 22, 3)``; "" for usable ones."""
+    """The fault of each SMPL-22 pose ``(N, 22, 3)``; "" for usable ones."""
     finite = np.isfinite(joints).all(axis=(1, 2))
     bones = np.linalg.norm(joints[:, 1:] - joints[:, np.array(SMPL22_PARENTS[1:])], axis=2)
     flat = (bones < SHORTEST_BONE).any(axis=1)
@@ -97,34 +98,57 @@ def rescale(joints: np.ndarray) -> np.ndarray:
 
 
 def sides_exchanged(joints: np.ndarray) -> float:
-    """Share of SMPL-22 poses ``(N, 22, 3)`` whose toes point backwards, seen from hips and trunk.
+    """Share of SMPL-22 poses ``(N, 22, 3)`` whose knees bend backwards, or whose toes point backwards where no knee
+    tells, seen from hips and trunk. (Toes alone mislead: whoever kneels has toes that point backwards.)
 
     Hardly any real pose does that. A share above one half means that the labels left and right are swapped, or that
     one axis of the coordinates has the wrong sign.
     """
     if len(joints) == 0:
         return 0.0
-    front = np.cross(joints[:, _HIP_L] - joints[:, _HIP_R], joints[:, _NECK] - joints[:, 0])
-    toes = sum(joints[:, _FOOT[side]] - joints[:, _ANKLE[side]] for side in ("left", "right"))
-    return float((np.einsum("nk,nk->n", front, toes) < 0).mean())
+    knees = sum(np.where(np.abs(ahead) > CLEAR_KNEE, ahead, 0) for ahead in _knees(joints))
+    return float(np.where(knees == 0, _toes(joints) < 0, knees < 0).mean())
+
+
+def toes_backwards(joints: np.ndarray) -> float:
+    """Share of SMPL-22 poses ``(N, 22, 3)`` whose toes point backwards, seen from hips and trunk."""
+    return float((_toes(joints) < 0).mean()) if len(joints) else 0.0
 
 
 def knees_backwards(joints: np.ndarray) -> float:
     """Share of the bent legs of SMPL-22 poses ``(N, 22, 3)`` whose knee points backwards, seen from hips and trunk.
 
-    The second best evidence of exchanged sides, for skeletons without feet; NaN when no leg is bent.
+    The evidence of exchanged sides for skeletons without feet; NaN when no leg is bent.
     """
+    every = np.concatenate([ahead[ahead != 0] for ahead in _knees(joints)])
+    return float((every < 0).mean()) if len(every) else float("nan")
+
+
+def _front(joints: np.ndarray) -> np.ndarray:
+    """The direction ``(N, 3)`` that hips and trunk face, of length 1 (0 where there is none)."""
     front = np.cross(joints[:, _HIP_L] - joints[:, _HIP_R], joints[:, _NECK] - joints[:, 0])
-    behind: list[np.ndarray] = []
+    unit: np.ndarray = front / np.maximum(np.linalg.norm(front, axis=1, keepdims=True), 1e-12)
+    return unit
+
+
+def _toes(joints: np.ndarray) -> np.ndarray:
+    """How far the toes of both feet point to the front; negative: backwards."""
+    toes = sum(joints[:, _FOOT[side]] - joints[:, _ANKLE[side]] for side in ("left", "right"))
+    return np.asarray((_front(joints) * toes).sum(1))
+
+
+def _knees(joints: np.ndarray) -> list[np.ndarray]:
+    """For each leg the cosine ``(N,)`` between the front and the way its knee stands out; 0 for straight legs."""
+    front, found = _front(joints), []
     for side in ("left", "right"):
         hip, knee, ankle = (joints[:, SMPL22.index(f"{side}_{part}")] for part in ("hip", "knee", "ankle"))
         line = ankle - hip
         share = ((knee - hip) * line).sum(1) / np.maximum((line * line).sum(1), 1e-12)
         out = knee - hip - np.clip(share, 0, 1)[:, None] * line
-        bent = np.linalg.norm(out, axis=1) > BENT_KNEE * np.linalg.norm(knee - hip, axis=1)
-        behind.append((out * front).sum(1)[bent] < 0)
-    every = np.concatenate(behind)
-    return float(every.mean()) if len(every) else float("nan")
+        far = np.linalg.norm(out, axis=1)
+        bent = far > BENT_KNEE * np.linalg.norm(knee - hip, axis=1)
+        found.append(np.where(bent, (out * front).sum(1) / np.maximum(far, 1e-12), 0.0))
+    return found
 
 
 def y_up(joints: np.ndarray, up: str) -> np.ndarray:

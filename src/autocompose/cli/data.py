@@ -335,6 +335,42 @@ def folder(
         )  # fmt: skip
 
 
+@prepare.command()
+def video(
+    videos: Annotated[Path, typer.Argument(metavar="VIDEOS", help="Folder with videos at any depth, or one video.")],
+    out: OutFolder,
+    rate: Annotated[float, typer.Option(help="Frames to look at, per second.")] = 4.0,
+    change: Annotated[
+        float,
+        typer.Option(
+            metavar="MM",
+            help="Keep a person again when the joints have moved by more than this on average, in millimetres.",
+        ),
+    ] = 60.0,
+    height: Annotated[int, typer.Option(min=0, help="Minimum height of a person in pixels.")] = 80,
+    limbs: Annotated[int, typer.Option(min=0, max=12, help="Minimum number of visible limb joints, of 12.")] = 10,
+    size: Annotated[int, typer.Option(min=8, help="Longest side of a person's picture in pixels.")] = 512,
+    gap: Gap = 2.0,
+    low: Low = 0.80,
+    high: High = 0.97,
+    wordings: Wordings = 3,
+    seed: Seed = 0,
+    processes: Processes = 1,
+    pose_weights: PoseWeights = None,
+) -> None:
+    """Your own videos: follow people, estimate 3D poses, crop, pair and describe; split by video; on this machine."""
+    from autocompose.estimate.people_finder import PeopleFinder
+    from autocompose.estimate.videos.sampling import Sampling
+    from autocompose.prepare.pairing.mined import Mining
+    from autocompose.prepare.photos.photographs import Wanted
+    from autocompose.prepare.videos.videos import prepare_videos
+
+    prepare_videos(
+        videos, out, sampling=Sampling(rate, change), wanted=Wanted(height=height, limbs=limbs, side=size),
+        mining=Mining(gap, low, high, wordings), seed=seed, processes=processes, finder=PeopleFinder(pose_weights),
+    )  # fmt: skip
+
+
 def _choice(kind: type[E], value: str, option: str) -> E:
     """A member of an enumeration whose module is imported only when needed."""
     try:

@@ -8,6 +8,15 @@ from typing import Annotated
 import typer
 
 from autocompose.cli.app import PAPER, TRAINING, app
+from autocompose.cli.embedder import (
+    MODELS,
+    DocumentPrompt,
+    ModelOptions,
+    QueryPrompt,
+    TextWeight,
+    Yes,
+    model_changes,
+)
 from autocompose.core.errors import ConfigError
 from autocompose.core.reading.jsontext import json_line
 
@@ -112,26 +121,50 @@ def train(
 
 @app.command(rich_help_panel=TRAINING)
 def evaluate(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Run folder.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help=MODELS)],
     corpus: CorpusFolder,
     split: Annotated[str, typer.Option(help="train, val or test.")] = "test",
     texts: Annotated[str, typer.Option(help="Texts of the queries: human, rules, mllm, or a corpus key.")] = "human",
     every_text: Annotated[
         bool, typer.Option("--every-text", help="Make one query per text, not only for the first text.")
     ] = False,
+    paraphrases: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Also query with all texts of this kind for the same pairs, as further wordings; repeatable.",
+            show_default="none",
+        ),
+    ] = None,
     keep: Annotated[
         int, typer.Option(min=0, help="Number of pictures kept per query in the selection and TREC files.")
     ] = 50,
-    out: Annotated[Path | None, typer.Option(help="Folder for the results.", show_default="RUN/SPLIT")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the results.", show_default="MODEL/SPLIT")] = None,
     cache: Cache = None,
+    query_prompt: QueryPrompt = None,
+    document_prompt: DocumentPrompt = None,
+    text_weight: TextWeight = None,
+    model_options: ModelOptions = None,
+    yes: Yes = False,
 ) -> None:
-    """Measure recall over the gallery and within groups, with intervals; print JSON and write per-query files."""
-    from autocompose.evaluate.questions import evaluate_model
-    from autocompose.evaluate.results import write_evaluation
+    """Measure recall over the gallery and within groups, with intervals; print JSON and write per-query files.
 
-    evaluation = evaluate_model(run, corpus, split, texts, every_text, cache or corpus / ".cache")
-    write_evaluation(out or run / split, evaluation, keep, run.name)
-    typer.echo(json_line(evaluation.summary(), 1))
+    Where the corpus has poses, several correct targets and hard negatives are measured too; with --every-text or
+    --paraphrases, the spread over wordings.
+    """
+    from autocompose.corpus.format import load_corpus
+    from autocompose.evaluate.questions import evaluate_model
+    from autocompose.evaluate.results import full_summary, write_evaluation
+    from autocompose.evaluate.robust.judged import judge
+    from autocompose.model.embedders.naming import open_embedder, results_folder
+    from autocompose.model.embedders.options import EmbedderOptions
+
+    changes = model_changes(model_options, query_prompt, document_prompt, text_weight)
+    embedder = open_embedder(model, EmbedderOptions.parse(changes, str(model_options or "options")), yes)
+    loaded, kept = load_corpus(corpus), cache or corpus / ".cache"
+    evaluation = evaluate_model(embedder, loaded, split, texts, every_text, kept, paraphrases or ())
+    judged, folder = judge(evaluation, loaded), results_folder(model)
+    write_evaluation(out or folder / split, evaluation, keep, folder.name, judged)
+    typer.echo(json_line(full_summary(evaluation, judged), 1))
 
 
 @app.command(rich_help_panel=TRAINING)
@@ -143,14 +176,16 @@ def compare(
     """Compare two runs on the same queries: second minus first, in points, with 95 % interval and p-value."""
     from autocompose.evaluate.metrics import compare as paired
     from autocompose.evaluate.results import read_ranks
+    from autocompose.evaluate.robust.files import compare_robustness
 
     (questions, clusters, one), (others, _, two) = read_ranks(first), read_ranks(second)
     if questions != others:
         row = next((i for i, (a, b) in enumerate(zip(questions, others, strict=False)) if a != b), len(others))
         raise ConfigError(f"{second}: query {row} differs from that of {first}; compare runs on the same test")
-    typer.echo(f"{'':18}{'difference':>12}{'95 % interval':>20}{'p':>10}   ({len(questions):,} queries)")
-    for name, d in paired(one, two, clusters, seed).items():
-        typer.echo(f"{name:18}{d.value:+12.2f}{f'[{d.ci95[0]:+.2f}, {d.ci95[1]:+.2f}]':>20}{d.p_value:10.4f}")
+    differences = paired(one, two, clusters, seed) | compare_robustness(first, second, seed)
+    typer.echo(f"{'':28}{'difference':>12}{'95 % interval':>20}{'p':>10}   ({len(questions):,} queries)")
+    for name, d in differences.items():
+        typer.echo(f"{name:28}{d.value:+12.2f}{f'[{d.ci95[0]:+.2f}, {d.ci95[1]:+.2f}]':>20}{d.p_value:10.4f}")
 
 
 @app.command("export-weights", rich_help_panel=PAPER)

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from autocompose.cli.app import SEARCH, PoseWeights, app
+from autocompose.cli.embedder import (
+    MODELS,
+    DocumentPrompt,
+    ModelOptions,
+    QueryPrompt,
+    TextWeight,
+    Yes,
+    model_changes,
+)
 from autocompose.cli.spread import PROCESSES, On, WorkerCpus, WorkerGpus, spread
 from autocompose.core.errors import InputError, NothingLeftError
 from autocompose.core.reading.jsontext import json_line
 
 if TYPE_CHECKING:
+    from autocompose.estimate.videos.sampling import Sampling
     from autocompose.gallery.answer import Answer
+    from autocompose.gallery.search import Gallery
 
 GalleryFolder = Annotated[Path, typer.Argument(metavar="GALLERY", help="Gallery folder, made by index.")]
 NARROW = 60  # columns of a terminal on which a table has no room for the pictures' names
@@ -22,7 +34,7 @@ ModelFolder = Annotated[
     typer.Option(
         "--model",
         metavar="MODEL",
-        help="Run folder; small (the built-in model); a CLIP weight file (.pt, .safetensors); or pretrained:TAG.",
+        help=MODELS,
         show_default="the gallery's own, else small",
     ),
 ]
@@ -33,7 +45,8 @@ def index(
     pictures: Annotated[
         str,
         typer.Argument(
-            metavar="PICTURES", help="Folder of pictures, a corpus, or the address of one (s3://, gs://, hf:// ...)."
+            metavar="PICTURES",
+            help="Folder of pictures and videos, a corpus, or the address of pictures (s3://, gs://, hf:// ...).",
         ),
     ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Gallery folder to make or to update.")],
@@ -63,6 +76,25 @@ def index(
         typer.Option("--poses/--no-poses", help="Find people and estimate their poses.", show_default="poses"),
     ] = None,
     pose_weights: PoseWeights = None,
+    videos: Annotated[
+        bool | None, typer.Option("--videos/--no-videos", help="Index videos, too.", show_default="videos")
+    ] = None,
+    video_rate: Annotated[
+        float | None, typer.Option(help="Frames of a video to look at, per second.", show_default="4")
+    ] = None,
+    video_change: Annotated[
+        float | None,
+        typer.Option(
+            metavar="MM",
+            help="Keep a person again when the joints have moved by more than this on average, in millimetres.",
+            show_default="60",
+        ),
+    ] = None,
+    query_prompt: QueryPrompt = None,
+    document_prompt: DocumentPrompt = None,
+    text_weight: TextWeight = None,
+    model_options: ModelOptions = None,
+    yes: Yes = False,
     forget: Annotated[
         list[str] | None,
         typer.Option(
@@ -75,7 +107,7 @@ def index(
     worker_cpus: WorkerCpus = 1.0,
     worker_gpus: WorkerGpus = 0.0,
 ) -> None:
-    """Index a folder's pictures: people, poses and features. A second run processes only what has changed."""
+    """Index a folder's pictures and videos: people, poses, features. A second run processes only what has changed."""
     from autocompose.core.log import say
 
     if forget:
@@ -87,33 +119,54 @@ def index(
     kind = None if approximate is None else "approximate" if approximate else "exact"
     with spread(on, processes, worker_cpus, worker_gpus):
         _build(
-            pictures, out, model, poses=poses, pose_weights=pose_weights, kind=kind, store=store, processes=processes,
+            pictures,
+            out,
+            model,
+            poses=poses,
+            pose_weights=pose_weights,
+            kind=kind,
+            store=store,
+            processes=processes,
             people=people,
-        )  # fmt: skip
+            videos=videos,
+            sampling=_sampling(out, video_rate, video_change),
+            changes=model_changes(model_options, query_prompt, document_prompt, text_weight),
+            consent=yes,
+        )
     say(f"search it with: autocompose search {out} 'raise your left arm'")
     say(f"or open it with: autocompose serve {out}")
 
 
+def _sampling(out: Path, rate: float | None, change: float | None) -> Sampling | None:
+    """The sampling of videos with some values changed; None: none is."""
+    from autocompose.estimate.videos.sampling import Sampling
+    from autocompose.gallery.gallery_folder import read_config
+
+    if rate is None and change is None:
+        return None
+    config = read_config(out)
+    old = config.sampling if config else Sampling()
+    return Sampling(old.rate if rate is None else rate, old.change if change is None else change)
+
+
 def _build(
     pictures: str, out: Path, model: str | None, *, poses: bool | None = None, pose_weights: Path | None = None,
-    **options: Any,
+    changes: Mapping[str, Any] | None = None, consent: bool = False, **options: Any,
 ) -> None:  # fmt: skip
     """Index. An option that is None keeps the gallery's setting."""
     from autocompose.core.log import say
-    from autocompose.gallery.embedder import made_for_renders, open_embedder
-    from autocompose.gallery.gallery_folder import finder_for, read_config
+    from autocompose.gallery.gallery_folder import finder_for, model_for, read_config
     from autocompose.gallery.indexing.index import build
+    from autocompose.gallery.search import RENDERS_ONLY, made_for_renders
 
     config = read_config(out)
     made = {"kind": config.index, "store": config.store} if config else {}
     options = {**made, **{name: value for name, value in options.items() if value is not None}}
-    embedder = open_embedder(model or (config.model if config else "") or "small")
+    embedder = model_for(config, model or "", changes, consent)
     finder = finder_for(config, poses, pose_weights)
     report = build(pictures, embedder, out, model_name=embedder.name, finder=finder, **options)
     say(report.line())
     if report.people.kept and made_for_renders(embedder.card):
-        from autocompose.gallery.search import RENDERS_ONLY
-
         say(RENDERS_ONLY)
 
 
@@ -124,7 +177,8 @@ def search(
     reference: Annotated[
         str,
         typer.Option(
-            help="Reference picture: an item id, a path in the gallery, or any picture file.", show_default="none"
+            help="Reference picture: an item id, a path in the gallery (VIDEO#t=SECONDS), or any picture file.",
+            show_default="none",
         ),
     ] = "",
     text: Annotated[str, typer.Option(help="What to change, such as 'raise the left arm'.", show_default="none")] = "",
@@ -153,6 +207,15 @@ def search(
     model: ModelFolder = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
     open_sheet: Annotated[bool, typer.Option("--open", help="Show the results as an HTML contact sheet.")] = False,
+    clips: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Write the results in videos as a clip list: .csv or .edl.", show_default="none"
+        ),
+    ] = None,
+    around: Annotated[
+        float, typer.Option(min=0, max=60, help="Seconds before and after each moment of a clip list.")
+    ] = 2.0,
 ) -> None:
     """Find pictures like the reference, but with the change that the text describes."""
     from autocompose.gallery.request import SearchRequest
@@ -167,7 +230,11 @@ def search(
         "where": where or [], "like": likes, "unlike": unlikes, "engine": engine,
     }  # fmt: skip
     request = SearchRequest.parse(values, "search")
+    if clips:
+        _check_clip_list(clips)
     answer = opened.answer(request)
+    if clips:
+        _write_clips(opened, answer, clips, around)
     if as_json:
         typer.echo(json_line(answer.record(), indent=1))
     else:
@@ -181,6 +248,27 @@ def search(
         sheet = write_sheet(opened, answer)
         typer.echo(f"{sheet}", err=True)
         typer.launch(sheet.as_uri())
+
+
+def _check_clip_list(path: Path) -> None:
+    from autocompose.core.run_folder import require_ours
+    from autocompose.gallery.moments.clips import MARKS
+
+    if path.suffix.lower() not in (".csv", ".edl"):
+        raise InputError(f"--clips {path}: expected a name that ends in .csv or .edl")
+    require_ours(path, *MARKS)
+
+
+def _write_clips(gallery: Gallery, answer: Answer, path: Path, around: float) -> None:
+    from autocompose.core.files import write_text
+    from autocompose.core.log import say
+    from autocompose.gallery.moments.clips import MAX_EVENTS, written
+
+    found, kind = gallery.clips(answer, around), path.suffix.lower()[1:]
+    write_text(path, written(found, kind, answer.text))
+    pictures = sum(hit.item.moment is None for hit in answer.hits)
+    left_out = f"; left out {pictures} results that are pictures" if pictures else ""
+    say(f"{path}: {min(len(found), MAX_EVENTS) if kind == 'edl' else len(found)} clips{left_out}")
 
 
 def _print(answer: Answer) -> None:
@@ -199,14 +287,15 @@ def _print(answer: Answer) -> None:
     console = Console()
     if console.width < NARROW:
         for hit in answer.hits:
-            console.print(Text(f"{hit.rank} {hit.score:.3f} {hit.item.path} {hit.item.key}"), overflow="fold")
+            console.print(Text(f"{hit.rank} {hit.score:.3f} {hit.item.label} {hit.item.key}"), overflow="fold")
         return
     rank, score, key = (Column(name, no_wrap=True) for name in ("", "score", "id"))
     table = Table(rank, score, Column("picture", overflow="fold"), key, "about", box=None)
     for hit in answer.hits:
-        about = ", ".join(f"{key}={value}" for key, value in hit.item.meta.items())
+        near = [f"{len(hit.near)} more of this scene"] if hit.near else []
+        about = ", ".join([*near, *(f"{key}={value}" for key, value in hit.item.meta.items())])
         short = Text(about, no_wrap=True, overflow="ellipsis")  # one line for each; all of it in --json
-        table.add_row(str(hit.rank), f"{hit.score:.3f}", Text(hit.item.path), hit.item.key, short)
+        table.add_row(str(hit.rank), f"{hit.score:.3f}", Text(hit.item.label), hit.item.key, short)
     console.print(table)
 
 

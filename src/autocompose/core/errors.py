@@ -8,6 +8,7 @@ or with 1 where the work was done and nothing is left.
     ├── InputError            a file or value that the user gave is wrong
     │   ├── CorpusError       a corpus breaks its format (carries the entries at fault)
     │   ├── ImageError        a picture cannot be opened
+    │   ├── VideoError        a video cannot be opened
     │   ├── PoseError         joints or rotations are unusable
     │   ├── ConfigError       unknown key, wrong type, out of range
     │   └── CheckpointError   weights do not fit, or are missing
@@ -66,6 +67,10 @@ class CorpusError(InputError):
 
 class ImageError(InputError):
     """A picture cannot be opened or decoded."""
+
+
+class VideoError(InputError):
+    """A video cannot be opened or decoded."""
 
 
 class PoseError(InputError):

@@ -165,11 +165,15 @@ class Tally:
             known = self.limits.get(limit.option, limit)
             self.limits[limit.option] = min(known, limit, key=lambda one: abs(one.enough - one.now))
 
+    @property
+    def total(self) -> int:
+        """How many came in."""
+        return self.kept + sum(self.dropped.values())
+
     def line(self) -> str:
         """One line for the console."""
-        total = self.kept + sum(self.dropped.values())
         reasons = "".join(f"; dropped {n}: {reason}" for reason, n in self.dropped.most_common())
-        return f"{self.what}: {total} in, {self.kept} kept{reasons}"
+        return f"{self.what}: {self.total} in, {self.kept} kept{reasons}"
 
     def record(self) -> dict[str, Any]:
         """The same as a JSON-able value."""

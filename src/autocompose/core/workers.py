@@ -6,8 +6,9 @@ Inside ``core.ray_workers.on_ray`` the processes are those of a Ray cluster.
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from multiprocessing import get_context, parent_process
@@ -99,6 +100,25 @@ def on_cluster(cluster: Cluster) -> Iterator[None]:
 def is_elsewhere() -> bool:
     """Whether ``each`` works on a cluster."""
     return bool(_CLUSTERS)
+
+
+def ahead(work: Callable[[A], B], items: Iterable[A], pool: Executor | None, most: int) -> Iterator[tuple[A, B]]:
+    """Each item with ``work(item)``, in order, for items that come one by one and are large.
+
+    :param pool: processes; None works in this one. :param most: items that are held at once.
+    """
+    if pool is None:
+        yield from ((item, work(item)) for item in items)
+        return
+    waiting: deque[tuple[A, Future[B]]] = deque()
+    for item in items:
+        waiting.append((item, pool.submit(work, item)))
+        if len(waiting) >= most:
+            first, result = waiting.popleft()
+            yield first, result.result()
+    while waiting:
+        first, result = waiting.popleft()
+        yield first, result.result()
 
 
 @contextmanager

@@ -238,7 +238,7 @@ def _help(out: Path, settings: DemoSettings, seed: int) -> None:
 def run_demo(out: Path, quick: bool = False, seed: int = 0, from_scratch: bool = False) -> tuple[Path, list[str]]:
     """Run or finish the demo in ``out``; prints where report, metrics and model are, and how to search.
 
-    :param from_scratch: train an image encoder from nothing instead of starting from small-v2.
+    :param from_scratch: train an image encoder from random weights instead of starting from small-v2.
     :return: the report, and the arguments of the command that opens the page.
     """
     name = ("scratch-quick" if quick else "scratch") if from_scratch else "quick" if quick else "demo"

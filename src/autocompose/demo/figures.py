@@ -15,6 +15,7 @@ from autocompose.core.files import read_json
 from autocompose.core.records import Question, Split
 from autocompose.corpus.format import Corpus
 from autocompose.demo.presets import DemoSettings
+from autocompose.demo.robustness import robustness
 from autocompose.describe.audit.measure import Poses
 from autocompose.evaluate.fusion import Weights, fuse
 from autocompose.evaluate.metrics import QueryRows, Ranks, compare, rank_scores
@@ -42,8 +43,9 @@ def measure(
     :return: also the Combiner's answers to the same-bank texts.
     """
     metrics: dict[str, Any] = {}
+    by_key: dict[str, Questions] = {}
     for name, key in TEXTS.items():
-        questions = ask(models["combiner"].encoder, corpus, Split.TEST, key, cache=out / "cache")
+        questions = by_key[key] = ask(models["combiner"].encoder, corpus, Split.TEST, key, cache=out / "cache")
         evaluations = {method: questions.answers(model) for method, model in models.items()}
         found = {method: _summary(corpus, evaluation) for method, evaluation in evaluations.items()}
         if "small" in evaluations:
@@ -61,6 +63,7 @@ def measure(
             for method, values in found.items():
                 metrics[method][name] = values
         metrics.setdefault("slices", {})[name] = _slices(corpus, questions, evaluations)
+    metrics["robustness"] = robustness(corpus, by_key, models["combiner"], settings.symbolic_every)
     queries = corpus.questions(Split.TEST, "auto")
     metrics["chance"] = chance(queries, len(corpus.galleries[Split.TEST]))
     metrics["texts"] = read_json(corpus.root / "text_statistics.json")

@@ -16,7 +16,7 @@ from autocompose.train.runs import CombinerSettings, FinetuneSettings
 
 
 class Scratch(Config):
-    """What a demo from nothing does first: an image encoder, then a text encoder beside it.
+    """The first steps of a demo from scratch: an image encoder, then a text encoder beside it.
 
     :param singles: pictures of single bodies that the image encoder is pretrained on.
     :param pretrain, loop: its training. :param text: the training of the text encoder alone.

@@ -1,1 +1,1 @@
-"""Metrics, baselines and reports."""
+"""Evaluation: questions, ranking, metrics, symbolic search, results and reports."""

@@ -1,10 +1,10 @@
-"""What it costs a pose that a claim of the text does not hold.
+"""The cost of a claim that a pose does not fulfil.
 
-A claim is read as the judge reads it (``describe.audit.rules``): for each side that it speaks about, alternative
+A claim is read as the judge reads it (``describe.audit.rules``): for each side that it mentions, alternative
 readings with an agreement z in tolerances (1 = just noticeable, negative = the opposite). Each reading gives the
 probability that the claim holds, a logistic curve in z whose spread grows with the uncertainty of the joints. The
-readings of a side count alike (nobody knows which one is meant), and a side costs -log of their mean, bounded: a
-satisfied claim costs nothing more, no change costs some, the opposite direction more.
+readings of a side have equal weight (which one is meant is unknown), and a side costs -log of their mean, bounded: a
+satisfied claim costs nothing, no change costs something, the opposite direction more.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ LOW = {"slight": 2.5, None: 3.5, "large": 8.0}
 LOW_TURN = 3.0  # at most: leans and turns are small changes
 HIGH = {"slight": 8.5}
 STATED_LOW = 1.0  # a state supports itself at its limit
-# Tolerances beyond the limit at which a claim is as likely to hold as not, by the number of claims of the text: who
-# asks for one thing wants to see it, who asks for many describes a pose of which some things are only hinted at.
+# Tolerances beyond the limit at which a claim is as likely to hold as not, by the number of claims of the text: a
+# single request should be clearly visible; a text with many claims describes a pose and only hints at some of them.
 MARGINS = {2: 0.35, 4: -0.9}
 SPREAD = 0.9  # tolerances
 LOGIT = 1.7  # the logistic curve nearest to the normal one: Camilli 1994, J. Educational and Behavioral Statistics 19
-SIDE_WORST = 12.0  # no side of a claim costs more
+SIDE_WORST = 12.0  # maximum cost of a side
 
 
 def margin_of(n_claims: int) -> float:
@@ -38,7 +38,7 @@ def margin_of(n_claims: int) -> float:
 
 
 def readings_of(claim: Claim) -> list[list[Test]]:
-    """Alternative readings for each side that has to fulfil the claim; [] when poses cannot tell.
+    """Alternative readings for each side that has to fulfil the claim; [] when poses cannot decide it.
 
     The judge's own tolerance for "slightly" is left out: ``LOW`` and ``HIGH`` say what the word means.
     """
@@ -61,7 +61,7 @@ def limits(claim: Claim, test: Test) -> tuple[float, float]:
 def claim_cost(
     claim: Claim, sides: Sequence[Sequence[Test]], reference: Measured, gallery: Measured, margin: float
 ) -> np.ndarray | None:
-    """``(N,)`` float32 from 0 (holds) to ``SIDE_WORST`` for each side; None when the poses cannot tell.
+    """``(N,)`` float32 from 0 (holds) to ``SIDE_WORST`` for each side; None when the poses cannot decide it.
 
     :param sides: alternative readings for each side, such as ``readings_of``.
     :param reference: one pose. :param margin: see ``margin_of``.
@@ -81,7 +81,7 @@ def _log_holds(claim: Claim, test: Test, reference: Measured, gallery: Measured,
     agrees = evaluate_test(test, reference.poses, gallery.poses)[0]
     if np.isnan(agrees).all():
         return None
-    agrees = np.nan_to_num(agrees, nan=0.0)  # where one pose cannot tell: as if nothing had changed
+    agrees = np.nan_to_num(agrees, nan=0.0)  # where a pose cannot decide: as if nothing had changed
     variance = gallery.variance(test.feature) + (reference.variance(test.feature) if test.change else 0)
     spread = np.sqrt(SPREAD**2 + variance / test.tolerance**2)
     low, high = limits(claim, test)

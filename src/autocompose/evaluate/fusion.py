@@ -16,10 +16,10 @@ CARD_KEY = "fusion"  # of a model's card
 
 @dataclass(frozen=True)
 class Weights:
-    """What a score counts. ``runs/fusion.sh`` fits it to a model (docs/symbolic.md).
+    """The weights of the two scores. ``runs/fusion.sh`` fits them to a model (docs/symbolic.md).
 
-    The default leaves the lead to the symbolic score: cosines of a gallery differ by a few tenths, so that 10 times
-    as much decides between poses that fulfil a text about as well, whatever the model has learned of texts.
+    By default the symbolic score leads: cosines of a gallery differ by a few tenths, so that 10 times as much decides
+    between poses that fulfil a text about equally well, whatever the model has learned about texts.
 
     :param cosine: of the model's cosine; ``symbolic``: of the symbolic score, which is at most 0.
     """

@@ -1,4 +1,4 @@
-"""Poses with uncertainty: how an uncertain joint affects the features measured from it."""
+"""Poses with uncertainty: how uncertain joints affect the measured features."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class Measured:
 
     @classmethod
     def of(cls, joints: np.ndarray, doubts: np.ndarray) -> Measured:
-        """Joints ``(N, 22, 3)`` and doubts ``(N, 22)``, of which all 0 means that the poses are known."""
+        """Joints ``(N, 22, 3)`` and doubts ``(N, 22)``, all 0 if the poses are known."""
         return cls(Poses(joints), doubts if doubts.any() else None)
 
     @classmethod

@@ -196,13 +196,19 @@ def compare(
     one, two = first.hits(), second.hits()
     names = [name for name in one if name in two]
     change = np.stack([two[n].astype(np.float64) - one[n] for n in names], 1)
+    return dict(zip(names, difference(change, clusters, seed), strict=True))
+
+
+def difference(change: np.ndarray, clusters: np.ndarray | Sequence[object] | None, seed: int = 0) -> list[Difference]:
+    """The difference that paired changes amount to, by resampling clusters.
+
+    :param change: ``(Q, M)`` second minus first of every query, for M measures.
+    """
     draws = bootstrap_means(change, clusters, seed)
     low, high = np.percentile(draws, [2.5, 97.5], axis=0)
     tail = 1 + np.minimum((draws <= 0).sum(0), (draws >= 0).sum(0))
     p_values = np.minimum(1, 2 * tail / (len(draws) + 1))
-    return {
-        name: Difference(
-            100 * float(change[:, i].mean()), (100 * float(low[i]), 100 * float(high[i])), float(p_values[i])
-        )
-        for i, name in enumerate(names)
-    }
+    return [
+        Difference(100 * float(change[:, i].mean()), (100 * float(low[i]), 100 * float(high[i])), float(p_values[i]))
+        for i in range(change.shape[1])
+    ]

@@ -1,4 +1,4 @@
-"""What the symbolic search compares of two poses, and which of it a text lets change."""
+"""The coordinates in which the symbolic search compares two poses, and how far a text lets each change."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def coordinates(poses: Poses | PoseRow) -> np.ndarray:
 
 
 def freedom(claims: Sequence[Claim]) -> np.ndarray:
-    """``(F,)``: how far each coordinate may change unasked, metres; infinite for those that a claim speaks about."""
+    """``(F,)``: how far each coordinate may change unmentioned, metres; infinite for those that a claim mentions."""
     spread = np.full(len(FEATURES), QUIET, np.float32)
     for feature in (feature for claim in claims for feature in _loosened(claim)):
         spread[COLUMN[feature]] = LOOSE * (BENDS_ALONG if feature[0] == "bend" else 1)
-    spread[[COLUMN[feature] for claim in claims for feature in _told(claim)]] = np.inf
+    spread[[COLUMN[feature] for claim in claims for feature in _mentioned(claim)]] = np.inf
     return spread
 
 
@@ -47,8 +47,8 @@ def _sides(claim: Claim) -> tuple[str, ...]:
     return (claim.side,) if claim.side in ("left", "right") else ("left", "right")
 
 
-def _told(claim: Claim) -> Iterator[Feature]:
-    """Coordinates that a claim itself speaks about."""
+def _mentioned(claim: Claim) -> Iterator[Feature]:
+    """Coordinates that a claim itself mentions."""
     if claim.part in LIMB_PARTS:
         limb = _OF_LIMB[_limb(claim.part)]
         points = [claim.part] if claim.part in limb else list(limb)
@@ -67,7 +67,7 @@ def _told(claim: Claim) -> Iterator[Feature]:
 
 
 def _loosened(claim: Claim) -> Iterator[Feature]:
-    """Coordinates that change along: the rest of a mentioned limb, arms with the trunk, legs in a squat."""
+    """Coordinates that change with it: the rest of a mentioned limb, arms with the trunk, legs in a squat."""
     if claim.part == "head":
         return
     limbs = [_limb(claim.part)] if claim.part in LIMB_PARTS else ["arm"] if claim.part == "torso" else ["arm", "leg"]

@@ -1,8 +1,8 @@
 """A rough symbolic score of every pose of a large gallery, from coordinates that were measured beforehand.
 
-It differs from the exact score in two ways: of a claim's readings one of each kind of feature is used, and all poses
-are taken to be as uncertain as the average one. It only has to bring the best poses among the first few thousand; those
-are then scored exactly.
+It differs from the exact score in two ways: it uses one reading per kind of feature, and it takes all poses to be as
+uncertain as the average one. It only has to place the best poses among the first few thousand, which are then scored
+exactly.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Column = Callable[[Feature], np.ndarray]  # feature -> its values for some poses
 
 @dataclass(frozen=True)
 class Reading:
-    """One reading of a claim: its test, the reference's value, the least and most agreement, 1 / spread."""
+    """One reading of a claim: its test, the reference's value, minimum and maximum agreement, 1 / spread."""
 
     test: Test
     before: float | None
@@ -56,7 +56,8 @@ class Scan:
     """A query, ready for the rough score.
 
     :param sides: the alternative readings of each side of each claim.
-    :param start: ``(F,)`` the reference's coordinates; ``inverse``: ``(F,)`` 1 / how far each may change, 0 = any way.
+    :param start: ``(F,)`` the reference's coordinates.
+    :param inverse: ``(F,)`` 1 / how far each coordinate may change, 0 = without limit.
     """
 
     query: PoseQuery
@@ -102,9 +103,9 @@ class Scan:
             for side in self.sides:
                 holds = sum(1 / (1 + reading.miss(column(reading.test.feature))) for reading in side) / len(side)
                 total -= SIDE_WORST * np.tanh(np.log(holds) / SIDE_WORST)
-        total *= self.query.told_share
-        if self.query.kept_share:
-            total += self.query.kept_share * np.log(1 + self._changed(coordinates) / KEEP_UNIT)
+        total *= self.query.text_share
+        if self.query.rest_share:
+            total += self.query.rest_share * np.log(1 + self._changed(coordinates) / KEEP_UNIT)
         return total
 
     def _changed(self, coordinates: np.ndarray) -> np.ndarray:

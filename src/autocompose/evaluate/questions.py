@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from autocompose.core.errors import CorpusError
 from autocompose.core.log import Tally, say
 from autocompose.core.records import Question, Split, split_of
+from autocompose.core.text_fields import text_field
 from autocompose.corpus.format import Corpus, as_corpus
+from autocompose.evaluate.embedding import CorpusEmbedding, fit_text_weight
 from autocompose.evaluate.metrics import QueryRows, Ranks, rank_rows
 from autocompose.evaluate.ranking import exact_scores, normalise, top_rows
+from autocompose.model.embedders.embedder import BALANCED, Embedder, weighted_sum
+from autocompose.model.embedders.naming import as_embedder
+from autocompose.model.embedders.own import ComposingModel
 from autocompose.model.encoder import Encoder
 from autocompose.model.features import image_features, text_features
-from autocompose.model.hub import load
 from autocompose.model.model import Model
 
 
@@ -28,6 +34,7 @@ class Evaluation:
     :param names: N gallery pictures, in gallery order (which decides ties).
     :param gallery: ``(N, D)`` their features; ``predictions``: ``(Q, D)``; neither needs to be normalised.
     :param clusters: ``(Q,)`` labels of queries that are not independent of each other; intervals resample these.
+    :param about: how a model that is not ours was used; JSON-able.
     """
 
     queries: Sequence[Question]
@@ -35,6 +42,7 @@ class Evaluation:
     gallery: np.ndarray
     predictions: np.ndarray
     clusters: np.ndarray
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def rows(self) -> QueryRows:
@@ -56,7 +64,8 @@ class Evaluation:
     def summary(self) -> dict[str, Any]:
         """Metrics in percent, their 95 % intervals, and sizes; JSON-able."""
         sizes = {"n_queries": len(self.queries), "n_gallery": len(self.names)}
-        return {**self.ranks.metrics(), "ci95": self.ranks.ci95(self.clusters), **sizes}
+        about = {"model": dict(self.about)} if self.about else {}
+        return {**self.ranks.metrics(), "ci95": self.ranks.ci95(self.clusters), **sizes, **about}
 
 
 @dataclass(frozen=True)
@@ -79,18 +88,39 @@ class Questions:
         return Evaluation(self.queries, self.names, self.gallery, predictions, self.clusters)
 
 
-def questions_of(corpus: Corpus, split: Split, key: str, flatten: bool) -> tuple[list[Question], QueryRows]:
+def questions_of(
+    corpus: Corpus, split: Split, key: str, flatten: bool, paraphrases: Sequence[str] = ()
+) -> tuple[list[Question], QueryRows]:
     """The questions of a split; the parameters are those of ``evaluate_model``.
 
     :raises CorpusError: a pair that must have a text has none, or one names a picture that is not in the gallery.
     """
-    queries = corpus.questions(split, key, flatten)
+    queries = corpus.questions(split, key, flatten or bool(paraphrases))
+    if paraphrases:
+        queries = with_paraphrases(queries, corpus, split, paraphrases)
     tally, asked = Tally("pairs"), len({query.pair for query in queries})
     tally.keep(asked)
     tally.drop(f"no text in {key}", n=len(corpus.split(split)) - asked)
     if tally.dropped:
         say(tally.line())
     return queries, QueryRows.of(queries, corpus.galleries[split], f"{corpus.root}, {split}: ")
+
+
+def with_paraphrases(queries: Sequence[Question], corpus: Corpus, split: Split, keys: Sequence[str]) -> list[Question]:
+    """Each pair's queries followed by its texts under other keys as further queries; equal texts are asked once.
+
+    :raises ConfigError: no such texts; CorpusError: no pair of the queries has a text under one of the keys.
+    """
+    fields, pairs = [text_field(key) for key in keys], corpus.split(split)
+    for name in fields:
+        if not any(pairs[query.pair].texts.get(name) for query in queries):
+            raise CorpusError(f"{corpus.root}, {split}: none of the pairs asked about has a text {name!r}")
+    several: list[Question] = []
+    for number, same in groupby(queries, key=lambda query: query.pair):
+        own = list(same)
+        further = (text for name in fields for text in pairs[number].texts.get(name, ()))
+        several += [replace(own[0], text=text) for text in dict.fromkeys([*(q.text for q in own), *further])]
+    return several
 
 
 def ask(
@@ -101,12 +131,13 @@ def ask(
     flatten: bool = False,
     cache: Path | None = None,
     gallery: np.ndarray | None = None,
+    paraphrases: Sequence[str] = (),
 ) -> Questions:
     """Encode the questions of a split; the parameters are those of ``evaluate_model``.
 
     :param gallery: features that are known already.
     """
-    queries, rows = questions_of(corpus, split, key, flatten)  # finds faults before hours of encoding
+    queries, rows = questions_of(corpus, split, key, flatten, paraphrases)  # finds faults before hours of encoding
     names = corpus.galleries[split]
     if gallery is None:
         gallery = image_features(encoder, [corpus.image_path(n) for n in names], cache).plain.numpy()
@@ -115,23 +146,63 @@ def ask(
 
 
 def evaluate_model(
-    model: Model | str | Path,
+    model: Model | Embedder | str | Path,
     corpus: Corpus | str | Path,
     split: Split | str = Split.TEST,
     key: str = "human",
     flatten: bool = False,
     cache: Path | None = None,
+    paraphrases: Sequence[str] = (),
 ) -> Evaluation:
     """Evaluate a model on a split of a corpus; ``.summary()`` gives the metrics with their intervals.
 
-    :param model: a model, or what ``autocompose.load`` takes. :param corpus: a corpus, or its folder.
+    :param model: a model, an embedder, or what names one (``open_embedder``). :param corpus: a corpus, or its folder.
     :param key: which texts to ask with: ``human``, ``rules``, ``mllm``, or a corpus key.
     :param flatten: one query per text (the paper's rule for AIST) instead of the first text only.
     :param cache: folder for the encoded gallery; None keeps nothing.
+    :param paraphrases: texts of the same pairs that are asked too, such as ``("rules",)``; implies ``flatten``.
     :raises CorpusError: a pair that must have a text has none, or one names a picture that is not in the gallery.
     """
-    model = model if isinstance(model, Model) else load(model)
-    return ask(model.encoder, as_corpus(corpus), split_of(split), key, flatten, cache).answers(model)
+    embedder, loaded, part = as_embedder(model), as_corpus(corpus), split_of(split)
+    if isinstance(embedder, ComposingModel):
+        questions = ask(embedder.model.encoder, loaded, part, key, flatten, cache, paraphrases=paraphrases)
+        return questions.answers(embedder.model)
+    queries, rows = questions_of(loaded, part, key, flatten, paraphrases)
+    return _answers(CorpusEmbedding(embedder, cache), loaded, part, key, queries, rows)
+
+
+def _answers(
+    embedding: CorpusEmbedding, corpus: Corpus, split: Split, key: str, queries: Sequence[Question], rows: QueryRows
+) -> Evaluation:
+    """The answers of an embedder that is not a model of ours."""
+    embedder = embedding.embedder
+    names, texts = corpus.galleries[split], [query.text for query in queries]
+    gallery = embedding.pictures([corpus.image_path(name) for name in names])
+    about: dict[str, Any] = {"name": embedder.name, "fingerprint": embedder.fingerprint, "dim": gallery.shape[1]}
+    if embedder.joint:
+        predictions = embedding.together([corpus.image_path(query.reference) for query in queries], texts)
+        about["composition"] = "picture and text together"
+    elif embedder.learned:
+        predictions, about["composition"] = embedder.compose(gallery[rows.reference], texts), "of features"
+    else:
+        weight, fitted = embedder.text_weight, embedder.text_weight is None
+        if weight is None:
+            weight = _val_weight(embedding, corpus, split, key)
+        predictions = weighted_sum(gallery[rows.reference], embedding.texts(texts), weight)
+        about |= {"composition": "weighted sum", "text_weight": weight, "fitted_on_val": fitted}
+    return Evaluation(queries, names, gallery, predictions, clusters_of(corpus, queries), about)
+
+
+def _val_weight(embedding: CorpusEmbedding, corpus: Corpus, split: Split, key: str) -> float:
+    """The weight of the text that is best on val; on val itself, and without a val part, nothing is fitted."""
+    if split is Split.VAL or not corpus.split(Split.VAL):
+        say(f"no val part to fit the weight of the text on: {BALANCED:g} is used")
+        return BALANCED
+    queries, rows = questions_of(corpus, Split.VAL, key, False)
+    gallery = embedding.pictures([corpus.image_path(name) for name in corpus.galleries[Split.VAL]])
+    weight = fit_text_weight(gallery, embedding.texts([query.text for query in queries]), rows)
+    say(f"weight of the text, fitted on val: {weight:g}")
+    return weight
 
 
 def clusters_of(corpus: Corpus, queries: Sequence[Question]) -> np.ndarray:

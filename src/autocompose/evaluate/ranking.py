@@ -62,7 +62,7 @@ def ranks_of(queries: np.ndarray, gallery: np.ndarray, targets: np.ndarray, remo
     :param queries: ``(Q, D)`` normalised float32.
     :param gallery: ``(N, D)`` normalised float32.
     :param targets: ``(Q,)`` gallery rows.
-    :param removed: ``(Q,)`` gallery rows that take no part (the reference picture).
+    :param removed: ``(Q,)`` gallery rows left out (the reference picture).
     :return: ``(Q,)`` int64, 0 = first.
     """
     ranks = np.empty(len(queries), np.int64)

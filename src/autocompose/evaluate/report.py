@@ -17,15 +17,16 @@ from autocompose.core.reading.plain import read_file
 from autocompose.corpus.format import Corpus
 from autocompose.corpus.pictures.transforms import open_image
 from autocompose.evaluate.questions import Evaluation
+from autocompose.evaluate.robust.judged import NAMES
 
 METHODS = {
     "combiner": "Combiner, cyclic training",
     "sum": "element-wise sum",
     "stage1": "stage 1: text encoder, head and Combiner",
     "small": "small-v2 as it ships",
-    "auto": "Combiner and symbolic search on estimated poses",
-    "symbolic_seen": "symbolic search on estimated poses",
-    "symbolic": "symbolic search on true 3D poses",
+    "auto": "engine auto: Combiner + symbolic, estimated poses",
+    "symbolic_seen": "symbolic search, estimated poses",
+    "symbolic": "symbolic search, true 3D poses",
     "image_only": "picture only",
     "text_only": "text only",
     "chance": "chance",
@@ -35,6 +36,12 @@ COLUMNS = {
     "group_recall_at1": "group R@1", "group_recall_at3": "group R@3", "recall_at1": "R@1", "recall_at5": "R@5",
     "recall_at10": "R@10", "recall_at50": "R@50", "median_rank": "median rank",
 }  # fmt: skip
+BANKS = {"auto": "same bank", "sents": "in other words"}
+WORDINGS = {
+    "auto": "three of the same bank",
+    "sents": "one in other words, three of the same bank",
+    "mllm": "three by a multimodal LLM",
+}
 CURVES = {
     "pretrain/metrics.jsonl": ("image encoder:\njoint error on val", "joint_error_mm", "mm"),
     "text/metrics.jsonl": ("text encoder:\ngroup R@1 on val", "group_recall_at1", "%"),
@@ -44,6 +51,7 @@ CURVES = {
 }
 SHOWN, TOP = 8, 5  # queries of each kind; pictures of an answer
 THUMB = 112  # pixels
+CURVE_SPAN = 10  # minimum height of a learning curve, so that noise does not look like learning
 
 
 @dataclass(frozen=True)
@@ -69,6 +77,9 @@ def write_report(out: Path, corpus: Corpus, evaluation: Evaluation, metrics: dic
         "metrics": metrics,
         "methods": METHODS,
         "columns": COLUMNS,
+        "banks": BANKS,
+        "wordings": WORDINGS,
+        "judged_measures": NAMES,
         "same_bank": {m: metrics[m] for m in METHODS if m in metrics},
         "independent": {m: metrics[m]["independent"] for m in METHODS if "independent" in metrics.get(m, {})},
         "bars": bars(metrics),
@@ -146,7 +157,7 @@ def bars(metrics: dict[str, Any]) -> str:
 
 
 def curves(out: Path) -> str:
-    """What each stage's validation said, epoch by epoch, as inline SVG."""
+    """Validation metrics of each stage, epoch by epoch, as inline SVG."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(8.6, 2.4))
@@ -154,8 +165,10 @@ def curves(out: Path) -> str:
     axes = figure.subplots(1, len(there), squeeze=False)[0]
     for axis, (file, (title, key, unit)) in zip(axes, there.items(), strict=True):
         lines = [parse_json(line, file, dict) for line in read_file(Path(out) / file).splitlines()]
-        points = [(line["epoch"], line[key]) for line in lines if key in line]
-        axis.plot(*zip(*points, strict=True), color="#2f6f4f", marker="o", markersize=3)
+        epochs, values = zip(*[(line["epoch"], line[key]) for line in lines if key in line], strict=True)
+        axis.plot(epochs, values, color="#2f6f4f", marker="o", markersize=3)
+        margin = max(0, CURVE_SPAN - (max(values) - min(values))) / 2
+        axis.set_ylim(min(values) - margin - 1, max(values) + margin + 1)
         axis.set_title(title, fontsize=9, loc="left")
         axis.set_xlabel("epoch", fontsize=8)
         axis.set_ylabel(unit, fontsize=8)

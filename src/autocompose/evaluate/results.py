@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Sequence
+from math import isnan
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -16,36 +18,58 @@ from autocompose.core.reading.table import read_table
 from autocompose.core.run_folder import RunFolder
 from autocompose.evaluate.metrics import Ranks
 from autocompose.evaluate.questions import Evaluation
+from autocompose.evaluate.robust.judged import NEAR
+from autocompose.evaluate.robust.measures import Measures
+from autocompose.evaluate.robust.wordings import wording_measures
 
 RANKS = "ranks.csv"
 COLUMNS = ("reference", "target", "text", "cluster", "rank", "group_rank")
 
 
-def write_evaluation(folder: Path, evaluation: Evaluation, keep: int = 50, run_name: str = "autocompose") -> None:
+def write_evaluation(
+    folder: Path, evaluation: Evaluation, keep: int = 50, run_name: str = "autocompose", judged: Measures | None = None
+) -> None:
     """Write ``metrics.json``, ``ranks.csv``, the selection tables, ``run.trec`` and ``qrels.trec``.
 
     :param keep: pictures kept for each query; 0 writes neither selections nor TREC files.
+    :param judged: what poses say of the answers (``robust.judged``), one value for each query.
     :raises InputError: the folder holds something else than an evaluation, or files of these names that are not ours.
     """
     folder = Path(folder)
     own = RunFolder(folder, "evaluation", "an evaluation", beside=("train", "options"))
     tables = (f"top{keep}_all_selection.csv", f"top{keep}_correct_selection.csv", "run.trec", "qrels.trec")
     own.renew({"keep": keep, "run": run_name}, ["metrics.json", RANKS, *(tables if keep else ())])
-    write_ranks(folder / RANKS, evaluation)
+    write_ranks(folder / RANKS, evaluation, judged)
     if keep:
         rows, scores = evaluation.top(keep)
         write_selections(folder, evaluation, rows, keep)
         write_trec(folder, evaluation, rows, scores, run_name)
-    write_json(folder / "metrics.json", evaluation.summary())
+    write_json(folder / "metrics.json", full_summary(evaluation, judged))
     own.finish()
 
 
-def write_ranks(path: Path, evaluation: Evaluation) -> None:
-    """One line per query; ranks count from 1, ``group_rank`` is empty without groups."""
+def full_summary(evaluation: Evaluation, judged: Measures | None = None) -> dict[str, Any]:
+    """The evaluation's summary, with ``wordings`` where pairs have several, and ``judged`` where poses tell."""
+    summary = evaluation.summary()
+    named = [(q.reference, q.target, q.text) for q in evaluation.queries]
+    if (wordings := wording_measures(named, evaluation.ranks, evaluation.clusters)) is not None:
+        summary["wordings"] = wordings.summary()
+    if judged is not None:
+        summary["judged"] = {**judged.summary(), "near_metres": NEAR}
+    return summary
+
+
+def write_ranks(path: Path, evaluation: Evaluation, judged: Measures | None = None) -> None:
+    """One line per query; ranks count from 1; without groups, or where a measure is not defined, a cell is empty."""
     ranks = evaluation.ranks
     group = [""] * len(ranks.gallery) if ranks.group is None else (ranks.group + 1).tolist()
     values = zip(evaluation.queries, evaluation.clusters, (ranks.gallery + 1).tolist(), group, strict=True)
-    write_csv(path, COLUMNS, ([q.reference, q.target, q.text, cluster, rank, g] for q, cluster, rank, g in values))
+    lines = [[q.reference, q.target, q.text, cluster, rank, g] for q, cluster, rank, g in values]
+    measures = {} if judged is None else judged.values
+    for column in measures.values():
+        for line, value in zip(lines, column.tolist(), strict=True):
+            line.append("" if isnan(value) else f"{value:.6g}")
+    write_csv(path, (*COLUMNS, *measures), lines)
 
 
 def read_ranks(path: Path) -> tuple[list[tuple[str, str, str]], np.ndarray, Ranks]:
@@ -55,11 +79,7 @@ def read_ranks(path: Path) -> tuple[list[tuple[str, str, str]], np.ndarray, Rank
 
     :raises InputError: missing, or not such a file.
     """
-    path = Path(path)
-    parts = [path] if path.is_file() else [path / RANKS] if (path / RANKS).exists() else sorted(path.glob(f"*/{RANKS}"))
-    if not parts:
-        raise missing_file(path / RANKS, "ranks", "run `autocompose evaluate` with this folder first")
-    lines = [line for part in parts for line in _rank_lines(part)]
+    lines = [line for part in rank_files(Path(path)) for line in rank_lines(part)]
     questions = [(line["reference"], line["target"], line["text"]) for line in lines]
     ranks = np.array([int(line["rank"]) - 1 for line in lines])
     grouped = all(line["group_rank"] for line in lines)
@@ -67,7 +87,16 @@ def read_ranks(path: Path) -> tuple[list[tuple[str, str, str]], np.ndarray, Rank
     return questions, np.array([line["cluster"] for line in lines], dtype=object), Ranks(ranks, group)
 
 
-def _rank_lines(path: Path) -> list[dict[str, str]]:
+def rank_files(path: Path) -> list[Path]:
+    """The ``ranks.csv`` of a path: itself, the one in the folder, or those in its folders."""
+    parts = [path] if path.is_file() else [path / RANKS] if (path / RANKS).exists() else sorted(path.glob(f"*/{RANKS}"))
+    if not parts:
+        raise missing_file(path / RANKS, "ranks", "run `autocompose evaluate` with this folder first")
+    return parts
+
+
+def rank_lines(path: Path) -> list[dict[str, str]]:
+    """The cells of a ``ranks.csv``; at least one line."""
     table = read_table(path, "reference")
     if not table.rows or set(COLUMNS) - set(table.columns):
         raise InputError(f"{path}: expected the columns {', '.join(COLUMNS)}")

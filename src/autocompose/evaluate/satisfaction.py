@@ -98,13 +98,25 @@ def claim_questions(texts: Sequence[str], references: Sequence[int], joints: np.
     """
     poses, found = Poses(joints), []
     for text, row in zip(texts, references, strict=True):
-        agrees = [agreement(replace(c, degree=None), poses.row(row), poses)[0] for c in parse(text)]
-        checked = [a for a in agrees if not np.isnan(a).all()]
-        fulfils = np.all([a >= 1 for a in checked], 0) if checked else np.zeros(len(poses), bool)
-        fulfils[row] = False
-        if fulfils.sum() >= FEWEST:
+        fulfils = fulfilled_claims(text, int(row), poses)
+        if fulfils is not None and fulfils.sum() >= FEWEST:
             found.append(DecidedQuestion(text, int(row), fulfils))
     return found
+
+
+def fulfilled_claims(text: str, row: int, poses: Poses) -> np.ndarray | None:
+    """``(N,)`` bool: from one pose to each, the audit supports all claims of a text that it can check.
+
+    :param row: the pose to start from, which does not fulfil anything.
+    :return: None when the text has no claim that can be checked.
+    """
+    agrees = [agreement(replace(c, degree=None), poses.row(row), poses)[0] for c in parse(text)]
+    checked = [a for a in agrees if not np.isnan(a).all()]
+    if not checked:
+        return None
+    fulfils: np.ndarray = np.all([a >= 1 for a in checked], 0)
+    fulfils[row] = False
+    return fulfils
 
 
 def satisfaction(

@@ -1,12 +1,12 @@
 """Search without a trained model: the claims of a text, applied to the reference's 3D pose, score every candidate.
 
-What the text says comes first: each claim costs a candidate up to 12 for each side (``claim_cost``). Keeping the rest
-counts after that: ``K``, the sum over the coordinates that no claim speaks about of min((change / spread)^2, 6), costs
+The text comes first: each claim costs a candidate up to 12 for each side (``claim_cost``). Keeping the rest comes
+second: ``K``, the sum over the coordinates that no claim mentions of min((change / spread)^2, 6), costs
 (0.8 + (claims - 1)) log(1 + K / 5), so that it decides between poses that fulfil the text and cannot make up for one
 that does not. docs/symbolic.md has the formula with its sources and what was measured.
 
-``ceiling`` does the same with the pair codes of the true joints: what a searcher could reach that measures bodies
-without error and is told everything.
+``ceiling`` does the same with the pair codes of the true joints: the result of a search that measures bodies without
+error and knows every code behind the text.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def rank(
 
     :param reference_joints: ``(22, 3)`` metres, SMPL-22, scene frame.
     :param gallery_joints: ``(N, 22, 3)``.
-    :param weight: 0 = likeness to the reference alone, 0.5 = balanced, 1 = what the text says alone.
+    :param weight: 0 = likeness to the reference only, 0.5 = balanced, 1 = text only.
     :param reference_uncertainty, gallery_uncertainty: ``(22,)`` and ``(N, 22)`` expected distances of the joints from
         the true ones in metres, as ``estimate`` gives them; None: the poses are known.
     :return: ``(N,)`` float32, higher is better, at most 0. A text without claims ranks by likeness to the reference.
@@ -126,18 +126,18 @@ class PoseQuery:
         return margin_of(len(self.claims))
 
     @property
-    def told_share(self) -> float:
-        """What the claims' costs count."""
+    def text_share(self) -> float:
+        """Weight of the claims' costs."""
         return min(1.0, self.weight / BALANCED)
 
     @property
-    def kept_share(self) -> float:
-        """What log(1 + K / 5) counts."""
+    def rest_share(self) -> float:
+        """Weight of log(1 + K / 5)."""
         balance = 1.0 if not self.claims and not self.states else min(1.0, (1 - self.weight) / BALANCED)
         return balance * (KEEP + KEEP_MORE * max(0, len(self.claims) - 1))
 
     def readings(self, claim: Claim) -> list[list[Test]]:
-        """How a claim is read: alternatives for each side."""
+        """The readings of a claim: alternatives for each side."""
         return stated_readings(claim) if self.states else readings_of(claim)
 
     def scores(self, gallery: Measured) -> np.ndarray:
@@ -145,9 +145,9 @@ class PoseQuery:
         total = np.zeros(len(gallery), np.float32)
         for claim in self.claims:
             cost = claim_cost(claim, self.readings(claim), self.reference, gallery, self.margin)
-            total -= 0 if cost is None else self.told_share * cost
-        if self.kept_share:
-            total -= self.kept_share * np.log1p(changed(self.claims, self.reference, gallery) / KEEP_UNIT)
+            total -= 0 if cost is None else self.text_share * cost
+        if self.rest_share:
+            total -= self.rest_share * np.log1p(changed(self.claims, self.reference, gallery) / KEEP_UNIT)
         return total.astype(np.float32)
 
 
@@ -159,7 +159,7 @@ def stated_readings(claim: Claim) -> list[list[Test]]:
 
 
 def changed(claims: Sequence[Claim], reference: Measured, gallery: Measured) -> np.ndarray:
-    """``(N,)`` float32: K, how much of what no claim speaks about differs from the reference."""
+    """``(N,)`` float32: K, how much the coordinates that no claim mentions differ from the reference."""
     variance = KEEP_DOUBT * (gallery.coordinate_variances + reference.coordinate_variances)
     cost = np.square(gallery.coordinates - reference.coordinates) / (np.square(freedom(claims)) + variance)
     total: np.ndarray = np.minimum(np.nan_to_num(cost, copy=False), CHANGE_WORST).sum(1)
@@ -173,14 +173,14 @@ def _standing() -> np.ndarray:
     return forward(rotations)[0]
 
 
-def ceiling(codes: np.ndarray, told: np.ndarray) -> np.ndarray:
+def ceiling(codes: np.ndarray, text_codes: np.ndarray) -> np.ndarray:
     """Score candidates by how well their codes from the reference agree with the codes that the text was made of.
 
     :param codes: ``(N, C)`` integer levels of each candidate measured from the reference, 0 = no change.
-    :param told: ``(C,)`` levels of the true target.
+    :param text_codes: ``(C,)`` levels of the true target, from which the text was made.
     :return: ``(N,)`` float32, higher is better: minus the summed distance of levels.
     :raises InputError: shapes do not fit.
     """
-    if codes.ndim != 2 or told.shape != codes.shape[1:]:
-        raise InputError(f"ceiling: codes {codes.shape} and told {told.shape}, expected (N, C) and (C,)")
-    return -np.abs(codes.astype(np.int32) - told.astype(np.int32)).sum(1).astype(np.float32)
+    if codes.ndim != 2 or text_codes.shape != codes.shape[1:]:
+        raise InputError(f"ceiling: codes {codes.shape} and text_codes {text_codes.shape}, expected (N, C) and (C,)")
+    return -np.abs(codes.astype(np.int32) - text_codes.astype(np.int32)).sum(1).astype(np.float32)

@@ -47,11 +47,27 @@ class Reference:
 
 @dataclass(frozen=True)
 class Hit:
-    """One result; ``score`` is a cosine (learned), minus a cost (symbolic), or both added (auto)."""
+    """One result; ``score`` is a cosine (learned), minus a cost (symbolic), or both added (auto).
+
+    :param near: of a video: further results of the same scene, best first; they have no place of their own.
+    """
 
     rank: int
     score: float
     item: Item
+    near: tuple[Hit, ...] = ()
+
+    def record(self) -> dict[str, Any]:
+        """As a JSON-able value."""
+        values = {"rank": self.rank, "score": round(self.score, 5), **self.item.record()}
+        if self.item.moment is None:
+            return values
+        near = [{"id": h.item.key, "score": round(h.score, 5), **_when(h.item)} for h in self.near]
+        return {**values, "near": near}
+
+
+def _when(item: Item) -> dict[str, Any]:
+    return item.moment.record() if item.moment else {}
 
 
 @dataclass(frozen=True)
@@ -93,7 +109,7 @@ class Answer:
         """As a JSON-able value."""
         item = self.reference.item if self.reference else None
         return {
-            "results": [{"rank": h.rank, "score": round(h.score, 5), **h.item.record()} for h in self.hits],
+            "results": [hit.record() for hit in self.hits],
             "reference": item.record() if item else None,
             "reference_pose": self.reference.kind if self.reference else "none",
             "text": self.text,

@@ -44,7 +44,7 @@ def _page_of(folder: Path) -> Path:
 
 def _data(gallery: Gallery, item: Item) -> str:
     """The item's thumbnail, cut to its box, as a data URL."""
-    kept = None if item.box else read_thumb(gallery.folder, item.digest)
+    kept = None if item.box else read_thumb(gallery.folder, item.content)
     return _url(kept or thumb_bytes(gallery.open_picture(item)))
 
 

@@ -47,19 +47,24 @@ def found_people(picture: Image.Image, size: tuple[int, int], finder: Finder) ->
 
     :param picture: RGB, perhaps smaller than the file. :param size: of the file's upright picture in pixels.
     """
-    scale = size[0] / picture.width
     people = finder.find(picture)
-    crops: dict[Box, Crop] = {}
-    for person in people:
-        box = _around(person, picture.size)
-        place = _scaled(box, scale, size)
-        if place not in crops:
-            crops[place] = Crop(place, shrink(picture.crop(box)), Pose.of(person, scale))
-    if not crops:
+    if not people:
         return [Crop(None, shrink(picture))]
     if len(people) == 1 and _fills(people[0], picture.size):
-        return [Crop(None, shrink(picture), Pose.of(people[0], scale))]
+        return [Crop(None, shrink(picture), Pose.of(people[0], size[0] / picture.width))]
+    crops: dict[Box | None, Crop] = {}
+    for crop in (person_crop(picture, size, person) for person in people):
+        crops.setdefault(crop.box, crop)
     return list(crops.values())
+
+
+def person_crop(picture: Image.Image, size: tuple[int, int], person: Person) -> Crop:
+    """One of the people in a picture.
+
+    :param picture, size: as for ``found_people``.
+    """
+    scale, box = size[0] / picture.width, _around(person, picture.size)
+    return Crop(_scaled(box, scale, size), shrink(picture.crop(box)), Pose.of(person, scale))
 
 
 def known_people(picture: Image.Image, people: Sequence[Known], finder: Finder | None) -> list[Crop]:

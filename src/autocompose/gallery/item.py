@@ -1,4 +1,4 @@
-"""A gallery item: one searchable person, either a picture or a box in a picture."""
+"""A gallery item: one searchable person, either a picture or a box in a picture, or in a frame of a video."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from autocompose.core.errors import InputError
+from autocompose.gallery.moments.moment import Moment
 from autocompose.gallery.pose import Pose
 from autocompose.gallery.values import Value
 
@@ -36,6 +37,7 @@ class Item:
     :param meta: columns to filter by.
     :param pose: of the person; None = unknown.
     :param searched: fingerprint of what has looked for people in the picture; "" = nothing has.
+    :param moment: of a video: when this is; None = a picture. The other fields are then about that frame.
     """
 
     path: str
@@ -48,11 +50,17 @@ class Item:
     meta: Mapping[str, Value] = field(default_factory=dict)
     pose: Pose | None = None
     searched: str = ""
+    moment: Moment | None = None
 
     @property
     def joints(self) -> np.ndarray | None:
         """``(22, 3)`` of the pose, None = unknown."""
         return self.pose.joints if self.pose else None
+
+    @property
+    def label(self) -> str:
+        """Its path, and the time of a moment."""
+        return f"{self.path} {self.moment.clock}" if self.moment else self.path
 
     @property
     def about_pose(self) -> str:
@@ -63,9 +71,18 @@ class Item:
 
     @cached_property
     def id(self) -> int:
-        """60 bits of a hash of path, content and box: a changed picture is another item, others keep their URLs."""
-        text = json.dumps([self.path, self.digest, self.box])
+        """60 bits of a hash of path, content and box (and frame): a changed picture is another item, others keep
+        their URLs."""
+        named = [self.path, self.digest, self.box]
+        text = json.dumps([*named, self.moment.frame, self.moment.person] if self.moment else named)
         return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> (64 - ID_BITS)
+
+    @cached_property
+    def content(self) -> str:
+        """SHA-256 that names what is seen: the file's, or of a video's and the number of the frame."""
+        if self.moment is None:
+            return self.digest
+        return frame_digest(self.digest, self.moment.frame)
 
     @property
     def key(self) -> str:
@@ -83,11 +100,17 @@ class Item:
             "meta": dict(self.meta),
             "pose": self.pose.kind if self.pose else "none",
             "uncertainty": self.pose.mean_uncertainty if self.pose else None,
+            "moment": self.moment.record() if self.moment else None,
         }
 
     def details(self) -> dict[str, Any]:
         """The same with the pose's values."""
         return {**self.record(), **(self.pose.record() if self.pose else {})}
+
+
+def frame_digest(digest: str, frame: int) -> str:
+    """SHA-256 that stands for one frame of the video with this SHA-256."""
+    return hashlib.sha256(f"{digest} {frame}".encode()).hexdigest()
 
 
 def id_to_key(number: int) -> str:

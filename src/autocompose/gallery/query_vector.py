@@ -9,14 +9,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
-from PIL import ImageOps
+from PIL import Image, ImageOps
 
 from autocompose.core.errors import GalleryError
+from autocompose.evaluate.symbolic import BALANCED
 from autocompose.gallery.answer import Reference
-from autocompose.gallery.embedder import Embedder
 from autocompose.gallery.request import SearchRequest
 from autocompose.gallery.storage.store import Store
 from autocompose.gallery.storage.vectors import normalise
+from autocompose.model.embedders.embedder import Embedder
 
 # Rocchio's weights: Manning, Raghavan, Schuetze, Introduction to Information Retrieval, section 9.1.1.
 LIKE, UNLIKE = 0.75, 0.15
@@ -85,19 +86,30 @@ class QueryVector:
         weight = self.request.weight
         if self.origin is None:
             return normalise(self._model().embed_texts([self.text])[0])
-        picture = self._picture(self.origin)
         if not self.text or weight == 0:
-            return normalise(picture)
-        both = self._model().compose(picture[None], [self.text])[0]
-        if weight <= 0.5:  # from the picture alone to the composition, and on to the text alone
-            return normalise((1 - 2 * weight) * normalise(picture) + 2 * weight * both)
+            return normalise(self._picture(self.origin))
+        both = self._composed(self.origin)
+        if weight == BALANCED:
+            return both
+        if weight < BALANCED:  # from the picture alone to the composition, and on to the text alone
+            return normalise((1 - 2 * weight) * normalise(self._picture(self.origin)) + 2 * weight * both)
         text = self._model().embed_texts([self.text])[0]
         return normalise((2 - 2 * weight) * both + (2 * weight - 1) * normalise(text))
 
+    def _composed(self, origin: Reference) -> np.ndarray:
+        model = self._model()
+        if model.joint:
+            return normalise(model.compose_pictures([self._shown(origin)], [self.text])[0])
+        return normalise(model.compose(self._picture(origin)[None], [self.text])[0])
+
+    def _shown(self, origin: Reference) -> Image.Image:
+        """The picture that the user means, mirrored where that is asked."""
+        picture = origin.load()
+        return ImageOps.mirror(picture) if self.request.mirror else picture
+
     def _picture(self, origin: Reference) -> np.ndarray:
         def embed() -> np.ndarray:
-            picture = origin.load()
-            return self._model().embed_images([ImageOps.mirror(picture) if self.request.mirror else picture])[0]
+            return self._model().embed_images([self._shown(origin)])[0]
 
         if not self.request.mirror and origin.vector is not None:
             return origin.vector

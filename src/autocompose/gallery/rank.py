@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from autocompose.evaluate.measured import Measured
 from autocompose.evaluate.pose_index import DEPTH as POSE_DEPTH
 from autocompose.evaluate.symbolic import BALANCED, PoseQuery
 from autocompose.gallery.answer import FUSED, Hit, Reference
+from autocompose.gallery.moments.scenes import MOST, Scenes
 from autocompose.gallery.query_vector import QueryVector
 from autocompose.gallery.request import Engine, SearchRequest
 from autocompose.gallery.storage.posed import Posed
@@ -102,7 +103,9 @@ class Ranking:
         banned = list(self.query.unlike)
         if self.origin and self.origin.digest:
             box = self.origin.item.box if self.origin.item else self.origin.box
-            banned += [i.id for i in self.store.get(self.store.same_picture(self.origin.digest)) if i.box == box]
+            same = self.store.get(self.store.same_picture(self.origin.digest))
+            seen = self.origin.item.content if self.origin.item else self.origin.digest
+            banned += [i.id for i in same if (i.content, i.box) == (seen, box)]
         return banned
 
     @cached_property
@@ -116,15 +119,22 @@ class Ranking:
     def _hits(self, ids: np.ndarray, scores: np.ndarray) -> list[Hit]:
         best, k = dict(zip(ids.tolist(), scores.tolist(), strict=True)), self.request.k
         hits: list[Hit] = []
-        seen = set()
+        near: dict[int, list[Hit]] = {}
+        seen, scenes = set(), Scenes()
         for start in range(0, len(ids), 2 * k):
             for item in self.store.get(ids[start : start + 2 * k].tolist()):
-                if (item.digest, item.box) not in seen and len(hits) < k:
-                    seen.add((item.digest, item.box))
+                if (item.content, item.box) in seen:
+                    continue
+                seen.add((item.content, item.box))
+                place = scenes.place_of(item)
+                if place is not None:
+                    near.setdefault(place, []).append(Hit(place + 1, best[item.id], item))
+                elif len(hits) < k:
+                    scenes.add(item, len(hits))
                     hits.append(Hit(len(hits) + 1, best[item.id], item))
             if len(hits) == k:
                 break
-        return hits
+        return [replace(hit, near=tuple(near.get(place, ())[:MOST])) for place, hit in enumerate(hits)]
 
     # -- by the model
 

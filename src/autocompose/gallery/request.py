@@ -131,6 +131,10 @@ class SearchRequest(Config):
         query = urlencode({n: str(v).lower() if isinstance(v, bool) else v for n, v in shown.items()}, doseq=True)
         return f"/?{query}" if query else "/"
 
+    def clip_list(self, kind: str) -> str:
+        """The address of the results as a list of clips. :param kind: csv or edl."""
+        return f"/api/clips.{kind}{self.url()[1:]}"
+
     def onward(self, key: str) -> str:
         """The address that continues from a result: it becomes the reference, and this query a step of the trail."""
         step = Step(self.ref, self.text).entry

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
+import re
 import time
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -19,19 +21,22 @@ from autocompose.core.log import say
 from autocompose.core.reading.plain import cause, unreadable
 from autocompose.core.several import several
 from autocompose.corpus.pictures.folder import PictureFolder, is_address
-from autocompose.corpus.pictures.gate import as_rgb, open_image
+from autocompose.corpus.pictures.gate import FILES, Bounds, as_rgb, open_image
 from autocompose.estimate.people_finder import Finder, PeopleFinder
 from autocompose.gallery.answer import Answer, Hit, Reference
 from autocompose.gallery.crops import MAX_SIDE, SEARCHED_SIDE, Crop, found_people, prominent, shrink
-from autocompose.gallery.embedder import Embedder, is_model, made_for_renders
-from autocompose.gallery.gallery_folder import GalleryConfig, finder_for, open_store, read_config
+from autocompose.gallery.gallery_folder import GalleryConfig, finder_for, model_for, open_store, read_config
 from autocompose.gallery.item import Item, NotThereError, is_key, key_to_id
-from autocompose.gallery.loaded_model import as_embedder
+from autocompose.gallery.moments.clips import AROUND, Clip, clips
+from autocompose.gallery.moments.frames import frame_picture
+from autocompose.gallery.moments.video_record import read_record
 from autocompose.gallery.query_vector import QueryVector, VectorCache
 from autocompose.gallery.rank import Ranking
 from autocompose.gallery.request import Engine, SearchRequest, Sides, Step
 from autocompose.gallery.storage.store import Store
 from autocompose.gallery.understand import own_sides, understand
+from autocompose.model.embedders.embedder import Embedder
+from autocompose.model.embedders.naming import as_embedder, known_model
 
 if TYPE_CHECKING:
     from autocompose.model.model import Model
@@ -76,9 +81,12 @@ class Gallery:
             raise GalleryError(
                 f"{folder}: not a gallery (no gallery.json); make one with: autocompose index PICTURES {folder}"
             )
-        if model is None and is_model(config.model):
-            model = config.model
-        return cls(folder, config, open_store(folder, config), None if model is None else as_embedder(model))
+        embedder: Embedder | None = None
+        if isinstance(model, (str, Path)) or (model is None and known_model(config.model)):
+            embedder = model_for(config, str(model or ""))
+        elif model is not None:
+            embedder = as_embedder(model)
+        return cls(folder, config, open_store(folder, config), embedder)
 
     @classmethod
     def build(
@@ -96,7 +104,8 @@ class Gallery:
         :param folder: where the gallery lies; default: ``PICTURES-gallery``, beside the pictures.
         :param model: as for ``open``.
         :param poses: find people and estimate their poses; default: as before in this gallery, else yes.
-        :param options: ``kind``, ``store``, ``processes`` and ``people``, as for ``gallery.indexing.index.build``.
+        :param options: ``kind``, ``store``, ``processes``, ``people``, ``videos`` and ``sampling``, as for
+            ``gallery.indexing.index.build``.
         :raises GalleryError: ``folder`` holds something else, or the gallery of another model; InputError: no pictures.
         """
         from autocompose.gallery.indexing.index import build
@@ -107,8 +116,7 @@ class Gallery:
         out = Path(folder) if folder is not None else Path(pictures).with_name(beside)
         embedder = as_embedder(model)
         finder = finder_for(read_config(out), poses)
-        name = getattr(embedder, "name", "")
-        say(build(pictures, embedder, out, model_name=name, finder=finder, **options).line())
+        say(build(pictures, embedder, out, model_name=embedder.name, finder=finder, **options).line())
         return cls.open(out, embedder)
 
     def __len__(self) -> int:
@@ -124,6 +132,14 @@ class Gallery:
         if self.config.pose_weights and not weights.is_file():
             log.warning("%s: pose weights not found; those of the package are used", weights)
         return PeopleFinder(weights if self.config.pose_weights and weights.is_file() else None)
+
+    @property
+    def absent(self) -> str:
+        """The sentence about a gallery whose model cannot be opened."""
+        return (
+            f"{self.folder}: its model {self.config.model or '(none named)'} was not found; name it with --model, or "
+            "index the pictures again into another folder"
+        )
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -143,7 +159,8 @@ class Gallery:
     def item(self, which: Named) -> Item:
         """An item of the gallery, identified by a hit, an item, its id or key, or a picture's path.
 
-        Of several people in one picture the first is taken.
+        Of several people in one picture the first is taken, and of a video the first moment, or with ``#t=SECONDS``
+        behind its path the nearest.
 
         :raises NotThereError: no such item.
         """
@@ -159,11 +176,24 @@ class Gallery:
             return self.store.get([index(which)])
         name = str(which)
         if is_key(name):
-            return self.store.get([key_to_id(name)]) or self.store.find(name)
-        return self.store.find(name) or self.store.find(_below(Path(which), Path(self.config.pictures)))
+            return self.store.get([key_to_id(name)]) or self.named(name)
+        return self.named(name) or self.named(_below(Path(which), Path(self.config.pictures)))
+
+    def named(self, path: str) -> list[Item]:
+        """The items of a picture or video by its path in the gallery, in order.
+
+        :param path: may end in ``#t=SECONDS``: the nearest moment of a video comes first.
+        """
+        if items := self.store.find(path):
+            return sorted(items, key=lambda item: item.moment.frame if item.moment else 0)
+        name, mark, seconds = path.rpartition("#t=")
+        if not mark or not re.fullmatch(r"\d{1,7}(\.\d{1,6})?", seconds, re.ASCII):
+            return []
+        moments = [(abs(item.moment.seconds - float(seconds)), item) for item in self.named(name) if item.moment]
+        return [item for _, item in sorted(moments, key=lambda pair: pair[0])]
 
     def picture_path(self, item: Item) -> Path:
-        """The picture file of an item.
+        """The picture or video file of an item.
 
         :raises GalleryError: it is gone, or no longer lies inside the picture folder.
         :raises InputError: the pictures are not on this machine.
@@ -193,8 +223,28 @@ class Gallery:
 
     def open_picture(self, item: Item) -> Image.Image:
         """The picture of an item, cropped to its box, RGB."""
-        file = self.picture_content(item)
-        return shrink(open_image(file).crop(item.box)) if item.box else open_image(file, MAX_SIDE)
+        return shrink(self.whole_picture(item).crop(item.box)) if item.box else self.whole_picture(item, MAX_SIDE)
+
+    def whole_picture(self, item: Item, side: int | None = None, bounds: Bounds = FILES) -> Image.Image:
+        """The picture or frame that an item is in.
+
+        :param side: all that is wanted of its longer side in pixels.
+        """
+        if item.moment:
+            return frame_picture(self.picture_path(item), item.moment.seconds, side)
+        return open_image(self.picture_content(item), side, bounds)
+
+    def clips(self, answer: Answer, around: float = AROUND) -> list[Clip]:
+        """The seconds around the moments of an answer, best first; pictures are left out.
+
+        :param around: seconds before and after each.
+        """
+
+        def length(hit: Hit) -> tuple[float, float]:
+            record = read_record(self.folder, hit.item.digest)
+            return (record.rate, record.seconds + 1 / record.rate) if record else (25.0, math.inf)
+
+        return clips(answer.hits, length, around)
 
     def reference(self, source: Named | Image.Image | Reference) -> Reference:
         """The reference from an item (by any of its names), a file, or a picture.
@@ -293,10 +343,7 @@ class Gallery:
             raise InputError("nothing to search for; give a reference picture, a text, or both")
         notes: list[str] = []
         used = own_sides(request.text, request.sides, origin.pose if origin else None, request.mirror, notes)
-        absent = (
-            f"{self.folder}: its model {self.config.model or '(none named)'} was not found; "
-            "name it with --model, index the pictures again into another folder, or search with --engine symbolic"
-        )
+        absent = f"{self.absent}, or search with --engine symbolic"
         like, unlike = ([self.item(key).id for key in keys] for keys in (request.like, request.unlike))
         query = QueryVector(self.store, self.model, absent, request, origin, used, like, unlike, self._vectors)
         ranking = Ranking(self.store, request, origin, understand(request.text), query, notes)
@@ -306,6 +353,11 @@ class Gallery:
             hits, used, ranking.reading, origin, engine, why, (*notes, *self.remarks), (*request.steps, step),
             time.perf_counter() - start,
         )  # fmt: skip
+
+
+def made_for_renders(card: Mapping[str, Any]) -> bool:
+    """The model has seen rendered bodies only, by its card."""
+    return card.get("pictures") == "renders" or card.get("made by") == "autocompose demo"
 
 
 def _absent(which: Named) -> NotThereError:

@@ -13,8 +13,8 @@ FOLDER = Path(__file__).with_name("small-v2")
 
 
 def model_folder(name: str | Path) -> Path:
-    """The run folder that a name stands for: ``small`` is the model of this package, all else a folder itself.
+    """The run folder of a name: ``small`` is the model of this package; any other name is a folder.
 
-    A run folder of that name in the working directory goes first.
+    A run folder called ``small`` in the working directory takes precedence.
     """
     return FOLDER if str(name) == NAME and not Path(name, "model.json").exists() else Path(name)

@@ -1,7 +1,7 @@
 """A run folder is a model: ``model.safetensors`` (weights) and ``model.json`` (what they belong to).
 
 ``model.json`` holds the encoder's configuration (architecture, activation, transform, vocabulary), the composer's
-sizes, and a card with what is known about the training: data hash, settings, metrics.
+sizes, and a card about the training: data hash, settings, metrics.
 """
 
 from __future__ import annotations

@@ -44,7 +44,7 @@ Reads = Literal["words", "claims", "both"]
 
 
 class EncoderConfig(Config):
-    """What an encoder is, apart from its weights.
+    """The description of an encoder without its weights.
 
     :param arch: an OpenAI name (``RN50``, ``ViT-B/32`` ...: QuickGELU, as OpenAI trained them) or any open_clip name
         whose text side uses CLIP's own tokenizer.
@@ -52,10 +52,10 @@ class EncoderConfig(Config):
     :param quick_gelu: overrides the activation; None = as the architecture says.
     :param image_size: input side in pixels; None = as the architecture says.
     :param transform: how a picture becomes a square; ``target_ratio`` belongs to ``targetpad``.
-    :param reads: what the text side is shown: the words, the claims that the parser finds in them (the words where it
-        finds none), or the claims and then the words.
-    :param vocabulary: sorted CLIP token ids that have a row of their own in the token embedding, all others share one
-        row (the last); None = all 49,408.
+    :param reads: the input of the text side: the words, the claims that the parser finds in them (the words where it
+        finds none), or the claims followed by the words.
+    :param vocabulary: sorted CLIP token ids that have their own row in the token embedding; all others share the last
+        row. None = all 49,408.
     """
 
     arch: str | None = None
@@ -186,12 +186,12 @@ class Encoder(nn.Module):
         return self.tokens_of([self.read(text) for text in several(texts)])
 
     def read(self, text: str) -> str:
-        """What the text side is shown of a text; see ``EncoderConfig.reads``."""
+        """The input of the text side for a text; see ``EncoderConfig.reads``."""
         reads = self.config.reads
         return text if reads == "words" else shown(text, claim_text(text), reads)
 
     def tokens_of(self, texts: Sequence[str]) -> Tensor:
-        """``tokenize`` of what ``read`` has made of texts."""
+        """``tokenize`` after ``read``."""
         longest = self.context_length
         rows = [[SOT, *token_ids(text), EOT] for text in texts]
         cut = [i for i, row in enumerate(rows) if len(row) > longest]
@@ -248,22 +248,24 @@ class Encoder(nn.Module):
         return head(trunk).float()
 
     def train_only(self, part: Part) -> Encoder:
-        """Choose the side that trains; the other is frozen. ``head``: text side and head of the small backbone."""
+        """Choose the side to train; the other is frozen. ``head``: text side and head of the small backbone."""
         for name, parameter in self.clip.named_parameters():
             side = "image" if name.startswith("visual.") else "text"
             learns = side == "text" or name.startswith("visual.head.") if part == "head" else part in ("both", side)
             parameter.requires_grad_(learns and name not in ("logit_scale", "logit_bias"))
         return self
 
-    def with_vocabulary(self, texts: Iterable[str], keep: bool = False) -> Encoder:
+    def with_vocabulary(self, texts: Iterable[str], keep: bool = False, as_shown: bool = False) -> Encoder:
         """A copy whose token embedding has rows only for the tokens of ``texts``, plus one for all other tokens.
 
         Rows that exist keep their weights; new ones, and the row of unknown tokens, start from the mean row.
 
         :param keep: also keep the rows of the present vocabulary.
+        :param as_shown: the texts are what ``read`` has made of others.
         """
         known = self.config.vocabulary or () if keep else ()
-        ids = sorted({SOT, EOT, *known}.union(*(token_ids(self.read(text)) for text in set(texts))))
+        shown_texts = set(texts) if as_shown else map(self.read, set(texts))
+        ids = sorted({SOT, EOT, *known}.union(*map(token_ids, shown_texts)))
         new = Encoder(self.config.model_copy(update={"vocabulary": tuple(ids)}))
         state = self.clip.state_dict()
         old = state["token_embedding.weight"]
@@ -302,12 +304,12 @@ _OTHER_SIDE: dict[str, set[str]] = {
 
 
 def has_head(visual: nn.Module) -> bool:
-    """Whether an image side is one of ours: a trunk, and a small head that makes features of what it says."""
+    """Whether an image side is one of ours: a trunk, and a small head that turns its output into features."""
     return isinstance(visual, (JointPoolNet, PoseNet))
 
 
 def shown(words: str, claims: str, reads: Reads) -> str:
-    """What a text side is shown of a text and its claims, either of which may be empty."""
+    """The input of a text side for a text and its claims, either of which may be empty."""
     if reads == "both" and claims and words:
         return f"{claims} ; {words}"
     return claims or words if reads != "words" else words
@@ -324,7 +326,7 @@ def _build(config: EncoderConfig) -> nn.Module:
             clip = _around(own, values)
             return _own_text_side(clip, values["text_cfg"]["width"]) if bag else clip
         if custom:
-            values["vision_cfg"]["timm_model_pretrained"] = False  # nothing is downloaded unasked
+            values["vision_cfg"]["timm_model_pretrained"] = False  # nothing is downloaded without a request
             return open_clip.CustomTextCLIP(**values)
         return open_clip.CLIP(**values)
     except AutocomposeError:

@@ -54,7 +54,7 @@ def image_features(
 
     :param folder: where the cache lies; None keeps nothing.
     :param flips: also encode the flipped pictures.
-    :param trunk: stop before the head, which then can train on what is cached.
+    :param trunk: stop before the head, which can then train on the cached vectors.
     :param all_processes: all processes that train together ask for these pictures, and share the work.
     :raises ImageError: a picture cannot be opened.
     """
@@ -86,7 +86,7 @@ def image_features(
 
 
 def _precision(encoder: Encoder) -> list[str]:
-    """What names the precision of an autocast block; nothing outside one."""
+    """Cache key of an autocast block's precision; empty outside one."""
     kind = encoder.device.type
     return [str(torch.get_autocast_dtype(kind))] if torch.is_autocast_enabled(kind) else []
 

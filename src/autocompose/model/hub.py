@@ -76,7 +76,7 @@ def push_to_hub(folder: Path, name: str, private: bool = False) -> str:
 
 @contextmanager
 def _hub(what: str) -> Iterator[None]:
-    """Whatever the hub's library raises is one line."""
+    """Turn any exception of the hub's library into one line."""
     try:
         yield
     except AutocomposeError:
@@ -108,7 +108,7 @@ def _data_files(folder: Path, private: bool) -> dict[str, Any]:
 
 
 def model_card(folder: Path, name: str) -> str:
-    """The README of a shared model: what it is, what it was trained on, what it reaches.
+    """The README of a shared model: the model, its training data and its results.
 
     :param folder: a run folder; with figures of the test split where ``autocompose evaluate`` has left them in it.
     :param name: ``OWNER/NAME`` on the hub.

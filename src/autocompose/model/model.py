@@ -33,8 +33,8 @@ class Model:
     A picture is a path, a PIL image, a ``uint8`` array ``(H, W, 3)``, or a tensor ``(3, S, S)`` that ``preprocess``
     made. One picture or text gives ``(D,)``; many give ``(N, D)``. Features are float32 on the CPU.
 
-    :param card: what is known about the training; free JSON.
-    :param folder: the run folder that it was loaded from; None for a model that lives in memory only.
+    :param card: about the training; free JSON.
+    :param folder: the run folder that it was loaded from; None for a model in memory only.
     """
 
     encoder: Encoder

@@ -1,9 +1,9 @@
-"""CLIP's text transformer without padding: only tokens that are there are computed, and at the end only end tokens.
+"""CLIP's text transformer without padding: it computes real tokens only, and in the last block end tokens only.
 
-The transformer is causal and a text's feature is the state of its end token. So nothing behind that token matters, and
-in the last block no other token asks anything: there attention has one query per text. All layers but attention work on
-single tokens; they get those of all texts one after the other, ``(T, C)``, and a few spare rows: for every new shape
-a CPU builds kernels anew, so numbers of tokens and places are rounded up. The features are those of texts padded to 77
+The transformer is causal and a text's feature is the state of its end token. So nothing after that token matters, and
+in the last block attention needs one query per text. All layers but attention work on single tokens; they get the
+tokens of all texts one after the other, ``(T, C)``, and a few spare rows: a CPU builds new kernels for every new
+shape, so the numbers of tokens and places are rounded up. The features are those of texts padded to 77
 tokens, up to rounding.
 """
 
@@ -38,7 +38,7 @@ class Packing:
     """Where tokens stand in a table of B texts and L places.
 
     :param slots: row * L + place of each token, in order. :param ends: ``(B,)`` the tokens that end a text.
-    :param spare: rows behind the tokens that stand for nothing; with them there are T.
+    :param spare: unused rows after the tokens; with them there are T.
     """
 
     texts: int
@@ -129,6 +129,6 @@ def _heads(attention: nn.MultiheadAttention, projected: Tensor, packing: Packing
 
 
 def _kernel(queries: Tensor) -> AbstractContextManager[None]:
-    """Of CPU kernels the blocked one has a backward pass that takes over twice the time of the whole training step."""
+    """On a CPU, avoid the blocked kernel, whose backward pass takes over twice the time of the whole training step."""
     plain = queries.device.type == "cpu" and torch.is_grad_enabled()
     return sdpa_kernel(SDPBackend.MATH) if plain else nullcontext()

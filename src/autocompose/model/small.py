@@ -65,12 +65,12 @@ def small_config(sizes: SmallSizes | None = None, transform: Transform = Transfo
     return EncoderConfig(model=model, transform=transform, reads=s.reads)
 
 
-def small_encoder(sizes: SmallSizes, texts: Iterable[str], seed: int = 0) -> Encoder:
+def small_encoder(sizes: SmallSizes, texts: Iterable[str], seed: int = 0, as_shown: bool = False) -> Encoder:
     """A fresh encoder with a vocabulary of its own.
 
-    :param texts: those that it is going to be trained on.
+    :param texts: the training texts. :param as_shown: as ``Encoder.read`` makes them.
     """
-    encoder = Encoder(small_config(sizes), seed).with_vocabulary(texts)
+    encoder = Encoder(small_config(sizes), seed).with_vocabulary(texts, as_shown=as_shown)
     with torch.no_grad():  # CLIP's start gives them the length sqrt(D), beside which a picture would not count
         encoder.clip.text_projection.mul_(TEXT_LENGTH / sizes.dim**0.5)
     return encoder

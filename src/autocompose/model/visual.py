@@ -3,7 +3,7 @@
 CLIP's ModifiedResNet pools its last map with one attention query over 7 x 7 places; a CPU-sized network on small
 pictures has too few places left for that. Ours has a cheaper stem, shrinks the map less, lets the places look at each
 other, and pools with one query per body joint: each query's attention map gives a place and a few values. Features are
-made from all of them, so what the features know about a joint can be taught and looked at.
+made from all of them, so that supervision and inspection of single joints are possible.
 """
 
 from __future__ import annotations
@@ -41,11 +41,10 @@ class JointPool(Config):
 class JointPoolNet(nn.Module):
     """``(B, 3, S, S)`` preprocessed pictures -> ``(B, D)`` features of length 1.
 
-    Length 1, because in the cycle a prediction, which has it, takes the place of a picture's features: then the text of
-    the way back weighs as much against it as the text of the way there against the reference.
+    Length 1, because in the cycle a prediction, which has length 1, takes the place of a picture's features: then both
+    texts of the cycle have the same weight against their picture.
 
-    Pictures of another size than ``image_size`` (a multiple of 4 times all strides) are understood too: training starts
-    with small ones.
+    Other sizes than ``image_size`` work too (a multiple of 4 times all strides): training starts with small pictures.
     """
 
     places: Tensor
@@ -91,7 +90,7 @@ class JointPoolNet(nn.Module):
         return self.head(pooled), points
 
     def trunk(self, images: Tensor) -> Tensor:
-        """What the head makes the features of: ``(B, trunk_dim)``."""
+        """Input of the head: ``(B, trunk_dim)``."""
         return self._pool(images)[0]
 
     def _pool(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -116,7 +115,7 @@ class JointPoolNet(nn.Module):
         return smooth.flatten(2).transpose(1, 2), _places(side).to(self.places)
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
-        """Nothing to trade here: the network is small."""
+        """Does nothing: the network is small."""
 
 
 class UnitLength(nn.Module):

@@ -106,10 +106,6 @@ def _cell(row: dict[str, str]) -> Callable[[str], str]:
 def _page(rows: list[dict[str, str]]) -> str:
     """One table for each dataset."""
     tables = {name: list(group) for name, group in groupby(rows, lambda row: row["dataset"])}
-    best = {
-        dataset: {name: max((row[name] for row in group), key=lambda v: float(v or -1)) for name in TITLES}
-        for dataset, group in tables.items()
-    }
     loader = PackageLoader("autocompose.paper")
     pages = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    return pages.get_template("results.html").render(tables=tables, best=best, titles=TITLES)
+    return pages.get_template("results.html").render(tables=tables, titles=TITLES)

@@ -1,1 +1,1 @@
-"""Anything -> corpus."""
+"""Making corpora: the benchmark, published datasets, photographs, motion."""

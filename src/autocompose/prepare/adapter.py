@@ -1,4 +1,4 @@
-"""What every adapter does first and last: refuse to overwrite, place pictures, check, save, and report counts."""
+"""The first and last steps of every adapter: refuse to overwrite, place pictures, check, save, and report counts."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class Stage:
     """One run of an adapter into a folder.
 
     :param out: the corpus folder to make.
-    :param settings: everything that decides the result, JSON-able.
+    :param settings: everything that determines the result, JSON-able.
     :param sources: name -> raw file that the corpus is made from.
-    :param known_before: those of them that version 0.1 looked at; default: all.
-    :raises InputError: ``out`` holds a corpus made with other settings, or anything that no adapter made.
+    :param known_before: the sources that version 0.1 recorded; default: all.
+    :raises InputError: ``out`` holds a corpus made with other settings, or files that no adapter made.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class Stage:
         self.own.start(self.settings, CORPUS_FILES)
 
     def name_pictures(self, names: Iterable[str] = (), patterns: Iterable[str] = ()) -> None:
-        """Write down which pictures will be made, before they are: when the settings change they are made anew.
+        """Record the names of the pictures before they are made, so that changed settings can replace them.
 
         :param patterns: names below ``images/`` as patterns, where they are not known yet.
         """
@@ -83,7 +83,7 @@ class Stage:
     def result(self) -> Corpus:
         """The corpus of a finished run.
 
-        :raises CorpusError: pictures of it are gone.
+        :raises CorpusError: some of its pictures are missing.
         """
         corpus = load_corpus(self.out)
         gone = [name for names in corpus.galleries.values() for name in names if not corpus.image_path(name).exists()]
@@ -108,7 +108,7 @@ class Stage:
 
         :param val_share: share of the train pairs for ``val``; 0 makes none.
         :param group: gives the pairs of val and of test their candidate groups, from the pictures of that split only.
-        :param pairless: without a single pair the pictures are saved all the same, since searching needs no pairs.
+        :param pairless: save the pictures even without a single pair, since a search needs no pairs.
         :raises CorpusError: a rule of the format is broken, with the entries at fault; NothingLeftError: no pair is
             left.
         """
@@ -149,14 +149,14 @@ class Stage:
 
 
 def _names_and_sizes(paths: Iterable[Path]) -> str:
-    """All that version 0.1 knew of raw files."""
+    """Names and sizes of raw files, as version 0.1 recorded them."""
     return value_hash([(f.name, f.stat().st_size) for f in sorted(paths)])
 
 
 def place(source: Path, target: Path) -> None:
     """Put a picture file under ``target``: a hard link where the disk allows it, otherwise a copy.
 
-    :raises StorageError: the disk refuses.
+    :raises StorageError: writing failed.
     """
     if target.exists() and (target.samefile(source) or filecmp.cmp(source, target, shallow=False)):
         return

@@ -24,7 +24,7 @@ from autocompose.core.reading.arrays import ArrayFile
 if TYPE_CHECKING:
     import h5py
 
-# what numpy, zipfile and h5py raise on damaged files, as far as random damage has shown
+# exceptions of numpy, zipfile and h5py on damaged files, as fuzzing showed
 _DAMAGED = (
     OSError, ValueError, TypeError, KeyError, EOFError, MemoryError, OverflowError, NotImplementedError, RuntimeError,
     SyntaxError, BadZipFile, zlib.error, struct.error, tokenize.TokenError,
@@ -38,7 +38,7 @@ def read_pickle(path: Path) -> Any:
 
     The file of ``numpy.save`` for a dictionary is one too. Keys of the outer dictionary that are bytes become texts.
 
-    :raises InputError: missing, truncated, or it wants to run anything but numpy's array constructors.
+    :raises InputError: missing, truncated, or it calls anything but numpy's array constructors.
     """
     try:
         if path.stat().st_size > LARGEST_PICKLE:
@@ -77,7 +77,7 @@ def _after_npy_header(data: bytes) -> int:
 
 
 def _check_memo(data: bytes) -> None:
-    """Refuse slots of the unpickler's memory far beyond the file: it would be laid out up to the highest number."""
+    """Refuse slots of the unpickler's memory far beyond the file: it allocates up to the highest number."""
     for code, number, _ in pickletools.genops(data):
         if code.name in ("PUT", "BINPUT", "LONG_BINPUT") and isinstance(number, int) and number > len(data):
             raise pickle.UnpicklingError(f"slot {number:,}")
@@ -237,7 +237,7 @@ def expect_folder(root: Path, what: str) -> Path:
 
 
 def archive_hint(root: Path) -> str:
-    """What to do about archives that lie in ``root``: '' if there are none."""
+    """Advice on archives in ``root``: '' if there are none."""
     for path in sorted([*root.glob("*.zip"), *root.glob("*.crdownload"), *root.glob("*.zip.part")]):
         try:
             with ZipFile(path) as archive:
@@ -250,7 +250,7 @@ def archive_hint(root: Path) -> str:
 
 
 def as_texts(value: Any, place: str) -> tuple[str, ...]:
-    """Texts that a file gives as one string or as a list of strings; spaces tidied, blank ones left out.
+    """Texts that a file gives as one string or as a list of strings; spaces normalised, blank texts dropped.
 
     :raises InputError: neither a string nor a list of strings.
     """
@@ -292,7 +292,7 @@ def positive(value: Any, what: str) -> float:
 def array_of(value: Any, what: str) -> np.ndarray:
     """An array of floats from any numeric value.
 
-    :raises InputError: text, ragged lists or other things that are no numbers.
+    :raises InputError: text, ragged lists or other values that are not numbers.
     """
     try:
         with np.errstate(invalid="ignore"):  # what is not finite is refused where it matters

@@ -1,1 +1,1 @@
-"""Feature cache, sampling and the training loop."""
+"""Training: the data of a run, sampling, stages, the loop, baselines."""

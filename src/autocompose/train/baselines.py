@@ -1,4 +1,4 @@
-"""What a composed model must beat: one input alone, no learning at all, chance; and the ceiling of perfect eyes."""
+"""Baselines that a model must beat: one input alone, no learning, chance; and the ceiling with perfect poses."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from autocompose.train.runs import Encoded
 
 
 class OneInput(nn.Module):
-    """A composer that is shown only one of its inputs; the other is its training mean.
+    """A composer that sees only one of its inputs; the other is replaced by its training mean.
 
     :param composer: (image features, text features) -> normalised prediction.
     :param image, text: ``(D,)`` mean that stands in for that input; give exactly one.
@@ -43,7 +43,7 @@ class OneInput(nn.Module):
 def train_one_input(kept: str, encoded: Encoded, composer: nn.Module, model: Model, folder: Path) -> Model:
     """Train a composer on one input, with the budget of the full one.
 
-    :param kept: ``image`` or ``text``: the input that it is shown.
+    :param kept: ``image`` or ``text``: the input that it sees.
     :param model: whose encoder ``encoded`` comes from.
     :return: that encoder with the trained composer.
     """

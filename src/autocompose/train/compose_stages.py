@@ -1,7 +1,7 @@
 """The two stages of the paper: fine-tuning CLIP with the element-wise sum, and training the Combiner on frozen CLIP.
 
-Both are the same question, asked of rows of a ``TripletTable``: does reference + text find the target, and does the
-prediction + the text of the way back find the reference? They differ in what is trained, thus in what is cached.
+Both optimise the same objective on rows of a ``TripletTable``: reference + text retrieves the target, and prediction +
+text of the way back retrieves the reference. They differ in which weights train, and therefore in what is cached.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class ComposeSettings(Config):
     """Settings that both stages share.
 
     :param cycle_weight: w of loss = (1 - w) * forward + w * way back; used when the text mode has a cycle.
-    :param mask_duplicates: a target that shows the picture or pose of one's own target is no negative.
+    :param mask_duplicates: a target with the same picture or pose as the pair's own target is not a negative.
     :param logit_scale: factor on the cosines in the loss. The method's 100 suits CLIP's features.
     :param per_group: pairs of one candidate group kept together in a batch; 0 = free shuffle.
     :param chunk: pictures or texts that a training encoder holds in memory at a time; the rest of a large batch is
@@ -52,7 +52,7 @@ class Inputs:
 
     :param pictures: of the B references, then of the B targets, as ``load_images`` gives them; ``ids``: what they show.
     :param texts: the different texts, as ``load_texts`` gives them.
-    :param places: where among them each triplet's text is, then, with a cycle, each text of the way back.
+    :param places: index into ``texts`` of each triplet's text and, with a cycle, of its way back.
     """
 
     size: int
@@ -89,7 +89,7 @@ class ComposeStage(Stage):
     def batches(self, epoch: int) -> Iterator[Inputs]:
         """Batches, drawn by (seed, epoch); of several processes each gets its share of every batch.
 
-        For a GPU they are made ahead in another thread.
+        For a GPU they are prepared ahead in another thread.
 
         :raises ConfigError: the processes cannot share a batch equally.
         """
@@ -99,7 +99,7 @@ class ComposeStage(Stage):
         return ahead(inputs) if self.device.type == "cuda" else inputs
 
     def load(self, batch: Batch) -> Inputs:
-        """Look up what the rows of a batch stand for; a text that occurs twice in it is looked up once."""
+        """Look up the pictures and texts of a batch; a repeated text is looked up once."""
         pictures = torch.from_numpy(np.concatenate([batch.reference, batch.target]))
         flip = torch.from_numpy(np.concatenate([batch.flip, batch.flip]))
         cycle = bool((batch.back >= 0).all())
@@ -115,7 +115,7 @@ class ComposeStage(Stage):
         )
 
     def load_images(self, rows: Tensor, flip: Tensor) -> Any:
-        """What ``encode_images`` takes for these pictures, flipped where ``flip``: here their cached features."""
+        """The input of ``encode_images`` for these pictures, flipped where ``flip``: here their cached features."""
         return sent(self.images.rows(rows, flip), self.device)
 
     def encode_images(self, loaded: Any) -> Tensor:
@@ -123,7 +123,7 @@ class ComposeStage(Stage):
         return loaded
 
     def load_texts(self, rows: Tensor) -> Any:
-        """What ``encode_texts`` takes for these texts."""
+        """The input of ``encode_texts`` for these texts."""
         raise NotImplementedError
 
     def encode_texts(self, loaded: Any) -> Tensor:
@@ -205,7 +205,7 @@ class TextStage(ComposeStage):
         return in_chunks(self.encoder.encode_text, loaded, self.settings.chunk)
 
     def train(self, mode: bool = True) -> TextStage:
-        """Train the composer only in name; the encoder keeps its eval mode."""
+        """Switch the composer to training mode; the encoder stays in eval mode."""
         super().train(mode)
         self.encoder.eval()
         return self

@@ -1,8 +1,8 @@
 """The one training loop, for every stage.
 
-A stage is a module whose ``forward(batch)`` is the loss. The loop owns what all stages share: optimiser, schedule,
-precision, validation, best-on-val selection, `metrics.jsonl`, and a state from which a killed run continues
-bit-identically on a CPU.
+A stage is a module whose ``forward(batch)`` is the loss. The loop owns everything that stages share:
+optimiser, schedule, precision, validation, best-on-val selection, `metrics.jsonl`, and a state from which a killed run
+continues bit-identically on a CPU.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ LOG = "metrics.jsonl"
 
 
 class LoopSettings(Config):
-    """How long and how a stage trains.
+    """Duration, optimiser and validation of a training stage.
 
     :param warmup: share of all steps in which the learning rate rises from 0.
     :param validate_every: epochs between validations; the last epoch is always validated.
@@ -45,10 +45,10 @@ class LoopSettings(Config):
     :param select: validation metric whose best epoch is kept, with a leading "-" if smaller is better; None keeps the
         last epoch (the paper's protocol).
     :param optimizer: ``muon`` learns small networks from scratch in about half of the epochs (docs/training.md);
-        matrices get Muon, all else AdamW. The paper's protocol is ``adamw``.
-    :param precision: of the forward pass, and of encoding what is frozen. ``auto``: what the device has instructions
-        for; a run that continues keeps what it began with, and writes it into its settings.
-    :param tracker: where each epoch's line goes besides ``metrics.jsonl``.
+        it updates matrices, AdamW the rest. The paper's protocol is ``adamw``.
+    :param precision: of the forward pass, and of encoding with frozen weights. ``auto``: what the device supports in
+        hardware; a continued run keeps its precision, which its settings record.
+    :param tracker: destination of each epoch's metrics besides ``metrics.jsonl``.
     """
 
     epochs: int = Field(10, ge=1)
@@ -77,7 +77,7 @@ class LoopSettings(Config):
     def on(self, device: torch.device, recorded: str | None = None) -> LoopSettings:
         """With ``precision`` decided, the same in all processes.
 
-        :param recorded: the precision that an unfinished run has begun with.
+        :param recorded: the precision of an unfinished run.
         """
         if self.precision != "auto":
             return self
@@ -86,14 +86,14 @@ class LoopSettings(Config):
         return self.model_copy(update={"precision": chosen})
 
     def autocast(self, device: torch.device) -> torch.autocast:
-        """The block in which ``precision`` holds."""
+        """The autocast context of ``precision``."""
         chosen = best_precision(device).precision if self.precision == "auto" else self.precision
         dtype = torch.float16 if chosen == "fp16" else torch.bfloat16
         return torch.autocast(device.type, dtype, enabled=chosen != "fp32")
 
 
 class Stage(nn.Module):
-    """What a training stage must offer: ``forward(batch) -> loss`` and its batches.
+    """The interface of a training stage: ``forward(batch) -> loss``, and its batches.
 
     Parameters with ``requires_grad`` are trained.
     """
@@ -122,7 +122,7 @@ def run(stage: Stage, settings: LoopSettings, folder: Path, validate: Callable[[
     In several processes (torchrun, ``accelerate launch``) gradients are averaged, and the first process validates and
     writes all files.
 
-    :param folder: of this run alone (``core.run_folder`` says whose it is); gets ``metrics.jsonl`` (one line an epoch)
+    :param folder: of this run alone (see ``core.run_folder``); receives ``metrics.jsonl`` (one line per epoch)
         and ``NAME.pt`` (state).
     :param validate: metrics on the validation split with the stage's present weights.
     :return: the metrics of the weights that ``stage`` holds afterwards.

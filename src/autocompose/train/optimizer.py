@@ -1,7 +1,7 @@
 """Optimisers of the training loop: AdamW, or Muon for the matrices and AdamW for the rest.
 
 Muon (Jordan et al. 2024, https://kellerjordan.github.io/posts/muon) moves a matrix by its orthogonalised momentum, so
-that all its directions learn equally fast. A convolution is a matrix too: output channels by everything they see.
+that all its directions learn equally fast. A convolution counts as a matrix: output channels by the rest.
 ``torch.optim.Muon`` does the same, but always in bf16, which takes 22 times as long on a processor that emulates it.
 """
 
@@ -39,7 +39,7 @@ def orthogonalised(matrix: Tensor, dtype: torch.dtype = torch.float32) -> Tensor
 
     Singular values in about 0.01 to 1 of the norm end within 0.7 to 1.2; smaller ones rise less.
 
-    :param matrix: ``(M, N)``. :param dtype: what the products are computed in; the result has it too.
+    :param matrix: ``(M, N)``. :param dtype: of the products and of the result.
     """
     tall = matrix.shape[0] > matrix.shape[1]
     x = matrix.T.to(dtype) if tall else matrix.to(dtype)
@@ -53,11 +53,11 @@ def orthogonalised(matrix: Tensor, dtype: torch.dtype = torch.float32) -> Tensor
 class Muon:
     """Muon for ``matrices(module)`` and AdamW for its other parameters, behind one optimiser interface.
 
-    Orthogonalising costs as much as a quarter of a small network's step; processes that train together share it out:
-    each moves its own matrices and tells the others.
+    Orthogonalising costs as much as a quarter of a small network's step; processes that train together divide it:
+    each updates its own matrices and sends them to the others.
 
     :param learning_rate: of both; a step of Muon is scaled to the size of one of AdamW.
-    :param dtype: what orthogonalising is computed in. bf16 is enough where the processor has it.
+    :param dtype: of the orthogonalisation. bf16 is enough where the processor supports it.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Muon:
             self._exchange()
 
     def _move(self, number: int, gradient: Tensor, rate: float) -> None:
-        """Nesterov momentum, orthogonalised; a step is as large as one of AdamW with the same rate."""
+        """Nesterov momentum, orthogonalised; scaled to the step of AdamW with the same rate."""
         view = self.views[number]
         momentum = self.momentum.setdefault(number, torch.zeros_like(view))
         momentum.lerp_(gradient, 1 - MOMENTUM)

@@ -50,14 +50,14 @@ class PictureStage(TextStage):
     def load_images(self, rows: Tensor, flip: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Bytes ``(U, S, S, 3)`` of the different pictures, which are flipped, and where among them each picture is.
 
-        The bytes travel to the device: a quarter of what floats would weigh.
+        Bytes are sent to the device, a quarter of the size of floats.
         """
         ids, places = torch.unique(rows * 2 + flip, return_inverse=True)
         pixels = torch.from_numpy(np.ascontiguousarray(self.pixels[(ids // 2).numpy()]))
         return sent(pixels, self.device), sent(ids % 2 == 1, self.device), sent(places, self.device)
 
     def encode_images(self, loaded: tuple[Tensor, Tensor, Tensor]) -> Tensor:
-        """Encoded now; a picture that occurs twice in the batch is encoded once."""
+        """Encoded now; a repeated picture is encoded once."""
         pixels, flipped, places = loaded
         pictures = normalised(pixels)
         pictures = torch.where(flipped[:, None, None, None], pictures.flip(-1), pictures)

@@ -32,14 +32,14 @@ JOINTS = len(SMPL22)
 
 
 class PretrainSettings(Config):
-    """Weights of the losses, and how pictures are changed.
+    """Weights of the losses, and the augmentation of pictures.
 
     :param points, relative, contrast: weights against the regression: of the picture points; of the joints relative to
-        the mean of the picture's group, where what all pictures of a cube share is no help; of the contrastive loss.
+        the mean of the picture's group, where features that a cube shares do not help; of the contrastive loss.
     :param together_from: epoch (from 0) from which groups share batches, and ``late_contrast`` replaces ``contrast``.
     :param scale: logit scale of the contrastive loss.
-    :param shift, zoom: largest random translation and change of size, as shares of the picture's side.
-    :param tilt: largest random turn of the picture, in degrees; the body leans with it.
+    :param shift, zoom: maximum random translation and zoom, as shares of the picture's side.
+    :param tilt: maximum random rotation of the picture in degrees; the body leans with it.
     :param hidden: units of the heads.
     :param small: side in pixels of the pictures of the first epochs, a multiple of 16; ``small_until``: epoch (from 0)
         from which they have the encoder's own size. 64 instead of 96 costs 0.55 of the time.
@@ -116,7 +116,7 @@ class Pretrain(Stage):
             yield {**batch, "contrast": torch.tensor(contrast)}
 
     def _late(self, epoch: int) -> bool:
-        """Groups are told apart in the late epochs; before, mixed batches teach more about bodies."""
+        """Whether batches hold whole groups: late epochs learn their differences, early ones bodies."""
         return epoch >= self.settings.together_from
 
     def _batch(self, rows: np.ndarray, side: int, rng: np.random.Generator) -> dict[str, Tensor]:
@@ -155,7 +155,7 @@ class Pretrain(Stage):
         """Weighted sum of the losses."""
         features, points = self.visual.look(batch["images"])
         features = features.float()
-        predicted, own = self._told(features), self.own(batch["own"])
+        predicted, own = self._predicted(features), self.own(batch["own"])
         wanted = torch.cat([own, self.seen(batch["seen"])], 1)
         regression = 2 * F.smooth_l1_loss(predicted[:, :-2], wanted) + F.mse_loss(predicted[:, -2:], batch["yaw"])
         apart, told = (_centred(values[:, : own.shape[1]], batch["group"]) for values in (predicted, own))
@@ -167,13 +167,13 @@ class Pretrain(Stage):
         places = F.l1_loss(points.float(), batch["points"])
         return regression + self.settings.points * places + batch["contrast"] / 2 * contrast
 
-    def _told(self, features: Tensor) -> Tensor:
-        """What features ``(B, D)`` of length 1 say: both kinds of joints and the yaw, ``(B, 2 * 66 + 2)``."""
+    def _predicted(self, features: Tensor) -> Tensor:
+        """The prediction of features ``(B, D)`` of length 1: both kinds of joints and the yaw, ``(B, 2 * 66 + 2)``."""
         return self.head(features * features.shape[1] ** 0.5).float()
 
     @torch.no_grad()
     def validate(self, pixels: np.ndarray, joints: np.ndarray, yaw: np.ndarray, group: np.ndarray) -> Metrics:
-        """Mean errors on other pictures, and how often the features tell a pose from its group.
+        """Mean errors on held-out pictures, and how often the features identify a pose within its group.
 
         :return: joints in the own frame (mm), yaw (degrees), and the share (percent) of pictures that are nearest to
             the embedding of their own true pose among the pictures of their group.
@@ -182,7 +182,7 @@ class Pretrain(Stage):
         features = torch.cat(
             [self.visual(normalise(torch.tensor(part).permute(0, 3, 1, 2).float() / 255)).float() for part in parts]
         )
-        output = self._told(features)
+        output = self._predicted(features)
         own = self.own.metres(output[:, : 3 * JOINTS]).numpy().reshape(-1, JOINTS, 3)
         truth = own_frame(joints, yaw)
         turned = np.degrees(torch.atan2(output[:, -2], output[:, -1]).numpy()) - yaw

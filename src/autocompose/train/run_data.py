@@ -20,9 +20,9 @@ from autocompose.train.sampling import TextMode, TripletTable
 
 @dataclass(frozen=True)
 class Data:
-    """A corpus and how it is used.
+    """A corpus and its use in a run.
 
-    :param train, val: splits that train and that are validated on; ``val`` None: none is, and the last epoch is kept.
+    :param train, val: splits for training and validation; ``val`` None: no validation, and the last epoch is kept.
     :param key: corpus key of the validation questions; ``flatten``: one question per text.
     :param cache: folder for encoded and decoded pictures.
     """
@@ -38,10 +38,10 @@ class Data:
     def of(
         cls, corpus: Corpus, text: TextMode, cache: Path | None = None, seed: int = 0, validate: bool = True
     ) -> Data:
-        """The usual use: a ``val`` split, carved from train where the corpus has none, asked with human texts where
-        all its pairs have them, else with the first text of the training source.
+        """The default: a ``val`` split, held out from train where the corpus has none, queried with human texts where
+        all its pairs have them, otherwise with the first text of the training source.
 
-        :param validate: False: no split is set apart, all pairs of train are trained on.
+        :param validate: False: nothing is held out; training uses all pairs of train.
         :raises CorpusError: there is no ``val`` split, and train cannot be divided.
         """
         if not validate:
@@ -55,7 +55,7 @@ class Data:
         return cls(corpus, key="sents" if human else TEXT_FIELDS[text.source, Edit.PLAIN], cache=cache)
 
     def table(self, text: TextMode, batch_size: int) -> TripletTable:
-        """The training items, after checking everything that would stop the run later.
+        """The training items, after all checks that could fail later in the run.
 
         :raises CorpusError: no pair has the texts, or a validation question is faulty.
         :raises ConfigError: fewer pairs than one batch, or the processes cannot share a batch.
@@ -82,7 +82,7 @@ class Data:
         return loop.model_copy(update={"select": None})
 
     def name(self, split: Split) -> str:
-        """What a split is called in the corpus."""
+        """The name of a split in the corpus."""
         return self.corpus.files.get(split, split.value)
 
     def hash(self) -> str:

@@ -1,4 +1,4 @@
-"""The identity of a training run: everything it was made with."""
+"""The identity of a training run: everything that determines its result."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class MadeWith:
         return RunFolder(folder, "train", "a run", beside=("options",), within=self.cache)
 
     def has_finished(self, folder: Path) -> bool:
-        """Whether the folder contains this run, complete.
+        """Whether the folder contains this run, finished.
 
         :raises ConfigError: it holds another one; says what differs. InputError: something else.
         """

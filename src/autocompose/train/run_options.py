@@ -14,7 +14,7 @@ from autocompose.train.sampling import TextMode
 def text_mode(name: str, cycle: bool) -> TextMode:
     """``human_1``, ``rules-reverse_3``, ``mllm-mirror-reverse_3`` ... as a text mode.
 
-    The corpus format's words are understood too: ``sents_1``, ``auto_3``.
+    The names of the corpus format work too: ``sents_1``, ``auto_3``.
 
     :raises ConfigError: not such a name.
     """
@@ -35,7 +35,7 @@ def changed_settings(
     seed: int | None,
     tracker: str | None,
 ) -> dict[str, Any]:
-    """The options that were given, as nested settings."""
+    """The given options as nested settings."""
     loop = {
         "epochs": epochs,
         "batch_size": batch_size,

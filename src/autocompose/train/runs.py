@@ -36,9 +36,9 @@ NAME = "training"
 class FinetuneSettings(Config):
     """Stage 1: CLIP learns, prediction = normalised sum.
 
-    :param part: which encoder trains; features of a frozen one are computed once. ``head``: the text encoder and the
+    :param part: the encoder to train; features of a frozen one are computed once. ``head``: the text encoder and the
         head of the small backbone's image side, whose trunk is frozen.
-    :param gradient_checkpointing: transformers keep one activation per block and compute the rest again.
+    :param gradient_checkpointing: transformers keep one activation per block and recompute the rest.
     """
 
     text: TextMode = TextMode()
@@ -76,11 +76,11 @@ def finetune(
     keep: bool = True,
     start: Combiner | None = None,
 ) -> Model:
-    """Stage 1. Continues where it stopped; a finished folder is only read.
+    """Stage 1. Continues an interrupted run; a finished folder is only loaded.
 
     :param encoder: changed in place.
-    :param start: a Combiner that composes, and learns too, in place of the sum.
-    :param keep: write the weights. Without, the folder keeps what continuing needs until ``forget`` is called.
+    :param start: a Combiner that composes, and trains too, in place of the sum.
+    :param keep: write the weights. If False, the folder keeps the state for continuing until ``forget`` is called.
     :return: on the device of ``encoder``.
     :raises ConfigError: the folder belongs to another run; says what differs.
     """
@@ -98,7 +98,7 @@ def finetune(
     if data.val and settings.part in (
         "both",
         "image",
-    ):  # first opened when an epoch has been trained; faults are better told now
+    ):  # otherwise first opened after a trained epoch; report faults now
         for _ in decode([data.corpus.image_path(n) for n in data.corpus.galleries[data.val]], lambda _: None):
             pass
 
@@ -112,7 +112,7 @@ def finetune(
 
 
 def _val_gallery(data: Data, encoder: Encoder, part: str) -> Callable[[], np.ndarray | None]:
-    """Features of the validation gallery with the present weights; None: they must be computed from the pictures."""
+    """Features of the validation gallery with the current weights; None: compute them from the pictures."""
     if part not in ("text", "head") or data.val is None:
         return lambda: None
     paths = [data.corpus.image_path(n) for n in data.corpus.galleries[data.val]]
@@ -150,7 +150,7 @@ def train_combiner(
     keep: bool = True,
     inherited: Mapping[str, Any] = {},
 ) -> Model:
-    """Stage 2. Continues where it stopped; a finished folder is only read.
+    """Stage 2. Continues an interrupted run; a finished folder is only loaded.
 
     :param encoder: frozen; every picture and text is encoded once.
     :param start: weights to start from.
@@ -197,7 +197,7 @@ class Encoded:
     def of(
         cls, data: Data, table: TripletTable, encoder: Encoder, settings: CombinerSettings, size: int | None = None
     ) -> Encoded:
-        """Encode, or read what was encoded before.
+        """Encode, or load cached features.
 
         :param size: pictures that the encoder takes at a time; None: what suits the device.
         """
@@ -215,7 +215,7 @@ class Encoded:
         return cls(table, images, texts, questions, settings)
 
     def metrics(self, model: Model) -> Metrics:
-        """Of a model with this encoder on the validation questions; none without validation."""
+        """Validation metrics of a model with this encoder; {} without validation."""
         return self.questions.answers(model).ranks.metrics() if self.questions is not None else {}
 
     def stage(self, composer: nn.Module) -> CombinerStage:
@@ -257,7 +257,7 @@ def _train(
 
 
 def forget(folder: Path) -> None:
-    """Remove what only an unfinished run needs: the state that it continues from."""
+    """Remove the state that only an unfinished run needs to continue."""
     (Path(folder) / f"{NAME}.pt").unlink(missing_ok=True)
 
 

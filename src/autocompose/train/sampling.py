@@ -1,7 +1,7 @@
-"""Training texts, and how batches are sampled from them (dataset format of the paper, rules of section 1.4).
+"""Sampling of training texts and batches (dataset format of the paper, rules of section 1.4).
 
 A training item is a row number, never a picture or a string: reference, target, flip, text, text of the way back.
-Everything of an epoch is decided by (seed, epoch), so that a run continues exactly where it stopped.
+(seed, epoch) determines an epoch completely, so that a run continues exactly where it stopped.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class TextMode(Config):
     :param mirror: also draw texts of the mirrored pair, and flip both pictures with them.
     :param reverse: also draw texts of the swapped pair, and swap the pictures with them.
     :param texts: draw among the first ``texts`` wordings of a field.
-    :param cycle: also give the text that leads back; needs ``reverse``.
+    :param cycle: also sample the text of the way back; needs ``reverse``.
     """
 
     source: Source = Source.RULES
@@ -91,7 +91,7 @@ class Batch:
 class TripletTable:
     """All training items of a split as index arrays.
 
-    ``shows`` numbers what each of ``images`` shows: the same picture or, where poses are known, the same pose.
+    ``shows`` gives equal numbers to equal ``images``: the same picture or, where poses are known, the same pose.
 
     :param pairs: the split's pairs; those lacking a text that ``mode`` needs are dropped and counted in ``tally``.
     :param poses: 3D poses behind the pictures, if known.
@@ -162,7 +162,7 @@ class TripletTable:
             yield self._batch(rows, edits[rows], draw[rows], draw_back[rows])
 
     def drawn(self, seed: int, epochs: int, batch_size: int, per_group: int = 0) -> np.ndarray:
-        """Rows of ``texts`` that the epochs 0 to ``epochs - 1`` draw, in order; few epochs leave most texts alone.
+        """Rows of ``texts`` that the epochs 0 to ``epochs - 1`` draw, in order; a short run does not use all texts.
 
         :raises ConfigError: fewer pairs than one batch.
         """

@@ -8,14 +8,14 @@ from typing import Any, Protocol
 from autocompose.core.errors import DependencyError, InputError
 
 PROJECT = "autocompose"
-RUN_NAME = {"mlflow": "run_name", "trackio": "name", "wandb": "name"}  # what each calls it; comet names runs itself
+RUN_NAME = {"mlflow": "run_name", "trackio": "name", "wandb": "name"}  # comet names runs itself
 
 
 class Tracker(Protocol):
-    """What the loop needs of a tracker."""
+    """The interface of a tracker."""
 
     def log(self, values: dict[str, Any], step: int) -> None:
-        """Record the numbers of an epoch."""
+        """Record the metrics of an epoch."""
 
     def finish(self) -> None:
         """Flush and close."""
@@ -45,7 +45,7 @@ def open_tracker(kind: str, folder: Path, run: str) -> Tracker | None:
             tracker = found(PROJECT, **({RUN_NAME[kind]: folder.resolve().name} if kind in RUN_NAME else {}))
         if hasattr(tracker, "start"):
             tracker.start()
-    except Exception as error:  # whatever the tracker's own package raises
+    except Exception as error:  # any exception of the tracker's package
         words = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"the tracker {kind} failed to start ({words}); --tracker none trains without one") from error
     return tracker

@@ -1,4 +1,4 @@
-"""Train on a corpus: what the verbs ``finetune`` and ``train`` do, as functions."""
+"""Training on a corpus: the verbs ``finetune`` and ``train`` as functions."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ def finetune(
 ) -> Model:
     """Stage 1: fine-tune CLIP so that picture + text finds the target. The best epoch on ``val`` is kept.
 
-    What is None is as ``config`` says, else as ``FinetuneSettings`` says. The same call continues a run that was
-    stopped, and reads one that has finished.
+    Parameters that are None come from ``config``, or else from ``FinetuneSettings``. The same call continues an
+    interrupted run and loads a finished one.
 
     :param out: run folder. :param config: TOML file with settings. :param cache: default ``CORPUS/.cache``.
-    :param weights: first weights: a file, a run folder, ``small``, ``pretrained:TAG`` (may download) or ``random``;
+    :param weights: initial weights: a file, a run folder, ``small``, ``pretrained:TAG`` (may download) or ``random``;
         default: OpenAI's weights of ``arch``.
     :param arch: ``RN50`` (the default), ``ViT-B/32`` ... or an open_clip name.
     :param transform: ``clip``, ``squarepad``, ``targetpad`` or ``stretch``.
-    :param part: which encoder trains: ``text`` (the default), ``image`` or ``both``.
+    :param part: the encoder to train: ``text`` (the default), ``image`` or ``both``.
     :param texts: ``SOURCE[-mirror][-reverse]_N``: ``human_1``, ``rules-mirror-reverse_3``, ``mllm_3`` ...
     :param cycle: add the cyclic loss; the texts must include ``-reverse``.
     :param validate: False trains on all pairs and keeps the last epoch.
@@ -125,7 +125,7 @@ def _encoder_section(file: dict[str, Any], origin: str) -> dict[str, Any]:
 
 
 def _start(encoder: dict[str, Any], weights: str | None, seed: int, origin: str) -> Encoder:
-    if not encoder and weights and model_folder(weights).is_dir():  # a run folder says itself what it is
+    if not encoder and weights and model_folder(weights).is_dir():  # a run folder describes itself
         return load_encoder(Path(weights))
     values = encoder if "model" in encoder else {"arch": "RN50", **encoder}
     return start_encoder(EncoderConfig.parse(values, origin), weights, seed)

@@ -72,7 +72,7 @@ def test_distinct_frames_are_apart_and_capped() -> None:
     joints = remove_yaw(forward(clip.rotations)[0])[frames]
     gaps = np.linalg.norm(joints[:, None] - joints[None], axis=-1).mean(-1)
     assert gaps[~np.eye(len(frames), dtype=bool)].min() >= mocap.APART
-    few = mocap.distinct_frames(clip, most=4)
+    few = mocap.distinct_frames(clip, limit=4)
     assert len(few) == 4 and set(few) <= set(frames)
 
 

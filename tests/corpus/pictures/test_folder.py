@@ -56,6 +56,15 @@ def test_a_changed_file_has_another_stamp(tmp_path: Path) -> None:
     assert before["2.png"] != after["2.png"] and before["1.png"] == after["1.png"]
 
 
+def test_pictures_are_known_by_their_endings() -> None:
+    fs = fsspec.filesystem("memory")
+    fs.store.clear()
+    fs.pipe({f"/b/{name}": b"x" for name in ("a.JPG", "b.txt", "c.mp4", ".d/e.png", "f.psb", "g.ts")})
+    found = {name: fault for name, _, fault in PictureFolder("memory://b").pictures()}
+    assert found.keys() == {"a.JPG", "c.mp4", "f.psb"} and found["a.JPG"] == ""
+    assert "must be on this machine" in found["c.mp4"] and "not read" in found["f.psb"]
+
+
 def test_what_is_not_there_is_one_line(bucket: PictureFolder) -> None:
     with pytest.raises(InputError, match="memory://none: folder not found"):
         list(PictureFolder("memory://none").entries())

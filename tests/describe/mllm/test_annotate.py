@@ -352,7 +352,7 @@ def test_a_run_that_describes_nothing_says_what_helps(corpus: Corpus) -> None:
     nothing = annotate(work, cut).nothing(corpus.root, work.recipe)
     assert "0 kept; dropped 16: length)" in str(nothing)
     assert str(nothing).endswith("answers were cut; let them be longer: --answer-tokens 3200")
-    empty = replace(work, most=0)
+    empty = replace(work, first=0)
     assert "no pair was chosen" in str(annotate(empty, Fake(corpus)).nothing(corpus.root, empty.recipe))
 
 

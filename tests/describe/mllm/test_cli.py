@@ -131,7 +131,7 @@ def test_the_report_compares_with_the_rule_texts_of_the_same_variants(corpus: Co
     pairs = tuple(replace(p, texts=texts) for p in corpus.pairs[Split.TRAIN])
     corpus = replace(corpus, pairs={Split.TRAIN: pairs})
     corpus.save()
-    annotate(replace(job(corpus, edits=(Edit.PLAIN,)), most=3), Fake(corpus))
+    annotate(replace(job(corpus, edits=(Edit.PLAIN,)), first=3), Fake(corpus))
     found = report(corpus.root)
     assert (found["texts"]["mllm"]["texts"], found["texts"]["rules"]["texts"]) == (9, 6)
     assert found["per pair"] == found["per variant"]

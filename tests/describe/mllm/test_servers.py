@@ -144,7 +144,7 @@ def test_a_whole_run_against_llama_cpp(llama: str, corpus: Corpus, tmp_path: Pat
 
 @pytest.mark.server
 def test_noise_from_llama_cpp_never_becomes_a_text(llama: str, corpus: Corpus) -> None:
-    small = replace(job(corpus, LIMITS, Endpoint(base_url=llama), model="tiny", max_tokens=120), most=1)
+    small = replace(job(corpus, LIMITS, Endpoint(base_url=llama), model="tiny", max_tokens=120), first=1)
     summary = annotate(small)
     assert summary.done == 0 and sum(summary.failed.values()) == 4
 
@@ -192,7 +192,7 @@ def test_transformers_serve_ignores_schemas_and_is_found_out(tmp_path: Path, cor
         made = Pictures(corpus, Recipe(model=model))
         shown = made._encoded(corpus.pairs[Split.TRAIN][0].reference, False, False)
         assert call(url, question("Which?", shown, model=model, tokens=24)).prompt_tokens > text
-        small = replace(job(corpus, LIMITS, Endpoint(base_url=url), model=model, max_tokens=40), most=1)
+        small = replace(job(corpus, LIMITS, Endpoint(base_url=url), model=model, max_tokens=40), first=1)
         summary = annotate(small)
         assert summary.done == 0 and sum(summary.failed.values()) == 4
         assert summary.requests >= 4

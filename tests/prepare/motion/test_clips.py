@@ -194,7 +194,7 @@ def test_one_file_never_ends_the_run(
     assert tally.dropped == {"unreadable": 3}
     said = capsys.readouterr().err
     assert "flat.bvh: zero-length bone left_elbow - left_wrist ('LeftForeArm' - 'LeftHand') in 40 of 40 frames" in said
-    assert re.search(r"swapped\.bvh: toes point backwards in \d+% of 40 frames", said)
+    assert re.search(r"swapped\.bvh: knees or toes point backwards in \d+% of 40 frames", said)
     assert "strange.bvh: cannot be read (ZeroDivisionError: what nobody" in said
 
 
@@ -208,3 +208,13 @@ def test_a_folder_with_any_name_becomes_a_corpus(tmp_path: Path) -> None:
     assert {n.rsplit("/", 1)[0] for g in corpus.galleries.values() for n in g} >= {"take1/%83_%83%93%83X"}
     assert not [fault for check in validate(out, images=True) for fault in check.faults]
     assert About.of(out).sources[0] == "motion files: " + os.fsdecode(b"caf\xe9")
+
+
+def test_a_motion_that_lies_is_told_of(tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    for name in ("Rigify metarig", "Mixamo"):
+        write_dialect(tmp_path / f"{DIALECTS[name].up}.bvh", DIALECTS[name])
+    files = motion_files(tmp_path, Kind.BVH)
+    for up, first in (("y", "z"), ("z", "y")):
+        assert len(read_clips(files, Kind.BVH, up, Tally("motion files"))) == 2
+        said = " ".join(capsys.readouterr().err.split())
+        assert f"of 1 of 2 motions (first: {first}); where it should stand, prepare those with --up {first}" in said

@@ -50,7 +50,7 @@ def test_poses_are_estimated_once_and_a_stopped_run_goes_on(tmp_path: Path, monk
     monkeypatch.setattr(Eyes, "breaks_at", 99)
     poses = estimated(corpus, names, cache)
     assert Eyes.shown == 4 + 3  # two were kept
-    assert poses.found.tolist() == [True, False, True, True, True]
+    assert poses.detected.tolist() == [True, False, True, True, True]
     np.testing.assert_array_equal(poses.joints[:, 0, 0], [150, 0, 200, 250, 130])
     np.testing.assert_array_equal(estimated(corpus, names[::-1], cache).joints, poses.joints[::-1])
     assert Eyes.shown == 7

@@ -17,7 +17,7 @@ from autocompose.prepare.bodycpr.bases import TEST_CLIPS, UNSEEN_FAMILIES, VAL_C
 from autocompose.train.poses import cubes as module
 from autocompose.train.poses.cubes import DRAWN, PRESET, SOURCES, Cubes
 from autocompose.train.poses.doubts import Doubts
-from autocompose.train.poses.fit import SmallSettings
+from autocompose.train.poses.fit import SIDES, SmallSettings, words_of
 from autocompose.train.poses.stage import PoseSettings, PoseStage
 
 
@@ -97,3 +97,28 @@ def test_the_same_epoch_has_the_same_batches_and_the_loss_falls(made, doubts):
         optimiser.step()
         losses.append(float(loss))
     assert losses[-1] < 0.6 * losses[0]
+
+
+def plain_cubes() -> Cubes:
+    told = ["raise it", "left hand up", "lower it", "left hand down"]
+    pairs = [{"poses": [0, 1], "coach": told}]
+    return Cubes(np.zeros((4, 8, 22, 3), np.float32), np.zeros((4, 8)), [pairs] * 4)
+
+
+def test_without_reverse_and_mirror_only_the_ways_there_are_asked(doubts):
+    encoder = small_encoder(SmallSizes(image_size=256, pose={"hidden": 16}, reads="claims", claim_bag=True, dim=8), [])
+    composer = Combiner(8, 8, 8, 0.0)
+    plain = {"cubes": 4, "sources": {"coach": 1.0}, "words_alone": 0.0}
+    one, both = (
+        next(PoseStage(plain_cubes(), doubts, encoder, composer, PoseSettings(**plain, **more)).batches(0))
+        for more in ({"reverse": False, "mirror": False}, {})
+    )
+    assert (one.reference % 8).tolist() == [0] * 4 and (one.target % 8).tolist() == [1] * 4
+    assert len(both.reference) == 8 and len(one.tokens) == 2 and len(both.tokens) == 4
+
+
+def test_the_vocabulary_is_that_of_what_is_shown():
+    settings = SmallSettings.load(module.Path(module.__file__).with_name("small2.toml"))
+    assert words_of(plain_cubes(), settings) == {*SIDES.split(), "left", "hand", "up", "down"}
+    words = settings.model_copy(update={"sizes": settings.sizes.model_copy(update={"reads": "words"})})
+    assert words_of(plain_cubes(), words) == {*SIDES.split(), "raise", "lower", "it"}

@@ -10,7 +10,7 @@ import numpy as np
 from autocompose.bodies.bvh_joints import find_joints, named
 from autocompose.bodies.bvh_text import Hierarchy, decoded, parse
 from autocompose.bodies.convert import EXCHANGED, Converted, Parts, complete
-from autocompose.bodies.pose_frame import knees_backwards, sides_exchanged, y_up
+from autocompose.bodies.pose_frame import knees_backwards, sides_exchanged, toes_backwards, y_up
 from autocompose.bodies.skeleton import SMPL22
 from autocompose.core.errors import PoseError
 
@@ -119,7 +119,7 @@ def _check_bones(motion: Motion, places: dict[str, int]) -> None:
 
 
 def _check_sides(joints: np.ndarray, feet: bool, sure: bool) -> bool:
-    """Left and right are the person's own: toes tell, or knees where there are no joints of that name.
+    """Left and right are the person's own: knees and toes tell, knees alone where there are no joints called toes.
 
     :param sure: the feet are joints with names; an end site at the ankle may be a heel.
     :return: False when the feet are heels.
@@ -133,15 +133,18 @@ def _check_sides(joints: np.ndarray, feet: bool, sure: bool) -> bool:
             f"the left arm is on the side of the right leg in {crossed:.0%} of {len(joints):,} frames; left and "
             "right are swapped in the arms or in the legs"
         )
-    knees, toes = knees_backwards(joints), sides_exchanged(joints) if feet else float("nan")
-    by_toes = feet and (sure or np.isnan(knees))
-    share, what = (toes, "toes point") if by_toes else (knees, "knees bend")
+    knees = float("nan") if sure else knees_backwards(joints)
+    share, what = (
+        (knees, "knees bend")
+        if not np.isnan(knees)
+        else (sides_exchanged(joints) if feet else 0.0, "knees or toes point")
+    )
     if share > EXCHANGED:
         raise PoseError(
             f"{what} backwards in {share:.0%} of {len(joints):,} frames; left and right are swapped, or an axis "
             "has the wrong sign"
         )
-    return not toes > EXCHANGED
+    return sure or not (feet and toes_backwards(joints) > EXCHANGED)
 
 
 def _positions(hierarchy: Hierarchy, values: np.ndarray) -> np.ndarray:

@@ -100,11 +100,11 @@ def _retarget(frames: np.ndarray) -> np.ndarray:
     return result
 
 
-def distinct_frames(clip: Clip, apart: float = APART, most: int | None = None) -> np.ndarray:
+def distinct_frames(clip: Clip, apart: float = APART, limit: int | None = None) -> np.ndarray:
     """Frames that differ from each other, in order of time.
 
-    :param apart: least mean joint distance in metres between any two kept frames, heading removed.
-    :param most: cap per clip; evenly thinned in time above it.
+    :param apart: minimum mean joint distance in metres between any two kept frames, heading removed.
+    :param limit: maximum number per clip; evenly thinned in time above it.
     :return: frame numbers.
     """
     joints = remove_yaw(forward(clip.rotations)[0])
@@ -114,4 +114,6 @@ def distinct_frames(clip: Clip, apart: float = APART, most: int | None = None) -
         if gaps.min() >= apart:
             kept.append(frame)
     frames = np.array(kept)
-    return frames if most is None or len(frames) <= most else frames[np.linspace(0, len(frames) - 1, most).astype(int)]
+    return (
+        frames if limit is None or len(frames) <= limit else frames[np.linspace(0, len(frames) - 1, limit).astype(int)]
+    )

@@ -16,8 +16,8 @@ STRAIGHT = (0.1, 0.35)  # sine of the bend from which a hinge's plane starts to 
 def rotations_from_joints(joints: np.ndarray, known: np.ndarray | None = None) -> np.ndarray:
     """Local rotations whose forward kinematics has the bone directions of the given joints.
 
-    Pelvis and chest come from the lines through hips and shoulders and the trunk; limbs point exactly where they
-    pointed, and twist so that knees and elbows are hinges. Hands follow the forearm, heads the neck.
+    Pelvis and chest come from the lines through hips and shoulders and the trunk; limbs keep their exact
+    directions, and twist so that knees and elbows are hinges. Hands follow the forearm, heads the neck.
 
     :param joints: ``(N, 22, 3)`` SMPL-22, scene frame, any place and size.
     :param known: ``(22,)`` bool; feet that are not known keep their rest direction.

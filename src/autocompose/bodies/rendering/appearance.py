@@ -1,4 +1,4 @@
-"""What a picture of a body looks like besides its pose.
+"""The appearance of a picture of a body apart from its pose.
 
 A ``Look`` (body shape, outfit, backdrop) is drawn once for a cluster of cubes, so that it cannot tell two candidates
 apart; a ``Shot`` (light, camera, place on the backdrop) is drawn anew for every picture. Both come from a numpy
@@ -74,7 +74,7 @@ class Backdrop:
 
 @dataclass(frozen=True)
 class Look:
-    """What a cluster of cubes shares."""
+    """The look that a cluster of cubes shares."""
 
     phenotype: Phenotype = field(default_factory=Phenotype)
     outfit: Outfit = Outfit()
@@ -83,7 +83,7 @@ class Look:
 
 @dataclass(frozen=True)
 class Shot:
-    """What every picture has for itself.
+    """The light and camera of a single picture.
 
     :param azimuth: degrees from the camera to the light, positive to the right of the picture.
     :param elevation: degrees of the light above the floor. :param key: share of the direct light in all light.

@@ -16,8 +16,10 @@ from autocompose.core.errors import InputError, one_line
 from autocompose.core.files import file_hash
 from autocompose.core.reading.plain import cause
 from autocompose.corpus.names import name_fault
+from autocompose.corpus.videos.formats import ENDINGS as VIDEO_ENDINGS
 from autocompose.corpus.walk import ending_fault
 
+VIDEO = "video, which must be on this machine"
 MAX_BYTES = 512 << 20  # of a file elsewhere, which is read as a whole
 TRIES, WAIT = 4, 0.5  # of reading a file elsewhere; seconds after the first, doubled each time
 # what object stores and archives call the properties that change with the content
@@ -104,9 +106,13 @@ class PictureFolder:
                 yield name, Entry(int(found[path].get("size") or 0), _stamp(found[path]))
 
     def pictures(self) -> Iterator[tuple[str, Entry, str]]:
-        """Of ``entries`` the pictures, by their endings, and why each cannot be used, "" = it can; no hidden ones."""
+        """Of ``entries`` the pictures, by their endings, and why each cannot be used, "" = it can; no hidden ones.
+
+        Videos come too, as what cannot be used here.
+        """
         for name, entry in self.entries():
-            fault = ending_fault(PurePosixPath(name).suffix.lower())
+            ending = PurePosixPath(name).suffix.lower()
+            fault = VIDEO if ending in VIDEO_ENDINGS - {".ts"} else ending_fault(ending)
             if fault is None or any(part.startswith(".") for part in name.split("/")):
                 continue
             if name_fault(name):

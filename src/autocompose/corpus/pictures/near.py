@@ -36,8 +36,8 @@ def perceptual_hash(image: Image.Image) -> np.ndarray:
     return np.packbits(low > np.median(low))
 
 
-def near_duplicates(one: np.ndarray, other: np.ndarray, most: int = NEAR) -> list[Near]:
-    """For each hash of ``one`` its nearest in ``other``, where at most ``most`` bits differ; nearest first.
+def near_duplicates(one: np.ndarray, other: np.ndarray, max_bits: int = NEAR) -> list[Near]:
+    """For each hash of ``one`` its nearest in ``other``, where at most ``max_bits`` bits differ; nearest first.
 
     :param one, other: ``(N, 32)`` and ``(M, 32)`` uint8.
     """
@@ -46,6 +46,6 @@ def near_duplicates(one: np.ndarray, other: np.ndarray, most: int = NEAR) -> lis
         if len(other):
             bits = _COUNT[np.bitwise_xor(other, hashed)].sum(1, dtype=np.int64)
             best = int(bits.argmin())
-            if bits[best] <= most:
+            if bits[best] <= max_bits:
                 pairs.append(Near(i, best, int(bits[best])))
     return sorted(pairs, key=lambda near: near.bits)

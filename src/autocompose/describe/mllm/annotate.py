@@ -4,33 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from autocompose.core.errors import AnnotationError, ConfigError, StorageError
+from autocompose.core.errors import ConfigError, StorageError
 from autocompose.core.log import bar, say
 from autocompose.core.records import Split, split_of
 from autocompose.core.several import several
 from autocompose.core.text_fields import Edit
 from autocompose.corpus.format import Corpus, as_corpus
-from autocompose.describe.mllm.asking.dialogue import Outcome, Steps, advance
 from autocompose.describe.mllm.asking.sent_pictures import default_frame
-from autocompose.describe.mllm.asks import Answer, Ask, Dialect, Item, SchemaMode, Unanswered
+from autocompose.describe.mllm.asks import Dialect, Item, SchemaMode
 from autocompose.describe.mllm.job import EDITS, Job, Summary, dialect_name, enter, known_dialect, stored
 from autocompose.describe.mllm.recipe import Endpoint, Limits, Recipe, journal_path
-from autocompose.describe.mllm.recording.journal import BEAT, Journal
+from autocompose.describe.mllm.recording.journal import Journal
 from autocompose.describe.mllm.recording.journal_reading import done_otherwise
 from autocompose.describe.mllm.recording.writer import Writer
 from autocompose.describe.mllm.sending.client import Client, Send
+from autocompose.describe.mllm.sending.crew import lead, work
+from autocompose.describe.mllm.sending.dialects import probed
 from autocompose.describe.mllm.sending.flow import Flow, Stopped
-from autocompose.describe.mllm.sending.probe import probe
-
-GRACE = 30.0
-"""Seconds that requests in flight get to finish after Ctrl-C."""
 
 
 def annotate_corpus(
@@ -168,36 +164,16 @@ class _Run:
         known = await self.writer.do(known_dialect, job)
         if known:
             return known
-        steps = probe(job.recipe.model, job.recipe.temperature)
-        found = advance(steps)
-        while not isinstance(found, Dialect):
-            ask, self.flow.dialect = found
-            try:
-                found = advance(steps, await self.flow.ask(ask))
-            except Unanswered as refused:
-                if refused.reason != "rejected":
-                    tries = f"tried {job.limits.tries} times; last: {refused.words}"
-                    raise AnnotationError(f"{job.endpoint.host} does not answer, {tries}") from None
-                found = advance(steps, refused)
-        value = {"schema": found.schema.value, "limit_field": found.limit_field, "temperature": found.temperature}
-        await self.writer.do(Journal.put, dialect_name(job), value)
-        return found
+        return await probed(self.flow, self.writer, dialect_name(job), job.recipe.model, job.recipe.temperature)
 
     async def _work(self) -> None:
         items = self.job.items()
         total = sum(1 for _ in self.job.items())
         begun = time.monotonic()
-        with bar() as progress, self._interruptible():
+        with bar() as progress:
             task = progress.add_task("describing", total=total)
-            workers = [
-                asyncio.create_task(self._worker(items, lambda: progress.advance(task)))
-                for _ in range(2 * self.job.limits.slots)
-            ]
-            beat = asyncio.create_task(self._beat())
-            try:
-                await self._until_over(workers)
-            finally:
-                beat.cancel()
+            workers = [self._worker(items, lambda: progress.advance(task)) for _ in range(2 * self.job.limits.slots)]
+            await work(self.flow, self.writer, workers)
         seconds = time.monotonic() - begun
         summary, flow = self.summary, self.flow
         summary.stopped = flow.stop or "done"
@@ -206,27 +182,6 @@ class _Run:
         summary.counts, summary.seconds = flow.counts, seconds
         summary.occupancy = flow.busy_seconds / (seconds * self.job.limits.slots) if seconds else 0.0
         summary.spent = await self.writer.do(Journal.spent)
-
-    async def _until_over(self, workers: list[asyncio.Task[None]]) -> None:
-        """Wait for the workers; after a stop they get a grace period. The first error of a worker ends the run."""
-        pending: set[asyncio.Task[None]] = set(workers)
-        deadline: float | None = None
-        while pending:
-            done, pending = await asyncio.wait(pending, timeout=0.5, return_when=asyncio.FIRST_EXCEPTION)
-            for task in done:
-                if error := task.exception():
-                    self.flow.halt("error")
-                    for other in pending:
-                        other.cancel()
-                    await asyncio.gather(*pending, return_exceptions=True)
-                    raise error
-            if self.flow.stop is not None:
-                deadline = deadline or time.monotonic() + GRACE
-                if time.monotonic() > deadline or self._hurry:
-                    for task in pending:
-                        task.cancel()
-                    await asyncio.gather(*pending, return_exceptions=True)
-                    return
 
     async def _worker(self, items: Iterable[Item], tell: Callable[[], None]) -> None:
         for item in items:
@@ -239,53 +194,10 @@ class _Run:
                 tell()
                 continue
             try:
-                outcome = await self._lead(self.job.steps(item), row)
+                outcome = await lead(self.flow, self.job.steps(item), row)
             except Stopped:
                 return
             values = stored(self.job, item, outcome)
             await self.writer.do(Journal.finish, row, outcome.state, **values)
             self.summary.count(outcome)
             tell()
-
-    async def _lead(self, steps: Steps, row: int) -> Outcome:
-        """Get the answers to a pair's questions, one after the other; its pictures are prepared outside the event loop.
-
-        :raises Stopped: the run ends.
-        """
-        found = await asyncio.to_thread(advance, steps)
-        while isinstance(found, Ask):
-            reply: Answer | Unanswered
-            try:
-                reply = await self.flow.ask(found, item=row)
-            except Unanswered as unanswered:
-                reply = unanswered
-            found = advance(steps, reply)
-        return found
-
-    async def _beat(self) -> None:
-        while True:
-            await asyncio.sleep(BEAT)
-            await self.writer.do(Journal.beat)
-
-    @contextlib.contextmanager
-    def _interruptible(self) -> Iterator[None]:
-        """First Ctrl-C: finish what is in flight; second: stop now."""
-        self._hurry = False
-
-        def interrupt() -> None:
-            if self.flow.stop is None:
-                say("stopping: requests in flight finish; press Ctrl-C again to drop them")
-                self.flow.halt("interrupted")
-            else:
-                self._hurry = True
-
-        loop = asyncio.get_running_loop()
-        try:
-            loop.add_signal_handler(signal.SIGINT, interrupt)
-        except (NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
-            yield
-            return
-        try:
-            yield
-        finally:
-            loop.remove_signal_handler(signal.SIGINT)

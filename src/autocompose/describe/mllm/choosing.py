@@ -61,7 +61,7 @@ def choose(
     """Apply the rules to every described variant.
 
     :param latest: the latest review of each text.
-    :return: texts of the variants that pass; for each field a tally with reasons; and counts of the reviewers' verdicts.
+    :return: texts of the variants that pass; for each field a tally with reasons; and the reviewers' verdicts.
     """
     pictures = Pictures(corpus, recipe)
     chosen: Chosen = {}

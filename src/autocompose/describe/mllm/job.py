@@ -16,13 +16,14 @@ from autocompose.corpus.format import Corpus
 from autocompose.describe.mllm.asking.dialogue import Outcome, Stages, Steps
 from autocompose.describe.mllm.asking.prompts import Prompts, load_prompts
 from autocompose.describe.mllm.asking.sent_pictures import Pictures
-from autocompose.describe.mllm.asks import Dialect, Item, SchemaMode
+from autocompose.describe.mllm.asks import Dialect, Item
 from autocompose.describe.mllm.frames import QUESTION_FRAMES, Frame
 from autocompose.describe.mllm.judging import pose_checks as geometry
 from autocompose.describe.mllm.recipe import Endpoint, Limits, Recipe, jsonable
 from autocompose.describe.mllm.recording.described import Wording
 from autocompose.describe.mllm.recording.journal import Journal
 from autocompose.describe.mllm.sending.costs import Costs, load_costs, money
+from autocompose.describe.mllm.sending.dialects import remembered
 
 EDITS = (Edit.PLAIN, Edit.REVERSE, Edit.MIRROR, Edit.MIRROR_REVERSE)
 IMPERFECT = {"short": "with fewer wordings than asked for", "long": "with a wording over 77 CLIP tokens"}
@@ -106,7 +107,7 @@ class Job:
 
     :param splits: only these; default: all splits of the corpus.
     :param edits: which of the four variants to write.
-    :param most: only the first N pairs of each split.
+    :param first: only the first N pairs of each split.
     :param prices: a custom price table.
     """
 
@@ -116,7 +117,7 @@ class Job:
     limits: Limits = field(default_factory=Limits)
     splits: tuple[Split, ...] = ()
     edits: tuple[Edit, ...] = EDITS
-    most: int | None = None
+    first: int | None = None
     prices: Path | None = None
 
     def __post_init__(self) -> None:
@@ -140,11 +141,11 @@ class Job:
         """The units of work, pair by pair; duplicate pairs count once."""
         seen: set[tuple[str, str]] = set()
         for split in self.splits or tuple(self.corpus.pairs):
-            for pair in self.corpus.split(split)[: self.most]:
+            for pair in self.corpus.split(split)[: self.first]:
                 if (pair.reference, pair.target) in seen:
                     continue
                 seen.add((pair.reference, pair.target))
-                for edit in self.recipe.asked(self.edits):
+                for edit in self.recipe.to_ask(self.edits):
                     yield Item(pair.reference, pair.target, edit, split)
 
     def frame_of(self, item: Item) -> Frame:
@@ -220,5 +221,4 @@ def dialect_name(job: Job) -> str:
 
 def known_dialect(journal: Journal, job: Job) -> Dialect | None:
     """The dialect of the job's server, if an earlier probe has determined it."""
-    known = journal.get(dialect_name(job))
-    return Dialect(SchemaMode(known["schema"]), known["limit_field"], known["temperature"]) if known else None
+    return remembered(journal, dialect_name(job))

@@ -1,4 +1,4 @@
-"""Settings that determine the texts (``Recipe``), and those that only determine how they are fetched (``Limits``, ``Endpoint``)."""
+"""Settings that determine the texts (``Recipe``), and how they are fetched (``Limits``, ``Endpoint``)."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ class Recipe(Config):
 
     @property
     def speaks_of_sides(self) -> str:
-        """The option whose aid names the person's sides, which the frame ``picture`` does not allow; '' when none is set."""
+        """The option that names the person's sides, which the frame ``picture`` does not allow; '' if none."""
         return "--grounded" if self.grounded else "--pictures with-side-view" if self.side_view else ""
 
     def version(self, prompts_hash: str) -> str:
         """The version of an annotation, 16 hexadecimal digits."""
         return value_hash({**self.model_dump(mode="json", exclude={"prompts"}), "prompts": prompts_hash})[:16]
 
-    def asked(self, edits: tuple[Edit, ...]) -> tuple[Edit, ...]:
+    def to_ask(self, edits: tuple[Edit, ...]) -> tuple[Edit, ...]:
         """The edits to ask the model about; derived ones need their unmirrored text."""
         if self.mirror == "ask":
             return edits

@@ -143,7 +143,7 @@ def _check_sides(poses: PoseTable, root: Path) -> None:
     share = sides_exchanged(poses.joints[sound])
     if share > EXCHANGED:
         raise PoseError(
-            f"{root}/poses.npz: toes point backwards in {share:.0%} of the poses; left and right are swapped, "
+            f"{root}/poses.npz: knees or toes point backwards in {share:.0%} of the poses; left and right are swapped, "
             "or an axis has the wrong sign"
         )
 

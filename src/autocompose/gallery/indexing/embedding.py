@@ -20,16 +20,17 @@ from autocompose.corpus.pictures.folder import PictureFolder
 from autocompose.corpus.pictures.gate import Picture
 from autocompose.estimate.people_finder import Finder
 from autocompose.gallery.crops import MAX_SIDE, SEARCHED_SIDE, Crop, found_people, known_people
-from autocompose.gallery.embedder import Embedder
 from autocompose.gallery.indexing.report import Report
 from autocompose.gallery.indexing.scan import Found
 from autocompose.gallery.indexing.thumbs import thumb_bytes, write_thumb
 from autocompose.gallery.item import Box, Item
 from autocompose.gallery.pose import Pose
 from autocompose.gallery.storage.store import Store
+from autocompose.model.embedders.embedder import Embedder, RefusedInputsError
 
 BATCH = 64
 SEARCHED_BATCH = 16  # when people are looked for, which takes longer: a killed run loses less
+REFUSED = "the model's server refused the picture"
 NOBODY, FAILED = "nobody was found; the picture stays whole", "pose estimation failed; the picture stays whole"
 
 log = logging.getLogger("autocompose.index")
@@ -59,11 +60,12 @@ class Source:
     """What a process needs to embed pictures.
 
     :param finder: None: people are not looked for.
-    :param folder: that the pictures' paths are relative to.
+    :param out: the gallery's folder; ``folder``: that the pictures' paths are relative to.
     """
 
     model: Embedder
     finder: Finder | None
+    out: Path
     folder: PictureFolder
 
 
@@ -81,12 +83,10 @@ class Opened:
 Outcome = str | tuple[Opened, np.ndarray]  # why not, or the picture (without pixels) and vectors (parts, D)
 
 
-def embed_all(store: Store, jobs: list[Job], source: Source, out: Path, processes: int, report: Report) -> set[int]:
+def embed_all(store: Store, jobs: list[Job], source: Source, processes: int, report: Report) -> set[int]:
     """Embed every different content once; the others get copies. Returns the ids that were put.
 
     Other processes embed; this one writes, batch by batch.
-
-    :param out: the gallery's folder, for thumbnails.
     """
     searched = source.finder.fingerprint if source.finder else ""
     first: dict[object, Job] = {}
@@ -102,7 +102,7 @@ def embed_all(store: Store, jobs: list[Job], source: Source, out: Path, processe
     put: set[int] = set()
     outcomes = each_with(source, _embed, batches, processes)
     for batch, results in zip(batches, track(outcomes, "indexing pictures", len(unique), len), strict=True):
-        put |= _put(store, batch, results, out, report)
+        put |= _put(store, batch, results, source.out, report)
     for job in copies:
         put |= _copy(store, job, searched, report)
     return put
@@ -169,16 +169,29 @@ def _embed(source: Source, batch: Sequence[Job]) -> list[Outcome]:
     with ThreadPoolExecutor(2) as pool:
         opened = list(pool.map(lambda job: _open(job, source), batch))
     images = [image for picture in opened if not isinstance(picture, str) for image in picture.images]
-    vectors = source.model.embed_images(images) if images else np.empty((0, 0), np.float32)
+    vectors, refused = _features(source.model, images)
     results: list[Outcome] = []
     row = 0
-    for picture in opened:
+    for job, picture in zip(batch, opened, strict=True):
         if isinstance(picture, str):
             results.append(picture)
             continue
-        results.append((replace(picture, images=[]), vectors[row : row + len(picture.parts)]))
-        row += len(picture.parts)
+        rows = range(row, row + len(picture.parts))
+        if why := next((refused[i] for i in rows if i in refused), ""):
+            log.warning("%s: %s (%s)", job.found.path, REFUSED, why)
+            results.append(REFUSED)
+        else:
+            results.append((replace(picture, images=[]), vectors[rows.start : rows.stop]))
+        row = rows.stop
     return results
+
+
+def _features(model: Embedder, images: list[Image.Image]) -> tuple[np.ndarray, dict[int, str]]:
+    """Vectors, and why there are none of some pictures."""
+    try:
+        return (model.embed_images(images) if images else np.empty((0, 0), np.float32)), {}
+    except RefusedInputsError as error:
+        return error.features, error.reasons
 
 
 def _open(job: Job, source: Source) -> str | Opened:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import chain
@@ -18,7 +18,7 @@ from autocompose.core.several import several
 from autocompose.core.workers import each_with
 from autocompose.corpus.pictures.folder import PictureFolder, is_address
 from autocompose.estimate.people_finder import Finder
-from autocompose.gallery.embedder import Embedder
+from autocompose.estimate.videos.sampling import Sampling
 from autocompose.gallery.filter import matcher
 from autocompose.gallery.gallery_folder import (
     GalleryConfig,
@@ -32,9 +32,12 @@ from autocompose.gallery.indexing.embedding import Job, Source, embed_all
 from autocompose.gallery.indexing.report import Report
 from autocompose.gallery.indexing.scan import Found, Scan, picture_root, scan
 from autocompose.gallery.indexing.thumbs import sweep_thumbs
+from autocompose.gallery.indexing.videos import VideoRun
 from autocompose.gallery.item import Item
+from autocompose.gallery.moments.video_record import sweep_records
 from autocompose.gallery.storage.store import Store
 from autocompose.gallery.storage.vectors import Kind
+from autocompose.model.embedders.embedder import Embedder
 
 SHARD = 256  # pictures that are read by one process at a time
 READERS = 4  # threads of it
@@ -51,20 +54,26 @@ def build(
     model_name: str | Path | None = None,
     people: Path | None = None,
     finder: Finder | None = None,
+    videos: bool | None = None,
+    sampling: Sampling | None = None,
 ) -> Report:
-    """Make or update the gallery ``out`` of all pictures below ``pictures`` (a folder or a corpus, or its address).
+    """Make or update the gallery ``out`` of all pictures and videos below ``pictures`` (a folder or a corpus).
 
-    Inside ``core.ray_workers.on_ray`` the workers of Ray read and embed the pictures; this process writes.
+    Inside ``core.ray_workers.on_ray`` the workers of Ray read and embed the pictures; this process writes, and watches
+    the videos.
 
+    :param pictures: may be an address that fsspec reads, of pictures only.
     :param model: must be picklable when ``processes`` > 1.
     :param store: ``embedded`` or ``qdrant://host:port/collection``.
     :param model_name: what names the model, so that the gallery finds it again.
     :param people: corpus whose poses tell where people are in the pictures; each becomes an item of its own. Default:
         what the last run was told.
     :param finder: finds people and estimates their poses where neither is known; None: nobody is looked for.
+    :param videos: whether videos are indexed, and :param sampling: which of their frames; None: as in the last run,
+        else yes, and four a second.
     :raises GalleryError: another process is indexing; the gallery belongs to another model or folder; ``out`` holds
         something else than a gallery.
-    :raises InputError: no picture was found.
+    :raises InputError: no picture or video was found.
     """
     report = Report(Tally("pictures"))
     picture_root(pictures)  # a slip leaves no folder behind
@@ -76,15 +85,19 @@ def build(
     began = time.time_ns()
     with writer_lock(out):
         config = _configure(pictures, model, Path(out), kind, store, model_name, people, finder)
-        found = scan(pictures, report.tally, Path(config.people) if config.people else None)
-        report.sides = found.sides
-        if not found.found:
-            raise InputError(f"{pictures}: no pictures found ({report.tally.line()}); the gallery was left as it is")
+        config = _with_videos(config, read_config(out), videos, sampling)
+        found = scan(pictures, report.tally, Path(config.people) if config.people else None, config.videos)
+        report.sides, report.videos = found.sides, found.moving
+        if not found.found and not found.videos:
+            counts = "; ".join(
+                tally.line() for tally in (report.tally, report.videos) if tally.total or tally is report.tally
+            )
+            raise InputError(f"{pictures}: no pictures found ({counts}); the gallery was left as it is")
         config.save(Path(out))
         target = open_store(out, config, write=True)
         try:
-            source = Source(model, finder, PictureFolder(config.pictures))
-            _update(target, Path(out), found, source, config, processes, report)
+            source = Source(model, finder, Path(out), PictureFolder(config.pictures))
+            _update(target, found, source, config, processes, report)
             target.publish()
             config.model_copy(update={"indexed_ns": began}).save(Path(out))
         finally:
@@ -106,11 +119,13 @@ def _configure(
         raise GalleryError(f"{out}: a gallery of {old.pictures}, not of {root.address}; choose another folder")
     if old and old.store != store:
         raise GalleryError(f"{out}: uses the store {old.store}, not {store}; choose another folder")
-    dim = old.dim if old else model.embed_texts(["a person"]).shape[1]
+    dim = old.dim if old else model.dim
     return GalleryConfig(
         pictures=root.address,
         source=str(pictures) if root.is_remote else str(Path(pictures).resolve()),
         model=str(model_name or ""),
+        model_options=model.settings,
+        destination=model.destination if model.consent else "",
         fingerprint=model.fingerprint,
         dim=dim,
         store=store,
@@ -122,15 +137,23 @@ def _configure(
     )
 
 
-def _update(
-    store: Store, out: Path, scanned: Scan, source: Source, config: GalleryConfig, processes: int, report: Report
-) -> None:
-    known = defaultdict[str, list[Item]](list)
+def _with_videos(
+    config: GalleryConfig, old: GalleryConfig | None, videos: bool | None, sampling: Sampling | None
+) -> GalleryConfig:
+    if old and videos is None:
+        videos = old.videos
+    sampling = sampling or (old.sampling if old else Sampling())
+    rate, change = sampling.rate, sampling.change
+    return config.model_copy(update={"videos": videos is not False, "video_rate": rate, "video_change": change})
+
+
+def _update(store: Store, scanned: Scan, source: Source, config: GalleryConfig, processes: int, report: Report) -> None:
+    out, known = source.out, defaultdict[str, list[Item]](list)
     searched = source.finder.fingerprint if source.finder else ""
     for item in store.items():
         known[item.path].append(item)
     found = scanned.found
-    new = [f for f in found if not _settled(f, known.get(f.path, []), config.indexed_ns)]
+    new = [f for f in [*found, *scanned.videos] if not _settled(f, known.get(f.path, []), config.indexed_ns)]
     digests = _digests(new, source.folder, scanned)
     banned = forgotten(out)
     keep: set[int] = set()
@@ -151,11 +174,29 @@ def _update(
     store.describe(described)
     report.described = len(described)
     report.unchanged = len(keep) - len(described)
-    keep |= embed_all(store, jobs, source, out, processes, report)
+    keep |= embed_all(store, jobs, source, processes, report)
+    moving = _moving(scanned, digests, known, banned, report)
+    keep |= VideoRun(store, source, config.sampling, known, processes, report).index(moving)
     left = [item for items in known.values() for item in items if item.id not in keep]
     gone = [item for item in left if not scanned.hides(item.path)]
     _remove(store, out, gone)
     report.removed, report.held = len(gone), len(left) - len(gone)
+
+
+def _moving(
+    scanned: Scan, digests: Mapping[str, str], known: Mapping[str, list[Item]], banned: set[str], report: Report
+) -> list[Job]:
+    """The videos that can be read and may be in the gallery."""
+    jobs = []
+    for found in scanned.videos:
+        if found.path in scanned.blocked:
+            continue
+        job = Job(found, digests.get(found.path) or known[found.path][0].digest)
+        if job.digest in banned:
+            report.videos.drop("deleted on request", found.path)
+        else:
+            jobs.append(job)
+    return jobs
 
 
 def _settled(found: Found, items: list[Item], indexed_ns: int) -> bool:
@@ -201,7 +242,9 @@ def _read(folder: PictureFolder, names: Sequence[str]) -> list[str | OSError]:
 def _remove(store: Store, out: Path, items: Iterable[Item]) -> None:
     ids = {item.id for item in items}
     # Thumbnails first: a killed run must not leave the picture of somebody who is no longer in the store.
-    sweep_thumbs(out, {item.digest for item in store.items() if item.id not in ids})
+    left = [item for item in store.items() if item.id not in ids]
+    sweep_thumbs(out, {item.content for item in left})
+    sweep_records(out, {item.digest for item in left})
     store.remove(sorted(ids))
 
 

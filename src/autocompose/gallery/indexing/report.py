@@ -18,6 +18,7 @@ class Report:
     :param people: pictures that were searched for people; kept are those that show some.
     :param persons: people that were found in them.
     :param sides: how the side files were used.
+    :param videos: files; ``seen``: a line for each video that was looked at.
     """
 
     tally: Tally
@@ -30,6 +31,8 @@ class Report:
     people: Tally = field(default_factory=lambda: Tally("searched for people"))
     persons: int = 0
     sides: list[SideFile] = field(default_factory=list)
+    videos: Tally = field(default_factory=lambda: Tally("videos"))
+    seen: list[str] = field(default_factory=list)
 
     def line(self) -> str:
         """For the console: what came in, a line with names for each reason to leave out, what was done to items."""
@@ -37,7 +40,9 @@ class Report:
         items = f"items: {counts}, {self.removed} removed, {self.unchanged} unchanged"
         if self.held:
             items += f", {self.held} kept though their pictures cannot be read now"
-        lines = [self.tally.line(), *_left_out(self.tally)]
+        lines = [self.tally.line(), *_left_out(self.tally)] if self.tally.total or not self.videos.total else []
+        if self.videos.total:
+            lines += [self.videos.line(), *_left_out(self.videos), *(f"  {line}" for line in self.seen)]
         for side in self.sides:
             if side.speaks:
                 lines += [side.tally.line(), *_left_out(side.tally), *(f"  {note}" for note in side.notes)]

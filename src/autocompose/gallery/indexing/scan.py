@@ -1,6 +1,6 @@
 """What to index: the pictures of a folder or corpus, with the metadata, poses and boxes beside them.
 
-PICTURES/...                  any folder tree of pictures; in a corpus, its images/
+PICTURES/...                  any folder tree of pictures and videos; in a corpus, its images/
 PICTURES/metadata.csv         optional: column ``path`` and any others, which become filters
 PICTURES/boxes.json           optional: path -> list of [left, top, right, bottom] in pixels, one for each person
 PICTURES/poses.npz            optional: 3D poses; its scalar columns become filters
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
@@ -24,6 +24,7 @@ from autocompose.core.reading.plain import cause, unreadable
 from autocompose.core.run_folder import maker
 from autocompose.corpus.names import name_fault
 from autocompose.corpus.pictures.folder import PictureFolder, below, is_address
+from autocompose.corpus.videos.formats import NEEDS_AV, can_read, is_video
 from autocompose.corpus.walk import picture_fault, walk
 from autocompose.gallery.crops import WHOLE, Known
 from autocompose.gallery.indexing.people import read_boxes, read_people
@@ -36,13 +37,14 @@ from autocompose.gallery.values import Value
 
 SIDE_FILES = ("metadata.csv", "boxes.json", "poses.npz", "image_splits/train.json", "image_splits/val.json",
               "image_splits/test.json")  # fmt: skip
+States = dict[str, tuple[int, int]]  # path -> size, and a number that changes with the content
 
 
 @dataclass(frozen=True)
 class Found:
-    """One picture file and what is known about it; fields as in ``Item``.
+    """One picture or video file and what is known about it; fields as in ``Item``.
 
-    :param people: box and pose of each person that is known to be in it.
+    :param people: box and pose of each person that is known to be in it; of pictures only.
     """
 
     path: str
@@ -50,6 +52,7 @@ class Found:
     mtime_ns: int
     people: tuple[Known, ...] = WHOLE
     meta: dict[str, Value] = field(default_factory=dict)
+    is_video: bool = False
 
     @property
     def boxes(self) -> tuple[Box | None, ...]:
@@ -100,14 +103,16 @@ class Found:
 class Scan:
     """The contents of a folder of pictures.
 
-    :param found: the pictures, sorted by path.
-    :param tally: counts every file that is left out, with its reason.
+    :param found: the pictures, sorted by path; ``videos``: likewise.
+    :param tally: counts every file that is left out, with its reason; ``moving``: the same for videos.
     :param sides: how the side files were used.
     :param blocked: paths of folders and files that are there and cannot be read.
     """
 
     tally: Tally
+    moving: Tally = field(default_factory=lambda: Tally("videos"))
     found: list[Found] = field(default_factory=list)
+    videos: list[Found] = field(default_factory=list)
     sides: list[SideFile] = field(default_factory=list)
     blocked: list[str] = field(default_factory=list)
 
@@ -140,30 +145,28 @@ def picture_root(pictures: str | Path) -> PictureFolder:
     return PictureFolder(str((pictures / "images" if corpus else pictures).resolve()))
 
 
-def scan(pictures: str | Path, tally: Tally, people: Path | None = None) -> Scan:
-    """All pictures below a folder, but those of galleries that lie in it, and what side files say about them.
+def scan(pictures: str | Path, tally: Tally, people: Path | None = None, videos: bool = True) -> Scan:
+    """All pictures and videos below a folder, but those of galleries in it, and what side files say about them.
 
     Links that lead out of the folder are not followed, and no links to folders.
 
     :param people: corpus whose poses tell where people are in these pictures; see ``gallery.people``.
+    :param videos: whether to look for videos; otherwise they are files like any other.
     :raises InputError: the folder, metadata, boxes or poses are unreadable.
     """
     root, result = picture_root(pictures), Scan(tally)
     if not root.is_remote:
-        return _described(Path(pictures), root, _states(root.path, result), result, people)
+        return _described(Path(pictures), root, *_states(root.path, result, videos), result, people)
     with tempfile.TemporaryDirectory() as scratch:
         PictureFolder(str(pictures)).fetch(SIDE_FILES, Path(scratch))
-        return _described(Path(scratch), root, _states_elsewhere(root, result), result, people)
+        return _described(Path(scratch), root, _states_elsewhere(root, result), {}, result, people)
 
 
 def _described(
-    beside: Path, root: PictureFolder, states: Mapping[str, tuple[int, int]], result: Scan, people: Path | None
+    beside: Path, root: PictureFolder, states: States, moving: States, result: Scan, people: Path | None
 ) -> Scan:
-    """The pictures, with what the files in ``beside`` say about them.
-
-    :param states: path -> size, and a number that changes with the content.
-    """
-    names = PictureNames(states, PurePath(root.address))
+    """The pictures and videos, with what the files in ``beside`` say about them."""
+    names = PictureNames([*states, *moving], PurePath(root.address))
     meta, result.sides = read_splits(beside / "image_splits", names)
     poses = Poses({}, {})
     if (beside / "poses.npz").exists():
@@ -181,14 +184,16 @@ def _described(
         people_boxes, side = read_people(people, names, root)
         known |= people_boxes
         result.sides.append(side)
-    for name, (size, changed) in states.items():
+    for name, (size, changed) in {**states, **moving}.items():
         values = {**poses.meta.get(name, {}), **meta.get(name, {}), **table.get(name, {})}
-        inside = _inside(known.get(name), poses.poses.get(name))
-        result.found.append(Found(name, size, changed, inside, values))
+        still = name in states
+        inside = _inside(known.get(name), poses.poses.get(name)) if still else WHOLE
+        found = Found(name, size, changed, inside, values, is_video=not still)
+        (result.found if still else result.videos).append(found)
     return result
 
 
-def _states_elsewhere(root: PictureFolder, result: Scan) -> dict[str, tuple[int, int]]:
+def _states_elsewhere(root: PictureFolder, result: Scan) -> States:
     """The same for pictures at an address."""
     states = {}
     for name, entry, fault in root.pictures():
@@ -205,8 +210,8 @@ def _inside(known: tuple[Known, ...] | None, pose: Pose | None) -> tuple[Known, 
     return ((inside[0][0], pose),) if len(inside) == 1 and inside[0][1] is None else inside
 
 
-def _states(root: Path, result: Scan) -> dict[str, tuple[int, int]]:
-    """Path -> size and time of change of each picture file, sorted by path; counts the others."""
+def _states(root: Path, result: Scan, videos: bool) -> tuple[States, States]:
+    """The state of each picture file and of each video, sorted by path; counts the others."""
 
     def blocked(path: Path, error: OSError) -> None:
         if path == root:
@@ -219,25 +224,33 @@ def _states(root: Path, result: Scan) -> dict[str, tuple[int, int]]:
         result.tally.drop("gallery in the folder", shown(folder.relative_to(root).as_posix()))
         return False
 
-    states, of_gallery = {}, maker(root) == "gallery"  # version 0.1 could make one among the pictures
+    stills: States = {}
+    moving: States = {}
+    of_gallery = maker(root) == "gallery"  # version 0.1 could make one among the pictures
     for path in walk(root, blocked, enter):
         relative = path.relative_to(root).as_posix()
         if of_gallery and is_thumb(relative):
             continue
         try:
-            unread = "" if path.is_symlink() and path.is_dir() else picture_fault(path)
+            is_moving = videos and is_video(path)
+            unread = "" if is_moving or (path.is_symlink() and path.is_dir()) else picture_fault(path)
             if unread is None:
                 continue
             fault = _fault(path, relative, root) or unread
             if not fault:
                 state = path.stat()
-                states[relative] = state.st_size, changed_ns(state)
+                (moving if is_moving else stills)[relative] = state.st_size, changed_ns(state)
                 continue
         except OSError as error:
             result.block(relative, "", error)
             continue
-        result.tally.drop(fault, shown(relative))
-    return dict(sorted(states.items()))
+        (result.moving if is_moving else result.tally).drop(fault, shown(relative))
+    if moving and not can_read():  # what an earlier run made of them stays
+        for relative in moving:
+            result.moving.drop(NEEDS_AV, shown(relative))
+        result.blocked += moving
+        moving = {}
+    return dict(sorted(stills.items())), dict(sorted(moving.items()))
 
 
 def _fault(path: Path, relative: str, root: Path) -> str:

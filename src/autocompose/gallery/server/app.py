@@ -6,11 +6,11 @@ import asyncio
 import logging
 import os
 import pathlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
-from fastapi import FastAPI, HTTPException, Path, Query, Request, UploadFile
+from fastapi import FastAPI, Path, Query, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from fastapi.staticfiles import StaticFiles
@@ -19,9 +19,9 @@ from pydantic import BaseModel
 from starlette.concurrency import run_in_threadpool
 
 import autocompose
-from autocompose.core.errors import AutocomposeError, BusyError, GalleryError, ImageError, InputError
+from autocompose.core.errors import AutocomposeError, BusyError, GalleryError, ImageError, InputError, VideoError
 from autocompose.corpus.pictures.browser_jpeg import LARGE_SIDE, jpeg_bytes
-from autocompose.corpus.pictures.gate import Bounds, open_image
+from autocompose.corpus.pictures.gate import Bounds
 from autocompose.gallery.answer import Answer, Reference
 from autocompose.gallery.crops import MAX_SIDE
 from autocompose.gallery.indexing.thumbs import read_thumb, thumb_bytes
@@ -31,8 +31,10 @@ from autocompose.gallery.search import Gallery
 from autocompose.gallery.server.batch import BatchedEmbedder
 from autocompose.gallery.server.compare import compared
 from autocompose.gallery.server.pages import Page, render
+from autocompose.gallery.server.replies import REFUSALS, Asked, ItemKey, item_of, picture_reply
 from autocompose.gallery.server.telemetry import Metrics
 from autocompose.gallery.server.uploads import MAX_BYTES, RefusedUploadError, Uploads
+from autocompose.gallery.server.videos import add_videos
 from autocompose.gallery.understand import understand
 from autocompose.web.guard import LOOPBACK, Guard, error_page
 from autocompose.web.limits import HeavyWork
@@ -44,8 +46,6 @@ HEAVY_QUEUE, PATIENCE = 64, 20.0  # requests that wait for them, and how many se
 BOUNDS = Bounds(patience=PATIENCE)
 TIDY_SECONDS = 60
 RETRY_SECONDS = "5"
-Asked = Annotated[SearchRequest, Query()]
-ItemKey = Annotated[str, Path(description="An item's id, from a search result.")]
 UploadKey = Annotated[str, Path(description="The ref that an upload returned.")]
 
 
@@ -62,17 +62,6 @@ class Uploaded(BaseModel):
     pose: str
     box: list[int] | None
     why: str
-
-
-class Failure(BaseModel):
-    """Why a request was refused."""
-
-    detail: str
-
-
-REFUSALS: dict[int | str, dict[str, Any]] = {
-    code: {"model": Failure} for code in (400, 403, 404, 408, 413, 415, 421, 429, 503)
-}
 
 
 def create_app(
@@ -113,6 +102,7 @@ def create_app(
     app.mount("/static", StaticFiles(directory=pathlib.Path(__file__).parent / "static"), name="static")
     _add_api(app, gallery, kept, metrics, heavy)
     _add_pictures(app, gallery, kept, heavy)
+    add_videos(app, gallery, heavy, lambda request: ask(gallery, kept, with_key(gallery, request)))
     _add_pages(app, gallery, kept)
     _add_failures(app, gallery)
     app.add_middleware(
@@ -171,7 +161,7 @@ def with_key(gallery: Gallery, request: SearchRequest) -> SearchRequest:
     """
     if not request.ref or request.by_key:
         return request
-    items = gallery.store.find(request.ref)
+    items = gallery.named(request.ref)
     if not items:
         raise NotThereError(f"{request.ref}: no picture of this gallery has that path or id")
     return request.model_copy(update={"ref": items[0].key})
@@ -187,12 +177,12 @@ def _add_api(app: FastAPI, gallery: Gallery, uploads: Uploads, metrics: Metrics,
     @app.get("/api/items/{key}", responses=REFUSALS)
     def item(key: ItemKey) -> dict[str, Any]:
         """Everything known about an item, including its pose values."""
-        return _item(gallery, key).details()
+        return item_of(gallery, key).details()
 
     @app.get("/api/compare/{key}", responses=REFUSALS)
     def compare(key: ItemKey, ref: Annotated[str, Query(max_length=1000)], mirror: bool = False) -> dict[str, Any]:
         """How to get from the reference's pose to an item's, in words, as far as the poses let one say."""
-        return compared(origin_of(gallery, uploads, ref), _item(gallery, key), mirror)
+        return compared(origin_of(gallery, uploads, ref), item_of(gallery, key), mirror)
 
     @app.get("/api/understand")
     def read(text: Annotated[str, Query(max_length=MAX_TEXT, description="The text.")] = "") -> dict[str, Any]:
@@ -225,28 +215,28 @@ def _add_api(app: FastAPI, gallery: Gallery, uploads: Uploads, metrics: Metrics,
 
 def _add_pictures(app: FastAPI, gallery: Gallery, uploads: Uploads, heavy: HeavyWork) -> None:
     def opened(item: Item, side: int) -> Image.Image:
-        return open_image(gallery.picture_content(item), side, BOUNDS)
+        return gallery.whole_picture(item, side, BOUNDS)
 
     @app.get("/thumbs/{key}", response_class=Response, responses=REFUSALS)
     async def thumb(key: ItemKey, request: Request) -> Response:
         """An item's picture, at most 384 px, WebP."""
-        item = await run_in_threadpool(_item, gallery, key)
+        item = await run_in_threadpool(item_of, gallery, key)
 
         async def content() -> bytes:
-            kept = await run_in_threadpool(read_thumb, gallery.folder, item.digest)
+            kept = await run_in_threadpool(read_thumb, gallery.folder, item.content)
             return kept if kept else await heavy.run(lambda: thumb_bytes(opened(item, MAX_SIDE)))
 
-        return await _picture(request, key, content, "image/webp")
+        return await picture_reply(request, key, content, "image/webp")
 
     @app.get("/pictures/{key}", response_class=Response, responses=REFUSALS)
     async def picture(key: ItemKey, request: Request) -> Response:
         """An item's picture, at most 1,600 px, upright, without its metadata, JPEG."""
-        item = await run_in_threadpool(_item, gallery, key)
+        item = await run_in_threadpool(item_of, gallery, key)
 
         async def content() -> bytes:
             return await heavy.run(lambda: jpeg_bytes(opened(item, LARGE_SIDE)))
 
-        return await _picture(request, key, content, "image/jpeg")
+        return await picture_reply(request, key, content, "image/jpeg")
 
     @app.get("/uploads/{key}", response_class=Response, responses=REFUSALS)
     async def uploaded(key: UploadKey, request: Request) -> Response:
@@ -255,15 +245,7 @@ def _add_pictures(app: FastAPI, gallery: Gallery, uploads: Uploads, heavy: Heavy
         async def content() -> bytes:
             return await run_in_threadpool(uploads.read, key)
 
-        return await _picture(request, key, content, "image/jpeg")
-
-
-async def _picture(request: Request, key: str, content: Callable[[], Awaitable[bytes]], kind: str) -> Response:
-    """Browsers cache pictures but revalidate each time, so that a deleted one is gone at once."""
-    headers = {"etag": f'"{key}"', "cache-control": "private, no-cache"}
-    if request.headers.get("if-none-match") == headers["etag"]:
-        return Response(status_code=304, headers=headers)
-    return Response(await content(), media_type=kind, headers=headers)
+        return await picture_reply(request, key, content, "image/jpeg")
 
 
 def _add_pages(app: FastAPI, gallery: Gallery, uploads: Uploads) -> None:
@@ -307,7 +289,7 @@ def _add_failures(app: FastAPI, gallery: Gallery) -> None:
     def failed(request: Request, error: AutocomposeError) -> Response:
         if isinstance(error, RefusedUploadError):
             return answer(request, error.status, str(error))
-        if isinstance(error, InputError) and not isinstance(error, ImageError):
+        if isinstance(error, InputError) and not isinstance(error, ImageError | VideoError):
             return answer(request, 404 if isinstance(error, NotThereError) else 400, str(error))
         if isinstance(error, BusyError):
             return answer(request, 503, str(error))
@@ -320,10 +302,3 @@ def _add_failures(app: FastAPI, gallery: Gallery) -> None:
         said = first["msg"].removeprefix("Value error, ")
         message = f"{'.'.join(str(step) for step in first['loc'][1:])}: {said}"
         return answer(request, 422, message)
-
-
-def _item(gallery: Gallery, key: str) -> Item:
-    try:
-        return gallery.item(key)
-    except InputError as error:
-        raise HTTPException(404, str(error)) from None

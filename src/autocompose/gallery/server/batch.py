@@ -8,22 +8,24 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from PIL import Image
 
-from autocompose.gallery.embedder import Embedder
+from autocompose.model.embedders.embedder import Embedder
 
-Kind = Literal["images", "texts", "compositions"]
+if TYPE_CHECKING:
+    from autocompose.model.embed import Picture
+
+Kind = Literal["images", "texts", "compositions", "joint"]
 Job = tuple[Kind, Any, Future[np.ndarray]]
-KINDS: tuple[Kind, ...] = ("texts", "images", "compositions")
+KINDS: tuple[Kind, ...] = ("texts", "images", "compositions", "joint")
 MAX_BATCH = 32
 PATIENCE = 0.5  # of the last run's time: what a run may wait for its share, when another run is under way
 MOST_PATIENCE = 0.1  # seconds; the first run may have loaded the model
 
 
-class BatchedEmbedder:
+class BatchedEmbedder(Embedder):
     """An embedder for many threads: a few threads run the model, each on its share of the pending requests.
 
     A share counts what waits and what is under way, for those who have just been answered usually ask again: so four
@@ -38,7 +40,7 @@ class BatchedEmbedder:
     def __init__(
         self, model: Embedder, observe: Callable[[int], None] = lambda size: None, runners: int | None = None
     ) -> None:
-        self.fingerprint, self.card = model.fingerprint, model.card
+        self.name, self.fingerprint, self.card = model.name, model.fingerprint, model.card
         self._model, self._observe = model, observe
         self._waiting: deque[Job] = deque()
         self._under_way, self._last = 0, 0.0  # inputs of the runs under way; seconds of the last run
@@ -49,7 +51,12 @@ class BatchedEmbedder:
         for thread in self._threads:
             thread.start()
 
-    def embed_images(self, images: Sequence[Image.Image]) -> np.ndarray:
+    @property
+    def joint(self) -> bool:
+        """As the model says."""
+        return self._model.joint
+
+    def embed_images(self, images: Sequence[Picture]) -> np.ndarray:
         """``(N, D)`` un-normalised."""
         return self._ask("images", images)
 
@@ -60,6 +67,10 @@ class BatchedEmbedder:
     def compose(self, images: np.ndarray, texts: Sequence[str]) -> np.ndarray:
         """``(N, D)`` normalised."""
         return self._ask("compositions", list(zip(images, texts, strict=True)))
+
+    def compose_pictures(self, images: Sequence[Picture], texts: Sequence[str]) -> np.ndarray:
+        """``(N, D)`` normalised."""
+        return self._ask("joint", list(zip(images, texts, strict=True)))
 
     def close(self) -> None:
         """Finish pending work, then stop."""
@@ -119,4 +130,7 @@ class BatchedEmbedder:
             return self._model.embed_texts(values)
         if kind == "images":
             return self._model.embed_images(values)
-        return self._model.compose(np.stack([image for image, _ in values]), [text for _, text in values])
+        images, texts = [image for image, _ in values], [text for _, text in values]
+        if kind == "joint":
+            return self._model.compose_pictures(images, texts)
+        return self._model.compose(np.stack(images), texts)

@@ -82,9 +82,7 @@ def run_server(config: ServerConfig) -> None:
         raise DependencyError("fastapi", "serve", "The server") from None
     gallery = Gallery.open(config.gallery, config.model or None)  # what is wrong is said here, not by a worker
     if gallery.model is None:
-        raise GalleryError(
-            f"{config.gallery}: its model {gallery.config.model or ''} was not found; name it with --model"
-        )
+        raise GalleryError(gallery.absent)
     count = gallery.store.count()
     gallery.close()
     if config.host not in LOOPBACK_ADDRESSES and not config.token:

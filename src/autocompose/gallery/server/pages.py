@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
+from autocompose.corpus.videos.formats import media_type
 from autocompose.gallery.answer import Answer, Hit, Reference
 from autocompose.gallery.item import Item, key_to_id
 from autocompose.gallery.request import Engine, SearchRequest, Sides
@@ -32,7 +33,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(about=about, score=score, overlay=overlay)
+    environment.filters.update(about=about, score=score, overlay=overlay, plays=lambda item: media_type(item.path))
     return environment
 
 
@@ -43,9 +44,14 @@ def render(template: str, **values: Any) -> str:
 
 def about(item: Item, most: int = MAX_SUMMARY) -> str:
     """An item's metadata in a few words."""
+    said = {item.path, f"{item.path}#{item.moment.person}"} if item.moment else set()  # of a moment, its label says it
     values = [
-        f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}" for key, value in item.meta.items()
+        f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
+        for key, value in item.meta.items()
+        if value not in said
     ]
+    if item.moment and item.moment.person:
+        values.insert(0, f"person {item.moment.person}")
     return " · ".join(values[:most])
 
 
@@ -116,6 +122,21 @@ class Page:
     def picture(self, ref: str) -> str:
         """Address of the small picture of an item or upload."""
         return f"/uploads/{ref}" if ref.startswith("u-") else f"/thumbs/{ref}"
+
+    @cached_property
+    def has_videos(self) -> bool:
+        """Whether the gallery holds moments of videos."""
+        return "video" in self.gallery.store.columns()
+
+    @property
+    def has_moments(self) -> bool:
+        """Whether a result is a moment of a video."""
+        return self.answer is not None and any(hit.item.moment for hit in self.answer.hits)
+
+    def only(self, item: Item, column: str) -> str:
+        """The address of the same search among the moments of an item's video or person."""
+        others = [one for one in self.params.where if one.partition("=")[0].strip() != column]
+        return self.params.url(where=[*others, f"{column}={item.meta[column]}"])
 
     @cached_property
     def reading(self) -> Reading:

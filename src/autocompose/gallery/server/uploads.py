@@ -21,9 +21,9 @@ from autocompose.corpus.pictures.formats import picture_format
 from autocompose.corpus.pictures.gate import Bounds, OversizeError, Picture, bare, open_image
 from autocompose.gallery.answer import Reference
 from autocompose.gallery.crops import MAX_SIDE, shrink
-from autocompose.gallery.embedder import Embedder
 from autocompose.gallery.item import NotThereError
 from autocompose.gallery.pose import Pose
+from autocompose.model.embedders.embedder import Embedder
 
 FORMATS = ("JPEG", "PNG", "WEBP")  # JPEG opens the MPO files of phones too
 MAX_BYTES = 32 << 20

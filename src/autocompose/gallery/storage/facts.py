@@ -64,8 +64,8 @@ class Facts:
         """
         kept = np.ones(len(self.ids), bool)
         for column, typed in where.items():
-            wanted = self._codes_of(column, typed)  # which knows the columns
-            kept &= np.isin(self.codes[column], wanted)
+            codes = self._codes_of(column, typed)  # first: it refuses a column that is not there
+            kept &= np.isin(self.codes[column], codes)
         return self.ids[kept]
 
     def values_meant(self, column: str, typed: Sequence[str]) -> list[Value]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from autocompose.gallery.item import Item
+from autocompose.gallery.moments.moment import Moment
 from autocompose.gallery.pose import Pose
 from autocompose.gallery.values import cleaned, text_of
 
@@ -29,6 +30,7 @@ def payload_of(item: Item, fingerprint: str, changed: int) -> dict[str, Any]:
         "joints": _text(joints),
         "estimate": _text(more),
         "searched": item.searched,
+        "moment": item.moment.record() if item.moment else None,
         "has_pose": joints is not None,
         "fingerprint": fingerprint,
         "changed": changed,
@@ -40,7 +42,8 @@ def item_of(payload: dict[str, Any]) -> Item:
     box = payload.get("box")
     plain = [payload[name] for name in _FIELDS]
     place = tuple(box) if box else None
-    return Item(*[*plain, place, cleaned(payload["meta"]), pose_of(payload), payload.get("searched", "")])
+    moment = Moment.of_record(payload.get("moment"))
+    return Item(*[*plain, place, cleaned(payload["meta"]), pose_of(payload), payload.get("searched", ""), moment])
 
 
 def pose_of(payload: dict[str, Any]) -> Pose | None:

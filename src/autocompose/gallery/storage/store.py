@@ -22,6 +22,7 @@ from autocompose.core.errors import GalleryError, StorageError
 from autocompose.core.reading.jsontext import to_json
 from autocompose.core.reading.plain import cause
 from autocompose.gallery.item import Item
+from autocompose.gallery.moments.moment import Moment
 from autocompose.gallery.pose import JOINTS, Pose
 from autocompose.gallery.storage.facts import Facts
 from autocompose.gallery.storage.pose_files import open_poses, remove_poses, write_poses
@@ -36,16 +37,18 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS items (
     id INTEGER PRIMARY KEY, path TEXT NOT NULL, digest TEXT NOT NULL, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL,
     width INTEGER NOT NULL, height INTEGER NOT NULL, box TEXT, meta TEXT NOT NULL, joints BLOB,
-    fingerprint TEXT NOT NULL, vector BLOB NOT NULL, estimate BLOB, searched TEXT NOT NULL DEFAULT '');
+    fingerprint TEXT NOT NULL, vector BLOB NOT NULL, estimate BLOB, searched TEXT NOT NULL DEFAULT '', moment TEXT);
 CREATE INDEX IF NOT EXISTS items_path ON items (path);
 CREATE INDEX IF NOT EXISTS items_digest ON items (digest);
 CREATE TABLE IF NOT EXISTS state (key TEXT PRIMARY KEY, value NOT NULL);
 CREATE TABLE IF NOT EXISTS files (version INTEGER PRIMARY KEY);
 INSERT OR IGNORE INTO files SELECT value FROM state WHERE key = 'published' AND value >= 0;
 """
-_COLUMNS = "path, digest, size, mtime_ns, width, height, box, meta, joints, estimate, searched"
+_COLUMNS = "path, digest, size, mtime_ns, width, height, box, meta, joints, estimate, searched, moment"
 # What galleries of earlier versions lack: how to add it, and what stands for it until that is done.
-_ADDED = {"estimate": ("BLOB", "NULL"), "searched": ("TEXT NOT NULL DEFAULT ''", "''")}
+_ADDED = {
+    "estimate": ("BLOB", "NULL"), "searched": ("TEXT NOT NULL DEFAULT ''", "''"), "moment": ("TEXT", "NULL"),
+}  # fmt: skip
 
 
 class Store(Protocol):
@@ -366,7 +369,7 @@ class EmbeddedStore:
         return Facts.of(zip((i for i, _ in found), metas, strict=True))
 
     def _posed(self) -> Posed:
-        estimate = self._columns.split(", ")[-2]
+        estimate = self._columns.split(", ")[_COLUMNS.split(", ").index("estimate")]
         rows = self._rows(f"SELECT id, joints, {estimate} FROM items WHERE joints IS NOT NULL ORDER BY id")
         joints = np.frombuffer(b"".join(j for _, j, _ in rows), np.float32).reshape(-1, JOINTS, 3)
         known = np.zeros(JOINTS, np.float32).tobytes()
@@ -405,13 +408,15 @@ def _row(item: Item) -> tuple[Any, ...]:
     box = json.dumps(item.box) if item.box else None
     meta = to_json(cleaned(item.meta))
     plain = (item.path, item.digest, item.size, item.mtime_ns, item.width, item.height)
-    return *plain, box, meta, joints, more, item.searched
+    moment = json.dumps(item.moment.record()) if item.moment else None
+    return *plain, box, meta, joints, more, item.searched, moment
 
 
 def _item(row: Sequence[Any]) -> Item:
-    *plain, box, meta, joints, more, searched = row
+    *plain, box, meta, joints, more, searched, moment = row
     place = tuple(json.loads(box)) if box else None
-    return Item(*[*plain, place, _meta(meta), Pose.from_bytes(joints, more), searched])
+    when = Moment.of_record(json.loads(moment)) if moment else None
+    return Item(*[*plain, place, _meta(meta), Pose.from_bytes(joints, more), searched, when])
 
 
 # earlier versions wrote NaN and Infinity, which are no values

@@ -1,7 +1,7 @@
-"""A text side for claims alone: each claim is read by itself, and the text is their sum.
+"""A text side for claims alone: each claim is encoded by itself, and the text is their sum.
 
-What a text asks for is the sum of what its claims ask for, whatever their order. A transformer has to learn that; here
-it is given, which is why this side learns from a fraction of the examples (docs/small.md).
+The request of a text is the sum of its claims in any order. A transformer has to learn that; here it is built in, so
+this side learns from a fraction of the examples (docs/small.md).
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ class ClaimBag(nn.Module):
         place = (steps - start - 1).clamp(0, LONGEST - 1)
         count = int(number.max()) + 1
         slot = (torch.arange(len(tokens), device=tokens.device)[:, None] * count + number)[said]
+        present, row = slot.unique(return_inverse=True)
         marked = states[said] * F.embedding(place[said], self.place)
-        claims = states.new_zeros(len(tokens) * count, states.shape[-1]).index_add(0, slot, marked)
-        there = torch.zeros(len(tokens) * count, 1, device=tokens.device).index_fill(0, slot.unique(), 1)
-        total = (self.claim(claims) * there).view(len(tokens), count, -1).sum(1)
+        claims = self.claim(states.new_zeros(len(present), states.shape[-1]).index_add(0, row, marked))
+        total = states.new_zeros(len(tokens), states.shape[-1]).index_add(0, present // count, claims)
         return total + self.all(total)

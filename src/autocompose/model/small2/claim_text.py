@@ -1,4 +1,4 @@
-"""What the parser understands of a text, as a text of few words: the other thing that a text encoder may read."""
+"""The claims of a text as a short text: the alternative input of a text encoder."""
 
 from __future__ import annotations
 

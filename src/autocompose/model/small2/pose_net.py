@@ -1,7 +1,7 @@
-"""The image side of small-v2: the pose that the package's own estimator sees, and a small network that embeds it.
+"""The image side of small-v2: the package's own pose estimator, and a small network that embeds the pose.
 
-The estimator (``estimate``) is frozen and no part of a model's weights. What it says of a picture, the *trunk*, is all
-that the trained head sees: joints in the own frame, how sure each is, and the heading.
+The estimator (``estimate``) is frozen and not part of a model's weights. Its output for a picture, the *trunk*, is the
+input of the trained head: joints in the person's own frame, the certainty of each, and the heading.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class PoseSizes(Config):
 class PoseNet(nn.Module):
     """``(B, 3, S, S)`` preprocessed pictures of one person each -> ``(B, D)`` features of length 1.
 
-    A picture in which nobody is found has a trunk of zeros, and with it a feature that training has chosen.
+    A picture without a detected person has a trunk of zeros, and thus one learned feature.
     """
 
     def __init__(self, sizes: PoseSizes, image_size: int, dim: int) -> None:
@@ -58,7 +58,7 @@ class PoseNet(nn.Module):
 
     @torch.no_grad()
     def trunk(self, images: Tensor) -> Tensor:
-        """What the estimator sees: ``(B, TRUNK)``."""
+        """The output of the estimator: ``(B, TRUNK)``."""
         estimator = shared_estimator()
         rows = torch.zeros(len(images), TRUNK)
         for row, pixels in zip(rows, images, strict=True):
@@ -68,11 +68,11 @@ class PoseNet(nn.Module):
         return rows.to(images.device)
 
     def set_grad_checkpointing(self, enable: bool = True) -> None:
-        """Nothing to trade here: the network is small."""
+        """Does nothing: the network is small."""
 
 
 def trunk_of(joints: Tensor, heading: Tensor, uncertainty: Tensor) -> Tensor:
-    """The trunk of people that were found, ``(N, TRUNK)``.
+    """The trunks of detected people, ``(N, TRUNK)``.
 
     :param joints: ``(N, 22, 3)`` metres, own frame. :param heading: ``(N,)`` radians.
     :param uncertainty: ``(N, 22)`` metres.
@@ -119,5 +119,5 @@ def shared_estimator() -> Estimator:
 
 @lru_cache(maxsize=1)
 def eyes() -> str:
-    """What the shipped estimator is: trunks are the same where this is."""
+    """Fingerprint of the shipped estimator; equal ones give equal trunks."""
     return f"{file_hash(weights.SHIPPED)} {file_hash(SHIPPED)}"

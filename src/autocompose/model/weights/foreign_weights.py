@@ -31,10 +31,10 @@ HEAD = 64
 def load_encoder(path: Path, wanted: EncoderConfig | None = None, weights_fp16: bool = False) -> Encoder:
     """An encoder from a run folder, a weight file, or a downloaded repository of Hugging Face transformers.
 
-    :param wanted: what the flags say. A folder or file that contradicts it is an error. A file does not know its
-        transform, so that ``wanted`` decides; without ``wanted`` it is that of ``EncoderConfig``.
+    :param wanted: the configuration of the flags. A folder or file that contradicts it is an error. A file does not
+        contain its transform, so ``wanted`` decides; without ``wanted`` it is that of ``EncoderConfig``.
     :param weights_fp16: round as ``round_to_fp16`` does.
-    :raises CheckpointError: unreadable, not CLIP weights, or different from ``wanted``; says in what.
+    :raises CheckpointError: unreadable, not CLIP weights, or different from ``wanted``; lists the differences.
     """
     path = _own_folder(model_folder(path))
     file = model_file(path) if path.is_dir() else path
@@ -56,28 +56,28 @@ def _own_folder(path: Path) -> Path:
 def _encoder_from_file(path: Path, wanted: EncoderConfig | None) -> Encoder:
     tensors = read_archive(path)
     theirs = weights_of(tensors, HUGGING_FACE, path)
-    told: dict[str, Any] = {}
+    stated: dict[str, Any] = {}
     if theirs is not None:
         state, origin = openai_names(theirs.tensors, path), f"{path} (CLIPModel of Hugging Face transformers)"
-        told, marked = unseen_in_shapes(path), False
+        stated, marked = unseen_in_shapes(path), False
     else:
         weights = weights_of(tensors, CLIP, path)
         if weights is None:
             raise CheckpointError(_nothing_of(CLIP, tensors, path))
         state, origin = weights.tensors, str(path)
-        marked = weights.place == CLIP.key  # the paper's files: QuickGELU; of other weights only the flags know
-    found = config_of(state, origin, told)
+        marked = weights.place == CLIP.key  # the paper's files use QuickGELU; for others, the flags decide
+    config = config_of(state, origin, stated)
     if wanted is not None:
         update = {"transform": wanted.transform, "target_ratio": wanted.target_ratio}
-        found = found.model_copy(update=update)
-        known = marked or bool(told)
-        check_same(found, wanted if known else _with_activation(wanted, True), origin)
-        found = found if known else wanted
-    return fit_clip(Encoder(found), state, origin)
+        config = config.model_copy(update=update)
+        known = marked or bool(stated)
+        check_same(config, wanted if known else _with_activation(wanted, True), origin)
+        config = config if known else wanted
+    return fit_clip(Encoder(config), state, origin)
 
 
 def _nothing_of(network: Network, tensors: dict[str, Tensor], path: Path) -> str:
-    there = f"it holds {', '.join(list(tensors)[:3])} ..." if tensors else "it holds no tensors"
+    there = f"it holds {', '.join(list(tensors)[:3])} ..." if tensors else "it holds no tensors with names"
     return f"{path}: no weights of a {network.name}: none is called {network.marks[0]}; {there}"
 
 
@@ -121,14 +121,14 @@ def load_combiner(path: Path, dim: int | None = None, sizes: tuple[int, int] | N
     return combiner.eval()
 
 
-def config_of(state: dict[str, Tensor], origin: str, told: dict[str, Any] | None = None) -> EncoderConfig:
+def config_of(state: dict[str, Tensor], origin: str, stated: dict[str, Any] | None = None) -> EncoderConfig:
     """The architecture that tensors of these shapes belong to, by name where it is one of OpenAI's.
 
-    :param told: what is known of activation and heads, as ``hugging_face.unseen_in_shapes`` says it.
+    :param stated: activation and heads where known, as from ``hugging_face.unseen_in_shapes``.
     :raises CheckpointError: not the tensors of a CLIP.
     """
     try:
-        values = _model_of(state, told or {})
+        values = _model_of(state, stated or {})
     except KeyError as error:
         raise CheckpointError(f"{origin}: not all weights of a CLIP ({error} is missing)") from None
     except (IndexError, ValueError, ZeroDivisionError) as error:
@@ -140,15 +140,15 @@ def config_of(state: dict[str, Tensor], origin: str, told: dict[str, Any] | None
     return EncoderConfig(model=values)
 
 
-def _model_of(state: dict[str, Tensor], told: dict[str, Any]) -> dict[str, Any]:
+def _model_of(state: dict[str, Tensor], stated: dict[str, Any]) -> dict[str, Any]:
     """The open_clip configuration behind tensor shapes."""
     if "visual.proj" in state:
         width, _, patch, _ = state["visual.conv1.weight"].shape
         grid = round((len(state["visual.positional_embedding"]) - 1) ** 0.5)
         vision = {"image_size": patch * grid, "layers": _count(state, r"visual\.transformer\.resblocks\.(\d+)\.")}
         vision |= {"width": width, "patch_size": patch}
-        if told.get("head_width", HEAD) != HEAD:
-            vision["head_width"] = told["head_width"]
+        if stated.get("head_width", HEAD) != HEAD:
+            vision["head_width"] = stated["head_width"]
     else:
         grid = round((len(state["visual.attnpool.positional_embedding"]) - 1) ** 0.5)
         layers = [_count(state, rf"visual\.layer{i}\.(\d+)\.") for i in (1, 2, 3, 4)]
@@ -158,10 +158,10 @@ def _model_of(state: dict[str, Tensor], told: dict[str, Any]) -> dict[str, Any]:
         "context_length": len(state["positional_embedding"]),
         "vocab_size": len(state["token_embedding.weight"]),
         "width": text_width,
-        "heads": told.get("heads", max(1, text_width // HEAD)),
+        "heads": stated.get("heads", max(1, text_width // HEAD)),
         "layers": _count(state, r"transformer\.resblocks\.(\d+)\."),
     }
-    quick = told.get("quick_gelu", True)
+    quick = stated.get("quick_gelu", True)
     return {"embed_dim": state["text_projection"].shape[1], "quick_gelu": quick, "vision_cfg": vision, "text_cfg": text}
 
 
@@ -170,7 +170,7 @@ def _count(state: dict[str, Tensor], pattern: str) -> int:
 
 
 def _essence(model: dict[str, Any]) -> dict[str, Any]:
-    """What weights and activation depend on, flat and comparable."""
+    """The settings on which weights and activation depend, flat and comparable."""
     vision, text = model["vision_cfg"], model["text_cfg"]
     return {
         "feature size": model["embed_dim"],
@@ -191,18 +191,18 @@ def _essence(model: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def check_same(found: EncoderConfig, wanted: EncoderConfig, origin: str) -> None:
-    """Compare what a checkpoint is with what the flags say.
+def check_same(actual: EncoderConfig, wanted: EncoderConfig, origin: str) -> None:
+    """Compare the configuration of a checkpoint with the flags.
 
     :raises CheckpointError: lists every difference as (checkpoint, flags).
     """
-    has, asked = _described(found), _described(wanted)
-    if found.vocabulary is not None:  # a compact vocabulary is the same tokenizer
-        has["vocabulary"] = asked["vocabulary"]
-    faults = [f"{key} is {has[key]}, the flags say {asked[key]}" for key in has if has[key] != asked.get(key)]
+    has, expected = _described(actual), _described(wanted)
+    if actual.vocabulary is not None:  # a compact vocabulary is the same tokenizer
+        has["vocabulary"] = expected["vocabulary"]
+    faults = [f"{key} is {has[key]}, the flags say {expected[key]}" for key in has if has[key] != expected.get(key)]
     if faults:
-        names = f" ({found.arch or 'own architecture'}, the flags say {wanted.arch or 'own architecture'})"
-        raise CheckpointError(f"{origin}{names if found.arch != wanted.arch else ''}: {'; '.join(faults)}")
+        names = f" ({actual.arch or 'own architecture'}, the flags say {wanted.arch or 'own architecture'})"
+        raise CheckpointError(f"{origin}{names if actual.arch != wanted.arch else ''}: {'; '.join(faults)}")
 
 
 def _described(config: EncoderConfig) -> dict[str, Any]:
@@ -214,7 +214,7 @@ def _described(config: EncoderConfig) -> dict[str, Any]:
 
 def round_to_fp16(encoder: Encoder) -> Encoder:
     """Round, in place, the weights that the reference holds in half precision on GPUs: convolutions, linear layers,
-    attention and projections. Published numbers rest on weights rounded so.
+    attention and projections. Published figures depend on it.
     """
     with torch.no_grad():
         for module in encoder.clip.modules():

@@ -1,7 +1,7 @@
 """Weights of Hugging Face's ``CLIPModel`` under OpenAI's names.
 
-The networks are the same; there, queries, keys and values have a matrix each, projections are layers, and other names
-are in use. What shapes cannot tell stands in the ``config.json`` beside the weights.
+The networks are the same, but queries, keys and values have a matrix each, projections are layers, and names differ.
+``config.json`` beside the weights holds what shapes do not show.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def _unknown(name: str, path: Path) -> CheckpointError:
 def unseen_in_shapes(path: Path) -> dict[str, Any]:
     """Activation and heads from the ``config.json`` beside a weight file; {} without one.
 
-    :return: ``quick_gelu``, ``heads`` (of the text side) and ``head_width`` (of the image side), where they are told.
+    :return: ``quick_gelu``, ``heads`` (of the text side) and ``head_width`` (of the image side), where they are stated.
     """
     config = _config(path.parent) if (path.parent / "config.json").exists() else {}
     text, vision = (config.get(f"{side}_config") or {} for side in ("text", "vision"))

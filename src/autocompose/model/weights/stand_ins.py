@@ -1,12 +1,13 @@
 """Tensors out of pickled files that hold more than tensors, without running anything that is in them.
 
-``torch.save`` files (archives, and the older single pickles) and TorchScript archives are pickles, and a pickle may
-name any function. Here every name that it asks for becomes a stand-in: it remembers what it was given, and has no code.
-Tensors are described first and read afterwards, so that nothing is read which nobody wants.
+``torch.save`` files (archives, and the older single pickles), TorchScript archives and plain pickles may name any
+function. Here every such name becomes a stand-in, which stores its arguments and has no code.
+Tensors (and arrays of numpy) are described first and read afterwards, so that unused ones are never read.
 """
 
 from __future__ import annotations
 
+import io
 import pickle
 import struct
 import zipfile
@@ -19,6 +20,8 @@ import torch
 from torch import Tensor
 
 from autocompose.core.errors import CheckpointError
+from autocompose.model.weights import pickled_arrays
+from autocompose.model.weights.pickled_arrays import Array
 
 DTYPES = {
     "FloatStorage": torch.float32,
@@ -32,7 +35,8 @@ DTYPES = {
     "ByteStorage": torch.uint8,
     "BoolStorage": torch.bool,
 }
-PREAMBLE = 3  # pickles before the data of a single-pickle file: a magic number, the protocol, the machine
+MAGIC = 0x1950A86A20F9469CFC6C  # the first pickle of torch's older files
+PREAMBLE = 3  # pickles before the data of such a file: the number above, the protocol, the machine
 
 
 class Storage(NamedTuple):
@@ -46,14 +50,14 @@ class Storage(NamedTuple):
 class View(NamedTuple):
     """A tensor, not yet read."""
 
-    storage: Storage
+    storage: Storage | Tensor  # the second in plain pickles, which hold the numbers right here
     offset: int
     size: tuple[int, ...]
     stride: tuple[int, ...]
 
 
 class StandIn:
-    """For an object of a class that the file names: what it holds."""
+    """Stands in for an object of a class that the file names, with its contents."""
 
     content: dict[Any, Any]
 
@@ -63,7 +67,7 @@ class StandIn:
         return new
 
     def __init__(self, *_: Any, **__: Any) -> None:
-        """Whatever it was made with is left alone."""
+        """Ignores the arguments."""
 
     def __setstate__(self, state: Any) -> None:
         self.content |= state if isinstance(state, dict) else {}
@@ -72,7 +76,7 @@ class StandIn:
         self.content[key] = value
 
     def append(self, _: Any) -> None:
-        """A list of the file's own kind: weights are not looked for in it."""
+        """Ignores the item: lists of the file's own kind hold no weights."""
 
     def extend(self, _: Any) -> None:
         """As ``append``."""
@@ -82,62 +86,81 @@ class StandIn:
 
 
 def read_pickled(path: Path) -> tuple[Any, list[str]]:
-    """The tree of a ``torch.save`` file or TorchScript archive: dictionaries, lists, tensors, ``StandIn``.
+    """The tree of a file as the module's text names them: dictionaries, lists, tensors, ``StandIn``.
 
     :return: also the names for which there are stand-ins.
     :raises CheckpointError: it describes tensors that it does not hold; or whatever a damaged file raises.
     """
+    size = path.stat().st_size
     if not zipfile.is_zipfile(path):
-        return _read_single(path)
+        with open(path, "rb") as file:
+            return _read_single(file, size)
     with zipfile.ZipFile(path) as archive:
+
+        def checked(member: zipfile.ZipInfo) -> zipfile.ZipInfo:
+            if member.file_size > size:
+                raise CheckpointError("its tensors are compressed, which no weight file is")
+            return member
+
         data = next(name for name in archive.namelist() if name.endswith("data.pkl"))
-        with archive.open(data) as file:
-            reader = Reader(file)
+        with archive.open(checked(archive.getinfo(data))) as member:
+            reader = Reader(member, size)
             tree = reader.load()
-        folder, limit = data.removesuffix(".pkl"), path.stat().st_size
+        folder = data.removesuffix(".pkl")
 
         def stored(storage: Storage) -> Tensor:
-            member = archive.getinfo(f"{folder}/{storage.key}")
-            if member.file_size > limit:
-                raise CheckpointError("its tensors are compressed, which no weight file is")
+            member = checked(archive.getinfo(f"{folder}/{storage.key}"))
             return torch.frombuffer(bytearray(archive.read(member)), dtype=storage.dtype, count=storage.numbers)
 
-        return _read_views(tree, stored), reader.names
+        return _read_views(tree, stored, reader.names), reader.names
 
 
-def _read_single(path: Path) -> tuple[Any, list[str]]:
-    """The older format: pickles one after the other, then the numbers of all storages."""
-    with open(path, "rb") as file:
-        for _ in range(PREAMBLE):
-            Reader(file).load()
-        reader = Reader(file)
-        tree = reader.load()
-        places: dict[str, int] = {}
-        for key in Reader(file).load():
-            (count,) = struct.unpack("<q", file.read(8))
-            places[key] = file.tell()
-            file.seek(count * reader.widths[key], 1)
-        size = path.stat().st_size
+def _read_single(file: IO[bytes], size: int) -> tuple[Any, list[str]]:
+    """A plain pickle; or the older format of torch: pickles one after the other, then the numbers of all storages."""
+    reader = Reader(file, size)
+    tree = reader.load()
+    if tree != MAGIC:
+        return _read_views(tree, _nowhere, reader.names), reader.names
+    for _ in range(PREAMBLE - 1):
+        Reader(file, size).load()
+    reader = Reader(file, size)
+    tree = reader.load()
+    places: dict[str, int] = {}
+    for key in Reader(file, size).load():
+        (count,) = struct.unpack("<q", file.read(8))
+        places[key] = file.tell()
+        file.seek(count * reader.widths[key], 1)
 
-        def stored(storage: Storage) -> Tensor:
-            length = storage.numbers * storage.dtype.itemsize
-            file.seek(places[storage.key])
-            if length > size:
-                raise CheckpointError("it describes more numbers than it holds")
-            return torch.frombuffer(bytearray(file.read(length)), dtype=storage.dtype, count=storage.numbers)
+    def stored(storage: Storage) -> Tensor:
+        length = storage.numbers * storage.dtype.itemsize
+        file.seek(places[storage.key])
+        if length > size:
+            raise CheckpointError("it describes more numbers than it holds")
+        return torch.frombuffer(bytearray(file.read(length)), dtype=storage.dtype, count=storage.numbers)
 
-        return _read_views(tree, stored), reader.names
+    return _read_views(tree, stored, reader.names), reader.names
+
+
+def _nowhere(storage: Storage) -> Tensor:
+    raise CheckpointError(f"it describes numbers ({storage.key}) that it does not hold")
+
+
+def _load_bytearray(reader: Any) -> None:
+    """As in the standard library, but no room is made for more bytes than the file has."""
+    (length,) = struct.unpack("<Q", reader.read(8))
+    if length > reader.size:
+        raise CheckpointError("it describes more bytes than it holds")
+    reader.append(bytearray(reader.read(length)))
 
 
 class Reader(pickle._Unpickler):  # in Python: the one in C makes room for whatever number a damaged file names
     """Builds the tree of a file; every name maps to something inert, and those that were replaced are in ``names``."""
 
-    dispatch: ClassVar = {
-        code: load for code, load in pickle._Unpickler.dispatch.items() if code != pickle.BYTEARRAY8[0]
-    }
+    dispatch: ClassVar = pickle._Unpickler.dispatch | {pickle.BYTEARRAY8[0]: _load_bytearray}
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: IO[bytes], size: int) -> None:
         super().__init__(file, encoding="utf-8", errors="replace")
+        self.size = size
         self.names: list[str] = []
         self.widths: dict[str, int] = {}  # bytes of a number in each storage
 
@@ -170,7 +193,17 @@ def _first(value: Any = None, *_: Any) -> Any:
     return value
 
 
+def _storage_of(data: Any) -> Tensor:
+    """What a plain pickle of a tensor holds: a file of torch's older format with the numbers of one storage."""
+    numbers, _ = _read_single(io.BytesIO(data), len(data))
+    if not isinstance(numbers, Tensor):
+        raise CheckpointError("the numbers of a tensor are of an unknown kind")
+    return numbers
+
+
 _REBUILD: dict[tuple[str, str], Callable[..., Any]] = {
+    **pickled_arrays.BUILD,
+    ("torch.storage", "_load_from_bytes"): _storage_of,
     ("torch._utils", "_rebuild_tensor"): _view,
     ("torch._utils", "_rebuild_tensor_v2"): _view,
     ("torch._utils", "_rebuild_parameter"): _first,
@@ -180,16 +213,19 @@ _REBUILD: dict[tuple[str, str], Callable[..., Any]] = {
 }
 
 
-def _read_views(tree: Any, stored: Callable[[Storage], Tensor]) -> Any:
-    """Put tensors in the place of their descriptions, in dictionaries and stand-ins; each container once."""
+def _read_views(tree: Any, stored: Callable[[Storage], Tensor], names: list[str]) -> Any:
+    """Put tensors in the place of their descriptions, in dictionaries and stand-ins; each container once.
+
+    :param names: those of arrays that are no numbers are added.
+    """
     whole: dict[str, Tensor] = {}
 
-    def tensor(view: View) -> Tensor:
-        storage = view.storage
+    def numbers(storage: Storage | Tensor) -> Tensor:
+        if isinstance(storage, Tensor):
+            return storage
         if storage.key not in whole:
             whole[storage.key] = stored(storage) if storage.numbers else torch.empty(0, dtype=storage.dtype)
-        # refuses to reach beyond the storage
-        return torch.as_strided(whole[storage.key], view.size, view.stride, view.offset)
+        return whole[storage.key]
 
     root = {"": tree}
     waiting, seen = [root], {id(root)}
@@ -197,8 +233,14 @@ def _read_views(tree: Any, stored: Callable[[Storage], Tensor]) -> Any:
         table = waiting.pop()
         for key, value in table.items():
             inner = value.content if isinstance(value, StandIn) else value
-            if isinstance(value, View):
-                table[key] = tensor(value)
+            if isinstance(value, View):  # as_strided refuses to reach beyond the storage
+                table[key] = torch.as_strided(numbers(value.storage), value.size, value.stride, value.offset)
+            elif isinstance(value, Storage):
+                table[key] = numbers(value)
+            elif isinstance(value, Array) and value.plain:
+                table[key] = value.tensor()
+            elif isinstance(value, Array):
+                names.append(f"{key} (an array of {getattr(value.type, 'code', 'objects')})")
             elif isinstance(inner, dict) and id(inner) not in seen:
                 seen.add(id(inner))
                 waiting.append(inner)

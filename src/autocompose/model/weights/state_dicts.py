@@ -22,11 +22,11 @@ USUAL = ("state_dict", "model_state_dict", "model")  # where of several sets of 
 
 @dataclass(frozen=True)
 class Network:
-    """How the weights of a network are known.
+    """The marks by which a network's weights are recognised.
 
     :param name: for messages. :param key: where the paper's scripts put them. :param marks: tensors of which it must
         have one. :param parts: first words of the names of all its tensors.
-    :param constants: last words of tensors that are no weights, which some files hold.
+    :param constants: last words of tensors in some files that are not weights.
     """
 
     name: str

@@ -1,7 +1,7 @@
 """Reading tensors from weight files without running any code in them; the content decides what a file is.
 
-Read: safetensors; ``torch.save`` files; TorchScript archives such as OpenAI's CLIP files. Whatever else a file holds
-(the options of a training script, numpy numbers, whole modules) is left out, and named.
+Read: safetensors; ``torch.save`` files; TorchScript archives such as OpenAI's CLIP files. Anything else in a file
+(options of a training script, numpy numbers, whole modules) is skipped and named.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from autocompose.model.weights.stand_ins import StandIn, read_pickled
 
 AGAIN = "download or copy it again"
 LONGEST_HEADER = 100_000_000  # of a safetensors file, in bytes, as the format itself says
-# what people have in the place of weights: first bytes, and what to do about it
+# files mistaken for weights: first bytes, and the remedy
 IMPOSTORS = (
     (b"version https://git-lfs", "a Git LFS pointer, not the weights: run `git lfs pull`, or download the file itself"),
     (b"\x1f\x8b", "a compressed archive (gzip): unpack it first"),
@@ -85,7 +85,7 @@ def _holds_safetensors(path: Path) -> bool:
 
 
 def _read_torch(path: Path) -> Any:
-    """What ``torch.save`` or ``torch.jit.save`` wrote."""
+    """Read a file of ``torch.save`` or ``torch.jit.save``."""
     reason = _impostor(path)
     if reason:
         raise CheckpointError(reason)
@@ -141,7 +141,7 @@ def _poor_zip(path: Path) -> str | None:
 
 
 def _text(head: bytes) -> str | None:
-    """What a text file in place of weights is; None if it is not a text."""
+    """The kind of a text file in place of weights; None if it is not a text."""
     try:
         text = head.decode("utf-8-sig", "strict" if len(head) < 512 else "ignore").strip()
     except UnicodeDecodeError:

@@ -79,7 +79,7 @@ def clip_frames(split: Split, seed: int) -> tuple[tuple[str, np.ndarray], ...]:
         clip = read_clip(path)
         if clip_split(clip.name) is not split:
             continue
-        order = np.random.default_rng([seed, place]).permutation(distinct_frames(clip, most=CLIP_CAP))
+        order = np.random.default_rng([seed, place]).permutation(distinct_frames(clip, limit=CLIP_CAP))
         turns += [(n, place, clip.name, _face_front(clip.rotations[frame])) for n, frame in enumerate(order)]
     return tuple((name, rotations) for _, _, name, rotations in sorted(turns, key=lambda turn: turn[:2]))
 

@@ -3,7 +3,7 @@
 Three stages, each of which continues after an interruption: poses (``poses.npz``), pictures (files that exist are
 kept), pairs (captions and galleries; the manifest comes last). Every cluster and every picture has its own random
 generator made of the seed and its number, so the result does not depend on the number of processes. The test part of
-the presets ``demo`` and ``full`` is not drawn but read: it is the frozen BodyCPR-v1 (see ``frozen``).
+the presets ``demo`` and ``full`` is not sampled but loaded: it is the frozen BodyCPR-v1 (see ``frozen``).
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ PRESETS: dict[str, Preset] = {
 class Made(NamedTuple):
     """One cluster: poses with 8 rows for each cube, the yaw in the root.
 
-    :param failed: base poses given up before.
+    :param failed: base poses that were rejected before.
     """
 
     task: Task
@@ -97,7 +97,7 @@ class Made(NamedTuple):
 
 
 def prepare_bodycpr(out: Path, preset: str = "demo", seed: int = 0, workers: int | None = None) -> Corpus:
-    """Make the benchmark in ``out``, or finish it.
+    """Make the benchmark in ``out``, or continue an unfinished one.
 
     :param preset: name of ``PRESETS``.
     :param workers: processes; default: one per core. The result does not depend on it.

@@ -1,6 +1,6 @@
 """Pair codes of an edit cube: clear edits, distinguishable targets, and blind guessing.
 
-Only codes that can reach a text count: a change of distance alone never does.
+Only codes that a text can mention count; a change of distance alone never is.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def told_apart(levels: np.ndarray) -> np.ndarray:
 
 
 def clearly_differ(one: np.ndarray, other: np.ndarray, margin: float = 1.0) -> np.ndarray:
-    """Which poses differ by more than noise could hide: enough movement, and a code beyond threshold plus noise.
+    """Which poses differ by more than noise: enough movement, and a code beyond threshold plus noise.
 
     :param one, other: ``(A, 22, 3)`` and ``(B, 22, 3)`` metres, facing +z.
     :param margin: factor on both limits.
@@ -62,10 +62,10 @@ def edits_are_clear(joints: np.ndarray) -> bool:
 
 
 def blind(joints: np.ndarray) -> float:
-    """Share of a cube's usable pairs whose target is ranked first without using the reference.
+    """Share of a cube's usable pairs whose target ranks first without the reference.
 
     The scorer sees the true joints of the candidates and the codes: it adds up how far each candidate's measurements
-    lie to the side that the codes name. Three edits that do not touch each other give 0.375 (1/4 of the pairs one
+    lie to the side that the codes name. Three independent edits give 0.375 (1/4 of the pairs one
     edit apart, 1/2 of those two apart).
 
     :param joints: ``(8, 22, 3)`` metres.

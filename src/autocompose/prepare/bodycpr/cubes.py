@@ -1,10 +1,10 @@
 """Edit cubes: a base pose and three independent edits of different body parts, every edit on or off: 8 poses.
 
 Cubes come in clusters. A cluster is one base pose whose body parts each have up to four states (the base's own and
-three others); a cube lets three parts vary between two states and holds the other parts. Where the cubes train, no two
-poses of a cluster have the same states: the most variety. Where they test, they are twins: the same states, slightly
-turned in every joint. A search that only looks for pictures like the reference then meets the twins of the reference
-and of its neighbours first; without twins it would have the target among its first ten in four of five cases.
+three others); a cube lets three parts vary between two states and holds the other parts. For training, no two
+poses of a cluster have the same states, for variety. For testing, cubes are twins: the same states, slightly turned in
+every joint. A search that only looks for pictures like the reference then meets the twins of the reference
+and of its neighbours first; without twins it would rank the target among the first ten in four of five cases.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from autocompose.prepare.bodycpr.cube_codes import MASKS, blind, edits_are_clear
 from autocompose.prepare.bodycpr.limb_edits import Base, Plausible, States, compose, draw_states
 
 PER_CLUSTER = 4
-AHEAD = (4, 32)  # cubes looked at together, more the longer none works; eight take twice as long as one
+AHEAD = (4, 32)  # cubes tried together, more after each failure; eight take twice as long as one
 BLIND = 0.40  # share of a cube's targets that may be found without the reference
-OWN_STATE = 2.5  # how much likelier the base's own state is than another
+OWN_STATE = 2.5  # probability of the base's own state relative to another
 JITTER = np.radians(1.5)  # of every joint, the same for the poses of a cube; twins are then some 25 mm apart
 HEAD_JITTER = np.radians(4)
 LAYOUTS = (
@@ -72,7 +72,7 @@ def cluster(
             continue
         tries -= number + 1
         ahead, trial = AHEAD[0], trials[number]
-        rng.bit_generator.state = trial.after  # what was drawn behind it has not been drawn
+        rng.bit_generator.state = trial.after  # draws after it do not count
         found = _twins(base, states, trial, count if twins else 1, plausible, rng)
         if found:
             taken |= set(map(tuple, trial.choices.tolist()))
@@ -81,7 +81,7 @@ def cluster(
 
 
 class _Trial(NamedTuple):
-    """A cube to be looked at.
+    """A candidate cube.
 
     :param choices, free: of ``_draw_cube``.
     :param turns: of ``_draw_turns``; None: another cube has one of its poses already.
@@ -102,7 +102,7 @@ def _draw_trial(states: list[States], taken: set[tuple[int, ...]], rng: np.rando
 
 
 def _held(base: Base, states: list[States], trials: list[_Trial], plausible: Plausible) -> list[np.ndarray | None]:
-    """Joints ``(8, 22, 3)`` of each trial, None where a person could not hold every pose; all in one go."""
+    """Joints ``(8, 22, 3)`` of each trial, None where a pose is implausible; computed together."""
     rows = [n for n, trial in enumerate(trials) if trial.turns is not None]
     result: list[np.ndarray | None] = [None] * len(trials)
     if rows:
@@ -116,7 +116,7 @@ def _held(base: Base, states: list[States], trials: list[_Trial], plausible: Pla
 
 
 def _clear(joints: np.ndarray) -> bool:
-    """The edits of a cube ``(8, 22, 3)`` show, and its targets cannot be found blindly."""
+    """Whether the edits of a cube ``(8, 22, 3)`` are visible, and its targets cannot be guessed."""
     return edits_are_clear(joints) and blind(joints) <= BLIND
 
 
@@ -151,7 +151,7 @@ def _draw_cube(sizes: list[int], rng: np.random.Generator) -> tuple[np.ndarray, 
 
 @lru_cache(maxsize=8)
 def _shares(size: int) -> np.ndarray:
-    """How likely each of a part's states is."""
+    """Probability of each state of a part."""
     weights = np.array([OWN_STATE] + [1.0] * (size - 1))
     return weights / weights.sum()
 

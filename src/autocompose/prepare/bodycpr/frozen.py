@@ -1,7 +1,7 @@
 """BodyCPR-v1: the frozen test part of the benchmark, shipped with the package.
 
-``data/bodycpr_v1.npz`` holds everything that decides the test pictures but the renderer: poses, bodies, clothes,
-backdrops, light and cameras as values, not as seeds. Pictures are rendered again from it on every machine.
+``data/bodycpr_v1.npz`` holds everything that determines the test pictures apart from the renderer: poses, bodies,
+clothes, backdrops, light and cameras as values, not as seeds. Every machine renders the pictures from it.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Frozen:
     :param rotations: ``(N, 22, 3)`` float32 that float16 can hold, the yaw in the root.
     :param yaw: ``(N,)`` degrees.
     :param columns: further columns of the pose table.
-    :param looks: cluster number -> what its pictures share.
+    :param looks: cluster number -> look of its pictures.
     :param shots: N lights and cameras.
     """
 
@@ -60,7 +60,7 @@ class Frozen:
         return PoseTable(self.names, joints, self.yaw, columns)
 
     def appearance(self, rows: np.ndarray) -> tuple[Look, tuple[Shot, ...]]:
-        """What rows of one cluster look like."""
+        """The appearance of rows of one cluster."""
         return self.looks[int(self.columns["body"][rows[0]])], tuple(self.shots[int(row)] for row in rows)
 
 
@@ -112,7 +112,7 @@ def write(path: Path, table: PoseTable, looks: Mapping[int, Look], shots: Sequen
 
 
 def rounded(rotations: np.ndarray) -> np.ndarray:
-    """Rotations as the frozen file keeps them: float32 that float16 can hold (within 0.1 degrees)."""
+    """Rotations in the precision of the frozen file: float32 that float16 can hold (within 0.1 degrees)."""
     return rotations.astype(np.float16).astype(np.float32)
 
 

@@ -1,7 +1,7 @@
-"""The frozen texts of BodyCPR-v1's test pairs: how a figure stays comparable when the rules improve.
+"""The frozen texts of BodyCPR-v1's test pairs, so that figures stay comparable when the rules improve.
 
 Three banks: ``auto`` and ``sents`` by rules, in one file, for every pair; ``mllm`` by a real multimodal LLM, for a few
-pairs. Each bank has a hash of its own, so that a new bank leaves the figures of the others valid.
+pairs. Each bank has a hash of its own, so that a new bank does not invalidate the figures of the others.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Joint positions in the pictures of the embedded benchmark, needed to tint limbs.
 
-Computed again from poses, bodies and cameras, which the benchmark's seed decides; no picture is rendered or read.
+Recomputed from poses, bodies and cameras, which the benchmark's seed determines; no picture is rendered or read.
 """
 
 from __future__ import annotations

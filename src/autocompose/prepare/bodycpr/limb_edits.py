@@ -15,7 +15,7 @@ from autocompose.bodies.skeleton import SMPL22
 from autocompose.prepare.bodycpr.cube_codes import clearly_differ
 
 OTHER_STATES = 3  # of a part, besides the base's own
-MARGIN = 1.15  # factor on the limits of ``clearly_differ`` between states: they must hold in other surroundings too
+MARGIN = 1.15  # factor on the limits of ``clearly_differ`` between states: they must hold beside other states too
 ELBOW_ONLY = 0.3  # share of the arm edits that bend or stretch the elbow alone
 _J = {name: i for i, name in enumerate(SMPL22)}
 _LIMBS = {"arm": ("collar", "shoulder", "elbow", "wrist"), "leg": ("hip", "knee", "ankle")}
@@ -37,7 +37,7 @@ LEG_WAYS: dict[str, tuple[str, ...]] = {
     "squatting": ("half squat", "deep squat", "kick forward", "leg aside", "wide"),
     "lunging": ("lunge front", "lunge back", "knee up", "straight", "leg back", "kick forward"),
 }
-# family -> ways that both legs may take together, so that nobody hovers
+# family -> ways that both legs may take together, so that no body hovers
 _UPRIGHT_BOTH = ("straight", "wide", "half squat", "deep squat")
 BOTH_LEGS: dict[str, tuple[str, ...]] = {
     "sitting": ("long sit", "straddle", "knee raised", "crossed"),
@@ -64,7 +64,7 @@ _PELVIS, _NECK = (selfhit.POINTS.index(name) for name in ("pelvis", "neck"))
 
 @dataclass(frozen=True)
 class Base:
-    """Where a cluster starts.
+    """The base pose of a cluster.
 
     :param rotations: ``(22, 3)`` axis-angle, facing +z.
     :param family: of ``sampler.FAMILIES``, or another name for motion capture.
@@ -94,7 +94,7 @@ class States:
 
 
 class Plausible:
-    """Whether edited poses could still be held by a person, measured against their base."""
+    """Whether edited poses are still plausible, compared with their base."""
 
     def __init__(self, base: Base) -> None:
         joints = forward(base.rotations[None])[0]
@@ -106,7 +106,7 @@ class Plausible:
         self.upright = bool(joints[0, _NECK, 1] - joints[0, _PELVIS, 1] > 0.35 and self._pelvis > 0.6)
 
     def __call__(self, joints: np.ndarray) -> np.ndarray:
-        """``(N,)`` bool for ``(N, 22, 3)`` metres: no part runs into another, nobody falls, no arm lifts the body."""
+        """``(N,)`` bool for ``(N, 22, 3)`` metres: nothing intersects, falls over or lifts the body by an arm."""
         joints = selfhit.extended(joints)
         clear = selfhit.clearance(joints)
         on_arm = clear[:, _ARM_POINTS].min(1) < 0.01
@@ -188,7 +188,7 @@ def _angles(base: Base, count: int) -> np.ndarray:
 
 
 def _stand(family: str, angles: np.ndarray, sides: list[str], ways: np.ndarray) -> np.ndarray:
-    """Let edited legs meet the floor as their way does."""
+    """Let edited legs reach the floor as their way requires."""
     both = np.stack([ways if side in sides else np.full(len(ways), "") for side in SIDES], 1)
     angles = limits.clip(sampler.ground(angles, both))
     return sampler.level_feet(angles) if sampler.FAMILIES[family].level else angles

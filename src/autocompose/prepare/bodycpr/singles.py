@@ -2,7 +2,7 @@
 
 Poses are more varied than those of BodyCPR's training part (same families and clips, none of the test's). Up to
 ``ALIKE`` pictures are of one person in one scene and in nearly one pose, as in a cube, so that small differences are
-learnt as well. The result is arrays, not files of pictures; parts are written as they are finished.
+learned as well. The result is arrays, not files of pictures; parts are written as they are finished.
 """
 
 from __future__ import annotations
@@ -69,10 +69,10 @@ class Singles(NamedTuple):
 
 
 def prepare_singles(out: Path, count: int, size: int, seed: int = 0, workers: int | None = None) -> Singles:
-    """Render ``count`` pictures (rounded up to whole parts), or read those that are there.
+    """Render ``count`` pictures (rounded up to whole parts), or load existing ones.
 
     :param size: side of the pictures in pixels.
-    :raises InputError: ``out`` holds pictures made with other settings, or what is not ours.
+    :raises InputError: ``out`` holds pictures made with other settings, or files of another origin.
     """
     parts = -(-count // PART)
     settings = {"size": size, "seed": seed, "part": PART}
@@ -156,7 +156,7 @@ def _draw_yaw(group: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _draw_poses(count: int, seed: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """``(count, 22, 3)`` rotations facing +z; nothing passes through itself. And the number of each one's group."""
+    """``(count, 22, 3)`` rotations facing +z; without self-intersection; and the group number of each."""
     families = [family for family in FAMILIES if family not in UNSEEN_FAMILIES]
     frames = clip_frames(Split.TRAIN, seed)
     found, group, bases = list[np.ndarray](), list[np.ndarray](), 0
@@ -174,7 +174,7 @@ def _draw_poses(count: int, seed: int, rng: np.random.Generator) -> tuple[np.nda
 
 
 def _vary(family: str, rng: np.random.Generator) -> np.ndarray:
-    """Poses of a family, each ``ALIKE`` times, limbs and torso drawn anew here and there."""
+    """Poses of a family, each ``ALIKE`` times, with some limbs and torsos redrawn."""
     angles = sample(family, BASES, rng).repeat(ALIKE, 0)
     count = len(angles)
     arms = [way for way in ARMS if way != "propped"]

@@ -9,6 +9,7 @@ from enum import Enum
 from pathlib import Path
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from autocompose.bodies.convert import SKELETONS, convert_joints
 from autocompose.bodies.kinematics import forward
@@ -34,7 +35,8 @@ from autocompose.prepare.pairing.groups import nearest_groups
 from autocompose.prepare.pairing.mined import Mining, mined_pairs
 from autocompose.prepare.rendering.renders import PoseSet, Style, render_poses
 
-RATE = 30  # frames a second that are looked at
+RATE = 30  # frames a second that are considered
+LEVEL, LYING = 0.5, 0.9  # cosine of a trunk that is called level; share of the frames of a motion that lies
 APART = 0.02  # metres, mean joint distance below which two poses count as the same
 TEST_SHARE, VAL_SHARE = 0.2, 0.1
 
@@ -78,7 +80,7 @@ def prepare_motion(
     :param source: a file, or a folder that is searched for motion files; None only for ``clips``.
     :param up: the vertical axis of the files, "y" or "z" (AMASS); of joints also "-y".
     :param count: pictures, spread over the motions by farthest point sampling.
-    :param yaw: greatest turn of a person from the camera in degrees; 0: all face it, as in PoseFix.
+    :param yaw: maximum heading of a person away from the camera in degrees; 0: all face it, as in PoseFix.
     :raises InputError: no motion files, or none of them can be read.
     """
     mining = mining or Mining()
@@ -173,7 +175,7 @@ def read_clips(files: dict[str, Path], kind: Kind, up: str, tally: Tally) -> lis
     for name, path in track(files.items(), "motions", len(files)):
         try:
             clip = readers[kind](path)
-        except Exception as error:  # one file of a stranger never ends the run, whatever is in it
+        except Exception as error:  # one foreign file never ends the run, whatever it contains
             ours = isinstance(error, AutocomposeError)
             say(str(error) if ours else f"{path}: cannot be read ({type(error).__name__}: {error!s:.200})")
             tally.drop("unreadable", name)
@@ -182,7 +184,17 @@ def read_clips(files: dict[str, Path], kind: Kind, up: str, tally: Tally) -> lis
         clips.append(Clip(name, clip.time, clip.rotations))
     if not clips:
         raise InputError("no motion file could be read; see the messages above")
+    if lying := [clip.name for clip in clips if _lies(clip)]:
+        other = "z" if up == "y" else "y"
+        say(f"the body lies in nearly all frames of {len(lying)} of {len(clips)} motions (first: {lying[0]}); "
+            f"where it should stand, prepare those with --up {other}")  # fmt: skip
     return clips
+
+
+def _lies(clip: Clip) -> bool:
+    """Whether the trunk is nearly level almost always: of a whole motion, more often a wrong axis than a person."""
+    upright = Rotation.from_rotvec(clip.rotations[:, 0]).as_matrix()[:, 1, 1]
+    return bool((np.abs(upright) < LEVEL).mean() > LYING) if len(upright) else False
 
 
 def _bvh(path: Path, up: str) -> Clip:
@@ -247,9 +259,9 @@ def _thin(time: np.ndarray) -> np.ndarray:
 
 
 def split_motions(sequences: list[str], seed: int) -> dict[str, Split]:
-    """Whole motions to test and val until they hold their shares of the pictures; the rest trains.
+    """Whole motions to test and val until they hold their shares of the pictures; the rest is for training.
 
-    With fewer than three motions all of them train.
+    With fewer than three motions, all are for training.
     """
     names, counts = np.unique(sequences, return_counts=True)
     order = np.random.default_rng(seed).permutation(len(names))
@@ -257,7 +269,7 @@ def split_motions(sequences: list[str], seed: int) -> dict[str, Split]:
     wanted = {Split.TEST: TEST_SHARE * len(sequences), Split.VAL: VAL_SHARE * len(sequences)}
     for i in order:
         left = {s: n for s, n in wanted.items() if n > 0 and len(names) > 2}
-        # a motion goes where it does not overshoot by more than its own half
+        # a motion goes where it overshoots by at most half its size
         fits = [s for s, n in left.items() if counts[i] <= 1.5 * n]
         split = fits[0] if fits else Split.TRAIN
         if split in wanted:

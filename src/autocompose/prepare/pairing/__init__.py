@@ -1,1 +1,1 @@
-"""Which poses make good pairs and groups."""
+"""Choosing pairs of poses and candidate groups."""

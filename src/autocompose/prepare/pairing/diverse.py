@@ -10,7 +10,7 @@ def farthest(joints: np.ndarray, count: int, apart: float = 0.0) -> np.ndarray:
 
     :param joints: ``(N, J, 3)`` metres, heading removed and centred on the pelvis; N x J x 3 numbers are visited once
         for each pose that is taken.
-    :param count: most poses to take.
+    :param count: maximum number of poses.
     :param apart: stop when every pose left is nearer than this to one that was taken, metres.
     :return: row numbers in the order of choice: each is the farthest from all before it.
     """

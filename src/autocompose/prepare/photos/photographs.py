@@ -98,7 +98,7 @@ def prepare_folder(
         return stage.result()
     kept: list[tuple[str, str, Person]] = []
     for name, found in find_people(folder, files, stage.settings["raw"], stage.out, finder, processes, pictures):
-        kept += [(crop_name(name, k), name, p) for k, p in enumerate(found, 1) if _is_wanted(p, wanted, people, name)]
+        kept += [(crop_name(name, k), name, p) for k, p in enumerate(found, 1) if is_wanted(p, wanted, people, name)]
     if not kept:
         raise nothing_left(out, [pictures, people])
     stage.name_pictures(name for name, _, _ in kept)
@@ -181,7 +181,8 @@ def crop_name(photo: str, person: int) -> str:
     return f"{photo if not name_fault(photo) else value_hash(photo)[:16]}-{person}.jpg"
 
 
-def _is_wanted(person: Person, wanted: Wanted, tally: Tally, photo: str) -> bool:
+def is_wanted(person: Person, wanted: Wanted, tally: Tally, photo: str) -> bool:
+    """Whether somebody is kept; counts it."""
     seen = int((person.visibility[LIMBS] > 0.5).sum())
     height = round(person.box[3] - person.box[1])
     if height < wanted.height:
@@ -224,20 +225,23 @@ def _crops(held: tuple[PictureFolder, Wanted], job: tuple[str, list[tuple[float,
     except OSError as error:
         raise InputError(f"{photo}: {cause(error)}; run the same command again, it continues") from None
     crops = []
-    for left, top, right, bottom in boxes:
-        more = wanted.margin * max(right - left, bottom - top)
-        box = (
-            max(0, left - more),
-            max(0, top - more),
-            min(picture.width, right + more),
-            min(picture.height, bottom + more),
-        )
-        crop = picture.crop(tuple(round(v) for v in box))  # type: ignore[arg-type]
-        crop.thumbnail((wanted.side, wanted.side), Image.Resampling.LANCZOS)
+    for box in boxes:
         buffer = io.BytesIO()
-        crop.save(buffer, "JPEG", quality=QUALITY)
+        person_picture(picture, box, wanted).save(buffer, "JPEG", quality=QUALITY)
         crops.append(buffer.getvalue())
     return crops
+
+
+def person_picture(picture: Image.Image, box: tuple[float, float, float, float], wanted: Wanted) -> Image.Image:
+    """The part of a picture around a person."""
+    left, top, right, bottom = box
+    more = wanted.margin * max(right - left, bottom - top)
+    around = (
+        max(0, left - more), max(0, top - more), min(picture.width, right + more), min(picture.height, bottom + more)
+    )  # fmt: skip
+    crop = picture.crop(tuple(round(v) for v in around))  # type: ignore[arg-type]
+    crop.thumbnail((wanted.side, wanted.side), Image.Resampling.LANCZOS)
+    return crop
 
 
 def pose_table(kept: list[tuple[str, str, Person]]) -> PoseTable:

@@ -55,7 +55,7 @@ def find_people(
             tally.drop(faults.get(name, "no person found"), name)
             continue
         tally.keep()
-        yield name, [_person(values) for values in known]
+        yield name, [person_of(values) for values in known]
 
 
 def _look(held: tuple[Finder, PictureFolder], photo: str) -> list[dict[str, Any]] | str:
@@ -73,10 +73,10 @@ def _look(held: tuple[Finder, PictureFolder], photo: str) -> list[dict[str, Any]
         people = finder.find(picture if factor == 1 else picture.resize((width, height)))
     except Exception as error:  # whatever goes wrong in the networks costs this picture, and nothing else
         return f"pose estimation failed on it ({type(error).__name__})"
-    return [_values(person, factor) for person in people]
+    return [values_of(person, factor) for person in people]
 
 
-def _values(person: Person, factor: float) -> dict[str, Any]:
+def values_of(person: Person, factor: float) -> dict[str, Any]:
     """A person as JSON-able values, in pixels of the whole photo."""
     values = {field.name: np.asarray(getattr(person, field.name), float) for field in fields(Person)}
     for name in ("box", "points"):
@@ -84,7 +84,7 @@ def _values(person: Person, factor: float) -> dict[str, Any]:
     return {name: value.round(DIGITS).tolist() for name, value in values.items()}
 
 
-def _person(values: Mapping[str, Any]) -> Person:
-    """The inverse of ``_values``."""
+def person_of(values: Mapping[str, Any]) -> Person:
+    """The inverse of ``values_of``."""
     arrays: dict[str, Any] = {name: np.array(v) if isinstance(v, list) else v for name, v in values.items()}
     return Person(**{**arrays, "box": tuple(values["box"])})

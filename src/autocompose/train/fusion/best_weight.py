@@ -1,12 +1,12 @@
 """Fitting the weight of a model's cosine against the symbolic score, on queries with known targets.
 
 Nothing is standardised first. A constant added to all scores of a query cancels in its ranking; the symbolic score has
-a unit of its own (the cost of claims), so it keeps weight 1; and the weight of the cosine takes the model's spread in.
+a unit of its own (the cost of claims), so it keeps weight 1; and the weight of the cosine adapts to the model's spread.
 Scaling each query's scores to unit variance instead would make an answer depend on what else is in the gallery.
 
-The weight maximises what the search is judged by, the mean of group recall@1 and recall@10, averaged with its
-neighbours on the grid against chance. The likelihood of the targets under a conditional logit was tried: a few
-questions that the poses answer badly decide it, and it gave small-v1 three times the weight that serves it.
+The weight maximises the mean of group recall@1 and recall@10, smoothed over neighbouring weights of the grid to reduce
+noise. The likelihood of the targets under a conditional logit was tried: a few
+questions that the poses answer badly dominate it, and it gave small-v1 three times its best weight.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def fit(cosines: np.ndarray, symbolic: np.ndarray, rows: QueryRows, kinds: np.nd
     """Choose the weight.
 
     :param cosines, symbolic: ``(Q, N)`` scores of every gallery item for every question; -inf: cannot be scored.
-    :param kinds: ``(Q,)`` labels of kinds of texts, which count alike; None: one kind.
+    :param kinds: ``(Q,)`` kind of text of each question; kinds have equal weight. None: one kind.
     :raises InputError: no questions, or shapes do not fit.
     """
     if not len(cosines) or not cosines.shape == symbolic.shape or len(rows.target) != len(cosines):

@@ -22,12 +22,12 @@ class Estimates:
     """The most prominent person of N pictures.
 
     :param joints: ``(N, 22, 3)`` float32 metres, own frame. :param uncertainty: ``(N, 22)`` metres.
-    :param found: ``(N,)`` bool; where nobody was found, joints are those of nobody: zeros.
+    :param detected: ``(N,)`` bool; the joints are zeros where no person was found.
     """
 
     joints: np.ndarray
     uncertainty: np.ndarray
-    found: np.ndarray
+    detected: np.ndarray
 
 
 def estimated(corpus: Corpus, names: Sequence[str], cache: Path) -> Estimates:

@@ -55,7 +55,9 @@ def main() -> None:
     weights = joint_fit(scored)
     report = {key: s.report(weights) for key, s in zip(options.keys.split(","), scored, strict=True)}
     stored = weights.record() | {"fitted_on": f"{options.split} part, estimated poses", "keys": options.keys}
-    write_json(options.out / "fusion.json", {"weights": stored, "metrics": report, "found": float(poses.found.mean())})
+    write_json(
+        options.out / "fusion.json", {"weights": stored, "metrics": report, "found": float(poses.detected.mean())}
+    )
     info = read_json(folder / "model.json", dict)
     info.setdefault("card", {})[CARD_KEY] = stored
     write_json(folder / "model.json", info)
@@ -81,7 +83,7 @@ class Scored:
         model = load_model(folder)
         questions = ask(model.encoder, corpus, split, key, cache=out / "cache")
         answers = questions.answers(model)
-        usable = np.flatnonzero(poses.found[questions.rows.reference] & poses.found[questions.rows.target])
+        usable = np.flatnonzero(poses.detected[questions.rows.reference] & poses.detected[questions.rows.target])
         if not len(usable):
             raise CorpusError(f"{corpus.root}, {split}: no person was detected in the pictures of any query")
         chosen = np.sort(np.random.default_rng(0).permutation(usable)[:count])
@@ -90,7 +92,7 @@ class Scored:
         cosines = normalise(answers.predictions[chosen], "prediction") @ normalise(answers.gallery, "gallery").T
         texts = [query.text for query in queries]
         symbolic = rank_all(texts, rows.reference.tolist(), Poses(_standing_in(poses)), uncertainty=_doubts(poses))
-        symbolic[:, ~poses.found] = -np.inf
+        symbolic[:, ~poses.detected] = -np.inf
         return cls(cosines, symbolic, rows)
 
     def report(self, weights: Weights) -> dict[str, Any]:
@@ -119,9 +121,9 @@ def joint_fit(scored: Sequence[Scored]) -> Weights:
 
 
 def _standing_in(poses: Estimates) -> np.ndarray:
-    """Joints that can be measured: where nobody was found, those of the first who was. Their scores are not used."""
-    first = poses.joints[poses.found][0]
-    return np.where(poses.found[:, None, None], poses.joints, first)
+    """Measurable joints everywhere: the first person stands in where none was found; that score is unused."""
+    first = poses.joints[poses.detected][0]
+    return np.where(poses.detected[:, None, None], poses.joints, first)
 
 
 def _doubts(poses: Estimates) -> np.ndarray:

@@ -1,1 +1,1 @@
-"""How the lifting network of ``estimate`` is made: rendered scenes, landmarks kept on disk, training, figures."""
+"""Training the lifting network of ``estimate``: rendered scenes, stored landmarks, training, figures."""

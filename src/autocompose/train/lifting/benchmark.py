@@ -1,4 +1,4 @@
-"""What the estimator sees in the pictures of BodyCPR's validation and test part: what lifting is measured on."""
+"""The benchmark of lifting: landmarks in the pictures of BodyCPR's validation and test part."""
 
 from __future__ import annotations
 
@@ -50,22 +50,27 @@ def pictures(table: PoseTable, rows: np.ndarray, first: int) -> list[Image.Image
     ]
 
 
-def collect_split(folder: Path, split: Split, estimator: Estimator) -> None:
-    """Write the files of a split that are missing."""
-    paths = split_paths(folder, split)
+def collect_split(folder: Path, split: Split, estimator: Estimator, most: int | None = None) -> None:
+    """Write the files of a split that are missing. ``most``: only the first so many."""
+    paths = split_paths(folder, split)[:most]
     if all(path.exists() for path in paths):
         return
     table = table_of(split)
     first = 8 * PRESET.test if split is not Split.TEST else 0
-    for path, rows in zip(paths, np.arange(len(table.names)).reshape(-1, CHUNK), strict=True):
-        if path.exists():
-            continue
-        kept = []
-        for cube in rows.reshape(-1, 8):
-            for picture, row in zip(pictures(table, cube, first), cube.tolist(), strict=True):
-                kept.append({**_seen(estimator, picture), **_truth(table, row)})
-        with atomic_file(path) as file:
-            np.savez(file, **stacked(kept))  # type: ignore[arg-type]
+    for path, rows in zip(paths, np.arange(len(table.names)).reshape(-1, CHUNK)[:most], strict=True):
+        collect_rows(path, table, rows, first, estimator)
+
+
+def collect_rows(path: Path, table: PoseTable, rows: np.ndarray, first: int, estimator: Estimator) -> None:
+    """Write what is seen in the pictures of some cubes, unless it is there. ``first``: see ``pictures``."""
+    if path.exists():
+        return
+    kept = []
+    for cube in rows.reshape(-1, 8):
+        for picture, row in zip(pictures(table, cube, first), cube.tolist(), strict=True):
+            kept.append({**_seen(estimator, picture), **_truth(table, row)})
+    with atomic_file(path) as file:
+        np.savez(file, **stacked(kept))  # type: ignore[arg-type]
 
 
 def split_paths(folder: Path, split: Split) -> list[Path]:
@@ -75,7 +80,7 @@ def split_paths(folder: Path, split: Split) -> list[Path]:
 
 @torch.inference_mode()
 def _seen(estimator: Estimator, picture: Image.Image) -> dict[str, np.ndarray]:
-    """One person's record; where nobody is found, that of the whole picture, marked as such."""
+    """One person's record; if none is found, that of the whole picture, marked as such."""
     people = estimator.views(picture, windows=False)
     if people:
         return {**record(people[0], picture), "found": np.array(True)}

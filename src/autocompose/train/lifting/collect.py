@@ -1,8 +1,10 @@
-"""Run the frozen detector and landmark network over rendered scenes once, and keep what they say.
+"""Run the frozen detector and landmark network over rendered scenes once, and store their output.
 
-Files of ``GROUPS`` bodies each, written atomically under their number: a run that was killed goes on where it stopped.
+Files of ``GROUPS`` bodies each, written atomically under their number: a killed run continues where it stopped.
 
-    python -m autocompose.train.lifting.collect FOLDER FILES
+    python -m autocompose.train.lifting.collect FOLDER FILES [BENCHMARK]
+
+BENCHMARK: files of 16 pictures of each of the benchmark's two parts; default: all.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ from autocompose.train.lifting.records import record, stacked
 from autocompose.train.lifting.scenes import GROUP, SEED, Scene, scenes
 
 GROUPS = 16  # bodies in a file
-DETECTED = 0.4  # share of the pictures whose region comes from the detector, where it finds somebody
+DETECTED = 0.4  # share of the pictures whose region comes from the detector, where it finds a person
 JITTER = (0.04, 0.10, 8.0)  # of the other regions: share of the side, logarithm of the side, degrees
 
 
@@ -36,12 +38,12 @@ def shard_path(folder: Path, number: int) -> Path:
     return Path(folder) / f"scenes-{number:05d}.npz"
 
 
-def main(folder: Path, files: int) -> None:
+def main(folder: Path, files: int, benchmark: int | None = None) -> None:
     """Make the files that are missing of the first ``files``, and those of the benchmark."""
     torch.set_num_threads(1)  # of small pictures' small layers; start several processes over other files for more
     estimator = Estimator.load()
     for split in (Split.VAL, Split.TEST):
-        collect_split(folder, split, estimator)
+        collect_split(folder, split, estimator, benchmark)
     for number in track(range(files), "scenes", files):
         collect(folder, number, estimator.detector, estimator.net)
 
@@ -90,4 +92,4 @@ def _region(detector: Detector, scene: Scene, rng: np.random.Generator) -> Regio
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))

@@ -1,4 +1,4 @@
-"""How good lifted poses are."""
+"""Error figures of lifted poses."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def figures(lifter: Lifter, data: Data) -> dict[str, object]:
 
 
 def exchanged(found: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """``(N,)`` bool: with left and right swapped the pose would be nearer to the truth, by more than a tenth."""
+    """``(N,)`` bool: swapping left and right would bring the pose closer to the truth by more than a tenth."""
     other = found[:, mirror_order(SMPL22)]
     plain, swapped = (np.linalg.norm(p - true, axis=-1)[:, EXCHANGED].mean(1) for p in (found, other))
     return np.asarray(swapped < 0.9 * plain)

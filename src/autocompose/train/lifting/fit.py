@@ -1,4 +1,4 @@
-"""Train the lifting network on what was collected, and measure it.
+"""Train the lifting network on the collected landmarks, and measure it.
 
     python -m autocompose.train.lifting.fit FOLDER OUT
 
@@ -65,7 +65,7 @@ def _tensor(values: np.ndarray) -> Tensor:
 
 
 def train(data: Data, members: int, epochs: int = EPOCHS, seed: int = 0) -> Lifter:
-    """Networks trained one after the other on the same people and their mirror images, in other orders."""
+    """Networks trained one after the other on the same people and their mirror images, in different orders."""
     torch.manual_seed(seed)
     mirror = data.seen.mirrored()
     features = torch.cat([data.seen.features(), mirror.features()])

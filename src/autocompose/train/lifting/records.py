@@ -1,4 +1,4 @@
-"""What is kept of a person that was seen, as arrays."""
+"""The stored record of a detected person, as arrays."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from autocompose.estimate.marking import Marks, Views
 
 
 def record(views: Views, picture: Image.Image) -> dict[str, np.ndarray]:
-    """What was seen of one person, as arrays: the fields of ``Marks`` for both views."""
+    """The landmarks of one person, as arrays: the fields of ``Marks`` for both views."""
     region = views.plain.region
     row = {"size": np.array(picture.size), "region": np.array([*region.centre, region.side, region.angle])}
     for key in Marks.__dataclass_fields__:

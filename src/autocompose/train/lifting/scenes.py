@@ -1,4 +1,4 @@
-"""Rendered people to learn lifting from: more kinds of bodies, cameras, crops and hiding things than the benchmark has.
+"""Rendered people for training the lifting network: more bodies, cameras, crops and occluders than the benchmark.
 
 Nothing of BodyCPR-v1's test part is in them: neither the families that only the test has, nor its clips or the clip of
 the validation part, nor its bodies, clothes and scenes, which come from other seeds (a test asserts it).
@@ -43,7 +43,7 @@ class Scene:
 
     :param picture: RGB.
     :param joints: ``(22, 3)`` metres, SMPL-22, scene frame.
-    :param coco: ``(17, 2)`` where the COCO joints lie in the picture, pixels.
+    :param coco: ``(17, 2)`` COCO joints in the picture, pixels.
     :param family: of ``sampler.FAMILIES``, ``MOTION`` or ``FREE``.
     :param sequence: clip, or "".
     """
@@ -86,7 +86,7 @@ def draw_poses(rng: np.random.Generator) -> tuple[Base, np.ndarray]:
 
 
 def seen_families() -> list[str]:
-    """All that the test part does not keep to itself."""
+    """All families that are not reserved for the test part."""
     return [family for family in FAMILIES if family not in UNSEEN_FAMILIES]
 
 
@@ -97,7 +97,7 @@ def train_frames() -> dict[str, np.ndarray]:
     clips = [clip for clip in clips if clip_split(clip.name) is Split.TRAIN]
     result = {}
     for clip in clips:
-        rotations = clip.rotations[distinct_frames(clip, most=CLIP_FRAMES)]
+        rotations = clip.rotations[distinct_frames(clip, limit=CLIP_FRAMES)]
         result[clip.name] = turned(rotations, -_heading(rotations))
     return result
 
@@ -121,7 +121,7 @@ def _sampled(rng: np.random.Generator) -> Base:
 
 
 def _free(rng: np.random.Generator) -> tuple[Base, np.ndarray]:
-    """A seen family's poses with limbs, trunk and tilt drawn from all that joints allow; no part runs into another."""
+    """A seen family's poses with limbs, trunk and tilt drawn from all that joints allow; without self-intersection."""
     base = _sampled(rng)
     found = np.zeros((0, 22, 3))
     while len(found) < GROUP:
@@ -150,7 +150,7 @@ def _redraw(row: np.ndarray, names: list[str], rng: np.random.Generator, share: 
 
 
 def draw_camera(rng: np.random.Generator) -> Shot:
-    """A camera as in the benchmark, or one from further up, down, near or away."""
+    """A camera as in the benchmark, or one higher, lower, nearer or further away."""
     shot = replace(draw_shot(rng), camera_yaw=0.0)
     if rng.random() >= WIDE_SHARE:
         return shot
@@ -164,7 +164,7 @@ def draw_camera(rng: np.random.Generator) -> Shot:
     )
 
 
-# --- from the body to a spoilt picture -----------------------------------------------------------------------------
+# --- from the body to a degraded picture -----------------------------------------------------------------------------
 
 
 def _photograph(
@@ -181,7 +181,7 @@ def _photograph(
 
 
 def _hidden(picture: Image.Image, points: np.ndarray, rng: np.random.Generator) -> Image.Image:
-    """One or two patches of a colour with some noise over the person."""
+    """Cover the person with one or two noisy patches of colour."""
     pixels = np.array(picture)
     extent = float(np.ptp(points, axis=0).max())
     for _ in range(int(rng.integers(1, 3))):
@@ -198,7 +198,7 @@ def _hidden(picture: Image.Image, points: np.ndarray, rng: np.random.Generator) 
 
 
 def _cropped(picture: Image.Image, points: np.ndarray, rng: np.random.Generator) -> tuple[Image.Image, np.ndarray]:
-    """Up to a third of the width or height cut away on one or two sides."""
+    """Crop up to a third of the width or height on one or two sides."""
     width, height = picture.size
     low, high = np.zeros(2), np.array([width, height], float)
     for _ in range(int(rng.integers(1, 3))):
@@ -211,7 +211,7 @@ def _cropped(picture: Image.Image, points: np.ndarray, rng: np.random.Generator)
 
 
 def _spoilt(picture: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Blur, noise, other colours and JPEG, each now and then."""
+    """Apply blur, noise, colour changes and JPEG compression, each at random."""
     if rng.random() < 0.2:
         picture = picture.filter(ImageFilter.GaussianBlur(float(rng.uniform(0.3, 1.0))))
     pixels = np.asarray(picture, np.float32)

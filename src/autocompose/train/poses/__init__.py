@@ -1,1 +1,1 @@
-"""How small-v2 learns to compose: on poses with the estimator's own errors, so that pairs need no picture."""
+"""Training small-v2 on poses with the estimator's own errors, so that pairs need no pictures."""

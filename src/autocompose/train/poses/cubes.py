@@ -1,9 +1,9 @@
-"""Edit cubes with texts and claims, and no pictures: what composing is learnt from, in files of ``CLUSTERS`` clusters.
+"""Edit cubes with texts and claims, without pictures: the training data of small-v2, in files of ``CLUSTERS`` clusters.
 
 The cubes are of the training part of BodyCPR's preset ``full``: no body, family or clip of the test part is among
 them, and the texts are of the banks ``coach`` and ``human`` (a test asserts both).
 
-    python -m autocompose.train.poses.cubes FOLDER FILES
+    python -m autocompose.train.poses.cubes FOLDER FILES [CLUSTERS]
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from autocompose.train.poses.drawn_claims import draw_claims
 PRESET = bodycpr.PRESETS["full"]
 CLUSTERS = 20  # of a file
 PAIRS = 7  # unordered pairs of a cube that get texts
-SOURCES = {  # name -> (word bank, which states of the goal are told)
+SOURCES = {  # name -> (word bank, which states of the goal are mentioned)
     "coach": ("coach", "none"),
     "human": ("human", "none"),
     "coach states": ("coach", "filtered"),
@@ -52,10 +52,10 @@ class Cubes:
     pairs: list[list[dict[str, list]]]
 
     @classmethod
-    def read(cls, folder: Path, most: int | None = None) -> Cubes:
-        """All cubes whose texts are there."""
+    def read(cls, folder: Path, limit: int | None = None) -> Cubes:
+        """All cubes whose texts exist."""
         joints, yaw, pairs = [], [], []
-        for path in sorted(Path(folder).glob("texts-*.json.gz"))[:most]:
+        for path in sorted(Path(folder).glob("texts-*.json.gz"))[:limit]:
             with np.load(cubes_path(folder, int(path.name[6:9]))) as file:
                 joints.append(file["joints"].reshape(-1, 8, 22, 3))
                 yaw.append(file["yaw"].reshape(-1, 8))
@@ -70,18 +70,18 @@ def cubes_path(folder: Path, number: int) -> Path:
     return Path(folder) / f"cubes-{number:03d}.npz"
 
 
-def main(folder: Path, files: int) -> None:
-    """Make what is missing of the first ``files``."""
+def main(folder: Path, files: int, clusters: int = CLUSTERS) -> None:
+    """Make the missing ones of the first ``files``."""
     for number in track(range(files), "cubes", files):
-        collect(folder, number)
+        collect(folder, number, clusters)
 
 
-def collect(folder: Path, number: int) -> None:
+def collect(folder: Path, number: int, clusters: int = CLUSTERS) -> None:
     """Make one file, unless it is there: first its poses, then its texts."""
     poses, texts = cubes_path(folder, number), Path(folder) / f"texts-{number:03d}.json.gz"
     if not poses.exists():
         tasks = [task for task in bodycpr.tasks(PRESET) if task.split is Split.TRAIN]
-        mine = tasks[number * CLUSTERS : (number + 1) * CLUSTERS]
+        mine = tasks[number * clusters : (number + 1) * clusters]
         made = [bodycpr.make_cluster(task, 0, PRESET.per_cluster) for task in mine]
         table = bodycpr.pose_table(made)
         columns = {key: table.columns[key] for key in ("family", "sequence", "body")}
@@ -89,11 +89,11 @@ def collect(folder: Path, number: int) -> None:
             np.savez(file, joints=table.joints, yaw=table.yaw, **columns)  # type: ignore[arg-type]
     if not texts.exists():
         with np.load(poses) as file:
-            found = told(file["joints"].reshape(-1, 8, 22, 3), file["yaw"].reshape(-1, 8), number)
+            found = described_pairs(file["joints"].reshape(-1, 8, 22, 3), file["yaw"].reshape(-1, 8), number)
         write_bytes(texts, gzip.compress(json.dumps(found).encode(), mtime=0))
 
 
-def told(joints: np.ndarray, yaw: np.ndarray, number: int) -> list[list[dict[str, list]]]:
+def described_pairs(joints: np.ndarray, yaw: np.ndarray, number: int) -> list[list[dict[str, list]]]:
     """Texts and claims for some pairs of each cube; see ``Cubes.pairs``."""
     rng = np.random.default_rng([number, 17])
     chosen = [_pairs(eight, rng) for eight in joints]
@@ -119,11 +119,11 @@ def told(joints: np.ndarray, yaw: np.ndarray, number: int) -> list[list[dict[str
 
 
 def _pairs(joints: np.ndarray, rng: np.random.Generator) -> list[tuple[int, int]]:
-    """Unordered pairs one or two edits apart that codes tell from the other candidates in both directions."""
+    """Unordered pairs one or two edits apart, distinct from the other candidates by codes in both directions."""
     good = cube_codes.told_apart(cube_codes.cube_levels(joints)) & cube_codes.USABLE
     pairs = [(int(a), int(b)) for a, b in np.argwhere(good & good.T) if a < b]
     return [pairs[i] for i in rng.permutation(len(pairs))[:PAIRS]]
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))

@@ -1,4 +1,4 @@
-"""What the estimator gets wrong, as examples: the errors of a whole group of renders are laid over a cube's poses.
+"""Examples of the estimator's errors: those of a whole group of renders are added to a cube's poses.
 
 Errors depend on the pose and the view, and the pictures of a cube share much of both; so a cube gets the errors of one
 group of eight renders of one body in like poses, each pose those of the most similar render. They come from lifting
@@ -49,7 +49,7 @@ class Doubts:
     def trunks(self, joints: np.ndarray, yaw: np.ndarray, rows: np.ndarray, size: np.ndarray) -> Tensor:
         """Trunks ``(N, TRUNK)`` of poses ``(N, 22, 3)`` with headings in degrees and the errors of ``rows`` ``(N,)``.
 
-        :param size: ``(N,)`` by how much the errors are enlarged.
+        :param size: ``(N,)`` factor on the errors.
         """
         error = self.error.reshape(-1, 22, 3)[rows] * size[:, None, None]
         heading = np.radians(yaw) + self.turn.reshape(-1)[rows] * size

@@ -1,8 +1,8 @@
-"""Claims without words: statements that hold for a change of pose, drawn from all that the parser can say.
+"""Claims without words: statements that hold for a change of pose, drawn from everything that the parser can express.
 
-Rule banks tell how measurements change; people also say where a hand ends up ("next to the left knee"). Claims are
+Rule banks describe how measurements change; people also say where a hand ends up ("next to the left knee"). Claims are
 drawn at random and kept where the joints support them, so that the claims of any text have been seen in training. No
-text is involved: neither of a test bank nor of a multimodal LLM.
+text of a test bank or a multimodal LLM is involved.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from autocompose.describe.reading.claims import BENDS, CENTRAL_PARTS, MOVES, STA
 TRIED = 90  # claims for each pair
 FEWEST, MOST = 1, 5  # claims of a text
 SLIGHT, LARGE = 4.0, 11.0  # changes in the judge's tolerances
-NEW = 0.6  # agreement with the reference below which a claim tells something new
+NEW = 0.6  # agreement with the reference below which a claim is new information
 _ENDS, _MIDDLES = ("hand", "foot"), ("elbow", "knee")
 _LIMBS = ("arm", "leg", "forearm", "upper arm", "shin", "thigh")
 _OTHERS = ("head", "shoulder", "torso", "hip", "pelvis", "knee", "elbow", "foot", "hand")
@@ -29,7 +29,7 @@ SIDED = ("left", "right", "both")
 
 
 def draw_claims(start: Poses, goal: Poses, rng: np.random.Generator) -> list[list[Claim]]:
-    """Claims for N pairs of poses (yaws known); an empty list where none was found."""
+    """Claims for N pairs of poses (yaws known); an empty list where none holds."""
     kinds, shares = _kinds()
     claims = [claim for kind in kinds for claim in kind]
     with np.errstate(invalid="ignore"):
@@ -67,7 +67,7 @@ def _apart(claims: list[Claim]) -> list[Claim]:
 
 @lru_cache(maxsize=1)
 def _kinds() -> tuple[list[list[Claim]], np.ndarray]:
-    """Claims by kind, and how likely each kind is."""
+    """Claims by kind, and the probability of each kind."""
     limbs, both = (*_ENDS, *_MIDDLES, *_LIMBS), (*_ENDS, *_MIDDLES)
     joints, flat = ("elbow", "knee", "arm", "leg"), ("horizontal", "vertical", "on-floor", "near-floor")
     trunk = ("lean-left", "lean-right", "lean-forward", "lean-backward", "turn-left", "turn-right", *MOVES)

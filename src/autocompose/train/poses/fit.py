@@ -1,16 +1,17 @@
 """Train small-v2: head of the image side, text encoder and Combiner together, on poses.
 
-    python -m autocompose.train.poses.fit LIFTING CUBES OUT
+    python -m autocompose.train.poses.fit LIFTING CUBES OUT [--seed 0] [--epochs 20] [--batch 24]
 
-LIFTING: folder of ``runs/lifting.sh``. CUBES: folder of ``train.poses.cubes``. OUT becomes a run folder. What was begun
-is continued.
+LIFTING: folder of ``runs/lifting.sh``. CUBES: folder of ``train.poses.cubes``. OUT becomes a run folder. An
+unfinished run is continued. The seed decides all of small-v2 but its estimator.
 """
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
+import argparse
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from autocompose.core.files import atomic_file
 from autocompose.core.log import say
 from autocompose.core.run_folder import RunFolder
 from autocompose.model.checkpoint import save_model
-from autocompose.model.combiner import Combiner
+from autocompose.model.combiner import Combiner, ElementwiseSum
 from autocompose.model.encoder import shown
 from autocompose.model.model import Model
 from autocompose.model.small import SmallSizes, small_encoder
@@ -33,31 +34,48 @@ from autocompose.train.poses.cubes import DRAWN, SOURCES, Cubes
 from autocompose.train.poses.doubts import Doubts
 from autocompose.train.poses.stage import PoseSettings, PoseStage
 
+SIDES = "left right lefts rights leftward rightward leftwards rightwards clockwise counterclockwise"
 EPOCHS = 30  # of the two lifting networks whose errors are kept
 
 
 class SmallSettings(Config):
-    """Everything that decides small-v2 but its data."""
+    """All settings of small-v2 apart from its data."""
 
     seed: int = Field(0, ge=0)
     sizes: SmallSizes
     projection_dim: int = Field(256, ge=1)
     hidden_dim: int = Field(768, ge=1)
+    composer: Literal["combiner", "sum"] = "combiner"
     dropout: float = Field(0.1, ge=0, lt=1)
     stage: PoseSettings
     loop: LoopSettings
 
+    @classmethod
+    def shipped(cls) -> SmallSettings:
+        """Those of the shipped model."""
+        return cls.load(Path(__file__).with_name("small2.toml"))
+
+    def with_(self, stage: Mapping[str, Any] | None = None, loop: Mapping[str, Any] | None = None) -> SmallSettings:
+        """Some values of stage and loop replaced."""
+        parts = {"stage": self.stage.model_copy(update=stage), "loop": self.loop.model_copy(update=loop)}
+        return self.model_copy(update=parts)
+
 
 def main(scenes: Path, folder: Path, out: Path, settings: SmallSettings | None = None) -> Model:
-    """Train, or finish what was begun."""
-    settings = settings or SmallSettings.load(Path(__file__).with_name("small2.toml"))
+    """Train, or continue an unfinished run."""
     cubes, doubts = Cubes.read(folder), held_out(scenes)
     say(f"{len(cubes.joints):,} cubes, {doubts.turn.size:,} renders")
-    encoder = small_encoder(settings.sizes, set(texts_of(cubes, settings)), settings.seed)
+    return trained(cubes, doubts, out, settings or SmallSettings.shipped())
+
+
+def trained(cubes: Cubes, doubts: Doubts, out: Path, settings: SmallSettings) -> Model:
+    """Train on these, or finish what was begun."""
+    encoder = small_encoder(settings.sizes, words_of(cubes, settings), settings.seed, as_shown=True)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        composer = Combiner(encoder.dim, settings.projection_dim, settings.hidden_dim, settings.dropout)
-    model = Model(encoder, composer.start_as_sum(), card(cubes, doubts, settings))
+        combiner = Combiner(encoder.dim, settings.projection_dim, settings.hidden_dim, settings.dropout)
+    composer = combiner.start_as_sum() if settings.composer == "combiner" else ElementwiseSum()
+    model = Model(encoder, composer, card(cubes, doubts, settings))
     own, made_with = RunFolder(out, "small"), {**settings.model_dump(mode="json"), "cubes": len(cubes.joints)}
     own.claim(made_with)
     seeds = {"seed": settings.seed}
@@ -70,14 +88,13 @@ def main(scenes: Path, folder: Path, out: Path, settings: SmallSettings | None =
     return model
 
 
-def texts_of(cubes: Cubes, settings: SmallSettings) -> Iterator[str]:
-    """All that the text encoder may be shown in training."""
-    for pair in (pair for cube in cubes.pairs for pair in cube):
-        for name in settings.stage.sources:
-            words, claims, back_words, back_claims = pair.get(name, ("", "", "", ""))
-            for said, claimed in ((words, claims), (back_words, back_claims)):
-                yield from (said, shown(said, claimed, settings.sizes.reads))
-    yield from ("left right", "lefts rights leftward rightward leftwards rightwards clockwise counterclockwise")
+def words_of(cubes: Cubes, settings: SmallSettings) -> set[str]:
+    """The words that the text encoder is going to know; no token is longer than a word."""
+    pairs = [pair for cube in cubes.pairs for pair in cube]
+    told = [pair[name] for pair in pairs for name in settings.stage.sources if name in pair]
+    halves = [half for four in told for half in (four[:2], four[2:])]
+    texts = {shown(words, claims, settings.sizes.reads) for words, claims in halves}
+    return {*SIDES.split(), *(word for text in texts for word in text.split())}
 
 
 def held_out(scenes: Path) -> Doubts:
@@ -103,7 +120,7 @@ def _errors(train: list[Path], rest: list[Path]) -> dict[str, np.ndarray]:
 
 
 def card(cubes: Cubes, doubts: Doubts, settings: SmallSettings) -> dict[str, object]:
-    """What small-v2 was made of."""
+    """The card of small-v2: its data and settings."""
     banks = sorted({bank for name, (bank, _) in SOURCES.items() if name in settings.stage.sources})
     return {
         "name": "small-v2",
@@ -118,5 +135,18 @@ def card(cubes: Cubes, doubts: Doubts, settings: SmallSettings) -> dict[str, obj
     }
 
 
+def _command_line() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for name in ("lifting", "cubes", "out"):
+        parser.add_argument(name, type=Path)
+    shipped = SmallSettings.shipped()
+    parser.add_argument("--seed", type=int, default=shipped.seed)
+    parser.add_argument("--epochs", type=int, default=shipped.loop.epochs)
+    parser.add_argument("--batch", type=int, default=shipped.stage.cubes, help="cubes")
+    chosen = parser.parse_args()
+    settings = shipped.with_({"cubes": chosen.batch}, {"epochs": chosen.epochs, "batch_size": chosen.batch})
+    main(chosen.lifting, chosen.cubes, chosen.out, settings.model_copy(update={"seed": chosen.seed}))
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]))
+    _command_line()

@@ -1,4 +1,4 @@
-"""Composing on poses: does reference + text find the target among all pictures of the batch, siblings included?"""
+"""Composition on poses: reference + text must retrieve the target from the whole batch, siblings included."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ from autocompose.train.poses.doubts import Doubts
 
 class PoseSettings(Config):
     """
-    :param cubes: of a batch, of each of which all eight pictures are candidates. :param pairs: of each cube.
-    :param sources: names of ``cubes.SOURCES`` and ``cubes.DRAWN`` with how often each is drawn.
-    :param words_alone: share of texts that are shown without their claims although the encoder reads claims.
+    :param cubes: per batch; all eight pictures of each are candidates. :param pairs: per cube.
+    :param sources: names of ``cubes.SOURCES`` and ``cubes.DRAWN`` with the probability of each.
+    :param words_alone: share of texts presented without their claims to an encoder that reads claims.
     :param logit_scale: factor on the cosines. :param cycle_weight: of the way back.
-    :param least, most: by how much the estimator's errors are enlarged, drawn for each cube.
-    :param nobody: share of pictures in which nobody is found.
+    :param least, most: range of the factor on the estimator's errors, drawn for each cube.
+    :param nobody: share of pictures without a detected person.
+    :param mirror: show every second cube in a mirror. :param reverse: train on the way back of each pair too.
     """
 
     cubes: int = Field(48, ge=2)
@@ -40,6 +41,8 @@ class PoseSettings(Config):
     least: float = Field(0.4, ge=0)
     most: float = Field(1.0, ge=0)
     nobody: float = Field(0.005, ge=0, lt=1)
+    mirror: bool = True
+    reverse: bool = True
     seed: int = Field(0, ge=0)
 
 
@@ -60,7 +63,7 @@ class Question:
 
 
 class PoseStage(Stage):
-    """Head, text encoder and composer learn together."""
+    """Trains head, text encoder and composer together."""
 
     def __init__(self, cubes: Cubes, doubts: Doubts, encoder: Encoder, composer: nn.Module, settings: PoseSettings):
         super().__init__()
@@ -82,15 +85,16 @@ class PoseStage(Stage):
 
     def load(self, rows: np.ndarray, rng: np.random.Generator) -> Question:
         """The pictures of some cubes, and questions about them."""
-        flip = rng.random(len(rows)) < 0.5
+        flip = rng.random(len(rows)) < (0.5 if self.settings.mirror else 0)
         texts: dict[str, int] = {}
         asked = [
             (8 * place + a, 8 * place + b, texts.setdefault(there, len(texts)), texts.setdefault(back, len(texts)))
             for place, row in enumerate(rows)
             for a, b, there, back in self._pairs(int(row), bool(flip[place]), rng)
         ]
-        ways = np.array([way for a, b, t, u in asked for way in ((a, b, t, u), (b, a, u, t))])
-        tokens = nn.utils.rnn.pad_sequence([self._tokenised(t) for t in texts], batch_first=True)
+        both = 2 if self.settings.reverse else 1
+        ways = np.array([way for a, b, t, u in asked for way in ((a, b, t, u), (b, a, u, t))[:both]])
+        tokens = nn.utils.rnn.pad_sequence(self._tokenised(list(texts)), batch_first=True)
         return Question(self._trunks(rows, flip, rng), tokens, *torch.from_numpy(ways.T.copy()))
 
     def _pairs(self, row: int, flip: bool, rng: np.random.Generator) -> Iterator[tuple[int, int, str, str]]:
@@ -109,10 +113,11 @@ class PoseStage(Stage):
         text = shown(words, "" if alone else claims, self.encoder.config.reads)
         return _swapped(text) if flip else text
 
-    def _tokenised(self, text: str) -> Tensor:
-        if text not in self._tokens:
-            self._tokens[text] = self.encoder.tokens_of([text])[0]
-        return self._tokens[text]
+    def _tokenised(self, texts: list[str]) -> list[Tensor]:
+        missing = [text for text in texts if text not in self._tokens]
+        for text, row in zip(missing, self.encoder.tokens_of(missing), strict=True):
+            self._tokens[text] = row[: int(row.argmax()) + 1]  # no token is greater than the last
+        return [self._tokens[text] for text in texts]
 
     def _trunks(self, rows: np.ndarray, flip: np.ndarray, rng: np.random.Generator) -> Tensor:
         settings = self.settings

@@ -131,7 +131,7 @@ class Stages:
         raise slip
 
     def _texts(self, movements: list[tuple[str, str]], edit: str) -> Generator[Ask, Answer, Texts]:
-        """Collect wordings until three answers in a row add none; good ones stay, and only the missing ones are requested."""
+        """Collect wordings until three answers in a row add none; only the missing ones are requested."""
         so_far = Texts()
         sample = barren = 0
         while len(so_far.good) < self.recipe.texts and barren < MOST_SAMPLES:

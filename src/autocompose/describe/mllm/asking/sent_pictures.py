@@ -203,17 +203,21 @@ def beside(first: Image.Image, second: Image.Image) -> Image.Image:
     return canvas
 
 
-def tint(image: Image.Image, points: np.ndarray) -> Image.Image:
+def tint(image: Image.Image, points: np.ndarray, seen: np.ndarray | None = None) -> Image.Image:
     """Lay a transparent colour over arms and legs, by the person's own side.
 
     :param points: ``(17, 2)`` COCO keypoints, pixels.
+    :param seen: ``(17,)`` bool; a limb with a joint that is not seen is left as it is. None: all are.
     """
     layer = Image.new("RGBA", image.size, (0, 0, 0, 0))
     draw = ImageDraw.Draw(layer)
     width = max(3.0, 0.22 * _trunk(points))
     for side, colour in COLOURS.items():
         for limb in LIMBS:
-            line = [tuple(points[COCO17.index(f"{side}_{joint}")]) for joint in limb]
+            joints = [COCO17.index(f"{side}_{joint}") for joint in limb]
+            if seen is not None and not seen[joints].all():
+                continue
+            line = [tuple(points[joint]) for joint in joints]
             thick = width * (1.2 if limb[0] == "hip" else 1.0)
             draw.line(line, fill=(*colour, STRENGTH), width=round(thick), joint="curve")
             for x, y in (line[0], line[-1]):

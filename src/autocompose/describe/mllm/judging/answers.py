@@ -81,8 +81,8 @@ def read_parts(answer: Answer, frame: Frame, allowed: tuple[str, ...], language:
 
     :raises Slip: why it cannot be used.
     """
-    value, repaired = _object(answer, "movements")
-    parsed = _validated(_Parts, value)
+    value, repaired = answer_object(answer, "movements")
+    parsed = validated(_Parts, value)
     if not parsed.movements:
         raise Slip("empty")
     if len(parsed.movements) > MAX_MOVEMENTS:
@@ -115,8 +115,8 @@ def read_texts(
     :param known: wordings accepted before, which new ones must not repeat.
     :raises Slip: nothing of the answer can be used because of its form.
     """
-    value, repaired = _object(answer, "texts")
-    texts = [text.strip() for text in _validated(_Texts, value).texts]
+    value, repaired = answer_object(answer, "texts")
+    texts = [text.strip() for text in validated(_Texts, value).texts]
     if not any(texts):
         raise Slip("empty")
     result = Texts(repaired=repaired)
@@ -152,8 +152,11 @@ def _fault(text: str, movements: list[tuple[str, str]], system: str, known: list
     return None
 
 
-def _object(answer: Answer, key: str) -> tuple[dict[str, Any], bool]:
-    """The JSON object of an answer that holds the list ``key``, and whether it had to be repaired."""
+def answer_object(answer: Answer, key: str, kind: type = list) -> tuple[dict[str, Any], bool]:
+    """The JSON object of an answer that holds ``key``, of the type ``kind``, and whether it had to be repaired.
+
+    :raises Slip: a refusal, a filter, an answer that was cut, or none.
+    """
     if answer.refusal:
         raise Slip("refused", answer.refusal[:200])
     if answer.finish == "content_filter":
@@ -162,7 +165,7 @@ def _object(answer: Answer, key: str) -> tuple[dict[str, Any], bool]:
         raise Slip("length")
     said = after_reasoning(answer.raw).strip()
     try:
-        value, repaired = final_object(answer.raw, key)
+        value, repaired = final_object(answer.raw, key, kind)
     except NoObjectError as error:
         if REFUSALS.search(said):
             raise Slip("refused", said[:200]) from None
@@ -190,7 +193,11 @@ def _plain(text: str) -> str:
     return text
 
 
-def _validated(model: type[_M], value: dict[str, Any]) -> _M:
+def validated(model: type[_M], value: dict[str, Any]) -> _M:
+    """An answer's object in its form.
+
+    :raises Slip: it has another.
+    """
     try:
         return model.model_validate(value)
     except ValidationError as error:

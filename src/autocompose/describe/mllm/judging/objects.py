@@ -11,16 +11,24 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-_NAMES = r"(?:think|thinking|thoughts?|reasoning|reflection|seed:think)"
+_NAMES = (
+    r"(?:[\w:.-]{0,20}[_:.-])?(?:think|thinking|thoughts?|reason|reasoning|reflection|analysis|scratchpad|monologue)\b"
+)
+_LESS, _MORE = r"(?:<|&lt;)\s*", r"[^<>&]*(?:>|&gt;)"
 _OPEN = re.compile(
-    rf"<{_NAMES}\b[^<>]*>|◁think▷|\[THINK\]|<\|START_THINKING\|>|<\|begin_of_thought\|>|<\|channel>\s*thought"
-    r"|<\|channel\|>\s*(?:analysis|commentary)\b|\Aanalysis(?=[A-Z{])",
+    rf"{_LESS}{_NAMES}{_MORE}|{_LESS}details\b[^<>&]*\breasoning\b{_MORE}|```(?:think|thinking|reasoning)\b"
+    r"|◁think▷|\[THINK\]|<\|(?:START_THINKING|begin_of_thought|think|inner_prefix)\|>|<\|channel>\s*thought"
+    r"|<\|channel\|>\s*(?:analysis|commentary)\b|\Aanalysis(?=[A-Z{])|\AThinking\.\.\.\s"
+    r"|\AHere(?: is|['’]s) my thought process:",
     re.I,
 )
 _CLOSE = re.compile(
-    rf"</{_NAMES}\s*>|◁/think▷|\[/THINK\]|<\|END_THINKING\|>|<\|end_of_thought\|>|<channel\|>"
-    r"|<\|channel\|>\s*final\b[^{<]*(?:<\|constrain\|>[^{<]*)?<\|message\|>|assistantfinal",
-    re.I,
+    rf"{_LESS}\\?/\s*{_NAMES}{_MORE}|◁/think▷|\[/THINK\]|<\|(?:END_THINKING|end_of_thought|content|inner_suffix)\|>"
+    rf"|{_LESS}details\b[^<>&]*\breasoning\b{_MORE}(?:(?!<details\b).)*?</details>"
+    r"|```(?:think|thinking|reasoning)\b.*?```|<channel\|>"
+    r"|<\|channel\|>\s*final\b[^{<]*(?:<\|constrain\|>[^{<]*)?<\|message\|>|assistantfinal|\.\.\.done thinking\."
+    r"|Here(?: is|['’]s) my response:",
+    re.I | re.S,
 )
 _START = re.compile(r'\{(?=\s*(?:["}]|//|/\*))')
 _STRING = r'"(?:[^"\\]|\\.)*(?:"|\Z)'
@@ -45,32 +53,33 @@ def after_reasoning(text: str) -> str:
     return text[start : again.start() if again else len(text)]
 
 
-def final_object(text: str, key: str) -> tuple[dict[str, Any], bool]:
+def final_object(text: str, key: str, kind: type = list) -> tuple[dict[str, Any], bool]:
     """The last complete object of a text, and whether the text had to be repaired.
 
     Byte order marks, code fences, prose, comments, trailing commas, tool calls and wrappers around the object are
     repaired.
 
-    :param key: the list that the object should have; of several objects, the last with it counts.
+    :param key: what the object should have, of the type ``kind``; of several objects, the last with it counts.
     :raises NoObjectError: there is none, it is cut, or there are several in one.
     """
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
         value = None
-    if isinstance(value, dict) and isinstance(value.get(key), list):
+    if isinstance(value, dict) and isinstance(value.get(key), kind):
         return value, False
     if isinstance(value, str) and value != text:
-        return final_object(value, key)[0], True
+        return final_object(value, key, kind)[0], True
     said = after_reasoning(text)
     objects = [value] if isinstance(value, dict) else list(_objects(said, key))
     if not objects:
         empty = "it holds only reasoning" if text.strip() and not said.strip() else "it is empty"
         raise NoObjectError("it holds no JSON object" if said.strip() else empty)
     for candidate in reversed(objects):
-        holders = list(_holders(candidate, key, MAX_DEPTH))
+        holders = list(_holders(candidate, key, kind, MAX_DEPTH))
         if len(holders) > 1:
-            raise NoObjectError(f"it holds {len(holders)} lists of {key}")
+            what = "lists of " if kind is list else "objects with "
+            raise NoObjectError(f"it holds {len(holders)} {what}{key}")
         if holders:
             return holders[0], True
     return objects[-1], True
@@ -122,16 +131,16 @@ def _kept(match: re.Match[str]) -> str:
     return match[1] or ""
 
 
-def _holders(value: Any, key: str, depth: int) -> Iterator[dict[str, Any]]:
-    """The objects inside a value that have the list ``key``; arguments of a tool call may be JSON in a string."""
+def _holders(value: Any, key: str, kind: type, depth: int) -> Iterator[dict[str, Any]]:
+    """The objects inside a value that have ``key``; arguments of a tool call may be JSON in a string."""
     if depth == 0:
         return
     if isinstance(value, dict):
-        if isinstance(value.get(key), list):
+        if isinstance(value.get(key), kind):
             yield value
             return
         value = list(value.values())
     elif isinstance(value, str) and value.lstrip().startswith("{"):
         value = [_parsed(value.strip())]
     for inner in value if isinstance(value, list) else ():
-        yield from _holders(inner, key, depth - 1)
+        yield from _holders(inner, key, kind, depth - 1)

@@ -16,7 +16,7 @@ _BARE = re.compile(r"\b(left|right)\b", re.I)
 
 
 class UnclearSide(ValueError):  # noqa: N818
-    """A side cannot be determined; ``kind`` is ``sides`` (named in a forbidden way), ``profile`` (the person is seen from the
+    """A side cannot be determined; ``kind`` is ``sides`` (named in a forbidden way), ``profile`` (seen from the
     side) or ``schema`` (which way the person faces is not said)."""
 
     def __init__(self, kind: str, detail: str) -> None:

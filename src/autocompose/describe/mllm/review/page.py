@@ -79,7 +79,7 @@ def make_app(reviews: Reviews, token: str = "") -> Any:
 
 
 async def _malformed(request: Any, error: Exception) -> Any:
-    """The reply to an invalid verdict, without the value itself, which JSON may not be able to hold (NaN, an unpaired surrogate)."""
+    """The reply to an invalid verdict, without its value: JSON cannot hold every one (NaN, unpaired surrogates)."""
     from fastapi.responses import JSONResponse
 
     return JSONResponse({"detail": 'expected a verdict such as {"verdict": "accept"}'}, 422)

@@ -47,7 +47,8 @@ def read_completion(completion: Any, prompt_tokens: int) -> Answer:
     content, refusal = _content(message.get("content"))
     reasoning = _text(message.get("reasoning_content")) or _text(message.get("reasoning"))
     finish = FINISHES.get(str(choice.get("finish_reason")).lower(), "stop")
-    raw = content or _called(message) or (_misplaced(reasoning) if finish == "stop" else "")
+    raw = content.strip() and content  # servers that cut off the reasoning leave the empty lines after it
+    raw = raw or _called(message) or (_misplaced(reasoning) if finish == "stop" else "")
     prompt, made, estimated = believed(body.get("usage"), prompt_tokens, estimate_tokens(raw + reasoning))
     return Answer(
         raw=raw,

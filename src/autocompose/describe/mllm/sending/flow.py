@@ -95,7 +95,7 @@ class Flow:
     """
 
     def __init__(self, send: Send, writer: Writer, limits: Limits, costs: Costs, host: str, dialect: Dialect) -> None:
-        self._send, self._writer, self._limits, self._costs, self._host = send, writer, limits, costs, host
+        self._send, self._writer, self._limits, self._costs, self.host = send, writer, limits, costs, host
         self.dialect = dialect
         self.slots = Slots(limits.slots)
         self._requests, self._tokens = Bucket(limits.requests_per_minute), Bucket(limits.tokens_per_minute)
@@ -108,6 +108,11 @@ class Flow:
         self.error: AnnotationError | None = None
         self.counts: Counter[str] = Counter()
         self.busy_seconds = 0.0
+
+    @property
+    def tries(self) -> int:
+        """How often a question is sent when the transport fails."""
+        return self._limits.tries
 
     def halt(self, reason: str, error: AnnotationError | None = None) -> None:
         """End the run: nothing new is sent. The first reason stays.
@@ -192,7 +197,7 @@ class Flow:
             return await self._answered(ask, answer, wall, seconds)
         assert fault is not None
         failed = fault.kind is FaultKind.ITEM_FAILED or (fault.kind is FaultKind.RETRY and last)
-        attempt = Attempt(fault.reason, self._host, wall, seconds, 0.0, fault.message)
+        attempt = Attempt(fault.reason, self.host, wall, seconds, 0.0, fault.message)
         await self._writer.do(Journal.record, ask.key, attempt, None, "failed" if failed else "open")
         if not (ask.stage == "probe" and fault.kind is FaultKind.ITEM_FAILED):  # which is what the probe wants to know
             self._fault(fault)
@@ -201,7 +206,7 @@ class Flow:
         return fault
 
     async def _answered(self, ask: Ask, answer: Answer, wall: float, seconds: float) -> Answer:
-        attempt = Attempt("ok", self._host, wall, seconds, self._costs.of_answer(answer))
+        attempt = Attempt("ok", self.host, wall, seconds, self._costs.of_answer(answer))
         stored = await self._writer.do(Journal.record, ask.key, attempt, answer)
         self._last_success = time.monotonic()
         self._waits = self._row = 0

@@ -84,6 +84,8 @@ document.addEventListener("paste", (event) => {
 
 // -- clicks
 
+const chosen = { card: null }; // the card that the open dialog is about
+
 function showPicture(figure, source, box) {
   $("img", figure).src = source;
   figure.hidden = !source;
@@ -103,7 +105,7 @@ function compare(button) {
   const { path, about, score, rank } = button.dataset;
   $("#compare-right figcaption").textContent = `Result ${rank} · ${score}`;
   $(".told", dialog).textContent = [$("#text").value && `“${$("#text").value}”`, path, about].filter(Boolean).join(" · ");
-  compare.card = card;
+  chosen.card = card;
   tellChange(ref, card.dataset.key, Boolean($(".chosen.mirrored")));
   dialog.showModal();
 }
@@ -119,6 +121,76 @@ async function tellChange(ref, key, mirror) { // how to get from the reference's
   } catch { /* the comparison of the pictures stands without it */ }
 }
 
+// -- videos
+
+const AROUND = 2; // seconds that are played before and after a moment
+
+function frames(key, moment) { // for files that browsers do not play
+  const strip = $("#player .strip");
+  strip.replaceChildren();
+  for (let shift = -AROUND; shift <= AROUND; shift += 0.5) {
+    if (moment + shift < 0) continue;
+    const place = document.createElement("li");
+    const image = document.createElement("img");
+    image.src = `/frames/${key}?shift=${shift}`;
+    image.alt = shift ? `${Math.abs(shift)} s ${shift < 0 ? "before" : "after"}` : "the moment itself";
+    place.title = image.alt;
+    if (!shift) place.setAttribute("aria-current", "true");
+    place.append(image);
+    strip.append(place);
+  }
+}
+
+function unplayed(key, name, moment) {
+  const film = $("#player video");
+  const line = $("#player .unplayed");
+  film.hidden = true;
+  $('#player [data-act="exact"]').hidden = true;
+  line.hidden = false;
+  line.textContent = `This browser cannot play ${name}. These are its frames, half a second apart. To play it, convert it: ffmpeg -i ${name} -c:v libx264 ${name.replace(/\.[^.]*$/, "")}.mp4`;
+  frames(key, moment);
+}
+
+function play(button) {
+  const { key, video, clock, seconds, plays } = button.dataset;
+  const dialog = $("#player");
+  const film = $("video", dialog);
+  const moment = Number(seconds);
+  const from = Math.max(0, moment - AROUND);
+  const name = video.split("/").pop();
+  play.moment = moment;
+  play.loops = true;
+  chosen.card = button.closest(".near li") || button.closest(".card");
+  film.hidden = false;
+  $(".unplayed", dialog).hidden = true;
+  $(".strip", dialog).replaceChildren();
+  $('[data-act="exact"]', dialog).hidden = false;
+  $('[data-link="[data-do=person]"]', dialog).hidden = !$("[data-do=person]", button.closest(".card"));
+  $(".told", dialog).textContent = `${video} · the match is at ${clock}`;
+  film.onloadedmetadata = () => {
+    if (!film.videoWidth) { unplayed(key, name, moment); return; } // it has sound that can be played, and nothing to see
+    film.currentTime = from;
+    film.play().catch(() => { /* the user presses play */ });
+  };
+  film.onerror = () => { if (film.getAttribute("src")) unplayed(key, name, moment); };
+  film.ontimeupdate = () => { // again and again, until somebody looks elsewhere
+    const late = film.currentTime - (moment + AROUND);
+    if (late > 1 || film.currentTime < from - 1) play.loops = false;
+    else if (late >= 0 && play.loops && !film.paused) film.currentTime = from;
+  };
+  film.onended = () => { if (play.loops) { film.currentTime = from; film.play().catch(() => {}); } };
+  if (plays) film.src = `/videos/${key}`;
+  else unplayed(key, name, moment);
+  dialog.showModal();
+}
+
+$("#player").addEventListener("close", () => {
+  const film = $("#player video");
+  film.pause();
+  film.removeAttribute("src");
+  film.load();
+});
+
 function showSkeletons(on) {
   document.documentElement.classList.toggle("skeletons", on);
   const button = $(".bones-switch");
@@ -128,9 +200,16 @@ function showSkeletons(on) {
 const acts = {
   choose: () => $("#file").click(),
   compare,
-  follow: (button) => { // a choice in the comparison: the same link of the card
-    $("#compare").close();
-    $(button.dataset.link, compare.card).click();
+  follow: (button) => { // a choice in a dialog: the same link of the card
+    $("dialog[open]").close();
+    ($(button.dataset.link, chosen.card) || $(button.dataset.link, chosen.card.closest(".card"))).click();
+  },
+  play,
+  exact: () => {
+    const film = $("#player video");
+    film.pause();
+    play.loops = false;
+    film.currentTime = play.moment + 0.001;
   },
   skeletons: () => showSkeletons(!document.documentElement.classList.contains("skeletons")),
   help: () => $("#help").showModal(),
@@ -187,6 +266,7 @@ document.addEventListener("keydown", (event) => {
     "u": () => acts.choose(),
     "?": () => acts.help(),
     "c": () => press('[data-act="compare"]'),
+    "p": () => press('[data-act="play"]'),
     "+": () => press('[data-do="like"]'),
     "-": () => press('[data-do="unlike"]'),
     "s": () => acts.skeletons(),

@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 
 from autocompose.core.errors import CheckpointError
-from autocompose.gallery.embedder import RunFolder, TextCache
 from autocompose.model.checkpoint import load_model
+from autocompose.model.embedders.embedder import TextCache
+from autocompose.model.embedders.own import RunFolder
 from tests.gallery.fakes import FakeModel
 
 
 def test_texts_are_computed_once_but_not_kept_without_end() -> None:
     model = FakeModel()
-    cache = TextCache(model.embed_texts, most=3)
+    cache = TextCache(model.embed_texts, limit=3)
     for text in ["a", "b", "a", "c", "a", "d", "a", "e", "a", "b"]:
         cache([text])
     assert model.texts == 6  # a stays, because it is used; the second b was dropped in between

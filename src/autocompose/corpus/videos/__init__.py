@@ -1,0 +1,1 @@
+"""Opening videos: which files are videos, and their frames."""

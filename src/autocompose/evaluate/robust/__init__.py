@@ -1,0 +1,1 @@
+"""Measures beside recall: spread over wordings, several correct targets, hard negatives."""

@@ -1,0 +1,1 @@
+"""Any multimodal embedder in the same seat: our models, open_clip's, sentence-transformers' and endpoints."""
