@@ -11,12 +11,12 @@ import pytest
 from autocompose.core.errors import GalleryError, StorageError
 from autocompose.core.files import read_json, write_json
 from autocompose.corpus.pictures import folder as folder_module
-from autocompose.gallery.answer_sheet import write_sheet
 from autocompose.gallery.gallery_folder import read_config
 from autocompose.gallery.indexing import index as index_module
 from autocompose.gallery.indexing.index import build, forget
 from autocompose.gallery.indexing.thumbs import sweep_thumbs, thumb_path
 from autocompose.gallery.search import Gallery
+from autocompose.gallery.server.answer_sheet import write_sheet
 from autocompose.gallery.storage.store import EmbeddedStore
 from tests.fixtures.corpora import picture
 from tests.fixtures.tree import tree

@@ -344,9 +344,9 @@ def video(
         float,
         typer.Option(
             metavar="MM",
-            help="Keep a person again when the joints have moved by more than this on average, in millimetres.",
+            help="Keep a person again when a joint has moved by more than this, in millimetres.",
         ),
-    ] = 60.0,
+    ] = 150.0,
     height: Annotated[int, typer.Option(min=0, help="Minimum height of a person in pixels.")] = 80,
     limbs: Annotated[int, typer.Option(min=0, max=12, help="Minimum number of visible limb joints, of 12.")] = 10,
     size: Annotated[int, typer.Option(min=8, help="Longest side of a person's picture in pixels.")] = 512,

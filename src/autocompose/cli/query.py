@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from autocompose.cli import rerank as reranking
 from autocompose.cli.app import SEARCH, PoseWeights, app
 from autocompose.cli.embedder import (
     MODELS,
@@ -86,8 +87,8 @@ def index(
         float | None,
         typer.Option(
             metavar="MM",
-            help="Keep a person again when the joints have moved by more than this on average, in millimetres.",
-            show_default="60",
+            help="Keep a person again when a joint has moved by more than this, in millimetres.",
+            show_default="150",
         ),
     ] = None,
     query_prompt: QueryPrompt = None,
@@ -216,6 +217,15 @@ def search(
     around: Annotated[
         float, typer.Option(min=0, max=60, help="Seconds before and after each moment of a clip list.")
     ] = 2.0,
+    rerank: reranking.Rerank = None,
+    rerank_model: reranking.RerankModel = "",
+    rerank_url: reranking.RerankUrl = reranking.URL,
+    key_env: reranking.KeyEnv = reranking.KEY,
+    rerank_way: reranking.Way = reranking.WAY,
+    max_cost: reranking.MaxCost = None,
+    max_tokens: reranking.MaxTokens = None,
+    prices: reranking.Prices = None,
+    yes: Yes = False,
 ) -> None:
     """Find pictures like the reference, but with the change that the text describes."""
     from autocompose.gallery.request import SearchRequest
@@ -223,6 +233,9 @@ def search(
 
     if words and text:
         raise InputError("the text is given twice, as TEXT and with --text; use only one")
+    reranker = reranking.reranker_of(
+        rerank, rerank_model, rerank_url, key_env, rerank_way, max_cost, max_tokens, prices, max(2, min(k, 20))
+    )
     opened = Gallery.open(gallery, model)
     likes, unlikes = ([opened.item(name).key for name in names or ()] for names in (like, unlike))
     values = {
@@ -233,6 +246,10 @@ def search(
     if clips:
         _check_clip_list(clips)
     answer = opened.answer(request)
+    if reranker:
+        from autocompose.gallery.reranked import Reranking
+
+        answer = Reranking(opened, request, answer, reranker).run(yes)
     if clips:
         _write_clips(opened, answer, clips, around)
     if as_json:
@@ -243,7 +260,7 @@ def search(
         why = f"leave out one of the filters {', '.join(where)}" if where else "all others equal the reference"
         raise NothingLeftError(f"{gallery}: none of the {opened.store.count()} items remain; {why}")
     if open_sheet:
-        from autocompose.gallery.answer_sheet import write_sheet
+        from autocompose.gallery.server.answer_sheet import write_sheet
 
         sheet = write_sheet(opened, answer)
         typer.echo(f"{sheet}", err=True)
@@ -338,12 +355,26 @@ def serve(
             show_default="none",
         ),
     ] = None,
+    rerank: reranking.Rerank = None,
+    rerank_model: reranking.RerankModel = "",
+    rerank_url: reranking.RerankUrl = reranking.URL,
+    key_env: reranking.KeyEnv = reranking.KEY,
+    rerank_way: reranking.Way = reranking.WAY,
+    max_cost: reranking.MaxCost = None,
+    max_tokens: reranking.MaxTokens = None,
+    prices: reranking.Prices = None,
 ) -> None:
-    """Open the gallery's web page and REST interface; stop with Ctrl-C."""
+    """Open the gallery's web page and REST interface; stop with Ctrl-C.
+
+    With --rerank, the page has a button that sends the reference and the first results to the model when it is pressed.
+    """
     from autocompose.gallery.server.launch import ServerConfig, run_server
 
     if pictures:
         _build(pictures, gallery, model)
     settings = {"gallery": str(gallery), "host": host, "port": port, "workers": workers, "rate": rate, "token": token}
     more = {"model": model or "", "trusted_proxy": tuple(trusted_proxy or ())}
-    run_server(ServerConfig.parse({**settings, **more}))
+    reranker = reranking.reranker_of(
+        rerank, rerank_model, rerank_url, key_env, rerank_way, max_cost, max_tokens, prices
+    )
+    run_server(ServerConfig.parse({**settings, **more, "rerank": reranker.record() if reranker else None}))

@@ -64,7 +64,7 @@ class GalleryConfig(Config):
     indexed_ns: int = 0
     videos: bool = True
     video_rate: float = 4.0
-    video_change: float = 60.0
+    video_change: float = 150.0
 
     @property
     def sampling(self) -> Sampling:

@@ -39,7 +39,7 @@ class Summary:
     :param texts, silent: texts, and those without any claim.
     :param verdicts: claims by verdict.
     :param swaps: claims that are not supported, but would be with left and right swapped.
-    :param large, mentioned: large changes of the pairs (once per text), and those that a supported claim speaks about.
+    :param large, mentioned: large changes of the pairs (once per text), and those that a supported claim mentions.
     :param actions: verdicts by action of the claim.
     :param worst: records of the texts that agree least, worst first.
     """
@@ -106,7 +106,7 @@ def audit_corpus(
 ) -> tuple[list[Summary], Tally]:
     """Judge every text of some fields against the poses of its pair.
 
-    :param fields: which texts: ``human``, ``rules``, ``mllm-reverse`` ..., or corpus keys; () = all that there are.
+    :param fields: which texts: ``human``, ``rules``, ``mllm-reverse`` ..., or corpus keys; () = all existing ones.
     :param splits: () = all.
     :param turns: the yaw of ``poses.npz`` gives headings in one scene, so claims about turns can be checked.
     :param out: a JSONL file, one record per text; replaced only when the audit is complete.

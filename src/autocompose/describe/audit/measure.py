@@ -1,4 +1,4 @@
-"""Poses as they are measured.
+"""Poses, normalised for measuring.
 
 Every pose is centred on its pelvis, turned so that its hip line lies along x (left hip at +x, person faces +z) and
 scaled to legs of 0.8 m, so that thresholds in metres mean the same on every body.
@@ -67,7 +67,7 @@ class Poses:
         return self.joints[:, JOINT[f"{side}_{name}" if side else name]]
 
     def point(self, part: str, side: str) -> np.ndarray:
-        """``(N, 3)``: where a part is. Limbs as a whole stand for their outer half."""
+        """``(N, 3)``: the place of a part. A whole limb is represented by its outer half."""
         if part in ("arm", "leg"):
             inner, outer = ("elbow", "wrist") if part == "arm" else ("knee", "ankle")
             return (self.joint(inner, side) + self.joint(outer, side)) / 2

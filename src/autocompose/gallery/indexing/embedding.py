@@ -26,7 +26,7 @@ from autocompose.gallery.indexing.thumbs import thumb_bytes, write_thumb
 from autocompose.gallery.item import Box, Item
 from autocompose.gallery.pose import Pose
 from autocompose.gallery.storage.store import Store
-from autocompose.model.embedders.embedder import Embedder, RefusedInputsError
+from autocompose.model.embedders.embedder import Embedder, embed_pictures
 
 BATCH = 64
 SEARCHED_BATCH = 16  # when people are looked for, which takes longer: a killed run loses less
@@ -169,7 +169,7 @@ def _embed(source: Source, batch: Sequence[Job]) -> list[Outcome]:
     with ThreadPoolExecutor(2) as pool:
         opened = list(pool.map(lambda job: _open(job, source), batch))
     images = [image for picture in opened if not isinstance(picture, str) for image in picture.images]
-    vectors, refused = _features(source.model, images)
+    vectors, refused = embed_pictures(source.model, images)
     results: list[Outcome] = []
     row = 0
     for job, picture in zip(batch, opened, strict=True):
@@ -184,14 +184,6 @@ def _embed(source: Source, batch: Sequence[Job]) -> list[Outcome]:
             results.append((replace(picture, images=[]), vectors[rows.start : rows.stop]))
         row = rows.stop
     return results
-
-
-def _features(model: Embedder, images: list[Image.Image]) -> tuple[np.ndarray, dict[int, str]]:
-    """Vectors, and why there are none of some pictures."""
-    try:
-        return (model.embed_images(images) if images else np.empty((0, 0), np.float32)), {}
-    except RefusedInputsError as error:
-        return error.features, error.reasons
 
 
 def _open(job: Job, source: Source) -> str | Opened:

@@ -166,7 +166,8 @@ def _described(
     beside: Path, root: PictureFolder, states: States, moving: States, result: Scan, people: Path | None
 ) -> Scan:
     """The pictures and videos, with what the files in ``beside`` say about them."""
-    names = PictureNames([*states, *moving], PurePath(root.address))
+    place = PurePath(root.address)
+    names, still_names = PictureNames([*states, *moving], place), PictureNames(states, place)
     meta, result.sides = read_splits(beside / "image_splits", names)
     poses = Poses({}, {})
     if (beside / "poses.npz").exists():
@@ -178,10 +179,10 @@ def _described(
         result.sides.append(side)
     known: dict[str, tuple[Known, ...]] = {}
     if (beside / "boxes.json").exists():
-        known, side = read_boxes(beside / "boxes.json", names, root)
+        known, side = read_boxes(beside / "boxes.json", still_names, root)
         result.sides.append(side)
     if people:
-        people_boxes, side = read_people(people, names, root)
+        people_boxes, side = read_people(people, still_names, root)
         known |= people_boxes
         result.sides.append(side)
     for name, (size, changed) in {**states, **moving}.items():

@@ -1,6 +1,6 @@
 """Figures of models that differ in their seed: learned, symbolic and fused, means over the seeds, gains paired.
 
-    python -m autocompose.train.poses.figures LIFTING OUT PART MODEL ... [--weight 32]
+    python -m autocompose.train.poses.figures LIFTING OUT PART MODEL ... [--weight 32] [--files 115]
 
 PART: see ``train.poses.parts``. The symbolic scores, which have no seed, are kept in OUT. Writes OUT/PART.json and
 prints it as lines of a table.
@@ -41,8 +41,12 @@ def main() -> None:
     parser.add_argument("part", choices=get_args(PartName))
     parser.add_argument("models", type=Path, nargs="+")
     parser.add_argument("--weight", type=float, help="of the cosine; default: what each model's card states")
+    parser.add_argument("--files", type=int, help="of the part, its first; default: all")
     options = parser.parse_args()
-    part, models = Part.read(options.lifting, options.part), [load_model(path) for path in options.models]
+    part, models = (
+        Part.read(options.lifting, options.part, options.files),
+        [load_model(path) for path in options.models],
+    )
     weights = [Weights(options.weight) if options.weight else Weights.of(model.card) for model in models]
     report = {key: bank_report(part, key, models, weights, options.out / options.part) for key in part.asked}
     write_json(options.out / f"{options.part}.json", {"models": list(map(str, options.models)), "figures": report})

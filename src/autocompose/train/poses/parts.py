@@ -61,12 +61,13 @@ class Part:
     asked: dict[str, Asked]
 
     @classmethod
-    def read(cls, lifting: Path, name: PartName) -> Part:
+    def read(cls, lifting: Path, name: PartName, most: int | None = None) -> Part:
         """A part that was collected.
 
+        :param most: only its first so many files, and the questions about these.
         :raises InputError: files are missing.
         """
-        paths = part_paths(lifting, name)
+        paths = part_paths(lifting, name)[:most]
         if missing := [path for path in paths if not path.exists()]:
             raise InputError(f"{missing[0]}: missing; run python -m autocompose.train.poses.parts {lifting} {name}")
         seen = Data.read(paths)
@@ -75,6 +76,7 @@ class Part:
             joints, heading, uncertainty = Lifter.load()(seen.seen)
         trunks = torch.where(torch.from_numpy(found)[:, None], trunk_of(joints, heading, uncertainty), torch.zeros(()))
         asked = _test_questions() if name == "test" else _val_questions(lifting, name)
+        asked = {key: [q for q in questions if q[2] < len(found)] for key, questions in asked.items()}
         return cls(trunks, joints.numpy(), uncertainty.numpy(), found, seen.columns["body"], asked)
 
     def rows(self, key: str) -> QueryRows:
