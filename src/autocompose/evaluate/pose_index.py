@@ -28,7 +28,8 @@ from autocompose.evaluate.symbolic import PoseQuery
 FORMAT = 2
 DEPTH = 4_000  # candidates that are scored exactly
 BLOCK = 32_768  # poses at a time
-KEPT_COLUMNS = 64  # measured features, 4 bytes a pose each
+KEPT_COLUMNS = 32  # measured features, 4 bytes a pose each
+FEW = 4  # one pose in so many, or fewer, may be found
 SAMPLE = 20_000  # poses that tell where the best begin
 THREADS = min(4, os.cpu_count() or 1)
 ARRAYS = ("poses.npy", "coordinates.npy", "normalised.npy")
@@ -119,16 +120,15 @@ class PoseIndex:
         rows = np.arange(len(self)) if allowed is None else np.flatnonzero(allowed)
         if len(rows) <= depth:
             return rows
-        costs = self._costs(query)
-        sample = costs if allowed is None else costs[rows]
-        step = max(1, len(sample) // SAMPLE)
-        limit = np.quantile(sample[::step], min(1.0, depth / len(sample)))
-        best = costs <= limit
-        if allowed is not None:
-            best &= allowed
-        found = np.flatnonzero(best)
-        if len(found) > 2 * depth:  # many poses of equal cost
-            found = np.sort(found[np.argpartition(costs[found], depth)[:depth]])
+        few = len(rows) * FEW < len(self)  # then they are gathered, which costs more for each
+        costs = self._costs(query, rows if few else None)
+        costs = costs if few or allowed is None else costs[rows]
+        step = max(1, len(costs) // SAMPLE)
+        limit = np.quantile(costs[::step], min(1.0, depth / len(costs)))
+        best = np.flatnonzero(costs <= limit)
+        if len(best) > 2 * depth:  # many poses of equal cost
+            best = np.sort(best[np.argpartition(costs[best], depth)[:depth]])
+        found: np.ndarray = rows[best]
         return found
 
     def scores(self, query: PoseQuery, rows: np.ndarray) -> np.ndarray:
@@ -139,21 +139,24 @@ class PoseIndex:
         poses = self.poses[rows]
         return Measured.of(poses[..., :3], poses[..., 3])
 
-    def _costs(self, query: PoseQuery) -> np.ndarray:
+    def _costs(self, query: PoseQuery, rows: np.ndarray | None = None) -> np.ndarray:
+        """Of all poses, or of some rows."""
         scan = Scan.of(query, self.variances)
         columns = self._measured_columns([feature for feature in scan.features if feature not in COLUMN])
-        costs = np.empty(len(self), np.float32)
+        costs = np.empty(len(self) if rows is None else len(rows), np.float32)
 
-        def fill(block: slice) -> None:
+        def fill(part: slice) -> None:
+            block = part if rows is None else rows[part]
+
             def column(feature: Feature) -> np.ndarray:
                 if feature not in COLUMN:
                     return columns[feature][block]
                 values = self.coordinates[COLUMN[feature], block]
                 return values if feature[0] == "coordinate" else _known(values) * UNITS[COLUMN[feature]]
 
-            costs[block] = scan.costs(self.coordinates[:, block], column)
+            costs[part] = scan.costs(self.coordinates[:, block], column)
 
-        _in_threads(fill, len(self))
+        _in_threads(fill, len(costs))
         return costs
 
     def _measured_columns(self, features: list[Feature]) -> dict[Feature, np.ndarray]:

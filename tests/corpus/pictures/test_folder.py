@@ -36,8 +36,11 @@ def test_files_are_listed_and_read(bucket: PictureFolder) -> None:
     entries = dict(bucket.entries())
     assert {name: entry.size for name, entry in entries.items()} == {"2.png": 4, "a/1.png": 3}
     assert all(0 <= entry.stamp < 1 << 60 for entry in entries.values())
-    assert bucket.content("a/1.png") == b"one" and bucket.digest("2.png") == hashlib.sha256(b"two!").hexdigest()
-    assert pickle.loads(pickle.dumps(bucket)).content("2.png") == b"two!"
+    stamp, fs = entries["2.png"].stamp, fsspec.filesystem("memory")
+    fs.pipe_file("/bucket/2.png", b"two?")  # as long as before
+    assert dict(bucket.entries())["2.png"].stamp != stamp
+    assert bucket.content("a/1.png") == b"one" and bucket.digest("2.png") == hashlib.sha256(b"two?").hexdigest()
+    assert pickle.loads(pickle.dumps(bucket)).content("2.png") == b"two?"
     with pytest.raises(OSError, match="No such file"):
         bucket.content("none.png")
     with pytest.raises(InputError, match="only their thumbnails are on this machine"):

@@ -186,4 +186,6 @@ class PictureFolder:
 
 def _stamp(info: dict[str, Any]) -> int:
     known = {key: str(info[key]) for key in _STATES if info.get(key) is not None}
+    if not known.keys() - {"size"}:  # a store that names them otherwise
+        known = {str(key): str(value) for key, value in info.items()}
     return int.from_bytes(hashlib.sha256(repr(sorted(known.items())).encode()).digest()[:8], "big") >> 4

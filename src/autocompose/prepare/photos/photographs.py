@@ -137,7 +137,7 @@ def photos_elsewhere(folder: PictureFolder, tally: Tally) -> tuple[dict[str, str
         if fault:
             tally.drop(fault, name)
         else:
-            files[name], states[name] = name, f"{entry.size} {entry.stamp:x}"
+            files[name], states[name] = name, f"{name} {entry.size} {entry.stamp:x}"
     if not files:
         raise InputError(f"{folder.address}: no pictures found ({tally.line()})")
     return files, {"raw": states}
