@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from autocompose.core.errors import GalleryError, InputError
 from autocompose.gallery.item import Item, id_to_key, key_to_id
+from autocompose.gallery.moments.moment import Moment
 from autocompose.gallery.pose import Pose
 from autocompose.gallery.storage.store import EmbeddedStore, Store
 from autocompose.gallery.storage.vectors import Allowed, VectorIndex, normalise
@@ -50,6 +51,7 @@ def make(n: int, start: int = 0) -> tuple[list[Item], np.ndarray]:
             box=(1, 2, 11, 22) if i % 5 == 0 else None,
             meta={"family": "kick" if i % 2 else "jump", "body": i % 4, "height": 1.5 + i},
             pose=Pose(rng.normal(size=(22, 3)).astype(np.float32)) if i % 2 else None,
+            moment=Moment(i / 7, i, 2, i % 3) if i % 4 == 0 else None,
         )
         for i in range(start, start + n)
     ]  # fmt: skip
