@@ -16,14 +16,15 @@ from autocompose.gallery.item import Item, id_to_key, key_to_id
 from autocompose.gallery.moments.moment import Moment
 from autocompose.gallery.pose import Pose
 from autocompose.gallery.storage.store import EmbeddedStore, Store
-from autocompose.gallery.storage.vectors import VectorIndex, normalise
+from autocompose.gallery.storage.vectors import Allowed, VectorIndex, normalise
+from tests.gallery.qdrant_double import QdrantDouble
 
 DIM = 16
 pytestmark = pytest.mark.filterwarnings("ignore:Payload indexes have no effect")  # Qdrant's local mode says so
 Open = Callable[[], Store]
 
 
-@pytest.fixture(params=["embedded", "qdrant"])
+@pytest.fixture(params=["embedded", "qdrant", "qdrant over HTTP"])
 def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
     """A function that opens the store anew, as another process would."""
     if request.param == "embedded":
@@ -33,9 +34,13 @@ def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]
 
     from autocompose.gallery.storage.qdrant import QdrantStore
 
-    client = QdrantClient(":memory:")
-    yield lambda: QdrantStore(client, "poses", "model", DIM)
-    client.close()
+    if request.param == "qdrant":
+        client = QdrantClient(":memory:")
+        yield lambda: QdrantStore(client, "poses", "model", DIM)
+        client.close()
+        return
+    with QdrantDouble() as server:
+        yield lambda: QdrantStore.connect(f"{server.address}/poses", "model", DIM)
 
 
 def make(n: int, start: int = 0) -> tuple[list[Item], np.ndarray]:
@@ -309,7 +314,7 @@ def test_approximate_index_keeps_its_promise_and_filters_and_exact_below_five_th
     assert index.recall >= 0.97 and recall >= 0.95
     assert index.index.nprobe < index.index.nlist
     allowed, banned = ids[:100], ids[:50]
-    assert set(index.search(queries[0], 100, allowed, banned)[0].tolist()) <= set(ids[50:100].tolist())
+    assert set(index.search(queries[0], 100, Allowed(allowed), banned)[0].tolist()) <= set(ids[50:100].tolist())
     assert VectorIndex.build(ids[:4999], vectors[:4999], "approximate").recall == 1
 
 

@@ -27,7 +27,7 @@ from autocompose.gallery.pose import JOINTS, Pose
 from autocompose.gallery.storage.facts import Facts
 from autocompose.gallery.storage.pose_files import open_poses, remove_poses, write_poses
 from autocompose.gallery.storage.posed import Posed
-from autocompose.gallery.storage.vectors import Kind, VectorIndex, normalise
+from autocompose.gallery.storage.vectors import Allowed, Kind, VectorIndex, normalise
 from autocompose.gallery.values import Value, cleaned
 
 Where = Mapping[str, tuple[str, ...]]
@@ -338,14 +338,14 @@ class EmbeddedStore:
         index = self._index
         if index is None:
             return np.empty(0, np.int64), np.empty(0, np.float32)
-        allowed = self._cached("select", _key(where)) if where else None
+        allowed = self._cached("allowed", _key(where)) if where else None
         return index.search(query, k, allowed, np.asarray(banned, np.int64))
 
     def poses(self, where: Where | None = None) -> Posed:
         """See ``Store.poses``."""
         self.refresh()
-        posed: Posed = self._cached("poses", ())
-        return posed.only(self._cached("select", _key(where))) if where else posed
+        posed: Posed = self._cached("poses", _key(where or {}))
+        return posed
 
     def columns(self) -> dict[str, tuple[Value, ...]]:
         """See ``Store.columns``."""
@@ -356,8 +356,10 @@ class EmbeddedStore:
         return self._cached("facts", ())
 
     def _compute(self, what: str, key: tuple[tuple[str, tuple[str, ...]], ...]) -> Any:
-        if what == "select":
-            return self._facts().select(dict(key))
+        if what == "allowed":
+            return Allowed(self._facts().select(dict(key)))
+        if what == "poses" and key:
+            return self.poses().only(self._cached("allowed", key).ids)
         if what == "poses":
             current = self._loaded == self._state("version")
             mapped = open_poses(self.folder, self._loaded, self._word("poses")) if current else None
