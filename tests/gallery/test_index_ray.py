@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from autocompose.gallery.embedder import RunFolder
 from PIL import Image
 
 from autocompose.core.ray_workers import RayWorkers, on_ray
-from autocompose.gallery.embedder import RunFolder
 from autocompose.gallery.indexing import embedding
 from autocompose.gallery.indexing.index import build
 from autocompose.gallery.search import Gallery

@@ -208,6 +208,18 @@ def test_a_reader_beside_an_unpublished_writer_sees_rows_and_vectors_that_agree(
     assert set(ids.tolist()) == {i.id for i in items[1:]} == {i.id for i in reader.items()}
 
 
+def test_items_are_counted_again_when_somebody_has_changed_them(tmp_path: Path) -> None:
+    writer = EmbeddedStore(tmp_path, "model", write=True)
+    items, vectors = make(5)
+    writer.put(items[:3], vectors[:3])
+    reader = EmbeddedStore(tmp_path, "model")
+    assert writer.count() == reader.count() == reader.count() == 3
+    writer.put(items, vectors)
+    assert writer.count() == reader.count() == 5
+    writer.remove([items[0].id])
+    assert writer.count() == reader.count() == 4
+
+
 def test_a_running_reader_notices_what_is_published(tmp_path: Path) -> None:
     writer = EmbeddedStore(tmp_path, "model", write=True)
     items, vectors = make(12)

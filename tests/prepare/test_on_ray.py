@@ -53,7 +53,10 @@ def test_photos_at_an_address_make_the_same_corpus(tmp_path: Path) -> None:
 def audited(root: Path, joints: np.ndarray, out: Path) -> list[object]:
     names = tuple(f"{i}.png" for i in range(len(joints)))
     table = PoseTable(names, joints.astype(np.float32), np.zeros(len(joints), np.float32))
-    texts = {"sents": ("Raise your left hand and bend the right knee.", "Nothing."), "reverse": ("Lower the left arm.",)}
+    texts = {
+        "sents": ("Raise your left hand and bend the right knee.", "Nothing."),
+        "reverse": ("Lower the left arm.",),
+    }
     pairs = tuple(Pair(names[i], names[i + 1], (), dict(texts)) for i in range(len(names) - 1))
     summaries, tally = audit_corpus(Corpus(root, {Split.TEST: pairs}, {Split.TEST: names}, table), (), (), False, out)
     return [[summary.to_json() for summary in summaries], tally.record()]

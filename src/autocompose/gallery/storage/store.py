@@ -126,6 +126,7 @@ class EmbeddedStore:
         self._columns = self._upgraded(write)
         self._items: dict[int, Item] | None = None if write else {}  # what a reader has read; of one version
         self._cached = lru_cache(64)(self._compute)
+        self._counted: tuple[tuple[int, int], int] = (-1, -1), 0
 
     def _connect(self, write: bool) -> sqlite3.Connection:
         path = self.folder / "items.sqlite"
@@ -384,8 +385,12 @@ class EmbeddedStore:
         return [_item(row) for row in rows + self._rows(ordered.format("<"), (start, n - len(rows)))]
 
     def count(self) -> int:
-        """See ``Store.count``."""
-        return self._rows("SELECT count(*) FROM items")[0][0]
+        """See ``Store.count``; SQLite reads a whole index to count, so once after each change."""
+        with self._lock:
+            state = self._rows("PRAGMA data_version")[0][0], self._db.total_changes  # others' changes, and our own
+            if self._counted[0] != state:
+                self._counted = state, self._rows("SELECT count(*) FROM items")[0][0]
+            return self._counted[1]
 
     def recall(self) -> float:
         """See ``Store.recall``."""
