@@ -167,7 +167,7 @@ def _build(
     finder = finder_for(config, poses, pose_weights)
     report = build(pictures, embedder, out, model_name=embedder.name, finder=finder, **options)
     say(report.line())
-    if report.people.kept and made_for_renders(embedder.card):
+    if (report.people.kept or report.seen) and made_for_renders(embedder.card):
         say(RENDERS_ONLY)
 
 
