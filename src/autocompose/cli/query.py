@@ -19,7 +19,7 @@ from autocompose.cli.embedder import (
     Yes,
     model_changes,
 )
-from autocompose.cli.spread import PROCESSES, On, WorkerCpus, WorkerGpus, spread
+from autocompose.cli.options.spread import PROCESSES, On, WorkerCpus, WorkerGpus, spread
 from autocompose.core.errors import InputError, NothingLeftError
 from autocompose.core.reading.jsontext import json_line
 
