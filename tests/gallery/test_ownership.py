@@ -10,6 +10,7 @@ import pytest
 
 from autocompose.core.errors import GalleryError, StorageError
 from autocompose.core.files import read_json, write_json
+from autocompose.corpus.pictures import folder as folder_module
 from autocompose.gallery.gallery_folder import read_config
 from autocompose.gallery.indexing import index as index_module
 from autocompose.gallery.indexing.index import build, forget
@@ -116,12 +117,12 @@ def test_a_picture_that_changed_as_it_was_indexed_is_read_again(tmp_path: Path) 
     assert item.mtime_ns + 2_000_000_000 > config.indexed_ns, "the clock may not have ticked in between"
     store.close()
     reads: list[Path] = []
-    real = index_module.file_hash
-    index_module.file_hash = lambda path: reads.append(path) or real(path)  # type: ignore[assignment, func-returns-value]
+    real = folder_module.file_hash
+    folder_module.file_hash = lambda path: reads.append(path) or real(path)  # type: ignore[assignment, func-returns-value]
     try:
         assert build(root, FakeModel(), out).unchanged == 1
     finally:
-        index_module.file_hash = real
+        folder_module.file_hash = real
     assert len(reads) == 1
 
 

@@ -13,6 +13,8 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from autocompose.bodies.convert import SKELETONS
+from autocompose.cli import query as _verbs  # noqa: F401
+from autocompose.cli.app import run
 from autocompose.core.errors import AnnotationError, ConfigError, InputError
 from autocompose.describe.mllm.asking.sent_pictures import STRENGTH
 from autocompose.describe.mllm.asking.side_views import COLOURS
@@ -231,3 +233,27 @@ def test_without_a_model_there_is_no_button(gallery: Gallery, tmp_path: Path) ->
         query = {"text": TEXT}
         assert "Re-rank the" not in client.get("/", params=query).text
         assert client.post("/api/rerank", params=query).status_code in (404, 405)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--rerank", "gpt"], "--rerank gpt: expected mllm"),
+        (["--rerank", "mllm"], "name the model with --rerank-model"),
+        (["--rerank", "mllm", "--rerank-model", "m", "--rerank-way", "both"], "way"),
+        (["--rerank", "mllm", "--rerank-model", "m", "--rerank-url", "here"], "expected an address"),
+        (["--rerank", "mllm", "--rerank-model", "nobody", "--max-cost", "1"], "the price of nobody is unknown"),
+    ],
+)
+def test_wrong_options_are_one_line(
+    gallery: Gallery, capsys: pytest.CaptureFixture[str], options: list[str], words: str
+) -> None:
+    assert run(["search", str(gallery.folder), TEXT, *options]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert words in line
+
+
+def test_serve_wants_the_key_before_it_starts(gallery: Gallery, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SIM_KEY", raising=False)
+    with pytest.raises(ConfigError, match="SIM_KEY is not set"):
+        reranker(endpoint=REMOTE).check()

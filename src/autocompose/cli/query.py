@@ -19,6 +19,7 @@ from autocompose.cli.embedder import (
     Yes,
     model_changes,
 )
+from autocompose.cli.spread import PROCESSES, On, WorkerCpus, WorkerGpus, spread
 from autocompose.core.errors import InputError, NothingLeftError
 from autocompose.core.reading.jsontext import json_line
 
@@ -42,7 +43,13 @@ ModelFolder = Annotated[
 
 @app.command(rich_help_panel=SEARCH)
 def index(
-    pictures: Annotated[Path, typer.Argument(metavar="PICTURES", help="Folder of pictures and videos, or a corpus.")],
+    pictures: Annotated[
+        str,
+        typer.Argument(
+            metavar="PICTURES",
+            help="Folder of pictures and videos, a corpus, or the address of pictures (s3://, gs://, hf:// ...).",
+        ),
+    ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Gallery folder to make or to update.")],
     model: ModelFolder = None,
     approximate: Annotated[
@@ -54,7 +61,9 @@ def index(
     store: Annotated[
         str | None, typer.Option(help="embedded, or qdrant://host:port/collection.", show_default="embedded")
     ] = None,
-    processes: Annotated[int, typer.Option(min=1, help="Number of processes that embed pictures.")] = 1,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="Number of processes that embed pictures.", show_default=PROCESSES)
+    ] = None,
     people: Annotated[
         Path | None,
         typer.Option(
@@ -95,6 +104,9 @@ def index(
             show_default="nothing",
         ),
     ] = None,
+    on: On = "here",
+    worker_cpus: WorkerCpus = 1.0,
+    worker_gpus: WorkerGpus = 0.0,
 ) -> None:
     """Index a folder's pictures and videos: people, poses, features. A second run processes only what has changed."""
     from autocompose.core.log import say
@@ -106,21 +118,22 @@ def index(
         say(f"{out}: deleted {len(paths)} pictures: {', '.join(paths[:5])}{' ...' if paths[5:] else ''}")
         return
     kind = None if approximate is None else "approximate" if approximate else "exact"
-    _build(
-        pictures,
-        out,
-        model,
-        poses=poses,
-        pose_weights=pose_weights,
-        kind=kind,
-        store=store,
-        processes=processes,
-        people=people,
-        videos=videos,
-        sampling=_sampling(out, video_rate, video_change),
-        changes=model_changes(model_options, query_prompt, document_prompt, text_weight),
-        consent=yes,
-    )
+    with spread(on, processes, worker_cpus, worker_gpus):
+        _build(
+            pictures,
+            out,
+            model,
+            poses=poses,
+            pose_weights=pose_weights,
+            kind=kind,
+            store=store,
+            processes=processes,
+            people=people,
+            videos=videos,
+            sampling=_sampling(out, video_rate, video_change),
+            changes=model_changes(model_options, query_prompt, document_prompt, text_weight),
+            consent=yes,
+        )
     say(f"search it with: autocompose search {out} 'raise your left arm'")
     say(f"or open it with: autocompose serve {out}")
 
@@ -138,7 +151,7 @@ def _sampling(out: Path, rate: float | None, change: float | None) -> Sampling |
 
 
 def _build(
-    pictures: Path, out: Path, model: str | None, *, poses: bool | None = None, pose_weights: Path | None = None,
+    pictures: str, out: Path, model: str | None, *, poses: bool | None = None, pose_weights: Path | None = None,
     changes: Mapping[str, Any] | None = None, consent: bool = False, **options: Any,
 ) -> None:  # fmt: skip
     """Index. An option that is None keeps the gallery's setting."""
@@ -307,7 +320,7 @@ def _print(answer: Answer) -> None:
 def serve(
     gallery: GalleryFolder,
     pictures: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--index",
             metavar="PICTURES",

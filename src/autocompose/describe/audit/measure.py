@@ -41,6 +41,13 @@ class Poses:
         self.face = None if face is None else np.einsum("nij,nj->ni", frame, np.asarray(face, float))
         self._known: dict[Feature, np.ndarray | None] = {}
 
+    @classmethod
+    def of_normalised(cls, joints: np.ndarray) -> Poses:
+        """Poses ``(N, 22, 3)`` that ``normalise`` has made, of any float type; they are not checked again."""
+        poses = cls.__new__(cls)
+        poses.joints, poses.yaw, poses.face, poses._known = joints, None, None, {}
+        return poses
+
     def __len__(self) -> int:
         return len(self.joints)
 

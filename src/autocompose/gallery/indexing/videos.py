@@ -19,7 +19,7 @@ from autocompose.gallery.crops import Crop, person_crop, shrink
 from autocompose.gallery.indexing.embedding import REFUSED, Job, Source
 from autocompose.gallery.indexing.report import Report
 from autocompose.gallery.indexing.scan import Found
-from autocompose.gallery.indexing.thumbs import write_thumb
+from autocompose.gallery.indexing.thumbs import thumb_bytes, write_thumb
 from autocompose.gallery.item import Item, frame_digest
 from autocompose.gallery.moments.moment import Moment as Place
 from autocompose.gallery.moments.video_record import VideoRecord, read_record
@@ -125,7 +125,7 @@ class _Indexing:
         run, path = self.run_, self.job.found.path
         self.put = {item.id for item in self.before}
         try:
-            with Video(run.source.root / path) as video:
+            with Video(run.source.folder.path / path) as video:
                 damage = self._watched(video)
         except VideoError as error:
             damage = str(error).partition(f"{path}: ")[2] or str(error)
@@ -162,7 +162,8 @@ class _Indexing:
             people=self.memory.tracker.known, shots=moment.shot,
         )  # fmt: skip
         if moment.kept:
-            write_thumb(self.run_.source.out, frame_digest(self.job.digest, moment.place.number), moment.picture)
+            digest = frame_digest(self.job.digest, moment.place.number)
+            write_thumb(self.run_.source.out, digest, thumb_bytes(moment.picture))
             for crop, item in _items(moment, self.job, self.run_.searched):
                 self.crops.append(crop)
                 self.items.append(item)
