@@ -25,6 +25,7 @@ from autocompose.evaluate.metrics import Difference, Ranks, compare
 from autocompose.evaluate.questions import clusters_of
 
 BANKS = ("auto", "sents", "mllm")
+MAX_K = 500  # results that a search returns at most
 SHOWN = ("recall_at1", "recall_at10", "group_recall_at1")
 
 
@@ -72,15 +73,14 @@ def line(gain: Difference) -> str:
 
 
 def ranked(gallery: autocompose.Gallery, queries: list[Question], engine: str) -> Ranks:
-    """The rank of each target; a picture that the search does not return ranks behind all that it does."""
+    """The rank of each target; a target that is not among the ``MAX_K`` results counts as the last everywhere."""
     whole, group = [], []
     for query in queries:
-        answer = gallery.search(query.text, reference=query.reference, k=len(gallery), engine=engine)
-        order = list(dict.fromkeys(Path(hit.item.path).name for hit in answer))
-        place = {name: rank for rank, name in enumerate(order)}
-        target = place.get(query.target, len(gallery))
-        whole.append(target)
-        group.append(sum(place.get(name, len(gallery)) < target for name in query.group if name != query.reference))
+        answer = gallery.search(query.text, reference=query.reference, k=MAX_K, engine=engine)
+        place = {name: n for n, name in enumerate(dict.fromkeys(Path(hit.item.path).name for hit in answer))}
+        target, others = place.get(query.target), set(query.group) - {query.reference, query.target}
+        whole.append(len(gallery) if target is None else target)
+        group.append(sum(target is None or place.get(name, MAX_K) < target for name in others))
     return Ranks(np.array(whole), np.array(group))
 
 

@@ -36,7 +36,7 @@ from autocompose.gallery.indexing.index import build
 from autocompose.gallery.item import Item
 from autocompose.gallery.server.batch import BatchedEmbedder
 from autocompose.gallery.storage.store import EmbeddedStore
-from autocompose.gallery.storage.vectors import VectorIndex, normalise
+from autocompose.gallery.storage.vectors import Allowed, VectorIndex, normalise
 from autocompose.model.embedders.own import RunFolder
 
 WORDS = (
@@ -103,7 +103,7 @@ def vectors(n: int = 100_000, dim: int = 512) -> None:
     truth = [exact.search(q, 50)[0] for q in queries]
     found = [approximate.search(q, 50)[0] for q in queries]
     recall = np.mean([len(np.intersect1d(a, b)) / 50 for a, b in zip(truth, found, strict=True)])
-    allowed = ids[: n // 10]
+    allowed = Allowed(ids[: n // 10])
     for name, call in (
         ("exact", lambda: exact.search(queries[0], 50)),
         ("exact, a tenth of the items allowed", lambda: exact.search(queries[0], 50, allowed)),

@@ -15,22 +15,26 @@ import autocompose
 from autocompose import Evaluation
 from autocompose.evaluate.metrics import compare
 
-SHOWN = ("recall_at1", "recall_at10", "group_recall_at1", "group_recall_at3")
+SHOWN = {"recall_at1": "R@1", "recall_at10": "R@10", "group_recall_at1": "group R@1", "group_recall_at3": "group R@3"}
+COLOURS = ("#8aa79a", "#2f6f4f")
 
 
 def draw(evaluations: dict[str, Evaluation], out: Path) -> None:
     """Bars with 95 % intervals."""
-    figure, axes = plt.subplots(figsize=(6, 3.5), layout="constrained")
+    figure, axes = plt.subplots(figsize=(7, 4), layout="constrained")
     for place, (name, evaluation) in enumerate(evaluations.items()):
         summary = evaluation.summary()
         values = np.array([summary[metric] for metric in SHOWN])
         intervals = np.array([summary["ci95"][metric] for metric in SHOWN]).T
         x = np.arange(len(SHOWN)) + 0.4 * place - 0.2
-        axes.bar(x, values, 0.36, label=name, yerr=np.abs(intervals - values), capsize=3)
-    axes.set_xticks(range(len(SHOWN)), [metric.replace("_", " ").replace("at", "@") for metric in SHOWN])
-    axes.set_ylabel("%")
-    axes.legend()
-    figure.savefig(out, dpi=110)
+        bars = axes.bar(x, values, 0.36, label=name, yerr=np.abs(intervals - values), capsize=3, color=COLOURS[place])
+        axes.bar_label(bars, [f"{value:.1f}" for value in values], padding=3)
+    axes.set_xticks(range(len(SHOWN)), list(SHOWN.values()))
+    axes.set(ylim=(0, 112), yticks=range(0, 101, 20), ylabel="% of queries")
+    axes.set_title(f"{len(evaluation.queries):,} queries, 95 % intervals", loc="left", fontsize=11)
+    axes.legend(frameon=False, loc="upper center", ncols=2)
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(out, dpi=120)
 
 
 def main() -> None:

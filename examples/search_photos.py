@@ -12,19 +12,20 @@ from PIL import Image, ImageDraw, ImageOps
 
 from autocompose import Answer, Gallery
 
-SIDE = 180
+SIDE, GAP, HEADING, CAPTION = 240, 12, 56, 34  # pixels
 
 
 def draw(gallery: Gallery, reference: Path, answer: Answer, out: Path) -> None:
     """The reference, then the results with their scores."""
     tiles = [("reference", Image.open(reference))]
-    tiles += [(f"{hit.rank}: {hit.score:.2f}", gallery.open_picture(hit.item)) for hit in answer]
-    sheet = Image.new("RGB", (SIDE * len(tiles), SIDE + 40), "white")
+    tiles += [(f"{hit.rank}    score {hit.score:.2f}", gallery.open_picture(hit.item)) for hit in answer]
+    sheet = Image.new("RGB", (GAP + (SIDE + GAP) * len(tiles), HEADING + SIDE + CAPTION), "white")
     pen = ImageDraw.Draw(sheet)
-    pen.text((4, 5), f"Like the reference, but: {answer.text}", fill="black", font_size=14)
-    for column, (title, picture) in enumerate(tiles):
-        sheet.paste(ImageOps.fit(picture.convert("RGB"), (SIDE - 4, SIDE - 4)), (SIDE * column + 2, 40))
-        pen.text((SIDE * column + 4, 26), title, fill="black")
+    pen.text((GAP, 16), f"Like the reference, but: {answer.text}", fill="#1d2421", font_size=24)
+    for column, (caption, picture) in enumerate(tiles):
+        left = GAP + (SIDE + GAP) * column
+        sheet.paste(ImageOps.fit(picture.convert("RGB"), (SIDE, SIDE), Image.Resampling.LANCZOS), (left, HEADING))
+        pen.text((left + 2, HEADING + SIDE + 7), caption, fill="#5d6963", font_size=17)
     sheet.save(out)
 
 

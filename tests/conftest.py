@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -56,3 +58,17 @@ def st_joint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is asked of the hub, whatever the test does."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[None]:
+    """A Ray of this machine, started once for all slow tests; in CI it must be there."""
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    if not os.environ.get("CI"):
+        pytest.importorskip("ray.data", reason="ray is not installed (extra [ray])")
+    import ray
+
+    # more than the two workers need: pipelines that have something to read ask for a CPU for that, and wait for it
+    ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, object_store_memory=200 << 20)
+    yield
+    ray.shutdown()

@@ -32,6 +32,9 @@ if TYPE_CHECKING:  # what editors and type checkers see; ``_PUBLIC`` says the sa
     from autocompose.gallery.answer import Answer as Answer
     from autocompose.gallery.answer import Hit as Hit
     from autocompose.gallery.search import Gallery as Gallery
+    from autocompose.model.embedders.embedder import Embedder as Embedder
+    from autocompose.model.embedders.naming import open_embedder as open_embedder
+    from autocompose.model.embedders.options import EmbedderOptions as EmbedderOptions
     from autocompose.model.hub import load as load
     from autocompose.model.hub import push_to_hub as push_to_hub
     from autocompose.model.model import Model as Model
@@ -46,6 +49,8 @@ _PUBLIC = {
     "AutocomposeError": "core.errors",
     "Corpus": "corpus.format",
     "Edit": "core.text_fields",
+    "Embedder": "model.embedders.embedder",
+    "EmbedderOptions": "model.embedders.options",
     "Estimator": "estimate.estimator",
     "Evaluation": "evaluate.questions",
     "Gallery": "gallery.search",
@@ -66,6 +71,7 @@ _PUBLIC = {
     "finetune": "train.training",
     "load": "model.hub",
     "load_corpus": "corpus.format",
+    "open_embedder": "model.embedders.naming",
     "push_to_hub": "model.hub",
     "train_combiner": "train.training",
     "write_texts": "describe.rules.corpus_texts",

@@ -64,11 +64,12 @@ def test_nothing_left_names_all_reasons_and_the_mildest_step() -> None:
         people.drop("smaller than 80 pixels", limit=Limit("--height", 80, height))
     people.drop("out of focus")
     poses.drop("too alike", limit=Limit("--high", 0.9, 0.98765))
+    poses.drop("too small", limit=Limit("--height", 80, 61))
     error = nothing_left("out", [people, poses], "add pictures")
     assert isinstance(error, NothingLeftError)
     assert str(error) == (
         "out: nothing is left (people: 4 in, 0 kept; dropped 3: smaller than 80 pixels; dropped 1: out of focus; "
-        "poses: 1 in, 0 kept; dropped 1: too alike); --height 64 instead of 80 keeps the first; "
+        "poses: 2 in, 0 kept; dropped 1: too alike; dropped 1: too small); --height 64 instead of 80 keeps the first; "
         "--high 0.988 instead of 0.9 keeps the first; add pictures"
     )
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from autocompose.core.errors import StorageError
+from autocompose.describe.audit.measure import Poses
 from autocompose.evaluate import pose_index
 from autocompose.evaluate.measured import Measured
 from autocompose.evaluate.pose_index import PoseIndex
@@ -47,11 +48,30 @@ def test_states_are_searched_without_a_reference(index: PoseIndex) -> None:
     )
 
 
-def test_only_allowed_rows_are_found(index: PoseIndex) -> None:
+@pytest.mark.parametrize("step", [3, 9])
+def test_only_allowed_rows_are_found(index: PoseIndex, step: int) -> None:
     allowed = np.zeros(len(JOINTS), bool)
-    allowed[::3] = True
-    rows, _ = index.search(PoseQuery.of(TEXTS[0], Measured.one(JOINTS[7])), 10, allowed, depth=50)
+    allowed[::step] = True
+    query = PoseQuery.of(TEXTS[2], Measured.one(JOINTS[7]))
+    rows, _ = index.search(query, 10, allowed, depth=150)
     assert len(rows) == 10 and allowed[rows].all()
+    full = np.where(allowed, rank(TEXTS[2], JOINTS[7], JOINTS), -np.inf)
+    assert len(np.intersect1d(rows, np.argsort(-full)[:10])) >= 9
+
+
+def test_features_are_those_of_the_poses_themselves(index: PoseIndex) -> None:
+    features = [
+        ("surface-gap", "hand", "left", "knee", "right"), ("gap", "foot"), ("aim", "up", "arm", "left", "chest"),
+        ("before", "hand", "left", "torso", "none"), ("floor", "foot", "right"), ("tilt", "shin", "left"),
+    ]  # fmt: skip
+    poses = Poses(JOINTS)
+    for feature, values in index._measured_columns(features).items():
+        np.testing.assert_allclose(
+            values, np.nan_to_num(poses.feature(feature)), atol=1e-3 if "aim" not in feature else 0.1
+        )
+
+
+def test_few_allowed_rows(index: PoseIndex) -> None:
     few = np.arange(len(JOINTS)) < 4
     assert sorted(index.search(PoseQuery.of(TEXTS[0], Measured.one(JOINTS[7])), 10, few)[0]) == [0, 1, 2, 3]
 

@@ -16,7 +16,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from autocompose.gallery.indexing.index import forget
-from autocompose.gallery.indexing.thumbs import thumb_path, write_thumb
+from autocompose.gallery.indexing.thumbs import thumb_bytes, thumb_path, write_thumb
 from autocompose.gallery.request import SearchRequest
 from autocompose.gallery.search import Gallery
 from autocompose.gallery.server import uploads as upload_module
@@ -215,7 +215,7 @@ def test_an_incomplete_thumbnail_is_not_served_but_made_again(client: TestClient
     for rest in (b"", whole[:5], whole[:-20]):
         path.write_bytes(rest)
         assert Image.open(io.BytesIO(client.get(f"/thumbs/{item.key}").content)).size == (24, 24)
-    write_thumb(small_gallery.folder, item.digest, small_gallery.open_picture(item))
+    write_thumb(small_gallery.folder, item.digest, thumb_bytes(small_gallery.open_picture(item)))
     assert path.read_bytes() == whole
 
 

@@ -5,8 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from autocompose.gallery.server.batch import BatchedEmbedder
+from autocompose.gallery.storage.vectors import normalise
 from tests.fixtures.corpora import picture
 from tests.gallery.fakes import DIM, FakeModel
 
@@ -50,6 +52,19 @@ def test_pictures_and_compositions() -> None:
     np.testing.assert_array_equal(batched.embed_images(images), FakeModel().embed_images(images))
     features, texts = np.random.default_rng(0).normal(size=(4, DIM)).astype(np.float32), list("abca")
     np.testing.assert_array_equal(batched.compose(features, texts), FakeModel().compose(features, texts))
+    batched.close()
+
+
+def test_pictures_with_texts_reach_a_joint_model_together() -> None:
+    class Joint(FakeModel):
+        joint = True
+
+        def compose_pictures(self, images: list[Image.Image], texts: list[str]) -> np.ndarray:
+            return normalise(self.embed_images(images) + 2 * self.embed_texts(texts))
+
+    batched, images, texts = BatchedEmbedder(Joint()), [picture(i) for i in range(3)], list("abc")
+    assert batched.joint and not BatchedEmbedder(FakeModel()).joint
+    np.testing.assert_array_equal(batched.compose_pictures(images, texts), Joint().compose_pictures(images, texts))
     batched.close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,8 @@ from autocompose.gallery.search import Gallery
 from autocompose.model.embedders.own import RunFolder
 from tests.fixtures.corpora import make_corpus, picture
 from tests.gallery.test_serve import served
+from tests.rerank.fakes import figures
+from tests.simulator.process import simulator
 
 pytestmark = pytest.mark.browser
 playwright = pytest.importorskip("playwright.sync_api")
@@ -308,3 +311,40 @@ def test_a_restarted_server_and_a_stopped_one(browser: Any, gallery: Path, tmp_p
 def test_the_gallery_of_the_test_has_what_is_tested(gallery: Path) -> None:
     opened = Gallery.open(gallery)
     assert opened.store.count() == 41 and opened.store.poses().joints.shape == (40, 22, 3)
+
+
+def test_re_ranking_says_what_it_costs_and_shows_the_new_order(
+    tmp_path_factory: pytest.TempPathFactory, browser: Any, run_folder: Path
+) -> None:
+    folder = tmp_path_factory.mktemp("rerank")
+    corpus = figures(folder / "corpus", 12, 1)
+    build(corpus.root / "images", RunFolder(run_folder), folder / "g", model_name=run_folder)
+    (folder / "scratch").mkdir()
+    wanted = folder / "wanted.json"
+    wanted.write_text(json.dumps({f"{n} {TEXT}": 17 for n in range(24)}))
+    with simulator(wanted, "chooser", latency=0.3) as model:
+        options = ("--rerank", "mllm", "--rerank-model", "sim-vl", "--rerank-url", model.url)
+        with served(folder / "g", folder / "scratch", *options) as (address, _):
+            page = browser.new_page(viewport={"width": 1440, "height": 900})
+            start = Gallery.open(folder / "g").item("00000.png").key
+            page.goto(f"{address}/?ref={start}&text={TEXT.replace(' ', '+')}&engine=learned&k=10")
+            assert "Sends the reference and 10 results to 127.0.0.1" in page.inner_text(".rerank")
+            shot(page, "rerank-offer")
+            place = next(i for i, title in enumerate(_titles(page)) if title == "00017.png")
+            assert 0 < place < 10
+            page.click("text=Re-rank the first 10 with sim-vl")
+            page.wait_for_selector(".rerank button:disabled")
+            page.wait_for_selector("text=re-ranked the first 10 results")
+            assert _titles(page)[0] == "00017.png"
+            assert page.query_selector(".rerank") is None
+            assert "/rerank" not in page.url
+            shot(page, "rerank-done")
+            page.set_viewport_size({"width": 390, "height": 844})
+            page.goto(f"{address}/?ref={start}&text={TEXT.replace(' ', '+')}&engine=learned&k=10")
+            shot(page, "rerank-phone")
+            page.close()
+        assert model.stats()["answered"] == 2  # the probe, and one question
+
+
+def _titles(page: Any) -> list[str]:
+    return [card.get_attribute("title") for card in page.query_selector_all(".card .pose")]

@@ -11,8 +11,8 @@ import pytest
 
 from autocompose.cli import query as _verbs  # noqa: F401
 from autocompose.cli.app import run
-from autocompose.gallery.answer_sheet import write_sheet
 from autocompose.gallery.search import Gallery
+from autocompose.gallery.server.answer_sheet import write_sheet
 from autocompose.gallery.storage.vectors import normalise
 from autocompose.model.checkpoint import load_model
 from autocompose.model.embedders.own import RunFolder, run_fingerprint

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -105,6 +106,17 @@ def test_every_token_that_is_accepted_opens(small_gallery: Gallery, uploads: Pat
         for secret in (token.encode(encoding) for encoding in encodings):
             assert client.get("/api/understand", headers={"authorization": b"bearer " + secret}).status_code == 200
         assert client.get("/api/understand", headers={"authorization": b"Basic " + token.encode()}).status_code == 401
+
+
+@pytest.mark.parametrize("token", ["50%+x", "a+b", "a;b", "Bäume", "100%"])
+def test_an_address_typed_by_hand_opens_too(small_gallery: Gallery, uploads: Path, token: str) -> None:
+    """Browsers pass on plus signs and odd percent signs as they are."""
+    spelt = quote(token, safe="+%;")
+    with TestClient(create_app(small_gallery, uploads, token=token), "http://localhost") as client:
+        login = client.get(f"/?token={spelt}&text=x+y", follow_redirects=False)
+        assert (login.status_code, login.headers["location"]) == (303, "/?text=x+y")
+        client.cookies.clear()
+        assert client.get(f"/?token={spelt}x").status_code == 401
 
 
 @pytest.mark.parametrize("token", [" a", "a ", "a\nb", "a\0", "\udcff", "\t"])

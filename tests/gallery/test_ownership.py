@@ -10,12 +10,13 @@ import pytest
 
 from autocompose.core.errors import GalleryError, StorageError
 from autocompose.core.files import read_json, write_json
-from autocompose.gallery.answer_sheet import write_sheet
+from autocompose.corpus.pictures import folder as folder_module
 from autocompose.gallery.gallery_folder import read_config
 from autocompose.gallery.indexing import index as index_module
 from autocompose.gallery.indexing.index import build, forget
 from autocompose.gallery.indexing.thumbs import sweep_thumbs, thumb_path
 from autocompose.gallery.search import Gallery
+from autocompose.gallery.server.answer_sheet import write_sheet
 from autocompose.gallery.storage.store import EmbeddedStore
 from tests.fixtures.corpora import picture
 from tests.fixtures.tree import tree
@@ -116,12 +117,12 @@ def test_a_picture_that_changed_as_it_was_indexed_is_read_again(tmp_path: Path) 
     assert item.mtime_ns + 2_000_000_000 > config.indexed_ns, "the clock may not have ticked in between"
     store.close()
     reads: list[Path] = []
-    real = index_module.file_hash
-    index_module.file_hash = lambda path: reads.append(path) or real(path)  # type: ignore[assignment, func-returns-value]
+    real = folder_module.file_hash
+    folder_module.file_hash = lambda path: reads.append(path) or real(path)  # type: ignore[assignment, func-returns-value]
     try:
         assert build(root, FakeModel(), out).unchanged == 1
     finally:
-        index_module.file_hash = real
+        folder_module.file_hash = real
     assert len(reads) == 1
 
 

@@ -8,6 +8,7 @@ from PIL import Image
 
 from autocompose.core.errors import InputError
 from autocompose.core.files import read_json, write_json
+from autocompose.corpus.pictures.folder import PictureFolder
 from autocompose.corpus.poses import PoseTable
 from autocompose.gallery.indexing.index import build, forget
 from autocompose.gallery.indexing.people import read_people
@@ -114,9 +115,9 @@ def test_one_box_in_a_picture_with_a_pose_is_that_person(tmp_path: Path) -> None
 
 def test_people_that_cannot_be_used(photos: Path, corpus: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="pose file not found"):
-        read_people(tmp_path / "none", PictureNames((), photos), photos)
+        read_people(tmp_path / "none", PictureNames((), photos), PictureFolder(str(photos)))
     with pytest.raises(InputError, match="none of its people is in a picture below"):
-        read_people(corpus, PictureNames((), tmp_path), tmp_path)
+        read_people(corpus, PictureNames((), tmp_path), PictureFolder(str(tmp_path)))
     PoseTable(("a",), poses(1), np.zeros(1, np.float32)).save(corpus / "poses.npz")
     with pytest.raises(InputError, match="has no positions of people"):
         build(photos, FakeModel(), tmp_path / "g", people=corpus)

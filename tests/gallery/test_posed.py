@@ -152,7 +152,7 @@ def test_kill_9_while_the_files_are_written(tmp_path: Path) -> None:
     np.testing.assert_array_equal(mapped.joints, posed.joints)
 
 
-@pytest.mark.parametrize("name", ["ids.npy", "poses.npy", "coordinates.npy", "poses.json"])
+@pytest.mark.parametrize("name", ["ids.npy", "poses.npy", "coordinates.npy", "normalised.npy", "poses.json"])
 def test_files_that_are_lost_or_damaged_are_made_in_memory(tmp_path: Path, name: str) -> None:
     write(tmp_path, *made(40))
     expected = np.array(EmbeddedStore(tmp_path, "fake").poses().joints)

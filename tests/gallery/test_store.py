@@ -13,16 +13,18 @@ from hypothesis import strategies as st
 
 from autocompose.core.errors import GalleryError, InputError
 from autocompose.gallery.item import Item, id_to_key, key_to_id
+from autocompose.gallery.moments.moment import Moment
 from autocompose.gallery.pose import Pose
 from autocompose.gallery.storage.store import EmbeddedStore, Store
-from autocompose.gallery.storage.vectors import VectorIndex, normalise
+from autocompose.gallery.storage.vectors import Allowed, VectorIndex, normalise
+from tests.gallery.qdrant_double import QdrantDouble
 
 DIM = 16
 pytestmark = pytest.mark.filterwarnings("ignore:Payload indexes have no effect")  # Qdrant's local mode says so
 Open = Callable[[], Store]
 
 
-@pytest.fixture(params=["embedded", "qdrant"])
+@pytest.fixture(params=["embedded", "qdrant", "qdrant over HTTP"])
 def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]:
     """A function that opens the store anew, as another process would."""
     if request.param == "embedded":
@@ -32,9 +34,13 @@ def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Open]
 
     from autocompose.gallery.storage.qdrant import QdrantStore
 
-    client = QdrantClient(":memory:")
-    yield lambda: QdrantStore(client, "poses", "model", DIM)
-    client.close()
+    if request.param == "qdrant":
+        client = QdrantClient(":memory:")
+        yield lambda: QdrantStore(client, "poses", "model", DIM)
+        client.close()
+        return
+    with QdrantDouble() as server:
+        yield lambda: QdrantStore.connect(f"{server.address}/poses", "model", DIM)
 
 
 def make(n: int, start: int = 0) -> tuple[list[Item], np.ndarray]:
@@ -45,6 +51,7 @@ def make(n: int, start: int = 0) -> tuple[list[Item], np.ndarray]:
             box=(1, 2, 11, 22) if i % 5 == 0 else None,
             meta={"family": "kick" if i % 2 else "jump", "body": i % 4, "height": 1.5 + i},
             pose=Pose(rng.normal(size=(22, 3)).astype(np.float32)) if i % 2 else None,
+            moment=Moment(i / 7, i, 2, i % 3) if i % 4 == 0 else None,
         )
         for i in range(start, start + n)
     ]  # fmt: skip
@@ -201,6 +208,18 @@ def test_a_reader_beside_an_unpublished_writer_sees_rows_and_vectors_that_agree(
     assert set(ids.tolist()) == {i.id for i in items[1:]} == {i.id for i in reader.items()}
 
 
+def test_items_are_counted_again_when_somebody_has_changed_them(tmp_path: Path) -> None:
+    writer = EmbeddedStore(tmp_path, "model", write=True)
+    items, vectors = make(5)
+    writer.put(items[:3], vectors[:3])
+    reader = EmbeddedStore(tmp_path, "model")
+    assert writer.count() == reader.count() == reader.count() == 3
+    writer.put(items, vectors)
+    assert writer.count() == reader.count() == 5
+    writer.remove([items[0].id])
+    assert writer.count() == reader.count() == 4
+
+
 def test_a_running_reader_notices_what_is_published(tmp_path: Path) -> None:
     writer = EmbeddedStore(tmp_path, "model", write=True)
     items, vectors = make(12)
@@ -307,7 +326,7 @@ def test_approximate_index_keeps_its_promise_and_filters_and_exact_below_five_th
     assert index.recall >= 0.97 and recall >= 0.95
     assert index.index.nprobe < index.index.nlist
     allowed, banned = ids[:100], ids[:50]
-    assert set(index.search(queries[0], 100, allowed, banned)[0].tolist()) <= set(ids[50:100].tolist())
+    assert set(index.search(queries[0], 100, Allowed(allowed), banned)[0].tolist()) <= set(ids[50:100].tolist())
     assert VectorIndex.build(ids[:4999], vectors[:4999], "approximate").recall == 1
 
 

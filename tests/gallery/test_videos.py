@@ -36,6 +36,7 @@ from autocompose.gallery.moments.scenes import NEAR
 from autocompose.gallery.moments.video_record import read_record
 from autocompose.gallery.search import Gallery
 from autocompose.gallery.server.app import create_app
+from autocompose.model.embedders.embedder import RefusedInputsError
 from tests.fixtures.bar_finder import BarFinder
 from tests.fixtures.videos import SHARP, walkers, write_sound, write_video
 from tests.gallery.fakes import CrashingModel, FakeModel, photos
@@ -204,6 +205,7 @@ import sys, time
 from pathlib import Path
 from autocompose.gallery.indexing import videos
 from autocompose.gallery.indexing.index import build
+from autocompose.model.embedders.embedder import RefusedInputsError
 from tests.fixtures.bar_finder import BarFinder
 from tests.gallery.fakes import FakeModel
 class Slow(BarFinder):
@@ -397,3 +399,18 @@ def test_the_page_and_clip_lists(client: TestClient) -> None:
     api = client.get("/api/search?text=raise+the+left+arm").json()["results"]
     assert all(r["moment"] is None or {"seconds", "frame"} <= r["moment"].keys() for r in api)
     assert AROUND == 2.0
+
+
+def test_a_refused_moment_is_said_and_the_others_are_kept(videos: Path, tmp_path: Path) -> None:
+    class Refusing(FakeModel):
+        def embed_images(self, images: Any) -> np.ndarray:
+            features = super().embed_images(images)
+            if self.pictures > len(images):
+                return features
+            features[0] = np.nan
+            raise RefusedInputsError(features, {0: "too dark"})
+
+    index(videos, tmp_path / "whole")
+    report = index(videos, tmp_path / "g", model=Refusing())
+    assert len(items(tmp_path / "g")) == len(items(tmp_path / "whole")) - 1
+    assert any("1 moments: the model's server refused the picture (too dark)" in line for line in report.seen)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -10,12 +11,15 @@ from autocompose.prepare.rendering import renders
 from autocompose.prepare.rendering.renders import PoseSet
 
 
-def stub(poses: PoseSet, images: Path, size: int, style: object, seed: int, smplh: Path | None) -> None:
+def stub(poses: PoseSet, size: int, style: object, seed: int, smplh: Path | None) -> list[bytes]:
     """A small picture that depends on the pose only, instead of a rendered body."""
-    for i, name in enumerate(poses.names):
+    pictures = []
+    for i in range(len(poses.names)):
         values = np.resize((poses.rotations[i].ravel() * 40 + 128).clip(0, 255), (size, size, 3))
-        (images / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(values.astype(np.uint8)).save(images / name)
+        buffer = io.BytesIO()
+        Image.fromarray(values.astype(np.uint8)).save(buffer, "PNG")
+        pictures.append(buffer.getvalue())
+    return pictures
 
 
 @pytest.fixture

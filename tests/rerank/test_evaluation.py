@@ -54,7 +54,7 @@ def test_the_measured_gain_is_the_calculated_one(tmp_path: Path, wrong: float) -
     assert low <= calculated <= high
     assert ((ranked.ranks.gallery < 10) == shown).all()
     assert (ranked.ranks.gallery[~shown] == plain.ranks.gallery[~shown]).all()
-    assert ranked.about["reranked"] == len(plain.queries)
+    assert ranked.reranking["reranked"] == len(plain.queries)
 
 
 def test_candidates_are_shown_in_every_order(corpus: Corpus) -> None:
@@ -94,10 +94,10 @@ def test_what_is_not_answered_changes_nothing_and_is_counted(corpus: Corpus) -> 
     plain = answers(corpus)
     simulated = chooser(corpus, refuse=0.2, none=0.2, bad_json=0.3)
     ranked = rerank_evaluation(plain, corpus, reranker(), send=Fake(simulated))
-    unchanged = ranked.about["unchanged"]
+    unchanged = ranked.reranking["unchanged"]
     assert unchanged["none fits"] > 3
     assert unchanged["refused"] > 3
-    assert ranked.about["reranked"] + sum(unchanged.values()) == len(plain.queries)
+    assert ranked.reranking["reranked"] + sum(unchanged.values()) == len(plain.queries)
     same = (ranked.first == plain.top(10)[0]).all(1)
     assert same.sum() >= sum(unchanged.values())
     assert simulated.counts["bad"] > 3  # and most of them were asked again with success
@@ -157,7 +157,7 @@ def test_transport_faults_are_tried_again(corpus: Corpus) -> None:
         return None
 
     ranked = rerank_evaluation(answers(corpus), corpus, reranker(), send=Fake(chooser(corpus), flaky))
-    assert ranked.about["reranked"] == 60
+    assert ranked.reranking["reranked"] == 60
     assert len(failed) > 10
 
 
@@ -177,7 +177,7 @@ def test_a_picture_that_is_gone_leaves_its_queries_as_they_were(corpus: Corpus) 
     (corpus.root / "images" / plain.names[3]).write_bytes(b"no picture")
     ranked = rerank_evaluation(plain, corpus, reranker(), send=Fake(chooser(corpus)))
     touched = (plain.top(10)[0] == 3).any(1) | (plain.rows.reference == 3)
-    assert ranked.about["unchanged"]["picture"] == touched.sum()
+    assert ranked.reranking["unchanged"]["picture"] == touched.sum()
     np.testing.assert_array_equal(ranked.first[touched], plain.top(10)[0][touched])
 
 

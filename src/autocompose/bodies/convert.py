@@ -37,7 +37,7 @@ SKELETONS: dict[str, tuple[str, ...]] = {
         "left_heel", "right_heel", "left_foot_index", "right_foot_index",
     ),
 }  # fmt: skip
-EXCHANGED = 0.5  # share of poses with backward knees or toes from which the labels left and right are refused
+EXCHANGED = 0.7  # share of poses with backward knees or toes that is refused; where sides are swapped it is above 0.9
 PELVIS_UP = 0.12  # the SMPL pelvis lies above the middle of the hips by this share of the line hips - shoulders
 NECK_UP = 0.10  # and the neck above the middle of the shoulders
 SPINE = {"spine1": 0.24, "spine2": 0.50, "spine3": 0.62}  # on the line pelvis - neck

@@ -101,8 +101,8 @@ def sides_exchanged(joints: np.ndarray) -> float:
     """Share of SMPL-22 poses ``(N, 22, 3)`` whose knees bend backwards, or whose toes point backwards where no knee
     tells, seen from hips and trunk. (Toes alone mislead: whoever kneels has toes that point backwards.)
 
-    Hardly any real pose does that. A share above one half means that the labels left and right are swapped, or that
-    one axis of the coordinates has the wrong sign.
+    Hardly any real pose does that. A large share means that the labels left and right are swapped, or that one axis
+    of the coordinates has the wrong sign.
     """
     if len(joints) == 0:
         return 0.0

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from autocompose.cli.app import TEXTS, app
+from autocompose.cli.spread import PROCESSES, On, WorkerCpus, spread
 from autocompose.core.reading.jsontext import json_line
 from autocompose.core.records import Split
 
@@ -32,6 +33,11 @@ def audit(
     turns: Annotated[
         bool, typer.Option("--turns", help="Also check claims about turns (poses.npz gives headings in one scene).")
     ] = False,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="Number of processes that judge.", show_default=PROCESSES)
+    ] = None,
+    on: On = "here",
+    worker_cpus: WorkerCpus = 1.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON instead of a table.")] = False,
 ) -> None:
     """Check texts against the 3D poses: supported, contradicted, left and right swapped, not checkable."""
@@ -42,7 +48,10 @@ def audit(
     from autocompose.describe.audit.corpus import audit_corpus
     from autocompose.describe.audit.report import console_table, write_report
 
-    summaries, tally = audit_corpus(load_corpus(corpus, split), texts or (), split or (), turns, out)
+    with spread(on, processes, worker_cpus):
+        summaries, tally = audit_corpus(
+            load_corpus(corpus, split), texts or (), split or (), turns, out, processes=processes or 1
+        )
     if report is not None:
         write_report(report, summaries, tally, corpus.resolve().name)
     say(tally.line())

@@ -9,6 +9,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from autocompose.cli.app import CORPORA, PoseWeights, app, prepare
+from autocompose.cli.spread import PROCESSES, On, WorkerCpus, WorkerGpus, spread
 from autocompose.core.errors import CorpusError
 from autocompose.core.reading.jsontext import json_line
 
@@ -148,6 +149,10 @@ StyleName = Annotated[
     str, typer.Option(help="Look of the bodies: plain (one for all) or varied (one for each picture).")
 ]
 Processes = Annotated[int, typer.Option(min=1, help="Number of processes; the result does not depend on it.")]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, help="Number of processes; the result does not depend on it.", show_default=PROCESSES),
+]
 
 
 @prepare.command()
@@ -168,18 +173,20 @@ def posefix(
     size: Side = 224,
     style: StyleName = "plain",
     seed: Seed = 0,
-    processes: Processes = 1,
+    processes: Workers = None,
+    on: On = "here",
+    worker_cpus: WorkerCpus = 1.0,
 ) -> None:
     """PoseFix (ICCV 2023) with AMASS motions: rendered bodies, texts by people and by rules."""
     from autocompose.prepare.releases.posefix import Training, Where, prepare_posefix
     from autocompose.prepare.rendering.renders import Style
 
-    prepare_posefix(
-        raw, amass, out, training=_choice(Training, training, "--training"),
-        where=_choice(Where, sequence, "--sequence"), reverse_texts=reverse_texts, smplh=smplh, size=size,
-        style=_choice(Style, style, "--style"), seed=seed,
-        processes=processes,
-    )  # fmt: skip
+    with spread(on, processes, worker_cpus):
+        prepare_posefix(
+            raw, amass, out, training=_choice(Training, training, "--training"),
+            where=_choice(Where, sequence, "--sequence"), reverse_texts=reverse_texts, smplh=smplh, size=size,
+            style=_choice(Style, style, "--style"), seed=seed, processes=processes or 1,
+        )  # fmt: skip
 
 
 Gap = Annotated[float, typer.Option(help="Maximum number of seconds between two poses of one motion.")]
@@ -235,39 +242,44 @@ Yaw = Annotated[float, typer.Option(min=0, max=180, help="Maximum turn from the 
 def bvh(
     motions: Motions, out: OutFolder, up: Up = "y", count: Count = 1000, yaw: Yaw = 0.0, gap: Gap = 2.0,
     low: Low = 0.80, high: High = 0.97, wordings: Wordings = 3, size: Side = 224, style: StyleName = "plain",
-    seed: Seed = 0, processes: Processes = 1,
+    seed: Seed = 0, processes: Workers = None, on: On = "here", worker_cpus: WorkerCpus = 1.0,
 ) -> None:  # fmt: skip
     """Motion capture in BVH files (CMU, Mixamo and similar): rendered, paired, described by rules."""
-    _motion("bvh", motions, out, up, count, yaw, (gap, low, high, wordings), size, style, seed, processes)
+    with spread(on, processes, worker_cpus):
+        _motion("bvh", motions, out, up, count, yaw, (gap, low, high, wordings), size, style, seed, processes or 1)
 
 
 @prepare.command()
 def smpl(
     motions: Motions, out: OutFolder, up: Up = "z", count: Count = 1000, yaw: Yaw = 0.0, gap: Gap = 2.0,
     low: Low = 0.80, high: High = 0.97, wordings: Wordings = 3, size: Side = 224, style: StyleName = "plain",
-    seed: Seed = 0, processes: Processes = 1,
+    seed: Seed = 0, processes: Workers = None, on: On = "here", worker_cpus: WorkerCpus = 1.0,
 ) -> None:  # fmt: skip
     """Motion capture as SMPL, SMPL+H or SMPL-X parameters (AMASS .npz, .pkl)."""
-    _motion("smpl", motions, out, up, count, yaw, (gap, low, high, wordings), size, style, seed, processes)
+    with spread(on, processes, worker_cpus):
+        _motion("smpl", motions, out, up, count, yaw, (gap, low, high, wordings), size, style, seed, processes or 1)
 
 
 @prepare.command()
 def npz(
     motions: Motions, out: OutFolder, up: Up = "y", count: Count = 1000, yaw: Yaw = 0.0, gap: Gap = 2.0,
     low: Low = 0.80, high: High = 0.97, wordings: Wordings = 3, size: Side = 224, style: StyleName = "plain",
-    seed: Seed = 0, processes: Processes = 1,
+    seed: Seed = 0, processes: Workers = None, on: On = "here", worker_cpus: WorkerCpus = 1.0,
 ) -> None:  # fmt: skip
     """Motion capture as arrays of joints (T, J, 3): SMPL-22/24/52, COCO-17/23 or MediaPipe-33."""
-    _motion("npz", motions, out, up, count, yaw, (gap, low, high, wordings), size, style, seed, processes)
+    with spread(on, processes, worker_cpus):
+        _motion("npz", motions, out, up, count, yaw, (gap, low, high, wordings), size, style, seed, processes or 1)
 
 
 @prepare.command()
 def clips(
     out: OutFolder, count: Count = 1000, yaw: Yaw = 0.0, gap: Gap = 2.0, low: Low = 0.80, high: High = 0.97,
-    wordings: Wordings = 3, size: Side = 224, style: StyleName = "plain", seed: Seed = 0, processes: Processes = 1,
+    wordings: Wordings = 3, size: Side = 224, style: StyleName = "plain", seed: Seed = 0, processes: Workers = None,
+    on: On = "here", worker_cpus: WorkerCpus = 1.0,
 ) -> None:  # fmt: skip
     """The 15 public motion-capture clips that the package pybullet carries."""
-    _motion("clips", None, out, "y", count, yaw, (gap, low, high, wordings), size, style, seed, processes)
+    with spread(on, processes, worker_cpus):
+        _motion("clips", None, out, "y", count, yaw, (gap, low, high, wordings), size, style, seed, processes or 1)
 
 
 def _motion(
@@ -286,7 +298,13 @@ def _motion(
 
 @prepare.command()
 def folder(
-    photos: Annotated[Path, typer.Argument(metavar="PHOTOS", help="Folder with pictures in any format, at any depth.")],
+    photos: Annotated[
+        str,
+        typer.Argument(
+            metavar="PHOTOS",
+            help="Folder with pictures in any format, at any depth; or its address (s3://, gs:// ...).",
+        ),
+    ],
     out: OutFolder,
     height: Annotated[int, typer.Option(min=0, help="Minimum height of a person in pixels.")] = 80,
     limbs: Annotated[int, typer.Option(min=0, max=12, help="Minimum number of visible limb joints, of 12.")] = 10,
@@ -298,19 +316,23 @@ def folder(
     high: High = 0.97,
     wordings: Wordings = 3,
     seed: Seed = 0,
-    processes: Processes = 1,
+    processes: Workers = None,
     pose_weights: PoseWeights = None,
+    on: On = "here",
+    worker_cpus: WorkerCpus = 1.0,
+    worker_gpus: WorkerGpus = 0.0,
 ) -> None:
     """Your own photographs: detect people, estimate 3D poses, crop, pair and describe; all on this machine."""
     from autocompose.estimate.people_finder import PeopleFinder
     from autocompose.prepare.pairing.mined import Mining
     from autocompose.prepare.photos.photographs import Wanted, prepare_folder
 
-    prepare_folder(
-        photos, out, wanted=Wanted(height=height, limbs=limbs, side=size),
-        mining=Mining(low=low, high=high, texts=wordings), by_folder=by_folder, seed=seed, processes=processes,
-        finder=PeopleFinder(pose_weights),
-    )  # fmt: skip
+    with spread(on, processes, worker_cpus, worker_gpus):
+        prepare_folder(
+            photos, out, wanted=Wanted(height=height, limbs=limbs, side=size),
+            mining=Mining(low=low, high=high, texts=wordings), by_folder=by_folder, seed=seed,
+            processes=processes or 1, finder=PeopleFinder(pose_weights),
+        )  # fmt: skip
 
 
 @prepare.command()
@@ -322,9 +344,9 @@ def video(
         float,
         typer.Option(
             metavar="MM",
-            help="Keep a person again when the joints have moved by more than this on average, in millimetres.",
+            help="Keep a person again when a joint has moved by more than this, in millimetres.",
         ),
-    ] = 60.0,
+    ] = 150.0,
     height: Annotated[int, typer.Option(min=0, help="Minimum height of a person in pixels.")] = 80,
     limbs: Annotated[int, typer.Option(min=0, max=12, help="Minimum number of visible limb joints, of 12.")] = 10,
     size: Annotated[int, typer.Option(min=8, help="Longest side of a person's picture in pixels.")] = 512,

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from autocompose.cli.app import prepare
+from autocompose.cli.spread import On, WorkerCpus, spread
 
 
 class Size(str, Enum):
@@ -32,11 +33,14 @@ def bodycpr(
         int | None,
         typer.Option(min=1, help="Number of processes; the result does not depend on it.", show_default="one per core"),
     ] = None,
+    on: On = "here",
+    worker_cpus: WorkerCpus = 1.0,
 ) -> None:
     """Make BodyCPR, the embedded benchmark: rendered bodies in groups of eight, for pose changes."""
     from autocompose.prepare.bodycpr.clusters import prepare_bodycpr
 
-    prepare_bodycpr(out, preset.value, seed, processes)
+    with spread(on, processes, worker_cpus):
+        prepare_bodycpr(out, preset.value, seed, processes)
 
 
 @prepare.command("keypoints")

@@ -45,7 +45,11 @@ ModelOptions = Annotated[
 ]
 Yes = Annotated[
     bool,
-    typer.Option("--yes", help="Consent to send the pictures to the endpoint's host.", rich_help_panel=PEER),
+    typer.Option(
+        "--yes",
+        help="Consent to send the pictures to the host that is named.",
+        rich_help_panel=PEER,
+    ),
 ]
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from autocompose.cli import rerank as reranking
 from autocompose.cli.app import PAPER, TRAINING, app
 from autocompose.cli.embedder import (
     MODELS,
@@ -138,12 +139,30 @@ def evaluate(
     keep: Annotated[
         int, typer.Option(min=0, help="Number of pictures kept per query in the selection and TREC files.")
     ] = 50,
-    out: Annotated[Path | None, typer.Option(help="Folder for the results.", show_default="MODEL/SPLIT")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the results.", show_default="MODEL/SPLIT, -reranked")
+    ] = None,
     cache: Cache = None,
     query_prompt: QueryPrompt = None,
     document_prompt: DocumentPrompt = None,
     text_weight: TextWeight = None,
     model_options: ModelOptions = None,
+    rerank: reranking.Rerank = None,
+    top: Annotated[
+        int,
+        typer.Option(min=2, max=20, help="How many first results are re-ranked.", rich_help_panel=reranking.PANEL),
+    ] = 10,
+    rerank_model: reranking.RerankModel = "",
+    rerank_url: reranking.RerankUrl = reranking.URL,
+    key_env: reranking.KeyEnv = reranking.KEY,
+    rerank_way: reranking.Way = reranking.WAY,
+    max_cost: reranking.MaxCost = None,
+    max_tokens: reranking.MaxTokens = None,
+    prices: reranking.Prices = None,
+    slots: Annotated[
+        int,
+        typer.Option(min=1, max=512, help="Maximum number of requests in flight.", rich_help_panel=reranking.PANEL),
+    ] = 8,
     yes: Yes = False,
 ) -> None:
     """Measure recall over the gallery and within groups, with intervals; print JSON and write per-query files.
@@ -158,12 +177,21 @@ def evaluate(
     from autocompose.model.embedders.naming import open_embedder, results_folder
     from autocompose.model.embedders.options import EmbedderOptions
 
+    reranker = reranking.reranker_of(
+        rerank, rerank_model, rerank_url, key_env, rerank_way, max_cost, max_tokens, prices, top, slots
+    )
     changes = model_changes(model_options, query_prompt, document_prompt, text_weight)
     embedder = open_embedder(model, EmbedderOptions.parse(changes, str(model_options or "options")), yes)
     loaded, kept = load_corpus(corpus), cache or corpus / ".cache"
     evaluation = evaluate_model(embedder, loaded, split, texts, every_text, kept, paraphrases or ())
+    if reranker:
+        from autocompose.rerank.evaluation import rerank_evaluation
+
+        evaluation = rerank_evaluation(evaluation, loaded, reranker, yes)
     judged, folder = judge(evaluation, loaded), results_folder(model)
-    write_evaluation(out or folder / split, evaluation, keep, folder.name, judged)
+    write_evaluation(
+        out or folder / (f"{split}-reranked" if reranker else split), evaluation, keep, folder.name, judged
+    )
     typer.echo(json_line(full_summary(evaluation, judged), 1))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from autocompose.cli import rerank as reranking
 from autocompose.cli.app import SEARCH, PoseWeights, app
 from autocompose.cli.embedder import (
     MODELS,
@@ -18,6 +19,7 @@ from autocompose.cli.embedder import (
     Yes,
     model_changes,
 )
+from autocompose.cli.spread import PROCESSES, On, WorkerCpus, WorkerGpus, spread
 from autocompose.core.errors import InputError, NothingLeftError
 from autocompose.core.reading.jsontext import json_line
 
@@ -41,7 +43,13 @@ ModelFolder = Annotated[
 
 @app.command(rich_help_panel=SEARCH)
 def index(
-    pictures: Annotated[Path, typer.Argument(metavar="PICTURES", help="Folder of pictures and videos, or a corpus.")],
+    pictures: Annotated[
+        str,
+        typer.Argument(
+            metavar="PICTURES",
+            help="Folder of pictures and videos, a corpus, or the address of pictures (s3://, gs://, hf:// ...).",
+        ),
+    ],
     out: Annotated[Path, typer.Argument(metavar="OUT", help="Gallery folder to make or to update.")],
     model: ModelFolder = None,
     approximate: Annotated[
@@ -53,7 +61,9 @@ def index(
     store: Annotated[
         str | None, typer.Option(help="embedded, or qdrant://host:port/collection.", show_default="embedded")
     ] = None,
-    processes: Annotated[int, typer.Option(min=1, help="Number of processes that embed pictures.")] = 1,
+    processes: Annotated[
+        int | None, typer.Option(min=1, help="Number of processes that embed pictures.", show_default=PROCESSES)
+    ] = None,
     people: Annotated[
         Path | None,
         typer.Option(
@@ -77,8 +87,8 @@ def index(
         float | None,
         typer.Option(
             metavar="MM",
-            help="Keep a person again when the joints have moved by more than this on average, in millimetres.",
-            show_default="60",
+            help="Keep a person again when a joint has moved by more than this, in millimetres.",
+            show_default="150",
         ),
     ] = None,
     query_prompt: QueryPrompt = None,
@@ -94,6 +104,9 @@ def index(
             show_default="nothing",
         ),
     ] = None,
+    on: On = "here",
+    worker_cpus: WorkerCpus = 1.0,
+    worker_gpus: WorkerGpus = 0.0,
 ) -> None:
     """Index a folder's pictures and videos: people, poses, features. A second run processes only what has changed."""
     from autocompose.core.log import say
@@ -105,21 +118,22 @@ def index(
         say(f"{out}: deleted {len(paths)} pictures: {', '.join(paths[:5])}{' ...' if paths[5:] else ''}")
         return
     kind = None if approximate is None else "approximate" if approximate else "exact"
-    _build(
-        pictures,
-        out,
-        model,
-        poses=poses,
-        pose_weights=pose_weights,
-        kind=kind,
-        store=store,
-        processes=processes,
-        people=people,
-        videos=videos,
-        sampling=_sampling(out, video_rate, video_change),
-        changes=model_changes(model_options, query_prompt, document_prompt, text_weight),
-        consent=yes,
-    )
+    with spread(on, processes, worker_cpus, worker_gpus):
+        _build(
+            pictures,
+            out,
+            model,
+            poses=poses,
+            pose_weights=pose_weights,
+            kind=kind,
+            store=store,
+            processes=processes,
+            people=people,
+            videos=videos,
+            sampling=_sampling(out, video_rate, video_change),
+            changes=model_changes(model_options, query_prompt, document_prompt, text_weight),
+            consent=yes,
+        )
     say(f"search it with: autocompose search {out} 'raise your left arm'")
     say(f"or open it with: autocompose serve {out}")
 
@@ -137,7 +151,7 @@ def _sampling(out: Path, rate: float | None, change: float | None) -> Sampling |
 
 
 def _build(
-    pictures: Path, out: Path, model: str | None, *, poses: bool | None = None, pose_weights: Path | None = None,
+    pictures: str, out: Path, model: str | None, *, poses: bool | None = None, pose_weights: Path | None = None,
     changes: Mapping[str, Any] | None = None, consent: bool = False, **options: Any,
 ) -> None:  # fmt: skip
     """Index. An option that is None keeps the gallery's setting."""
@@ -203,6 +217,15 @@ def search(
     around: Annotated[
         float, typer.Option(min=0, max=60, help="Seconds before and after each moment of a clip list.")
     ] = 2.0,
+    rerank: reranking.Rerank = None,
+    rerank_model: reranking.RerankModel = "",
+    rerank_url: reranking.RerankUrl = reranking.URL,
+    key_env: reranking.KeyEnv = reranking.KEY,
+    rerank_way: reranking.Way = reranking.WAY,
+    max_cost: reranking.MaxCost = None,
+    max_tokens: reranking.MaxTokens = None,
+    prices: reranking.Prices = None,
+    yes: Yes = False,
 ) -> None:
     """Find pictures like the reference, but with the change that the text describes."""
     from autocompose.gallery.request import SearchRequest
@@ -210,6 +233,9 @@ def search(
 
     if words and text:
         raise InputError("the text is given twice, as TEXT and with --text; use only one")
+    reranker = reranking.reranker_of(
+        rerank, rerank_model, rerank_url, key_env, rerank_way, max_cost, max_tokens, prices, max(2, min(k, 20))
+    )
     opened = Gallery.open(gallery, model)
     likes, unlikes = ([opened.item(name).key for name in names or ()] for names in (like, unlike))
     values = {
@@ -220,6 +246,10 @@ def search(
     if clips:
         _check_clip_list(clips)
     answer = opened.answer(request)
+    if reranker:
+        from autocompose.gallery.reranked import Reranking
+
+        answer = Reranking(opened, request, answer, reranker).run(yes)
     if clips:
         _write_clips(opened, answer, clips, around)
     if as_json:
@@ -230,7 +260,7 @@ def search(
         why = f"leave out one of the filters {', '.join(where)}" if where else "all others equal the reference"
         raise NothingLeftError(f"{gallery}: none of the {opened.store.count()} items remain; {why}")
     if open_sheet:
-        from autocompose.gallery.answer_sheet import write_sheet
+        from autocompose.gallery.server.answer_sheet import write_sheet
 
         sheet = write_sheet(opened, answer)
         typer.echo(f"{sheet}", err=True)
@@ -290,7 +320,7 @@ def _print(answer: Answer) -> None:
 def serve(
     gallery: GalleryFolder,
     pictures: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--index",
             metavar="PICTURES",
@@ -325,12 +355,26 @@ def serve(
             show_default="none",
         ),
     ] = None,
+    rerank: reranking.Rerank = None,
+    rerank_model: reranking.RerankModel = "",
+    rerank_url: reranking.RerankUrl = reranking.URL,
+    key_env: reranking.KeyEnv = reranking.KEY,
+    rerank_way: reranking.Way = reranking.WAY,
+    max_cost: reranking.MaxCost = None,
+    max_tokens: reranking.MaxTokens = None,
+    prices: reranking.Prices = None,
 ) -> None:
-    """Open the gallery's web page and REST interface; stop with Ctrl-C."""
+    """Open the gallery's web page and REST interface; stop with Ctrl-C.
+
+    With --rerank, the page has a button that sends the reference and the first results to the model when it is pressed.
+    """
     from autocompose.gallery.server.launch import ServerConfig, run_server
 
     if pictures:
         _build(pictures, gallery, model)
     settings = {"gallery": str(gallery), "host": host, "port": port, "workers": workers, "rate": rate, "token": token}
     more = {"model": model or "", "trusted_proxy": tuple(trusted_proxy or ())}
-    run_server(ServerConfig.parse({**settings, **more}))
+    reranker = reranking.reranker_of(
+        rerank, rerank_model, rerank_url, key_env, rerank_way, max_cost, max_tokens, prices
+    )
+    run_server(ServerConfig.parse({**settings, **more, "rerank": reranker.record() if reranker else None}))

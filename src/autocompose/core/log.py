@@ -130,6 +130,12 @@ class Limit(NamedTuple):
         return f"{self.option} {digits(self.enough * 1000) / 1000:g} instead of {self.now:g} keeps the first"
 
 
+def milder(limits: dict[str, Limit], limit: Limit) -> dict[str, Limit]:
+    """The limits by option, with one more: of each option the one that has to be loosened least stays."""
+    known = limits.get(limit.option, limit)
+    return {**limits, limit.option: min(known, limit, key=lambda one: abs(one.enough - one.now))}
+
+
 class Tally:
     """Counts in, counts out and a reason for each difference; nothing is dropped silently.
 
@@ -162,8 +168,7 @@ class Tally:
         if entry and len(examples) < 10:
             examples.append(one_line(entry))
         if limit is not None:
-            known = self.limits.get(limit.option, limit)
-            self.limits[limit.option] = min(known, limit, key=lambda one: abs(one.enough - one.now))
+            self.limits = milder(self.limits, limit)
 
     @property
     def total(self) -> int:
@@ -187,5 +192,8 @@ def nothing_left(where: object, tallies: Iterable[Tally], advice: str = "") -> N
     """
     tallies = list(tallies)
     counts = "; ".join(tally.line() for tally in tallies)
-    hints = [limit.hint() for tally in tallies for limit in tally.limits.values()]
+    limits: dict[str, Limit] = {}
+    for limit in (limit for tally in tallies for limit in tally.limits.values()):
+        limits = milder(limits, limit)
+    hints = [limit.hint() for limit in limits.values()]
     return NothingLeftError(f"{where}: nothing is left ({counts})" + "".join(f"; {x}" for x in (*hints, advice) if x))

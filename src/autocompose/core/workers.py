@@ -1,22 +1,37 @@
-"""Work spread over processes, with the same results in the same order for any number of them."""
+"""Work spread over processes, with the same results in the same order for any number of them.
+
+Inside ``core.ray_workers.on_ray`` the processes are those of a Ray cluster.
+"""
 
 from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from multiprocessing import get_context, parent_process
 from threading import Thread
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 A = TypeVar("A")
 B = TypeVar("B")
+H = TypeVar("H")
 # Libraries that would start threads of their own in every process, which then fight for the cores.
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 _KEPT: dict[int, Executor] = {}
+
+
+class Cluster(Protocol):
+    """Processes elsewhere."""
+
+    def map(self, work: Callable[[A], B], items: Sequence[A]) -> Iterator[B]:
+        """``work(item)`` for each item, in order; ``work`` is sent to each process once."""
+
+
+_CLUSTERS: list[Cluster] = []  # the last one works
 
 
 def each(work: Callable[[A], B], items: Iterable[A], workers: int | None = None) -> Iterator[B]:
@@ -26,6 +41,9 @@ def each(work: Callable[[A], B], items: Iterable[A], workers: int | None = None)
     :param workers: processes; default: one per core. 1 works in this process.
     """
     items = list(items)
+    if _CLUSTERS:
+        yield from _CLUSTERS[-1].map(work, items)
+        return
     wanted = workers or os.cpu_count() or 1
     workers = min(wanted, len(items))
     if workers <= 1:
@@ -35,6 +53,53 @@ def each(work: Callable[[A], B], items: Iterable[A], workers: int | None = None)
     # few items need few processes, unless there are some that wait for work
     with _one_thread_each(), kept_processes(wanted if wanted in _KEPT else workers) as pool:
         yield from pool.map(work, items, chunksize=size)
+
+
+def each_with(held: H, work: Callable[[H, A], B], items: Iterable[A], workers: int = 1) -> Iterator[B]:
+    """``work(held, item)`` for each item, as ``each``; for ``held`` that is slow to load, such as a model.
+
+    :param held: sent to each process once.
+    """
+    items = list(items)
+    if _CLUSTERS:
+        yield from _CLUSTERS[-1].map(partial(work, held), items)
+        return
+    if workers <= 1:
+        yield from (work(held, item) for item in items)
+        return
+    with ProcessPoolExecutor(workers, get_context("spawn"), _hold, (partial(work, held), workers)) as pool:
+        yield from pool.map(_with_held, items)
+
+
+_held: Callable[[Any], Any]  # of a worker process, set once by _hold
+
+
+def _hold(work: Callable[[Any], Any], processes: int) -> None:
+    global _held
+    import torch
+
+    end_with_parent()
+    torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))  # its variables are read when it is imported
+    _held = work
+
+
+def _with_held(item: Any) -> Any:
+    return _held(item)
+
+
+@contextmanager
+def on_cluster(cluster: Cluster) -> Iterator[None]:
+    """All ``each`` and ``each_with`` in this block work there, whatever number of processes they name."""
+    _CLUSTERS.append(cluster)
+    try:
+        yield
+    finally:
+        _CLUSTERS.remove(cluster)
+
+
+def is_elsewhere() -> bool:
+    """Whether ``each`` works on a cluster."""
+    return bool(_CLUSTERS)
 
 
 def ahead(work: Callable[[A], B], items: Iterable[A], pool: Executor | None, most: int) -> Iterator[tuple[A, B]]:

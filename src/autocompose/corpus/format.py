@@ -16,6 +16,7 @@ from typing import Any
 
 from autocompose.core.errors import CorpusError, missing_file
 from autocompose.core.files import read_json, write_json
+from autocompose.core.reading.jsontext import json_type
 from autocompose.core.records import Pair, Question, Split, split_of
 from autocompose.core.several import several
 from autocompose.core.text_fields import PARTIAL_KEYS, TEXT_FIELDS, text_field
@@ -136,23 +137,28 @@ def read_gallery(path: Path) -> tuple[str, ...]:
         raise CorpusError(f"{path}: expected a list of image names")
     faults = [f"{path}[{i}]: {name!a} {fault}" for i, name in enumerate(names) if (fault := name_fault(name))]
     if faults:
-        raise CorpusError(f"{faults[0]} ({len(faults)} faults in the file)", faults)
+        raise CorpusError(_all_of(faults), faults)
     return tuple(names)
 
 
 def _read_pairs(path: Path) -> tuple[Pair, ...]:
     entries = read_json(path)
     if not isinstance(entries, list):
-        raise CorpusError(f"{path}: expected a list of pairs, got {type(entries).__name__}")
+        raise CorpusError(f"{path}: expected a list of pairs, got {json_type(entries)}")
     faults = [f"{path}[{i}]: {fault}" for i, e in enumerate(entries) for fault in _faults(e)]
     if faults:
-        raise CorpusError(f"{faults[0]} ({len(faults)} faults in the file)", faults)
+        raise CorpusError(_all_of(faults), faults)
     return tuple(_pair(e) for e in entries)
+
+
+def _all_of(faults: list[str]) -> str:
+    more = f" (and {len(faults) - 1:,} more faults in the file)" if len(faults) > 1 else ""
+    return faults[0] + more
 
 
 def _faults(entry: Any) -> list[str]:
     if not isinstance(entry, dict):
-        return [f"expected an object, got {type(entry).__name__}"]
+        return [f"expected an object, got {json_type(entry)}"]
     faults = [
         f"{key!r} must be an image name" for key in ("reference", "target") if not isinstance(entry.get(key), str)
     ]

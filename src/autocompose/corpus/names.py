@@ -41,10 +41,10 @@ def safe_name(text: str) -> str:
     return "/".join(_short(part) for part in _UNSAFE.sub(_percent, parts).split("/")) or "_"
 
 
-def _percent(found: re.Match[str]) -> str:
+def _percent(match: re.Match[str]) -> str:
     """Bytes that could not be decoded are kept as half characters, U+DC80 to U+DCFF; they become that byte again."""
-    errors = "surrogateescape" if "\udc80" <= found[0] <= "\udcff" else "surrogatepass"
-    return "".join(f"%{byte:02X}" for byte in found[0].encode("utf-8", errors))
+    errors = "surrogateescape" if "\udc80" <= match[0] <= "\udcff" else "surrogatepass"
+    return "".join(f"%{byte:02X}" for byte in match[0].encode("utf-8", errors))
 
 
 def _short(part: str) -> str:

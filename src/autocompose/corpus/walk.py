@@ -32,20 +32,22 @@ def picture_fault(path: Path) -> str | None:
     :raises OSError: the file must be opened to tell, and cannot be.
     """
     ending = path.suffix.lower()
-    if ending in read_endings() or ending in _JPEG:
-        return ""
-    if ending in UNREAD:
-        return NOT_READ
-    if reason := unread_reason(ending):
-        return reason
-    if ending in OTHER or not path.is_file():
-        return None
+    fault = ending_fault(ending)
+    if fault is not None or ending in OTHER or not path.is_file():
+        return fault
     with open(path, "rb") as file:
         name, reason = picture_format(file.read(64))
     if not name:
         return NOT_READ if reason.startswith(FOREIGN) else None
     # TIFF under another name is mostly a camera's raw format; two letters do not make a BMP
     return NOT_READ if name == "TIFF" else None if name == "BMP" else ""
+
+
+def ending_fault(ending: str) -> str | None:
+    """The same of a known ending, such as ``.jpg``, in small letters; None for others."""
+    if ending in read_endings() or ending in _JPEG:
+        return ""
+    return NOT_READ if ending in UNREAD else unread_reason(ending) or None
 
 
 def walk(

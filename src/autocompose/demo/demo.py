@@ -120,9 +120,9 @@ class Demo:
         return {"combiner": combined, "stage1": stage1, "small": load_model(NAME), **baselines}
 
     def started(self, corpus: Corpus) -> Model:
-        """What stage 1 starts from: small-v2 with the words of the training texts, or an encoder made here."""
+        """The start of stage 1: small-v2 with the words of the training texts, or an encoder made here."""
         if self.settings.scratch is not None:
-            return self.told(corpus, self.pretrained(corpus))
+            return self.with_texts(corpus, self.pretrained(corpus))
         model = load_model(NAME)
         with self._stage("estimate the poses"):
             data, first = self._data(corpus), self.settings.finetune
@@ -167,16 +167,16 @@ class Demo:
     def _data(self, corpus: Corpus) -> Data:
         return Data(corpus, key="auto", cache=self.out / "cache")
 
-    def told(self, corpus: Corpus, encoder: Encoder) -> Model:
-        """From nothing, stage 1 begins with the text encoder alone: the head would memorise the training cubes."""
+    def with_texts(self, corpus: Corpus, encoder: Encoder) -> Model:
+        """From scratch, the text encoder trains alone first; the head would memorise the training cubes."""
         with self._stage("train the text encoder"):
             return finetune(self._data(corpus), encoder, self._scratch.text, self.out / "text")
 
     def finetuned(self, corpus: Corpus, first: Model) -> Model:
         """Stage 1: the text encoder and the head of the image side, with the element-wise sum.
 
-        small-v2 has learnt with a Combiner, and its features do not add up; so from it, its Combiner takes the place
-        of the sum and learns too.
+        small-v2 was trained with a Combiner, and its features do not add up; so its Combiner takes the place
+        of the sum and trains too.
         """
         folder = self.out / ("sum" if self.settings.scratch else "stage1")
         with self._stage("train text encoder and head"):

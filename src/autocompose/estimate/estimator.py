@@ -20,7 +20,7 @@ from autocompose.estimate.regions import Region
 from autocompose.estimate.searching import PRESENT, SMALL, Window, candidates, distinct, extent, is_person, levels
 from autocompose.estimate.weights import load_networks
 
-SURE = 0.5  # score of a find in the whole picture that may be unclear, such as somebody lying face down
+SURE = 0.5  # score of an uncertain detection in the whole picture, such as a person lying face down
 CLOSE = (0.12, 0.2, 0.5)  # two regions are alike: share of the side, logarithm of the side, radians
 PASSES = 3  # over a region that its landmarks move
 
@@ -55,7 +55,7 @@ class Person:
 class Estimator:
     """Finds people and estimates their poses.
 
-    One picture and one crop at a time: on a CPU batches are not faster, and what a picture yields cannot depend on
+    One picture and one crop at a time: on a CPU batches are not faster, and the result of a picture cannot depend on
     its neighbours.
     """
 
@@ -98,7 +98,7 @@ class Estimator:
         return found
 
     def _look(self, picture: Image.Image, windows: list[Window], known: list[Views]) -> list[Views]:
-        """The people that are known already, and those that these windows show besides."""
+        """The known people, and those that these windows add."""
         found = list(known)
         for one in candidates(self.detector, picture, windows, known):
             plain = settled(self.net, picture, one.region)
@@ -125,7 +125,7 @@ class Estimator:
 
 
 def settled(net: LandmarkNet, picture: Image.Image, region: Region) -> Marks:
-    """Landmarks of a person; looks again where they say that the region was a poor one."""
+    """Landmarks of a person, recomputed when they show that the region was poor."""
     place, size, turn = CLOSE
     for _ in range(PASSES):
         plain = mark(net, picture, region)

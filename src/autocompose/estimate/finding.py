@@ -12,7 +12,7 @@ from torch import Tensor
 from autocompose.estimate.detector import SIDE, Detector, anchors
 from autocompose.estimate.regions import Region, as_input
 
-SURE = 0.3  # least score of an anchor; the landmark network decides whether it is a person
+SURE = 0.3  # minimum score of an anchor; the landmark network decides whether it is a person
 SAME = 0.3  # intersection over union from which two boxes of one window are of the same person
 _ANCHORS = anchors().numpy()
 
@@ -38,10 +38,10 @@ class Find:
 
 
 def find(detector: Detector, picture: Image.Image, window: tuple[int, int, int, int] | None = None) -> list[Find]:
-    """Look at a picture once.
+    """Run the detector on a picture once.
 
     :param window: left, top, right, bottom in pixels; the whole picture when left out.
-    :return: the surest first.
+    :return: the most certain first.
     """
     box = window or (0, 0, *picture.size)
     logits, values = detector(_seen(picture, box))
@@ -69,7 +69,7 @@ def _seen(picture: Image.Image, box: tuple[int, int, int, int]) -> Tensor:
 
 
 def merged(score: np.ndarray, boxes: np.ndarray, points: np.ndarray) -> list[Find]:
-    """Weighted non-maximum suppression: answers that overlap the surest one become their weighted mean."""
+    """Weighted non-maximum suppression: detections that overlap the most certain one are averaged with it."""
     found, left = [], np.argsort(-score, kind="stable")
     while len(left):
         near = overlaps(boxes[left[0]], boxes[left]) > SAME

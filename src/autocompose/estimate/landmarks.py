@@ -10,12 +10,12 @@ from torch import Tensor, nn
 from autocompose.estimate.layers import Residual, Separable, Stage, Trunk, enlarged
 
 SIDE = 256  # pixels
-POINTS, AUXILIARY = 33, 6  # landmarks, and points behind them that tell how the next crop lies
+POINTS, AUXILIARY = 33, 6  # landmarks, and auxiliary points that place the next crop
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What the variants differ in.
+    """The sizes in which the variants differ.
 
     :param stem: channels behind the stem. :param pyramid: channels of the map that heatmaps are read from.
     :param head: channels of the head. :param depths: its plain blocks at 4 x 4 and at 2 x 2.

@@ -1,8 +1,8 @@
 """From landmarks to the 22 joints of SMPL in the person's own frame, their heading, and the uncertainty of each.
 
 A small network, trained on rendered people (``train.lifting``, docs/estimation.md). It sees the landmarks of both views
-about the person's own vertical axis, so that it need not learn what turning does; and it is asked twice, the second
-time in a mirror, so that a mirrored picture gets the mirrored answer.
+about the person's own vertical axis, so that it need not learn rotations; and it runs twice, the second time on the
+mirror image, so that a mirrored picture gets the mirrored pose.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Seen:
 
     @classmethod
     def of(cls, people: Sequence[Views]) -> Seen:
-        """What was seen of some people."""
+        """The landmarks of some people."""
         regions = [views.plain.region for views in people]
         frames = np.array([[*region.centre, region.side] for region in regions]).reshape(-1, 3)
         columns = {
@@ -124,7 +124,7 @@ class Lifter(nn.Module):
     """Several networks, averaged over themselves and the mirror.
 
     :ivar mean, spread: ``(F,)`` of the training features. :ivar scale: of the expected distances, fitted on
-        validation poses: a network's errors on what it was trained on are too small.
+        validation poses: a network's errors on its training data are too small.
     """
 
     mean: Tensor

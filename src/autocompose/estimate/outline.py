@@ -1,4 +1,4 @@
-"""The box around a person, from landmarks: these end at wrists, ankles and eyes, the body does not."""
+"""The box around a person, from landmarks, extended beyond wrists, ankles and eyes."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Where to search: the whole picture, then windows at several scales; and removing duplicates.
 
-The detector was made for one prominent person. It sees people best whose height is 40 to 70 % of what it is shown, and
-in a crowd often one only; so parts of the picture are shown to it as well.
+The detector is made for one prominent person. It works best on people whose height is 40 to 70 % of its input, and in a
+crowd it often detects only one; so parts of the picture are searched as well.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _starts(length: int, side: int) -> list[int]:
 
 
 def candidates(detector: Detector, picture: Image.Image, windows: list[Window], known: list[Views]) -> list[Find]:
-    """What the detector finds in the windows, the surest first, one for each place where nobody is known."""
+    """What the detector finds in the windows, the most certain first, one for each place without a known person."""
     found = [one for window in windows for one in find(detector, picture, window)]
     found.sort(key=lambda one: -one.score)
     taken = [views.plain.region for views in known]
@@ -91,7 +91,7 @@ def clearness(views: Views) -> float:
 
 
 def distinct(people: list[Views]) -> list[Views]:
-    """Without doubles, the clearest of each kept; the largest first."""
+    """Without duplicates, keeping the clearest of each; the largest first."""
     kept: list[Views] = []
     for views in sorted(people, key=lambda views: -clearness(views)):
         if not any(_same(views.plain, other.plain) for other in kept):

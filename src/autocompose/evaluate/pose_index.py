@@ -1,15 +1,16 @@
 """Symbolic search in large galleries: poses as memory-mapped arrays, a rough score of all, an exact one of the best.
 
 A folder holds ``poses.npy`` (N, 22, 4: x, y, z and uncertainty in metres), ``coordinates.npy`` (F, N: what is compared
-of a pose, see ``pose_coordinates``), both float32, and ``poses.json``, written last, which says what they were made
-from. Features that are not among the coordinates are measured when a text first asks for them, and kept.
+of a pose, see ``pose_coordinates``), ``normalised.npy`` (22, 3, N: joints as ``audit.measure`` measures them, column by
+column), all float32, and ``poses.json``, written last, which says what they were made from. Features that are not among
+the coordinates are measured on the normalised joints when a text first asks for them, and kept.
 """
 
 from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
@@ -24,24 +25,27 @@ from autocompose.evaluate.pose_coordinates import COLUMN, FEATURES, UNITS
 from autocompose.evaluate.pose_scan import Scan
 from autocompose.evaluate.symbolic import PoseQuery
 
-FORMAT = 1
+FORMAT = 2
 DEPTH = 4_000  # candidates that are scored exactly
 BLOCK = 32_768  # poses at a time
-KEPT_COLUMNS = 64  # measured features, 4 bytes a pose each
+KEPT_COLUMNS = 32  # measured features, 4 bytes a pose each
+FEW = 4  # one pose in so many, or fewer, may be found
 SAMPLE = 20_000  # poses that tell where the best begin
 THREADS = min(4, os.cpu_count() or 1)
-FILES = ("poses.npy", "coordinates.npy", "poses.json")
+ARRAYS = ("poses.npy", "coordinates.npy", "normalised.npy")
+ABOUT = "poses.json"
+FILES = (*ARRAYS, ABOUT)
 
 
 class PoseIndex:
     """N poses that texts are scored on; threads may share it.
 
     :param poses: ``(N, 22, 4)`` float32 joints and their uncertainty (0 = known), metres.
-    :param coordinates: ``(F, N)`` float32.
+    :param coordinates: ``(F, N)`` float32; ``normalised``: ``(22, 3, N)`` float32.
     """
 
-    def __init__(self, poses: np.ndarray, coordinates: np.ndarray) -> None:
-        self.poses, self.coordinates = poses, coordinates
+    def __init__(self, poses: np.ndarray, coordinates: np.ndarray, normalised: np.ndarray) -> None:
+        self.poses, self.coordinates, self.normalised = poses, coordinates, normalised
         some = slice(None, None, max(1, len(poses) // SAMPLE))
         doubts = poses[some, :, 3]
         self.variances = np.zeros(len(FEATURES), np.float32)
@@ -56,13 +60,9 @@ class PoseIndex:
     @classmethod
     def of(cls, joints: np.ndarray, uncertainty: np.ndarray | None = None) -> PoseIndex:
         """In memory: joints ``(N, 22, 3)`` and uncertainty ``(N, 22)``, metres."""
-        poses = np.zeros((len(joints), 22, 4), np.float32)
-        poses[..., :3] = joints
-        poses[..., 3] = 0 if uncertainty is None else uncertainty
-        coordinates = np.empty((len(FEATURES), len(poses)), np.float32)
-        for block in _blocks(len(poses)):
-            coordinates[:, block] = _coordinates(poses[block])
-        return cls(poses, coordinates)
+        arrays = tuple(np.empty(shape, np.float32) for shape in _shapes(len(joints)))
+        _fill(arrays, joints, uncertainty)
+        return cls(*arrays)
 
     @classmethod
     def write(cls, folder: Path, joints: np.ndarray, uncertainty: np.ndarray | None, made_from: str) -> PoseIndex:
@@ -74,16 +74,12 @@ class PoseIndex:
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / FILES[2]).unlink(missing_ok=True)
-        shapes = ((len(joints), 22, 4), (len(FEATURES), len(joints)))
-        poses, coordinates = (_new_file(folder / name, shape) for name, shape in zip(FILES[:2], shapes, strict=True))
-        for block in _blocks(len(joints)):
-            poses[block, :, :3] = joints[block]
-            poses[block, :, 3] = 0 if uncertainty is None else uncertainty[block]
-            coordinates[:, block] = _coordinates(poses[block])
-        poses.flush()
-        coordinates.flush()
-        write_json(folder / FILES[2], {"format": FORMAT, "made_from": made_from, "count": len(joints)})
+        (folder / ABOUT).unlink(missing_ok=True)
+        arrays = tuple(_new_file(folder / n, shape) for n, shape in zip(ARRAYS, _shapes(len(joints)), strict=True))
+        _fill(arrays, joints, uncertainty)
+        for array in arrays:
+            array.flush()
+        write_json(folder / ABOUT, {"format": FORMAT, "made_from": made_from, "count": len(joints)})
         found = cls.open(folder, made_from)
         assert found is not None, "it was written just now"
         return found
@@ -95,17 +91,16 @@ class PoseIndex:
         :raises StorageError: a file cannot be read.
         """
         folder = Path(folder)
-        if not (folder / FILES[2]).exists():
+        if not (folder / ABOUT).exists():
             return None
-        about = read_json(folder / FILES[2])
+        about = read_json(folder / ABOUT)
         if not isinstance(about, dict) or (about.get("format"), about.get("made_from")) != (FORMAT, made_from):
             return None
         try:
-            poses, coordinates = (np.load(folder / name, mmap_mode="r") for name in FILES[:2])
+            arrays = tuple(np.load(folder / name, mmap_mode="r") for name in ARRAYS)
         except (OSError, ValueError) as error:
             raise StorageError(f"{folder}: the poses cannot be read ({error}); delete {', '.join(FILES)}") from None
-        n = about.get("count")
-        return cls(poses, coordinates) if (poses.shape, coordinates.shape) == ((n, 22, 4), (len(FEATURES), n)) else None
+        return cls(*arrays) if tuple(array.shape for array in arrays) == _shapes(about.get("count", 0)) else None
 
     def search(
         self, query: PoseQuery, k: int, allowed: np.ndarray | None = None, depth: int = DEPTH
@@ -125,16 +120,15 @@ class PoseIndex:
         rows = np.arange(len(self)) if allowed is None else np.flatnonzero(allowed)
         if len(rows) <= depth:
             return rows
-        costs = self._costs(query)
-        sample = costs if allowed is None else costs[rows]
-        step = max(1, len(sample) // SAMPLE)
-        limit = np.quantile(sample[::step], min(1.0, depth / len(sample)))
-        best = costs <= limit
-        if allowed is not None:
-            best &= allowed
-        found = np.flatnonzero(best)
-        if len(found) > 2 * depth:  # many poses of equal cost
-            found = np.sort(found[np.argpartition(costs[found], depth)[:depth]])
+        few = len(rows) * FEW < len(self)  # then they are gathered, which costs more for each
+        costs = self._costs(query, rows if few else None)
+        costs = costs if few or allowed is None else costs[rows]
+        step = max(1, len(costs) // SAMPLE)
+        limit = np.quantile(costs[::step], min(1.0, depth / len(costs)))
+        best = np.flatnonzero(costs <= limit)
+        if len(best) > 2 * depth:  # many poses of equal cost
+            best = np.sort(best[np.argpartition(costs[best], depth)[:depth]])
+        found: np.ndarray = rows[best]
         return found
 
     def scores(self, query: PoseQuery, rows: np.ndarray) -> np.ndarray:
@@ -145,21 +139,24 @@ class PoseIndex:
         poses = self.poses[rows]
         return Measured.of(poses[..., :3], poses[..., 3])
 
-    def _costs(self, query: PoseQuery) -> np.ndarray:
+    def _costs(self, query: PoseQuery, rows: np.ndarray | None = None) -> np.ndarray:
+        """Of all poses, or of some rows."""
         scan = Scan.of(query, self.variances)
         columns = self._measured_columns([feature for feature in scan.features if feature not in COLUMN])
-        costs = np.empty(len(self), np.float32)
+        costs = np.empty(len(self) if rows is None else len(rows), np.float32)
 
-        def fill(block: slice) -> None:
+        def fill(part: slice) -> None:
+            block = part if rows is None else rows[part]
+
             def column(feature: Feature) -> np.ndarray:
                 if feature not in COLUMN:
                     return columns[feature][block]
                 values = self.coordinates[COLUMN[feature], block]
                 return values if feature[0] == "coordinate" else _known(values) * UNITS[COLUMN[feature]]
 
-            costs[block] = scan.costs(self.coordinates[:, block], column)
+            costs[part] = scan.costs(self.coordinates[:, block], column)
 
-        _in_threads(fill, len(self))
+        _in_threads(fill, len(costs))
         return costs
 
     def _measured_columns(self, features: list[Feature]) -> dict[Feature, np.ndarray]:
@@ -169,7 +166,7 @@ class PoseIndex:
         missing = {f: np.zeros(len(self), np.float32) for f in features if f not in found}
 
         def fill(block: slice) -> None:
-            poses = Poses(self.poses[block, :, :3])
+            poses = Poses.of_normalised(self.normalised[..., block].transpose(2, 0, 1))
             for feature, values in missing.items():
                 measured = poses.feature(feature)
                 values[block] = 0 if measured is None else _known(measured)
@@ -194,9 +191,23 @@ def _new_file(path: Path, shape: tuple[int, ...]) -> np.memmap:
     return array
 
 
-def _coordinates(poses: np.ndarray) -> np.ndarray:
-    """``(F, N)`` of poses ``(N, 22, 4)``."""
-    return Measured(Poses(poses[..., :3])).coordinates.T
+def _shapes(n: int) -> tuple[tuple[int, ...], ...]:
+    """Of the three arrays of N poses."""
+    return (n, 22, 4), (len(FEATURES), n), (22, 3, n)
+
+
+def _fill(arrays: Sequence[np.ndarray], joints: np.ndarray, uncertainty: np.ndarray | None) -> None:
+    """Compute the arrays, block by block."""
+    poses, coordinates, normalised = arrays
+
+    def fill(block: slice) -> None:
+        poses[block, :, :3] = joints[block]
+        poses[block, :, 3] = 0 if uncertainty is None else uncertainty[block]
+        measured = Measured(Poses(poses[block, :, :3]))
+        coordinates[:, block] = measured.coordinates.T
+        normalised[..., block] = measured.poses.joints.transpose(1, 2, 0)  # type: ignore[union-attr]  # of a Poses
+
+    _in_threads(fill, len(joints))
 
 
 def _known(values: np.ndarray) -> np.ndarray:
@@ -207,6 +218,6 @@ def _blocks(n: int) -> Iterator[slice]:
     return (slice(start, min(n, start + BLOCK)) for start in range(0, n, BLOCK))
 
 
-def _in_threads(work, n: int) -> None:  # type: ignore[no-untyped-def]
+def _in_threads(work: Callable[[slice], None], n: int) -> None:
     with ThreadPoolExecutor(THREADS) as pool:
         list(pool.map(work, _blocks(n)))

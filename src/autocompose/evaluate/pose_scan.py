@@ -16,7 +16,7 @@ from autocompose.describe.audit.judge import agreement_of
 from autocompose.describe.audit.measure import Feature
 from autocompose.describe.audit.rules import Test
 from autocompose.evaluate.claim_cost import LOGIT, SIDE_WORST, SPREAD, limits
-from autocompose.evaluate.pose_coordinates import COLUMN, UNITS, freedom
+from autocompose.evaluate.pose_coordinates import COLUMN, COORDINATES, UNITS, freedom
 from autocompose.evaluate.symbolic import CHANGE_WORST, KEEP_DOUBT, KEEP_UNIT, PoseQuery
 
 Column = Callable[[Feature], np.ndarray]  # feature -> its values for some poses, metres or degrees, without NaN
@@ -110,13 +110,14 @@ class Scan:
 
     def _changed(self, coordinates: np.ndarray) -> np.ndarray:
         total, change = np.zeros((2, coordinates.shape[1]), np.float32)
-        for row, start, inverse in zip(coordinates, self.start, self.inverse, strict=True):
+        for place, (row, start, inverse) in enumerate(zip(coordinates, self.start, self.inverse, strict=True)):
             if inverse:
                 np.subtract(row, start, out=change)
                 change *= inverse
                 np.multiply(change, change, out=change)
                 np.minimum(change, CHANGE_WORST, out=change)
-                np.fmax(change, 0, out=change)  # NaN -> 0
+                if place >= len(COORDINATES):  # an angle, which may be undefined: NaN -> 0
+                    np.fmax(change, 0, out=change)
                 total += change
         return total
 

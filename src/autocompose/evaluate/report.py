@@ -72,7 +72,7 @@ class Answer:
 def write_report(out: Path, corpus: Corpus, evaluation: Evaluation, metrics: dict[str, Any]) -> Path:
     """Write ``out/report.html`` from the demo's metrics, histories and a few of the model's answers."""
     rng = np.random.default_rng(metrics["seed"])
-    found = evaluation.ranks.gallery == 0
+    first = evaluation.ranks.gallery == 0
     values = {
         "metrics": metrics,
         "methods": METHODS,
@@ -84,11 +84,11 @@ def write_report(out: Path, corpus: Corpus, evaluation: Evaluation, metrics: dic
         "independent": {m: metrics[m]["independent"] for m in METHODS if "independent" in metrics.get(m, {})},
         "bars": bars(metrics),
         "curves": curves(out),
-        "random": answers(corpus, evaluation, rng.permutation(len(found))[:SHOWN]),
+        "random": answers(corpus, evaluation, rng.permutation(len(first))[:SHOWN]),
         "failures": answers(
             corpus, evaluation, rng.permutation(np.flatnonzero(evaluation.ranks.gallery >= TOP))[:SHOWN]
         ),
-        "found": 100 * float(found.mean()),
+        "found": 100 * float(first.mean()),
         "missed": 100 * float((evaluation.ranks.gallery >= TOP).mean()),
         "top": TOP,
         "rule_words": metrics["texts"],
@@ -104,12 +104,12 @@ def answers(corpus: Corpus, evaluation: Evaluation, rows: np.ndarray) -> list[An
     """The chosen queries with their first ``TOP`` results."""
     top = evaluation.top(TOP)[0]
     group = evaluation.ranks.group
-    found = []
+    shown = []
     for row in rows.tolist():
         query = evaluation.queries[row]
         names = [evaluation.names[i] for i in top[row]]
         results = [(thumbnail(corpus.image_path(n)), n == query.target) for n in names]
-        found.append(
+        shown.append(
             Answer(
                 thumbnail(corpus.image_path(query.reference)),
                 query.text,
@@ -119,7 +119,7 @@ def answers(corpus: Corpus, evaluation: Evaluation, rows: np.ndarray) -> list[An
                 results,
             )
         )
-    return found
+    return shown
 
 
 def thumbnail(path: Path) -> str:

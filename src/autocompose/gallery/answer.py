@@ -78,6 +78,7 @@ class Answer:
     :param engine: what ranked: ``learned``, ``symbolic`` or ``learned + symbolic``; ``why``: for which reason.
     :param notes: what the user should know, such as assumptions that were made.
     :param trail: the steps that led here, this one last.
+    :param reranked: so many first hits are in the order of a multimodal LLM; scores stay those of the engine.
     """
 
     hits: list[Hit]
@@ -89,6 +90,7 @@ class Answer:
     notes: tuple[str, ...] = ()
     trail: tuple[Step, ...] = ()
     seconds: float = 0.0
+    reranked: int = 0
 
     def __iter__(self) -> Iterator[Hit]:
         return iter(self.hits)
@@ -117,6 +119,7 @@ class Answer:
             "engine": self.engine,
             "why": self.why,
             "notes": list(self.notes),
+            "reranked": self.reranked,
             "trail": [step.__dict__ for step in self.trail],
             "seconds": round(self.seconds, 4),
         }

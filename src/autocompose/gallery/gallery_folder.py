@@ -64,7 +64,7 @@ class GalleryConfig(Config):
     indexed_ns: int = 0
     videos: bool = True
     video_rate: float = 4.0
-    video_change: float = 60.0
+    video_change: float = 150.0
 
     @property
     def sampling(self) -> Sampling:
@@ -94,7 +94,7 @@ def open_store(folder: Path, config: GalleryConfig, *, write: bool = False) -> S
         return EmbeddedStore(folder, config.fingerprint, config.index, write=write)
     from autocompose.gallery.storage.qdrant import QdrantStore
 
-    return QdrantStore.connect(config.store, config.fingerprint, config.dim)
+    return QdrantStore.connect(config.store, config.fingerprint, config.dim, write=write)
 
 
 def model_for(

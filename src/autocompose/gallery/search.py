@@ -18,8 +18,9 @@ from PIL import Image
 from autocompose.core.errors import GalleryError, InputError
 from autocompose.core.files import file_hash
 from autocompose.core.log import say
-from autocompose.core.reading.plain import unreadable
+from autocompose.core.reading.plain import cause, unreadable
 from autocompose.core.several import several
+from autocompose.corpus.pictures.folder import PictureFolder, is_address
 from autocompose.corpus.pictures.gate import FILES, Bounds, as_rgb, open_image
 from autocompose.estimate.people_finder import Finder, PeopleFinder
 from autocompose.gallery.answer import Answer, Hit, Reference
@@ -109,8 +110,10 @@ class Gallery:
         """
         from autocompose.gallery.indexing.index import build
 
-        pictures = Path(pictures)
-        out = Path(folder) if folder is not None else pictures.with_name(f"{pictures.resolve().name}-gallery")
+        if folder is None and is_address(pictures):
+            raise InputError(f"{pictures}: name a folder for the gallery")
+        beside = f"{Path(pictures).resolve().name}-gallery"
+        out = Path(folder) if folder is not None else Path(pictures).with_name(beside)
         embedder = as_embedder(model)
         finder = finder_for(read_config(out), poses)
         say(build(pictures, embedder, out, model_name=embedder.name, finder=finder, **options).line())
@@ -193,12 +196,30 @@ class Gallery:
         """The picture or video file of an item.
 
         :raises GalleryError: it is gone, or no longer lies inside the picture folder.
+        :raises InputError: the pictures are not on this machine.
         """
-        root = Path(self.config.pictures)
+        root = self.pictures.path
         path = Path(os.path.realpath(root / item.path))
         if not path.is_relative_to(root.resolve()) or not os.path.isfile(path):
             raise GalleryError(f"{item.path}: the picture is no longer in {root}; run index again")
         return path
+
+    @property
+    def pictures(self) -> PictureFolder:
+        """Where the pictures are."""
+        return PictureFolder(self.config.pictures)
+
+    def picture_content(self, item: Item) -> Path | bytes:
+        """The picture file of an item, or its bytes when it is not on this machine.
+
+        :raises GalleryError: it is gone, or cannot be read.
+        """
+        if not self.pictures.is_remote:
+            return self.picture_path(item)
+        try:
+            return self.pictures.content(item.path)
+        except OSError as error:
+            raise GalleryError(f"{item.path}: {cause(error)} in {self.config.pictures}; run index again") from None
 
     def open_picture(self, item: Item) -> Image.Image:
         """The picture of an item, cropped to its box, RGB."""
@@ -209,8 +230,9 @@ class Gallery:
 
         :param side: all that is wanted of its longer side in pixels.
         """
-        path = self.picture_path(item)
-        return frame_picture(path, item.moment.seconds, side) if item.moment else open_image(path, side, bounds)
+        if item.moment:
+            return frame_picture(self.picture_path(item), item.moment.seconds, side)
+        return open_image(self.picture_content(item), side, bounds)
 
     def clips(self, answer: Answer, around: float = AROUND) -> list[Clip]:
         """The seconds around the moments of an answer, best first; pictures are left out.

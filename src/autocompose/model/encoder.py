@@ -95,8 +95,8 @@ class EncoderConfig(Config):
         text = values["text_cfg"]
         if text.get("hf_model_name") or text.get("hf_tokenizer_name"):
             raise ConfigError(
-                f"architecture {self.arch!r}: its text side needs a tokenizer that open_clip does not contain; "
-                "choose one with CLIP's own tokenizer"
+                f"architecture {self.arch!r}: its text side has a tokenizer of its own, and only models with CLIP's "
+                f"can be trained; to search or evaluate with it: --model pretrained:{self.arch}:TAG"
             )
         if self.quick_gelu is not None:
             values["quick_gelu"] = self.quick_gelu

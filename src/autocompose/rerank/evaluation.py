@@ -27,16 +27,16 @@ from autocompose.rerank.settings import JOURNAL, Reranker
 KEPT = 512  # pictures in memory
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Reranked(Evaluation):
     """An evaluation whose first answers were put in order.
 
     :param first: ``(Q, k)`` gallery rows: the first answers of each query without its reference, in their new order.
-    :param about: who did it, and what came of it; JSON-able.
+    :param reranking: who did it, and what came of it; JSON-able.
     """
 
     first: np.ndarray
-    about: dict[str, Any]
+    reranking: dict[str, Any]
 
     @cached_property
     def ranks(self) -> Ranks:
@@ -58,7 +58,7 @@ class Reranked(Evaluation):
 
     def summary(self) -> dict[str, Any]:
         """Metrics, and ``rerank``: who did it, and what came of it."""
-        return {**super().summary(), "rerank": self.about}
+        return {**super().summary(), "rerank": self.reranking}
 
 
 def rerank_evaluation(
@@ -87,7 +87,7 @@ def rerank_evaluation(
         raise AnnotationError(f"{journal}: {_advice(outcome)}; the same command continues, and nothing is paid twice")
     first = np.stack([_applied(rows, verdict) for rows, verdict in zip(top, outcome.verdicts, strict=True)])
     kept = {field.name: getattr(evaluation, field.name) for field in fields(Evaluation)}
-    return Reranked(**kept, first=first, about={**reranker.about(), **outcome.record()})
+    return Reranked(**kept, first=first, reranking={**reranker.about(), **outcome.record()})
 
 
 def _advice(outcome: Outcome) -> str:

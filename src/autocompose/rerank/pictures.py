@@ -1,4 +1,4 @@
-"""The pictures of a question: each scaled down with its limbs tinted by side, and numbered candidates in one grid."""
+"""The pictures of a question: each scaled, with its limbs tinted by side, and numbered candidates in one grid."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from autocompose.describe.mllm.asking.sent_pictures import tint
+from autocompose.rerank.settings import COLUMNS
 
-COLUMNS = 5
 GAP = 8  # pixels between the cells
 BAND = 0.1  # height of the number above a picture, share of the cell
 GREY, WHITE, BLACK = (128, 128, 128), (255, 255, 255), (0, 0, 0)
@@ -28,14 +28,15 @@ class Shown:
 
 
 def shown(image: Image.Image, size: int, points: np.ndarray | None = None, seen: np.ndarray | None = None) -> Shown:
-    """Scale a picture down to ``size`` pixels, and tint the limbs where their joints are known.
+    """Scale a picture to ``size`` pixels, and tint the limbs where their joints are known.
+
+    A small picture is enlarged, so that it fills its place in a grid.
 
     :param points: ``(17, 2)`` COCO keypoints in pixels of ``image``; None or not finite: not known.
     :param seen: ``(17,)`` bool, which of them can be relied on; None: all.
     """
     width = image.width
-    image = image.convert("RGB")
-    image.thumbnail((size, size), Image.Resampling.LANCZOS)
+    image = ImageOps.contain(image.convert("RGB"), (size, size), Image.Resampling.LANCZOS)
     if points is None or not np.isfinite(points).all():
         return Shown(image)
     return Shown(tint(image, points * (image.width / width), seen), True)

@@ -19,8 +19,8 @@ from autocompose.describe.mllm.asking.dialogue import MOST_SAMPLES, ONCE
 from autocompose.describe.mllm.asking.sent_pictures import encode
 from autocompose.describe.mllm.asks import Answer, Ask, Picture, Unanswered
 from autocompose.describe.mllm.judging.answers import Slip, answer_object, validated
-from autocompose.rerank.pictures import COLUMNS, Shown, grid
-from autocompose.rerank.settings import Reranker
+from autocompose.rerank.pictures import Shown, grid
+from autocompose.rerank.settings import COLUMNS, Reranker
 
 NAMED = 5  # candidates that an answer should name at most
 NONE = "none fits"  # why an order is as it was: the model said so

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -14,13 +14,17 @@ from autocompose.core.config import Config
 from autocompose.core.errors import ConfigError
 from autocompose.describe.mllm.cost_estimate import SECONDS, Estimate
 from autocompose.describe.mllm.recipe import Endpoint, Limits
+from autocompose.describe.mllm.sending.client import Client
 from autocompose.describe.mllm.sending.costs import Costs, load_costs
 from autocompose.rerank.prompts import Prompts, load_prompts
 
 JOURNAL = "rerank.sqlite"
+COLUMNS = 5  # of a grid
 MOST_CANDIDATES = 20  # more do not fit into one readable picture
 TYPICAL = {"grid": 30, "single": 20}
 """Completion tokens of an answer."""
+USER_TEXT = 400  # characters
+PRICED = 512  # pixels of the square picture that price tables speak of
 
 
 class Recipe(Config):
@@ -84,6 +88,27 @@ class Reranker:
         """Where the journal remembers that pictures may be sent there."""
         return f"consent:{self.endpoint.host}:{self.recipe.model}"
 
+    def check(self) -> None:
+        """See that the model can be asked, before anybody waits for it.
+
+        :raises ConfigError: the variable with the key is not set; DependencyError: the client is not installed.
+        """
+        Client(self.endpoint)
+
+    def record(self) -> dict[str, Any]:
+        """As JSON-able settings, for another process."""
+        values = {name: getattr(self, name).model_dump(mode="json") for name in ("recipe", "endpoint", "limits")}
+        return {**values, "prices": None if self.prices is None else str(self.prices)}
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any]) -> Reranker:
+        """The inverse of ``record``."""
+        prices = record["prices"]
+        return cls(
+            Recipe.parse(record["recipe"], "rerank"), Endpoint.parse(record["endpoint"], "rerank"),
+            Limits.parse(record["limits"], "rerank"), None if prices is None else Path(prices),
+        )  # fmt: skip
+
     def about(self) -> dict[str, Any]:
         """For the record of an evaluation."""
         return {**self.recipe.model_dump(mode="json"), "prompts": self.prompts.hash, "host": self.endpoint.host}
@@ -92,9 +117,17 @@ class Reranker:
         """Requests, tokens and money of queries with so many candidates each (no question is repeated)."""
         way = self.recipe.way
         requests = len(candidates) if way == "grid" else sum(candidates)
-        system = self.prompts.system(way, named=MOST_CANDIDATES)
-        prompt = requests * self.costs.prompt_tokens(system + " " * 400, 2)  # the reference and the candidates
+        shown = sum(_share(count, self.recipe.size) for count in candidates) if way == "grid" else requests
+        system = self.prompts.system(way, named=MOST_CANDIDATES) + " " * USER_TEXT
+        # each request shows the reference, too
+        prompt = requests * self.costs.prompt_tokens(system, 1) + self.costs.prompt_tokens("", shown)
         completion = requests * TYPICAL[way]
         dollars = self.costs.of(prompt, completion) if self.costs.price else None
         seconds = requests * SECONDS / min(self.limits.slots, max(1, requests))
         return Estimate(len(candidates), requests, prompt, completion, dollars, seconds, self.costs.state)
+
+
+def _share(count: int, size: int) -> int:
+    """As how many pictures of a price table a grid counts."""
+    columns = min(COLUMNS, count)
+    return max(1, round(columns * -(-count // columns) * size**2 / PRICED**2))

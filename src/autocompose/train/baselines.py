@@ -85,8 +85,8 @@ def ceiling_ranks(joints: np.ndarray, rows: QueryRows) -> Ranks:
 
     measures = pair_measures(normal_points(joints))
     codes = {int(r): pair_levels(pair_values(measures[:, [r]], measures)).T for r in np.unique(rows.reference)}
-    found = [ceiling(codes[int(r)], codes[int(r)][t]) for r, t in zip(rows.reference, rows.target, strict=True)]
-    return rank_scores(np.stack(found), rows)
+    scores = [ceiling(codes[int(r)], codes[int(r)][t]) for r, t in zip(rows.reference, rows.target, strict=True)]
+    return rank_scores(np.stack(scores), rows)
 
 
 def summary(ranks: Ranks, clusters: np.ndarray) -> dict[str, Any]:

@@ -141,7 +141,7 @@ class Guard:
         if wait:  # also for the right token: else guessing would go on
             await refuse(scope, send, 429, "too many wrong tokens; wait a moment", _after(wait))
             return False
-        if asked is not None and self.token.is_secret(asked):
+        if asked:
             await refuse(scope, send, 303, "", self.token.login(query))
             return False
         if known:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from urllib.parse import parse_qsl, urlencode
+from urllib.parse import parse_qsl, unquote, urlencode
 
 from starlette.requests import cookie_parser
 
@@ -35,9 +35,15 @@ class Token:
         self._secret = secret.encode()
         self._cookie = hashlib.sha256(b"autocompose " + self._secret).hexdigest()
 
-    def in_query(self, query: bytes) -> str | None:
-        """The token in a query string; None when there is none."""
-        return next((value for name, value in _pairs(query) if name == "token"), None)
+    def in_query(self, query: bytes) -> bool | None:
+        """Whether a query string holds the secret; None when it holds no token.
+
+        People type addresses by hand: there a plus sign may be one, and not a space.
+        """
+        pairs = query.decode("utf-8", "replace").split("&")
+        typed = next((unquote(pair[6:]) for pair in pairs if pair.startswith("token=")), "")
+        given = next((value for name, value in _pairs(query) if name == "token"), typed)
+        return any([self.is_secret(value) for value in (given, typed)]) if given else None
 
     def is_secret(self, given: str | bytes) -> bool:
         """Whether it is this secret, compared in constant time."""

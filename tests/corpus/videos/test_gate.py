@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from autocompose.core.errors import VideoError
+from autocompose.corpus.videos.colour import BT2020, HLG, PQ, to_sdr
 from autocompose.corpus.videos.gate import Video
 from tests.fixtures.videos import colours, turn, write_sound, write_video
 
@@ -101,21 +103,31 @@ def test_pixels_that_are_not_square(tmp_path: Path) -> None:
 
 
 def test_ten_bits_and_high_dynamic_range(tmp_path: Path) -> None:
-    quiet = {"x265-params": "log-level=none"}
-    path = write_video(tmp_path / "10.mp4", colours(2), codec="libx265", pixels="yuv420p10le", options=quiet)
+    deep = {"codec": "ffv1", "pixels": "yuv420p10le"}
+    path = write_video(tmp_path / "10.mkv", colours(2), **deep)  # type: ignore[arg-type]
     with Video(path) as video:
         frame = next(video.frames(4))
     assert np.abs(np.asarray(frame.picture(), float) - np.asarray(colours(1)[0], float)).mean() < 10
-    for transfer in ("smpte2084", "arib-std-b67"):
-        hdr = {"x265-params": f"log-level=none:colorprim=bt2020:transfer={transfer}:colormatrix=bt2020nc"}
-        path = write_video(tmp_path / "hdr.mp4", colours(2), codec="libx265", pixels="yuv420p10le", options=hdr)
+    for transfer in (PQ, HLG):
+        path = write_video(tmp_path / "hdr.mkv", colours(2), transfer=transfer, **deep)  # type: ignore[arg-type]
         with Video(path) as video:
-            shown = np.asarray(next(video.frames(4)).picture())
+            frame = next(video.frames(4))
+        assert int(frame.raw.color_trc) == transfer
+        shown = np.asarray(frame.picture())
         assert shown.dtype == np.uint8 and shown[40, 4].mean() > shown[40, 60].mean() + 60
 
 
+@pytest.mark.parametrize("transfer", [PQ, HLG])
+def test_tone_mapping_keeps_the_order_of_greys_and_white_white(transfer: int) -> None:
+    grey = np.repeat(np.linspace(0, 65535, 64).astype(np.uint16)[None, :, None], 3, axis=2)
+    mapped = to_sdr(grey, transfer, BT2020)[0].astype(int)
+    assert (np.diff(mapped, axis=0) >= 0).all() and mapped[0].max() == 0 and mapped[-1].min() == 255
+    assert np.ptp(mapped, axis=1).max() <= 2, "grey stays grey"
+
+
+@pytest.mark.slow
 def test_eight_thousand_pixels(tmp_path: Path) -> None:
-    path = write_video(tmp_path / "8k.mp4", colours(1, (7680, 4320)), codec="mjpeg", pixels="yuvj420p")
+    path = write_video(tmp_path / "8k.mp4", [Image.new("RGB", (7680, 4320), "teal")], codec="mjpeg", pixels="yuvj420p")
     with Video(path) as video:
         frame = next(video.frames(4))
     assert frame.size == (7680, 4320) and frame.picture(1280).size == (1280, 720)
@@ -162,8 +174,6 @@ def test_a_recording_that_was_cut_off(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "options"), [("a.mkv", {}), ("a.ts", {}), ("a.avi", {})])
 def test_a_truncated_copy_keeps_what_is_there(tmp_path: Path, name: str, options: dict[str, str]) -> None:
     rng = np.random.default_rng(0)
-    from PIL import Image
-
     noise = [Image.fromarray(rng.integers(0, 256, (48, 64, 3), dtype=np.uint8)) for _ in range(150)]
     path = write_video(tmp_path / name, noise, options=options)
     whole = numbers(path)
@@ -206,3 +216,25 @@ def test_a_clock_that_goes_back_begins_anew(tmp_path: Path) -> None:
     assert len(frames) >= 15 and seconds == sorted(seconds) and seconds[-1] > 3
     with Video(two) as video:
         assert [f.place.number for f in video.frames(4, frames[12].place)] == [f.place.number for f in frames[13:]]
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi", "a.ts", "a.webm"])
+def test_whatever_is_in_a_file_it_is_an_error_of_ours_or_frames(tmp_path: Path, name: str) -> None:
+    data = np.frombuffer(write_video(tmp_path / name, colours(20)).read_bytes(), np.uint8)
+    rng = np.random.default_rng(0)
+    read = refused = 0
+    for _ in range(12):
+        broken = data.copy()
+        places = rng.integers(0, len(data), rng.integers(1, 40))
+        broken[places] = rng.integers(0, 256, len(places))
+        (tmp_path / name).write_bytes(broken[: rng.integers(len(data) // 4, len(data) + 1)].tobytes())
+        try:
+            with Video(tmp_path / name) as video:
+                frames = list(video.frames(4))
+                video.at(0.3)
+            read += 1
+            assert all(frame.picture(32).size for frame in frames)
+        except VideoError as error:
+            refused += 1
+            assert str(error).startswith(str(tmp_path / name)) and "\n" not in str(error)
+    assert read + refused == 12

@@ -112,8 +112,8 @@ def _write(writer: object) -> None:
     writer.close()  # type: ignore[attr-defined]
 
 
-def serve(folder: Path, port: int) -> None:
-    from xllamacpp import CommonParams, Server
+def serve(folder: Path, port: int, embedding: bool = False) -> None:
+    from xllamacpp import CommonParams, Server, llama_pooling_type
 
     parameters = CommonParams()
     parameters.model.path = str(folder / "text.gguf")
@@ -126,6 +126,8 @@ def serve(folder: Path, port: int) -> None:
     parameters.cpuparams.n_threads = 1
     parameters.cpuparams_batch.n_threads = 1
     parameters.cpuparams.poll = parameters.cpuparams_batch.poll = 0
+    if embedding:
+        parameters.embedding, parameters.pooling_type = True, llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     server = Server(parameters)
     print(server, flush=True)
     while True:
@@ -133,11 +135,15 @@ def serve(folder: Path, port: int) -> None:
 
 
 @contextmanager
-def llama_server(folder: Path, port: int) -> Iterator[str]:
-    """The server as a process of its own; yields its address."""
+def llama_server(folder: Path, port: int, embedding: bool = False) -> Iterator[str]:
+    """The server as a process of its own; yields its address.
+
+    :param embedding: it serves embeddings in place of completions.
+    """
     write_text_model(folder / "text.gguf")
     write_projector(folder / "eyes.gguf")
     command = [sys.executable, "-m", "tests.describe.mllm.llama_server", str(folder), str(port)]
+    command += ["embedding"] if embedding else []
     with open(folder / "log.txt", "wb") as log:
         process = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
         try:
@@ -164,4 +170,4 @@ def _wait(url: str, process: subprocess.Popen, log: Path, seconds: float = 60) -
 
 
 if __name__ == "__main__":
-    serve(Path(sys.argv[1]), int(sys.argv[2]))
+    serve(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3:] == ["embedding"])

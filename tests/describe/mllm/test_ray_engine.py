@@ -30,9 +30,8 @@ def test_rows_for_vllm_hold_messages_and_schema() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("ray_cluster")
 def test_two_ray_workers_with_a_fake_model(corpus: Corpus) -> None:
-    ray = pytest.importorskip("ray", reason="ray is not installed (extra [ray])")
-    pytest.importorskip("ray.data")
     from tests.simulator.annotator import Annotator, Errors
 
     assert corpus.poses is not None
@@ -52,11 +51,6 @@ def test_two_ray_workers_with_a_fake_model(corpus: Corpus) -> None:
             answer = self.annotator.answer(json.loads(row["body"]))["content"]
             return {"key": row["key"], "generated_text": answer, FAILED: ""}
 
-    # two for the workers, two for reading: with two in all the workers would wait for the readers for ever
-    ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False)
-    try:
-        summary = annotate_with_ray(job(corpus), lambda rows: rows.map(Model, concurrency=2))
-    finally:
-        ray.shutdown()
+    summary = annotate_with_ray(job(corpus), lambda rows: rows.map(Model, concurrency=2))
     assert summary.done + summary.failed["rejected"] == 16 and summary.failed["rejected"] >= 2
     assert summary.done >= 8

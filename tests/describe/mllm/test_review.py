@@ -151,7 +151,7 @@ def test_only_pictures_of_the_pairs_are_served_and_only_to_this_machine(reviews:
     from autocompose.describe.mllm.review.page import make_app
 
     client = TestClient(make_app(reviews), base_url="http://127.0.0.1")
-    for name in ("../poses.npz", "%2e%2e/annotation.sqlite", "/etc/passwd", "none.png"):
+    for name in ("../poses.npz", "%2e%2e/annotation.sqlite", "/etc/passwd", "none.png", "%00", "%ff", "a" * 5000):
         assert client.get(f"/picture/{name}").status_code in (403, 404)
     assert client.get("/", headers={"host": "evil.example"}).status_code == 421
     verdict = {"json": {"verdict": "reject"}}
@@ -177,6 +177,22 @@ def test_a_crafted_journal_names_no_other_files(reviews: Reviews, root: Path, tm
     for path in crafted:
         assert client.get(f"/picture/{path}").status_code == 404, path
     assert client.get(f"/picture/{name}").status_code == 200
+
+
+def test_a_journal_that_cannot_be_used_is_one_line(reviews: Reviews) -> None:
+    from fastapi.testclient import TestClient
+
+    from autocompose.describe.mllm.review.page import make_app
+
+    client = TestClient(make_app(reviews), base_url="http://127.0.0.1")
+    reviews.journal.db.execute("PRAGMA query_only = ON")
+    refused = client.post("/variant/0/text/0", json={"verdict": "accept"})
+    assert refused.status_code == 503 and "the journal cannot be written" in refused.json()["detail"]
+    reviews.journal.db.execute("PRAGMA query_only = OFF")
+    assert client.post("/variant/0/text/0", json={"verdict": "accept"}).status_code == 200
+    reviews.journal.db.execute("DROP TABLE reviews")
+    for path in ("/", "/variant/0", "/agreement"):
+        assert client.get(path).status_code == 503
 
 
 def test_the_page_asks_for_its_token(reviews: Reviews) -> None:

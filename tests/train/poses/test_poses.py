@@ -69,7 +69,7 @@ def test_errors_are_those_of_the_most_similar_render(doubts):
 def made() -> Cubes:
     one = bodycpr.make_cluster(tasks()[0], 0, 2)
     joints, yaw = one.joints.reshape(-1, 8, 22, 3), one.yaw.reshape(-1, 8)
-    return Cubes(joints.astype(np.float32), yaw, module.told(joints, yaw, 0))
+    return Cubes(joints.astype(np.float32), yaw, module.described_pairs(joints, yaw, 0))
 
 
 @pytest.mark.slow

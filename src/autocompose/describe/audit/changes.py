@@ -18,7 +18,7 @@ _LIMBS = {"arm": ("hand", "elbow"), "leg": ("foot", "knee")}
 def large_changes(a: Poses, b: Poses) -> np.ndarray:
     """``(N, 5)`` bool in the order of ``UNITS``.
 
-    A limb has changed much when its end or middle joint moved by 40 cm relative to the pelvis, or its angle by 45
+    A limb has a large change when its end or middle joint moved by 40 cm relative to the pelvis, or its angle by 45
     degrees; the torso when it leans or twists by 25 degrees.
     """
     columns = []
@@ -39,12 +39,12 @@ def _change(a: Poses, b: Poses, key: Feature) -> np.ndarray:
 
 
 def mentioned(judged: Iterable[Judgement]) -> set[str]:
-    """The units that supported claims speak about."""
+    """The units that supported claims mention."""
     return {unit for j in judged if j.verdict is Verdict.SUPPORTED for unit in units_of(j.claim)}
 
 
 def units_of(claim: Claim) -> set[str]:
-    """Which of ``UNITS`` a claim speaks about; a claim about the whole body speaks about legs and torso."""
+    """The ``UNITS`` that a claim mentions; a claim about the whole body mentions legs and torso."""
     if claim.part == "body":
         return {"left leg", "right leg", "torso"}
     if claim.part in ("torso", "pelvis") or claim.part == "shoulder":

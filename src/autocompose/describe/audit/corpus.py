@@ -18,6 +18,7 @@ from autocompose.core.records import Pair, Split, split_of
 from autocompose.core.run_folder import require_ours
 from autocompose.core.several import several
 from autocompose.core.text_fields import TEXT_FIELDS, Edit, text_field
+from autocompose.core.workers import each
 from autocompose.corpus.format import Corpus, as_corpus
 from autocompose.corpus.poses import PoseTable
 from autocompose.describe.audit.changes import UNITS, large_changes, mentioned
@@ -28,6 +29,7 @@ from autocompose.describe.reading.parse import parse
 
 EDIT_OF = {key: edit for (_, edit), key in TEXT_FIELDS.items()}
 WORST_KEPT = 40
+SHARD = 200  # pairs that a process judges at a time
 
 
 @dataclass
@@ -37,7 +39,7 @@ class Summary:
     :param texts, silent: texts, and those without any claim.
     :param verdicts: claims by verdict.
     :param swaps: claims that are not supported, but would be with left and right swapped.
-    :param large, mentioned: large changes of the pairs (once per text), and those that a supported claim speaks about.
+    :param large, mentioned: large changes of the pairs (once per text), and those that a supported claim mentions.
     :param actions: verdicts by action of the claim.
     :param worst: records of the texts that agree least, worst first.
     """
@@ -100,13 +102,16 @@ def audit_corpus(
     splits: Split | str | Sequence[Split | str] = (),
     turns: bool = False,
     out: Path | None = None,
+    processes: int = 1,
 ) -> tuple[list[Summary], Tally]:
     """Judge every text of some fields against the poses of its pair.
 
-    :param fields: which texts: ``human``, ``rules``, ``mllm-reverse`` ..., or corpus keys; () = all that there are.
+    :param fields: which texts: ``human``, ``rules``, ``mllm-reverse`` ..., or corpus keys; () = all existing ones.
     :param splits: () = all.
     :param turns: the yaw of ``poses.npz`` gives headings in one scene, so claims about turns can be checked.
     :param out: a JSONL file, one record per text; replaced only when the audit is complete.
+    :param processes: that judge; the result is the same for any number, and for the workers of Ray inside
+        ``core.ray_workers.on_ray``.
     :raises InputError: no poses, or no such field.
     """
     corpus, fields = as_corpus(corpus), [text_field(name) for name in several(fields)]
@@ -122,41 +127,63 @@ def audit_corpus(
     summaries, tally = [], Tally("texts")
     if out is None:
         for split in parts:
-            summaries += [_audit_field(corpus, split, key, turns, tally, None) for key in chosen]
+            summaries += [_audit_field(corpus, split, key, turns, processes, tally) for key in chosen]
         return summaries, tally
     require_ours(out, b'"text_index"')
     with atomic_file(out) as file:
         for split in parts:
-            summaries += [_audit_field(corpus, split, key, turns, tally, file) for key in chosen]
+            summaries += [_audit_field(corpus, split, key, turns, processes, tally, file) for key in chosen]
     return summaries, tally
 
 
-def _audit_field(corpus: Corpus, split: Split, key: str, turns: bool, tally: Tally, file: Any) -> Summary:
-    summary = Summary(split, key)
-    for record, judged in _records(corpus, split, key, turns, tally):
-        summary.add(record, judged)
-        if file is not None:
-            file.write(json_bytes(record) + b"\n")
+def _audit_field(
+    corpus: Corpus, split: Split, key: str, turns: bool, processes: int, tally: Tally, file: Any = None
+) -> Summary:
+    summary, shards = Summary(split, key), list(_shards(corpus, split, key, turns, tally))
+    pairs = sum(len(shard.pairs) for shard in shards)
+    for shard in track(each(_judged, shards, processes), f"audit {split} {key}", pairs, lambda _: SHARD):
+        for record, judged in shard:
+            tally.keep()
+            summary.add(record, judged)
+            if file is not None:
+                file.write(json_bytes(record) + b"\n")
     summary.rank_worst()
     return summary
 
 
-def _records(
-    corpus: Corpus, split: Split, key: str, turns: bool, tally: Tally
-) -> Iterator[tuple[dict[str, Any], list[Judgement]]]:
+@dataclass(frozen=True)
+class Shard:
+    """Some pairs of a split, with the poses from which and to which their texts lead."""
+
+    split: Split
+    key: str
+    numbers: list[int]
+    pairs: list[Pair]
+    start: Poses
+    goal: Poses
+
+
+def _shards(corpus: Corpus, split: Split, key: str, turns: bool, tally: Tally) -> Iterator[Shard]:
     edit, table = EDIT_OF.get(key, Edit.PLAIN), corpus.poses
     assert table is not None
-    rows, kept = _pose_rows(table, corpus.split(split), key, edit, tally)
-    a, b = poses_of(table, rows[:, 0], edit, turns), poses_of(table, rows[:, 1], edit, turns)
-    large = large_changes(a, b)
-    for i, number in enumerate(track(kept, f"audit {split} {key}")):
-        pair = corpus.split(split)[number]
+    pairs = corpus.split(split)
+    rows, kept = _pose_rows(table, pairs, key, edit, tally)
+    for first in range(0, len(kept), SHARD):
+        part, numbers = rows[first : first + SHARD], kept[first : first + SHARD]
+        start, goal = (poses_of(table, part[:, end], edit, turns) for end in (0, 1))
+        yield Shard(split, key, numbers, [pairs[number] for number in numbers], start, goal)
+
+
+def _judged(shard: Shard) -> list[tuple[dict[str, Any], list[Judgement]]]:
+    """Record and judgements of every text of a shard."""
+    large, found = large_changes(shard.start, shard.goal), []
+    for i, (number, pair) in enumerate(zip(shard.numbers, shard.pairs, strict=True)):
         changes = [unit for unit, big in zip(UNITS, large[i], strict=True) if big]
-        for index, text in enumerate(pair.texts[key]):
-            tally.keep()
-            judged = judge_pair(parse(text), a.row(i), b.row(i))
-            where = {"split": str(split), "field": key, "pair": number, "text_index": index}
-            yield text_record(where, pair, text, judged, changes), judged
+        for index, text in enumerate(pair.texts[shard.key]):
+            judged = judge_pair(parse(text), shard.start.row(i), shard.goal.row(i))
+            where = {"split": str(shard.split), "field": shard.key, "pair": number, "text_index": index}
+            found.append((text_record(where, pair, text, judged, changes), judged))
+    return found
 
 
 def _pose_rows(

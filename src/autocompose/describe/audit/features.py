@@ -1,4 +1,4 @@
-"""What can be measured on a pose: one number per pose and feature.
+"""The features that can be measured on a pose: one number per pose and feature.
 
 Sides are ``left`` and ``right``; the frame is that of ``measure.normalise``.
 """

@@ -1,6 +1,6 @@
 """Claims against joints: supported, contradicted, unsupported, or not checkable.
 
-A claim becomes the tests of ``rules``: ``all`` of the sides it speaks about, each by ``any`` of its readings. A test
+A claim becomes the tests of ``rules``: ``all`` of the sides it mentions, each by ``any`` of its readings. A test
 gives an agreement: >= 1 supports the claim, <= -1 contradicts it, between them the pose says neither.
 """
 
@@ -18,8 +18,8 @@ from autocompose.describe.audit.rules import ANGLES, Test, tests_of
 from autocompose.describe.reading.claims import LIMB_PARTS, STATED, Claim
 
 NEARLY = 0.5  # a reading that nearly holds keeps the others from contradicting
-STILL = 0.15  # a change this small, in tolerances, did not happen: the claim speaks of a movement that is not there
-SWAP_BELOW = 0.4  # a claim that nearly holds as it stands is no exchange of sides
+STILL = 0.15  # a smaller change, in tolerances, counts as none: the claim states a movement that did not happen
+SWAP_BELOW = 0.4  # a claim that nearly holds as it stands does not count as swapped sides
 
 
 class Verdict(str, Enum):
@@ -99,7 +99,7 @@ def _extreme(scores: np.ndarray, largest: bool) -> np.ndarray:
 def evaluate_test(test: Test, a: Poses | PoseRow, b: Poses | PoseRow) -> tuple[np.ndarray, np.ndarray, str]:
     """One reading of a claim, for N pairs; one pose in A serves all of B.
 
-    :return: agreement ``(N,)`` (see above), NaN where the pose cannot tell; the measured value ``(N,)``, its unit.
+    :return: agreement ``(N,)`` (see above), NaN where the pose cannot decide it; the measured value ``(N,)``, its unit.
     """
     unit = "deg" if test.feature[0] in ANGLES else "m"
     after, before = b.feature(test.feature), a.feature(test.feature) if test.change else None
@@ -141,9 +141,9 @@ def judge_pair(claims: Sequence[Claim], a: Poses | PoseRow, b: Poses | PoseRow) 
 
 
 def _judgement(
-    claim: Claim, found: tuple[np.ndarray, np.ndarray, np.ndarray], mirrored: np.ndarray | None, row: int
+    claim: Claim, outcome: tuple[np.ndarray, np.ndarray, np.ndarray], mirrored: np.ndarray | None, row: int
 ) -> Judgement:
-    score, value, unit = float(found[0][row]), float(found[1][row]), str(found[2][row])
+    score, value, unit = float(outcome[0][row]), float(outcome[1][row]), str(outcome[2][row])
     if np.isnan(score):
         return Judgement(claim, Verdict.UNCHECKABLE, None, None, unit)
     missing = claim.action not in STATED and claim.how == "move" and claim.side != "both" and abs(score) < STILL

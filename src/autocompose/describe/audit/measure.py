@@ -1,4 +1,4 @@
-"""Poses as they are measured.
+"""Poses, normalised for measuring.
 
 Every pose is centred on its pelvis, turned so that its hip line lies along x (left hip at +x, person faces +z) and
 scaled to legs of 0.8 m, so that thresholds in metres mean the same on every body.
@@ -41,6 +41,13 @@ class Poses:
         self.face = None if face is None else np.einsum("nij,nj->ni", frame, np.asarray(face, float))
         self._known: dict[Feature, np.ndarray | None] = {}
 
+    @classmethod
+    def of_normalised(cls, joints: np.ndarray) -> Poses:
+        """Poses ``(N, 22, 3)`` that ``normalise`` has made, of any float type; they are not checked again."""
+        poses = cls.__new__(cls)
+        poses.joints, poses.yaw, poses.face, poses._known = joints, None, None, {}
+        return poses
+
     def __len__(self) -> int:
         return len(self.joints)
 
@@ -60,7 +67,7 @@ class Poses:
         return self.joints[:, JOINT[f"{side}_{name}" if side else name]]
 
     def point(self, part: str, side: str) -> np.ndarray:
-        """``(N, 3)``: where a part is. Limbs as a whole stand for their outer half."""
+        """``(N, 3)``: the place of a part. A whole limb is represented by its outer half."""
         if part in ("arm", "leg"):
             inner, outer = ("elbow", "wrist") if part == "arm" else ("knee", "ankle")
             return (self.joint(inner, side) + self.joint(outer, side)) / 2

@@ -1,6 +1,6 @@
-"""Claims -> tests on features: what must be measured for a claim to hold. docs/audit.md has them as one table.
+"""Claims -> tests on features: the measurements that decide a claim. docs/audit.md lists them in one table.
 
-A claim becomes ``all`` of the sides it speaks about, each by ``any`` of its readings: people say "forward" of an arm
+A claim becomes ``all`` of the sides it mentions, each by ``any`` of its readings: people say "forward" of an arm
 both for the way the hips face and for the way the chest faces, and "up" both from the pelvis and from the floor.
 
 * Changes: signed change / tolerance. The tolerance is far below what people mention (5 cm, 8 degrees), half of it for

@@ -91,12 +91,12 @@ def choose(
 
 
 def _kept(
-    found: Described, stale: bool, wanted: int, latest: Reviews, rules: Rules
+    variant: Described, stale: bool, wanted: int, latest: Reviews, rules: Rules
 ) -> tuple[tuple[str, ...], list[str]]:
     """The texts of a variant to export, or every reason why there are none."""
-    if found.state == "failed":
-        return (), [f"failed ({found.kind})"]
-    texts = [_accepted(word, latest.get((found.variant, n)), rules) for n, word in enumerate(found.wordings)]
+    if variant.state == "failed":
+        return (), [f"failed ({variant.kind})"]
+    texts = [_accepted(word, latest.get((variant.variant, n)), rules) for n, word in enumerate(variant.wordings)]
     kept = tuple(text for text, _ in texts if text)
     reasons = [STALE] if stale and not rules.allow_stale else []
     if not kept or (len(kept) < wanted and not rules.allow_fewer):
@@ -104,9 +104,9 @@ def _kept(
     return kept, reasons
 
 
-def _limit(found: Described, reasons: list[str], wanted: int, rules: Rules) -> Limit | None:
+def _limit(variant: Described, reasons: list[str], wanted: int, rules: Rules) -> Limit | None:
     """The lower --min-agreement that would keep the variant, if agreement is its only fault."""
-    agreements = sorted((Audit(*wording.audit).agreement for wording in found.wordings), reverse=True)
+    agreements = sorted((Audit(*wording.audit).agreement for wording in variant.wordings), reverse=True)
     needed = 1 if rules.allow_fewer else wanted
     if set(reasons) != {CONTRADICTED} or len(agreements) < needed:
         return None

@@ -36,12 +36,16 @@ class Estimate:
     seconds: float
     state: str = ""
 
+    @property
+    def cost(self) -> str:
+        """Dollars and the age of the price, in words."""
+        return UNKNOWN if self.dollars is None else f"about {money(self.dollars, self.state)}"
+
     def line(self) -> str:
         """One line for the console."""
-        cost = UNKNOWN if self.dollars is None else f"about {money(self.dollars, self.state)}"
         tokens = f"{self.prompt_tokens + self.completion_tokens:,} tokens"
         minutes = self.seconds / 60
-        return f"{self.requests:,} requests, {tokens}, {cost}, {minutes:.0f} min at {SECONDS:g} s per answer"
+        return f"{self.requests:,} requests, {tokens}, {self.cost}, {minutes:.0f} min at {SECONDS:g} s per answer"
 
 
 def estimate(job: Job) -> Estimate:

@@ -76,13 +76,13 @@ def _opened(picture: Picture, name: str) -> Image.Image:
     raise ImageError(f"{name}: {kind} {shape} is no picture; expected a path, a PIL image or a uint8 array (H, W, 3)")
 
 
-def _chosen(found: list[Person], number: int | None, name: str) -> tuple[Person, int]:
+def _chosen(people: list[Person], number: int | None, name: str) -> tuple[Person, int]:
     """The person that is meant, and their place from the left."""
-    if not found:
+    if not people:
         raise ImageError(f"{name}: nobody is found in it; give a picture that shows a person")
-    from_left = sorted(found, key=lambda one: one.box[0] + one.box[2])
+    from_left = sorted(people, key=lambda one: one.box[0] + one.box[2])
     if number is None:
-        return found[0], from_left.index(found[0]) + 1
-    if not 1 <= number <= len(found):
-        raise InputError(f"{name}: there is no person {number}; {len(found)} found, counted from the left from 1")
+        return people[0], from_left.index(people[0]) + 1
+    if not 1 <= number <= len(people):
+        raise InputError(f"{name}: there is no person {number}; {len(people)} found, counted from the left from 1")
     return from_left[number - 1], number

@@ -52,24 +52,24 @@ class Counts(NamedTuple):
     """The outcome of a run.
 
     :param entries: (pair, field) entries: kept, and dropped with reasons.
-    :param wordings: the texts asked for in the kept entries.
-    :param asked: texts per entry.
+    :param wordings: the requested texts of the kept entries.
+    :param per_entry: texts requested per entry.
     """
 
     entries: Tally
     wordings: Tally
-    asked: int
+    per_entry: int
 
-    def add(self, pair: Pair, found: int) -> None:
-        """An entry with ``found`` texts."""
+    def add(self, pair: Pair, texts: int) -> None:
+        """An entry with ``texts`` texts."""
         name = f"{pair.reference} -> {pair.target}"
-        if not found:
+        if not texts:
             self.entries.drop("nothing changes enough to be described", name)
             return
         self.entries.keep()
-        self.wordings.keep(found)
-        if found < self.asked:
-            self.wordings.drop("too similar to another wording of the pair", name, self.asked - found)
+        self.wordings.keep(texts)
+        if texts < self.per_entry:
+            self.wordings.drop("too similar to another wording of the pair", name, self.per_entry - texts)
 
     def lines(self) -> str:
         """For the console."""

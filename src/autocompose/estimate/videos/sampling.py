@@ -17,12 +17,13 @@ class Sampling:
     first of each shot is kept and then one every ten seconds.
 
     :param rate: frames a second that are looked at.
-    :param change: millimetres: the mean distance of the joints from where they were in the last kept pose, the pelvis
-        in one place; turning round counts. A person is kept when it is larger.
+    :param change: millimetres: how far the joint that has moved farthest is from where it was in the last kept pose,
+        the pelvis in one place; turning round counts. A person is kept when it is larger. (A mean over all joints
+        would hardly notice a raised arm.)
     """
 
     rate: float = 4.0
-    change: float = 60.0
+    change: float = 150.0
 
     def __post_init__(self) -> None:
         if not 0.01 <= self.rate <= 120:

@@ -94,7 +94,12 @@ class Tracker:
 
 
 def moved_by(one: np.ndarray, other: np.ndarray) -> float:
-    """Mean distance of the joints of two poses ``(22, 3)``, metres."""
+    """How far the joint that has moved farthest is from where it was, of two poses ``(22, 3)``, metres."""
+    return float(np.linalg.norm(one - other, axis=-1).max())
+
+
+def _unlike(one: np.ndarray, other: np.ndarray) -> float:
+    """Mean distance of the joints of two poses, metres."""
     return float(np.linalg.norm(one - other, axis=-1).mean())
 
 
@@ -105,7 +110,7 @@ def _cost(track: Track, box: np.ndarray, joints: np.ndarray, seconds: float) -> 
     growth = abs(float(np.log(max(height, 1.0) / max(before, 1.0))))
     if place > REACH or growth > GROWTH:
         return BEYOND
-    return place + growth + moved_by(track.joints, joints) / POSE
+    return place + growth + _unlike(track.joints, joints) / POSE
 
 
 def _centre(box: np.ndarray) -> np.ndarray:

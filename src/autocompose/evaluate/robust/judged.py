@@ -69,11 +69,12 @@ class GalleryPoses:
         joints[there] = corpus.poses.joints[[index[names[i]] for i in there]]
         return cls(joints)
 
-    def near(self, row: int) -> np.ndarray:
-        """``(N,)`` bool: near the pose of a gallery row, itself included."""
+    def near(self, row: int, rows: np.ndarray) -> np.ndarray:
+        """``(R,)`` bool: which of R gallery rows are near the pose of another."""
         joints = self.poses.joints
-        gap = np.linalg.norm(joints - joints[self._place[row]], axis=-1).mean(1)
-        return self._everywhere(gap <= NEAR)
+        gap = np.linalg.norm(joints[self._place[rows]] - joints[self._place[row]], axis=-1).mean(1)
+        close: np.ndarray = self.known[rows] & (gap <= NEAR)
+        return close
 
     def fulfils(self, text: str, row: int) -> np.ndarray | None:
         """``(N,)`` bool: does what the text asks, seen from the pose of a gallery row; None when nothing decides."""
@@ -93,20 +94,19 @@ class GalleryPoses:
         fulfils = self.fulfils(text, reference) if self.known[[reference, target]].all() else None
         if fulfils is None:
             return (np.nan,) * len(NAMES)
-        correct = fulfils & self.near(target)
+        correct, able = np.zeros_like(fulfils), np.flatnonzero(fulfils)
+        correct[able[self.near(target, able)]] = True
         correct[target] = True
-        correct[reference] = False
-        look_alike = self.near(reference) & ~fulfils & ~correct
-        shares = _shares(look_alike, top)
+        shares = _shares(self.near(reference, top) & ~(fulfils | correct)[top])
         swapped = swap_sides(text)
         opposite = self.fulfils(swapped, reference) if swapped != text else None
-        shares += [np.nan, np.nan] if opposite is None else _shares(opposite & ~fulfils & ~correct, top)
+        shares += [np.nan, np.nan] if opposite is None else _shares((opposite & ~fulfils & ~correct)[top])
         return average_precision(correct, top), float(fulfils[top].mean()), *shares
 
 
-def _shares(mask: np.ndarray, top: np.ndarray) -> list[float]:
-    """Shares of the first answer and of all of ``top`` that a mask marks."""
-    return [float(mask[top[:1]].mean()), float(mask[top].mean())]
+def _shares(marked: np.ndarray) -> list[float]:
+    """Shares of the first answer and of all of them that are marked."""
+    return [float(marked[:1].mean()), float(marked.mean())]
 
 
 def average_precision(correct: np.ndarray, top: np.ndarray) -> float:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import multiprocessing
-import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -14,18 +12,21 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from autocompose.core.errors import ImageError
+from autocompose.core.errors import GalleryError, ImageError
 from autocompose.core.log import track
+from autocompose.core.reading.plain import cause
+from autocompose.core.workers import each_with
+from autocompose.corpus.pictures.folder import PictureFolder
 from autocompose.corpus.pictures.gate import Picture
 from autocompose.estimate.people_finder import Finder
 from autocompose.gallery.crops import MAX_SIDE, SEARCHED_SIDE, Crop, found_people, known_people
 from autocompose.gallery.indexing.report import Report
 from autocompose.gallery.indexing.scan import Found
-from autocompose.gallery.indexing.thumbs import write_thumb
+from autocompose.gallery.indexing.thumbs import thumb_bytes, write_thumb
 from autocompose.gallery.item import Box, Item
 from autocompose.gallery.pose import Pose
 from autocompose.gallery.storage.store import Store
-from autocompose.model.embedders.embedder import Embedder, RefusedInputsError
+from autocompose.model.embedders.embedder import Embedder, embed_pictures
 
 BATCH = 64
 SEARCHED_BATCH = 16  # when people are looked for, which takes longer: a killed run loses less
@@ -59,21 +60,23 @@ class Source:
     """What a process needs to embed pictures.
 
     :param finder: None: people are not looked for.
+    :param out: the gallery's folder; ``folder``: that the pictures' paths are relative to.
     """
 
     model: Embedder
     finder: Finder | None
     out: Path
-    root: Path
+    folder: PictureFolder
 
 
 @dataclass(frozen=True)
 class Opened:
-    """A decoded picture: its parts, and what the model sees of each."""
+    """A decoded picture: its parts, what the model sees of each, and its thumbnail."""
 
     size: tuple[int, int]
     parts: list[Part]
     images: list[Image.Image]
+    thumb: bytes
     failed: bool = False
 
 
@@ -81,7 +84,10 @@ Outcome = str | tuple[Opened, np.ndarray]  # why not, or the picture (without pi
 
 
 def embed_all(store: Store, jobs: list[Job], source: Source, processes: int, report: Report) -> set[int]:
-    """Embed every different content once; the others get copies. Returns the ids that were put."""
+    """Embed every different content once; the others get copies. Returns the ids that were put.
+
+    Other processes embed; this one writes, batch by batch.
+    """
     searched = source.finder.fingerprint if source.finder else ""
     first: dict[object, Job] = {}
     copies = []
@@ -94,15 +100,15 @@ def embed_all(store: Store, jobs: list[Job], source: Source, processes: int, rep
     size = SEARCHED_BATCH if source.finder else BATCH
     batches = [unique[i : i + size] for i in range(0, len(unique), size)]
     put: set[int] = set()
-    outcomes = _outcomes(batches, source, processes)
+    outcomes = each_with(source, _embed, batches, processes)
     for batch, results in zip(batches, track(outcomes, "indexing pictures", len(unique), len), strict=True):
-        put |= _put(store, batch, results, report)
+        put |= _put(store, batch, results, source.out, report)
     for job in copies:
         put |= _copy(store, job, searched, report)
     return put
 
 
-def _put(store: Store, batch: list[Job], results: list[Outcome], report: Report) -> set[int]:
+def _put(store: Store, batch: list[Job], results: list[Outcome], out: Path, report: Report) -> set[int]:
     items: list[Item] = []
     vectors = []
     for job, result in zip(batch, results, strict=True):
@@ -110,6 +116,7 @@ def _put(store: Store, batch: list[Job], results: list[Outcome], report: Report)
             report.tally.drop(result, job.found.path)
             continue
         opened, rows = result
+        write_thumb(out, job.digest, opened.thumb)
         items += [_item(job, opened.size, part) for part in opened.parts]
         vectors.append(rows)
         report.tally.keep()
@@ -158,35 +165,11 @@ def _item(job: Job, size: tuple[int, int], part: Part) -> Item:
     )  # fmt: skip
 
 
-def _outcomes(batches: list[list[Job]], source: Source, processes: int) -> Iterator[list[Outcome]]:
-    if processes <= 1:
-        yield from (_embed(source, batch) for batch in batches)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, context, _start, (source, processes)) as pool:
-        yield from pool.map(_embed_in_worker, batches)
-
-
-_worker: Source  # of a worker process, set once by _start
-
-
-def _start(source: Source, processes: int) -> None:
-    global _worker
-    import torch
-
-    torch.set_num_threads(max(1, (os.cpu_count() or 1) // processes))  # its variables are read when it is imported
-    _worker = source
-
-
-def _embed_in_worker(batch: list[Job]) -> list[Outcome]:
-    return _embed(_worker, batch)
-
-
 def _embed(source: Source, batch: Sequence[Job]) -> list[Outcome]:
     with ThreadPoolExecutor(2) as pool:
         opened = list(pool.map(lambda job: _open(job, source), batch))
     images = [image for picture in opened if not isinstance(picture, str) for image in picture.images]
-    vectors, refused = _features(source.model, images)
+    vectors, refused = embed_pictures(source.model, images)
     results: list[Outcome] = []
     row = 0
     for job, picture in zip(batch, opened, strict=True):
@@ -203,37 +186,31 @@ def _embed(source: Source, batch: Sequence[Job]) -> list[Outcome]:
     return results
 
 
-def _features(model: Embedder, images: list[Image.Image]) -> tuple[np.ndarray, dict[int, str]]:
-    """Vectors, and why there are none of some pictures."""
-    try:
-        return (model.embed_images(images) if images else np.empty((0, 0), np.float32)), {}
-    except RefusedInputsError as error:
-        return error.features, error.reasons
-
-
 def _open(job: Job, source: Source) -> str | Opened:
     boxes = job.found.boxes
     side = None if any(boxes) else SEARCHED_SIDE if source.finder else MAX_SIDE
     try:
-        with Picture(source.root / job.found.path) as file:
+        with Picture(source.folder.content(job.found.path)) as file:
             size = file.size
             if any(box and (box[2] > size[0] or box[3] > size[1]) for box in boxes):
                 return "box outside the picture"
             picture = file.decode(side)
     except ImageError:
         return "unreadable picture"
-    write_thumb(source.out, job.digest, picture)
-    finder = source.finder if job.found.asks else None
+    except OSError as error:  # it could be read a moment ago: nothing is known about the picture
+        raise GalleryError(f"{job.found.path}: {cause(error)}; run the same command again, it continues") from None
+    thumb, finder = thumb_bytes(picture), source.finder if job.found.asks else None
     searched = job.found.searched_by(finder.fingerprint) if finder else ""
     try:
-        return _opened(size, _crops(job.found, picture, size, finder), searched)
+        return _opened(size, _crops(job.found, picture, size, finder), searched, thumb)
     except Exception as error:  # whatever goes wrong in the networks costs this picture its pose, and nothing else
         log.warning("%s: pose estimation failed (%s: %s)", job.found.path, type(error).__name__, error)
-        return replace(_opened(size, _crops(job.found, picture, size, None), ""), failed=True)
+        return replace(_opened(size, _crops(job.found, picture, size, None), "", thumb), failed=True)
 
 
-def _opened(size: tuple[int, int], crops: list[Crop], searched: str) -> Opened:
-    return Opened(size, [Part(crop.box, crop.pose, searched) for crop in crops], [crop.image for crop in crops])
+def _opened(size: tuple[int, int], crops: list[Crop], searched: str, thumb: bytes) -> Opened:
+    parts = [Part(crop.box, crop.pose, searched) for crop in crops]
+    return Opened(size, parts, [crop.image for crop in crops], thumb)
 
 
 def _crops(found: Found, picture: Image.Image, size: tuple[int, int], finder: Finder | None) -> list[Crop]:

@@ -7,14 +7,16 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from autocompose.core.errors import GalleryError, InputError
-from autocompose.core.files import file_hash
 from autocompose.core.fingerprint import TICK_NS
 from autocompose.core.log import Tally, track
 from autocompose.core.run_folder import require_free
 from autocompose.core.several import several
+from autocompose.core.workers import each_with
+from autocompose.corpus.pictures.folder import PictureFolder, is_address
 from autocompose.estimate.people_finder import Finder
 from autocompose.estimate.videos.sampling import Sampling
 from autocompose.gallery.filter import matcher
@@ -37,9 +39,12 @@ from autocompose.gallery.storage.store import Store
 from autocompose.gallery.storage.vectors import Kind
 from autocompose.model.embedders.embedder import Embedder
 
+SHARD = 256  # pictures that are read by one process at a time
+READERS = 4  # threads of it
+
 
 def build(
-    pictures: Path,
+    pictures: str | Path,
     model: Embedder,
     out: Path,
     *,
@@ -54,6 +59,10 @@ def build(
 ) -> Report:
     """Make or update the gallery ``out`` of all pictures and videos below ``pictures`` (a folder or a corpus).
 
+    Inside ``core.ray_workers.on_ray`` the workers of Ray read and embed the pictures; this process writes, and watches
+    the videos.
+
+    :param pictures: may be an address that fsspec reads, of pictures only.
     :param model: must be picklable when ``processes`` > 1.
     :param store: ``embedded`` or ``qdrant://host:port/collection``.
     :param model_name: what names the model, so that the gallery finds it again.
@@ -87,7 +96,8 @@ def build(
         config.save(Path(out))
         target = open_store(out, config, write=True)
         try:
-            _update(target, found, Source(model, finder, Path(out), Path(config.pictures)), config, processes, report)
+            source = Source(model, finder, Path(out), PictureFolder(config.pictures))
+            _update(target, found, source, config, processes, report)
             target.publish()
             config.model_copy(update={"indexed_ns": began}).save(Path(out))
         finally:
@@ -96,7 +106,7 @@ def build(
 
 
 def _configure(
-    pictures: Path, model: Embedder, out: Path, kind: Kind, store: str, model_name: str | Path | None,
+    pictures: str | Path, model: Embedder, out: Path, kind: Kind, store: str, model_name: str | Path | None,
     people: Path | None, finder: Finder | None,
 ) -> GalleryConfig:  # fmt: skip
     root, old = picture_root(pictures), read_config(out)
@@ -105,14 +115,14 @@ def _configure(
             f"{out}: made with model {old.model or '?'} ({old.fingerprint}), not with {model_name or 'this one'} "
             f"({model.fingerprint}); name that model, or index the pictures again into another folder"
         )
-    if old and Path(old.pictures) != root and Path(old.pictures).exists():
-        raise GalleryError(f"{out}: a gallery of {old.pictures}, not of {root}; choose another folder")
+    if old and PictureFolder(old.pictures) != root and (is_address(old.pictures) or Path(old.pictures).exists()):
+        raise GalleryError(f"{out}: a gallery of {old.pictures}, not of {root.address}; choose another folder")
     if old and old.store != store:
         raise GalleryError(f"{out}: uses the store {old.store}, not {store}; choose another folder")
     dim = old.dim if old else model.dim
     return GalleryConfig(
-        pictures=str(root),
-        source=str(Path(pictures).resolve()),
+        pictures=root.address,
+        source=str(pictures) if root.is_remote else str(Path(pictures).resolve()),
         model=str(model_name or ""),
         model_options=model.settings,
         destination=model.destination if model.consent else "",
@@ -138,13 +148,13 @@ def _with_videos(
 
 
 def _update(store: Store, scanned: Scan, source: Source, config: GalleryConfig, processes: int, report: Report) -> None:
-    out, root, known = source.out, source.root, defaultdict[str, list[Item]](list)
+    out, known = source.out, defaultdict[str, list[Item]](list)
     searched = source.finder.fingerprint if source.finder else ""
     for item in store.items():
         known[item.path].append(item)
     found = scanned.found
     new = [f for f in [*found, *scanned.videos] if not _settled(f, known.get(f.path, []), config.indexed_ns)]
-    digests = _digests(new, root, scanned)
+    digests = _digests(new, source.folder, scanned)
     banned = forgotten(out)
     keep: set[int] = set()
     jobs, described = [], []
@@ -203,23 +213,30 @@ def _renew(item: Item, found: Found, finder: str) -> Item:
     )  # fmt: skip
 
 
-def _digests(new: Sequence[Found], root: Path, scanned: Scan) -> dict[str, str]:
+def _digests(new: Sequence[Found], folder: PictureFolder, scanned: Scan) -> dict[str, str]:
     """Path -> SHA-256 of the file; files that cannot be read are counted as blocked."""
+    shards = [[found.path for found in new[i : i + SHARD]] for i in range(0, len(new), SHARD)]
+    digests = {}
+    results = track(each_with(folder, _read, shards), "reading pictures", len(new), len)
+    for path, digest in zip((f.path for f in new), chain.from_iterable(results), strict=True):
+        if isinstance(digest, OSError):
+            scanned.block(path, "", digest)
+        else:
+            digests[path] = digest
+    return digests
 
-    def read(found: Found) -> str | OSError:
+
+def _read(folder: PictureFolder, names: Sequence[str]) -> list[str | OSError]:
+    """The digest of each picture, or why there is none."""
+
+    def read(name: str) -> str | OSError:
         try:
-            return file_hash(root / found.path)
+            return folder.digest(name)
         except OSError as error:
             return error
 
-    digests = {}
-    with ThreadPoolExecutor(4) as pool:
-        for found, digest in zip(new, track(pool.map(read, new), "reading pictures", len(new)), strict=True):
-            if isinstance(digest, OSError):
-                scanned.block(found.path, "", digest)
-            else:
-                digests[found.path] = digest
-    return digests
+    with ThreadPoolExecutor(READERS) as pool:
+        return list(pool.map(read, names))
 
 
 def _remove(store: Store, out: Path, items: Iterable[Item]) -> None:

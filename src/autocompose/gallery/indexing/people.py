@@ -19,6 +19,7 @@ import numpy as np
 from autocompose.core.errors import ImageError, InputError, missing_file
 from autocompose.core.files import read_json
 from autocompose.core.log import Tally
+from autocompose.corpus.pictures.folder import PictureFolder
 from autocompose.corpus.pictures.gate import image_size
 from autocompose.corpus.poses import PoseTable
 from autocompose.gallery.crops import MARGIN, Known
@@ -32,7 +33,7 @@ ROUNDED = 1.0  # pixels that a box may reach beyond the picture; it is cut there
 MAX_COORDINATE = 1e6
 
 
-def read_boxes(path: Path, names: PictureNames, root: Path) -> tuple[dict[str, tuple[Known, ...]], SideFile]:
+def read_boxes(path: Path, names: PictureNames, root: PictureFolder) -> tuple[dict[str, tuple[Known, ...]], SideFile]:
     """``boxes.json``: picture path -> list of [left, top, right, bottom] in pixels of the upright picture.
 
     A box that cannot be one is left out and counted; a picture without any other is taken as a whole.
@@ -48,7 +49,7 @@ def read_boxes(path: Path, names: PictureNames, root: Path) -> tuple[dict[str, t
         if picture is None:
             side.unmatched(name, names)
             continue
-        size = _size(root / picture)
+        size = _size(root, picture)
         found = list(people.get(picture, ()))
         for numbers in boxes:
             box, fault = _box(numbers, size)
@@ -79,7 +80,9 @@ def _box(numbers: list[Any], size: tuple[int, int] | None) -> tuple[Box | None, 
     return (box, "") if box[0] < box[2] and box[1] < box[3] else (None, "reaches outside the picture")
 
 
-def read_people(corpus: Path, names: PictureNames, root: Path) -> tuple[dict[str, tuple[Known, ...]], SideFile]:
+def read_people(
+    corpus: Path, names: PictureNames, root: PictureFolder
+) -> tuple[dict[str, tuple[Known, ...]], SideFile]:
     """The people in a corpus' poses, by the path of their picture below ``root``.
 
     :param corpus: a corpus, or its ``poses.npz``.
@@ -99,7 +102,7 @@ def read_people(corpus: Path, names: PictureNames, root: Path) -> tuple[dict[str
             side.unmatched(name, names)
             continue
         if picture not in sizes:
-            sizes[picture] = _size(root / picture)
+            sizes[picture] = _size(root, picture)
         size = sizes[picture]
         box = _within(rectangle, size) if size and np.isfinite(rectangle).all() else None
         if not size or box is None:
@@ -110,7 +113,8 @@ def read_people(corpus: Path, names: PictureNames, root: Path) -> tuple[dict[str
             side.tally.keep()
             found[picture].append((box, pose))
     if not any(found.values()):
-        raise InputError(f"{path}: none of its people is in a picture below {root}; was it made from other pictures?")
+        other = "was it made from other pictures?"
+        raise InputError(f"{path}: none of its people is in a picture below {root.address}; {other}")
     return {name: tuple(people) for name, people in found.items() if people}, side
 
 
@@ -128,11 +132,11 @@ def _rectangles(path: Path, table: PoseTable) -> tuple[list[str], np.ndarray]:
     return [str(name) for name in names], boxes + np.concatenate([-more, -more, more, more], 1)
 
 
-def _size(path: Path) -> tuple[int, int] | None:
+def _size(root: PictureFolder, name: str) -> tuple[int, int] | None:
     """Width and height of the upright picture, from its header; None when there is no readable picture."""
     try:
-        return image_size(path)
-    except ImageError:
+        return image_size(root.content(name))
+    except (ImageError, OSError):
         return None
 
 

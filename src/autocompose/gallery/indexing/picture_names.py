@@ -6,7 +6,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 from difflib import get_close_matches
-from pathlib import Path, PurePosixPath
+from pathlib import PurePath, PurePosixPath
 
 MAX_COMPARED = 5_000  # names that a misspelt one is compared with
 
@@ -18,7 +18,7 @@ class PictureNames:
     :param root: the folder; names may begin with it, or with its own name.
     """
 
-    def __init__(self, names: Iterable[str], root: Path) -> None:
+    def __init__(self, names: Iterable[str], root: PurePath) -> None:
         self.names = frozenset(names)
         self._prefixes = [_key(f"{root.as_posix()}/"), _key(f"{root.name}/")]
         self._by_key: dict[str, list[str]] | None = None

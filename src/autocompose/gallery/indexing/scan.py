@@ -5,14 +5,17 @@ PICTURES/metadata.csv         optional: column ``path`` and any others, which be
 PICTURES/boxes.json           optional: path -> list of [left, top, right, bottom] in pixels, one for each person
 PICTURES/poses.npz            optional: 3D poses; its scalar columns become filters
 PICTURES/image_splits/*.json  in a corpus: the column ``split``
+
+PICTURES may be an address that fsspec reads; the files beside the pictures are fetched for the time of the scan.
 """
 
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from autocompose.core.errors import missing_file
 from autocompose.core.fingerprint import changed_ns
@@ -20,6 +23,7 @@ from autocompose.core.log import Tally
 from autocompose.core.reading.plain import cause, unreadable
 from autocompose.core.run_folder import maker
 from autocompose.corpus.names import name_fault
+from autocompose.corpus.pictures.folder import PictureFolder, below, is_address
 from autocompose.corpus.videos.formats import NEEDS_AV, can_read, is_video
 from autocompose.corpus.walk import picture_fault, walk
 from autocompose.gallery.crops import WHOLE, Known
@@ -31,7 +35,9 @@ from autocompose.gallery.item import Box, Item
 from autocompose.gallery.pose import Pose
 from autocompose.gallery.values import Value
 
-States = dict[str, os.stat_result]
+SIDE_FILES = ("metadata.csv", "boxes.json", "poses.npz", "image_splits/train.json", "image_splits/val.json",
+              "image_splits/test.json")  # fmt: skip
+States = dict[str, tuple[int, int]]  # path -> size, and a number that changes with the content
 
 
 @dataclass(frozen=True)
@@ -120,11 +126,15 @@ class Scan:
         return any(path == b or path.startswith(f"{b}/") for b in self.blocked)
 
 
-def picture_root(pictures: Path) -> Path:
+def picture_root(pictures: str | Path) -> PictureFolder:
     """The folder that item paths are relative to: ``images/`` of a corpus, else the folder itself.
 
     :raises InputError: not a folder, or not to be read.
     """
+    if is_address(pictures):
+        outer = PictureFolder(str(pictures))
+        inner = [PictureFolder(below(str(pictures), name)) for name in ("captions", "images")]
+        return inner[1] if all(folder.is_there() for folder in inner) else outer
     pictures = Path(pictures)
     try:
         if not pictures.is_dir():
@@ -132,10 +142,10 @@ def picture_root(pictures: Path) -> Path:
         corpus = (pictures / "captions").is_dir() and (pictures / "images").is_dir()
     except OSError as error:
         raise unreadable(pictures, error) from None
-    return (pictures / "images" if corpus else pictures).resolve()
+    return PictureFolder(str((pictures / "images" if corpus else pictures).resolve()))
 
 
-def scan(pictures: Path, tally: Tally, people: Path | None = None, videos: bool = True) -> Scan:
+def scan(pictures: str | Path, tally: Tally, people: Path | None = None, videos: bool = True) -> Scan:
     """All pictures and videos below a folder, but those of galleries in it, and what side files say about them.
 
     Links that lead out of the folder are not followed, and no links to folders.
@@ -144,34 +154,55 @@ def scan(pictures: Path, tally: Tally, people: Path | None = None, videos: bool 
     :param videos: whether to look for videos; otherwise they are files like any other.
     :raises InputError: the folder, metadata, boxes or poses are unreadable.
     """
-    pictures, root = Path(pictures), picture_root(pictures)
-    result = Scan(tally)
-    states, moving = _states(root, result, videos)
-    names = PictureNames([*states, *moving], root)
-    meta, result.sides = read_splits(pictures / "image_splits", names)
+    root, result = picture_root(pictures), Scan(tally)
+    if not root.is_remote:
+        return _described(Path(pictures), root, *_states(root.path, result, videos), result, people)
+    with tempfile.TemporaryDirectory() as scratch:
+        PictureFolder(str(pictures)).fetch(SIDE_FILES, Path(scratch))
+        return _described(Path(scratch), root, _states_elsewhere(root, result), {}, result, people)
+
+
+def _described(
+    beside: Path, root: PictureFolder, states: States, moving: States, result: Scan, people: Path | None
+) -> Scan:
+    """The pictures and videos, with what the files in ``beside`` say about them."""
+    place = PurePath(root.address)
+    names, still_names = PictureNames([*states, *moving], place), PictureNames(states, place)
+    meta, result.sides = read_splits(beside / "image_splits", names)
     poses = Poses({}, {})
-    if (pictures / "poses.npz").exists():
-        poses, side = read_poses(pictures / "poses.npz", names)
+    if (beside / "poses.npz").exists():
+        poses, side = read_poses(beside / "poses.npz", names)
         result.sides.append(side)
     table: dict[str, dict[str, Value]] = {}
-    if (pictures / "metadata.csv").exists():
-        table, side = read_metadata(pictures / "metadata.csv", names)
+    if (beside / "metadata.csv").exists():
+        table, side = read_metadata(beside / "metadata.csv", names)
         result.sides.append(side)
     known: dict[str, tuple[Known, ...]] = {}
-    if (pictures / "boxes.json").exists():
-        known, side = read_boxes(pictures / "boxes.json", names, root)
+    if (beside / "boxes.json").exists():
+        known, side = read_boxes(beside / "boxes.json", still_names, root)
         result.sides.append(side)
     if people:
-        people_boxes, side = read_people(people, names, root)
+        people_boxes, side = read_people(people, still_names, root)
         known |= people_boxes
         result.sides.append(side)
-    for name, state in {**states, **moving}.items():
+    for name, (size, changed) in {**states, **moving}.items():
         values = {**poses.meta.get(name, {}), **meta.get(name, {}), **table.get(name, {})}
         still = name in states
         inside = _inside(known.get(name), poses.poses.get(name)) if still else WHOLE
-        found = Found(name, state.st_size, changed_ns(state), inside, values, is_video=not still)
+        found = Found(name, size, changed, inside, values, is_video=not still)
         (result.found if still else result.videos).append(found)
     return result
+
+
+def _states_elsewhere(root: PictureFolder, result: Scan) -> States:
+    """The same for pictures at an address."""
+    states = {}
+    for name, entry, fault in root.pictures():
+        if fault:
+            result.tally.drop(fault, shown(name))
+        else:
+            states[name] = (entry.size, entry.stamp)
+    return states
 
 
 def _inside(known: tuple[Known, ...] | None, pose: Pose | None) -> tuple[Known, ...]:
@@ -181,7 +212,7 @@ def _inside(known: tuple[Known, ...] | None, pose: Pose | None) -> tuple[Known, 
 
 
 def _states(root: Path, result: Scan, videos: bool) -> tuple[States, States]:
-    """Path -> state of each picture file and of each video, sorted by path; counts the others."""
+    """The state of each picture file and of each video, sorted by path; counts the others."""
 
     def blocked(path: Path, error: OSError) -> None:
         if path == root:
@@ -208,7 +239,8 @@ def _states(root: Path, result: Scan, videos: bool) -> tuple[States, States]:
                 continue
             fault = _fault(path, relative, root) or unread
             if not fault:
-                (moving if is_moving else stills)[relative] = path.stat()
+                state = path.stat()
+                (moving if is_moving else stills)[relative] = state.st_size, changed_ns(state)
                 continue
         except OSError as error:
             result.block(relative, "", error)

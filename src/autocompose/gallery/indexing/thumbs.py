@@ -28,18 +28,18 @@ def read_thumb(gallery: Path, digest: str) -> bytes | None:
     return data if len(data) == 8 + int.from_bytes(data[4:8], "little") else None  # RIFF: its length is in its head
 
 
-def write_thumb(gallery: Path, digest: str, picture: Image.Image) -> None:
-    """Write the thumbnail (longer side at most 384 px, WebP, no metadata) unless it is there.
+def write_thumb(gallery: Path, digest: str, data: bytes) -> None:
+    """Write what ``thumb_bytes`` gave unless it is there.
 
     It does not wait for the disk, which for many small pictures would take longer than all the rest.
     """
     if read_thumb(gallery, digest) is None:
         with atomic_file(thumb_path(gallery, digest), durable=False) as file:
-            file.write(thumb_bytes(picture))
+            file.write(data)
 
 
 def thumb_bytes(picture: Image.Image) -> bytes:
-    """WebP bytes of a picture, its longer side at most 384 px."""
+    """WebP bytes of a picture, its longer side at most 384 px, without metadata."""
     small = bare(picture)
     small.thumbnail((SIDE, SIDE), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()

@@ -16,15 +16,16 @@ from autocompose.corpus.videos.gate import Video
 from autocompose.estimate.videos.sampling import Sampling
 from autocompose.estimate.videos.watching import METHOD, Memory, Moment, watch
 from autocompose.gallery.crops import Crop, person_crop, shrink
-from autocompose.gallery.indexing.embedding import Job, Source
+from autocompose.gallery.indexing.embedding import REFUSED, Job, Source
 from autocompose.gallery.indexing.report import Report
 from autocompose.gallery.indexing.scan import Found
-from autocompose.gallery.indexing.thumbs import write_thumb
+from autocompose.gallery.indexing.thumbs import thumb_bytes, write_thumb
 from autocompose.gallery.item import Item, frame_digest
 from autocompose.gallery.moments.moment import Moment as Place
 from autocompose.gallery.moments.video_record import VideoRecord, read_record
 from autocompose.gallery.storage.store import Store
 from autocompose.gallery.values import Value
+from autocompose.model.embedders.embedder import embed_pictures
 
 BATCH = 16  # people that are embedded and put at once
 COMMIT = 240  # frames after which the record is brought up to date, whatever they show
@@ -124,7 +125,7 @@ class _Indexing:
         run, path = self.run_, self.job.found.path
         self.put = {item.id for item in self.before}
         try:
-            with Video(run.source.root / path) as video:
+            with Video(run.source.folder.path / path) as video:
                 damage = self._watched(video)
         except VideoError as error:
             damage = str(error).partition(f"{path}: ")[2] or str(error)
@@ -161,7 +162,8 @@ class _Indexing:
             people=self.memory.tracker.known, shots=moment.shot,
         )  # fmt: skip
         if moment.kept:
-            write_thumb(self.run_.source.out, frame_digest(self.job.digest, moment.place.number), moment.picture)
+            digest = frame_digest(self.job.digest, moment.place.number)
+            write_thumb(self.run_.source.out, digest, thumb_bytes(moment.picture))
             for crop, item in _items(moment, self.job, self.run_.searched):
                 self.crops.append(crop)
                 self.items.append(item)
@@ -170,10 +172,16 @@ class _Indexing:
         """Put what has come, then write down how far this is."""
         run = self.run_
         if self.items:
-            run.store.put(self.items, run.source.model.embed_images([crop.image for crop in self.crops]))
-            run.report.embedded += len(self.items)
-            run.report.persons += sum(item.pose is not None for item in self.items)
-            self.put.update(item.id for item in self.items)
+            vectors, refused = embed_pictures(run.source.model, [crop.image for crop in self.crops])
+            rows = [row for row in range(len(self.items)) if row not in refused]
+            items = [self.items[row] for row in rows]
+            run.store.put(items, vectors[rows])
+            run.report.embedded += len(items)
+            run.report.persons += sum(item.pose is not None for item in items)
+            self.put.update(item.id for item in items)
+            if refused:
+                why = next(iter(refused.values()))
+                run.report.seen.append(f"{self.job.found.path}: {len(refused):,} moments: {REFUSED} ({why})")
             self.items, self.crops = [], []
         self.now = replace(self.now, items=len(self.put), done=done, damage=damage, memory=self.memory.record())
         self.now.save(run.source.out, self.job.digest)

@@ -27,15 +27,18 @@ from autocompose.gallery.crops import MAX_SIDE
 from autocompose.gallery.indexing.thumbs import read_thumb, thumb_bytes
 from autocompose.gallery.item import Item, NotThereError
 from autocompose.gallery.request import MAX_TEXT, SearchRequest
+from autocompose.gallery.reranked import Reranking
 from autocompose.gallery.search import Gallery
 from autocompose.gallery.server.batch import BatchedEmbedder
 from autocompose.gallery.server.compare import compared
 from autocompose.gallery.server.pages import Page, render
 from autocompose.gallery.server.replies import REFUSALS, Asked, ItemKey, item_of, picture_reply
+from autocompose.gallery.server.reranking import add_reranking
 from autocompose.gallery.server.telemetry import Metrics
 from autocompose.gallery.server.uploads import MAX_BYTES, RefusedUploadError, Uploads
 from autocompose.gallery.server.videos import add_videos
 from autocompose.gallery.understand import understand
+from autocompose.rerank.settings import Reranker
 from autocompose.web.guard import LOOPBACK, Guard, error_page
 from autocompose.web.limits import HeavyWork
 
@@ -65,7 +68,13 @@ class Uploaded(BaseModel):
 
 
 def create_app(
-    gallery: Gallery, uploads: pathlib.Path, *, rate: float = 0.0, token: str = "", loopback: bool = True
+    gallery: Gallery,
+    uploads: pathlib.Path,
+    *,
+    rate: float = 0.0,
+    token: str = "",
+    loopback: bool = True,
+    reranker: Reranker | None = None,
 ) -> FastAPI:
     """The application for an open gallery, which it closes at the end.
 
@@ -73,6 +82,7 @@ def create_app(
     :param rate: requests per second and client, 0 = no limit.
     :param token: secret that clients must give, "" = none.
     :param loopback: answer only to the names of this machine.
+    :param reranker: who puts first results in order when a user asks for it; None: nobody.
     """
     metrics = Metrics()
     model = BatchedEmbedder(gallery.model, metrics.batches.observe) if gallery.model else None
@@ -103,7 +113,7 @@ def create_app(
     _add_api(app, gallery, kept, metrics, heavy)
     _add_pictures(app, gallery, kept, heavy)
     add_videos(app, gallery, heavy, lambda request: ask(gallery, kept, with_key(gallery, request)))
-    _add_pages(app, gallery, kept)
+    _add_pages(app, gallery, kept, reranker)
     _add_failures(app, gallery)
     app.add_middleware(
         Guard,
@@ -248,12 +258,20 @@ def _add_pictures(app: FastAPI, gallery: Gallery, uploads: Uploads, heavy: Heavy
         return await picture_reply(request, key, content, "image/jpeg")
 
 
-def _add_pages(app: FastAPI, gallery: Gallery, uploads: Uploads) -> None:
+def _add_pages(app: FastAPI, gallery: Gallery, uploads: Uploads, reranker: Reranker | None) -> None:
+    def searched(request: SearchRequest) -> tuple[SearchRequest, Answer]:
+        request = with_key(gallery, request)
+        return request, ask(gallery, uploads, request)
+
+    if reranker:
+        add_reranking(app, gallery, searched, reranker)
+
     @app.get("/", response_class=HTMLResponse, include_in_schema=False)
     def page(request: Asked) -> HTMLResponse:
         request = with_key(gallery, request)
         answer = ask(gallery, uploads, request) if request.asks else None
-        return HTMLResponse(Page(gallery, request, answer).html(), headers={"HX-Push-Url": request.url()})
+        offer = Reranking(gallery, request, answer, reranker) if answer is not None and reranker else None
+        return HTMLResponse(Page(gallery, request, answer, offer=offer).html(), headers={"HX-Push-Url": request.url()})
 
     @app.get("/understand", response_class=HTMLResponse, include_in_schema=False)
     def reading(text: Annotated[str, Query(max_length=MAX_TEXT)] = "") -> HTMLResponse:
@@ -267,7 +285,7 @@ def _add_pages(app: FastAPI, gallery: Gallery, uploads: Uploads) -> None:
 def _add_failures(app: FastAPI, gallery: Gallery) -> None:
     def answer(request: Request, status: int, message: str) -> Response:
         headers = {"retry-after": RETRY_SECONDS} if status == 503 else {}
-        if request.url.path != "/":
+        if request.url.path not in ("/", "/rerank"):
             return JSONResponse({"detail": message}, status, headers)
         try:
             page = error_page(message) if status == 503 else shown(request, status, message)

@@ -21,6 +21,7 @@ from autocompose.core.log import say
 from autocompose.core.workers import end_with_parent
 from autocompose.gallery.search import Gallery
 from autocompose.gallery.server.scratch import scratch_folder
+from autocompose.rerank.settings import Reranker
 from autocompose.web.token import token_fault
 
 VARIABLE = "AUTOCOMPOSE_SERVER"  # carries the settings to the workers
@@ -33,6 +34,7 @@ class ServerConfig(Config):
 
     :param trusted_proxy: addresses or networks of proxies, whose ``X-Forwarded-For`` tells who the client is.
     :param uploads: folder for uploaded pictures; "" = a temporary one.
+    :param rerank: who re-ranks (``Reranker.record``); None: nobody does.
     """
 
     gallery: str
@@ -44,6 +46,7 @@ class ServerConfig(Config):
     token: str = ""
     trusted_proxy: tuple[str, ...] = ()
     uploads: str = ""
+    rerank: dict[str, Any] | None = None
 
     @field_validator("token")
     @classmethod
@@ -72,6 +75,7 @@ def run_server(config: ServerConfig) -> None:
     """Serve until the process is told to stop.
 
     :raises GalleryError: the gallery cannot be opened, or belongs to another model.
+    :raises ConfigError: the key of the re-ranking model is not set.
     :raises InputError: this is Windows, or the address cannot be used.
     """
     if os.name == "nt":
@@ -85,6 +89,8 @@ def run_server(config: ServerConfig) -> None:
         raise GalleryError(gallery.absent)
     count = gallery.store.count()
     gallery.close()
+    if config.rerank:
+        Reranker.of(config.rerank).check()
     if config.host not in LOOPBACK_ADDRESSES and not config.token:
         say(f"warning: {config.host} is open to the network and no --token is set: anyone there can see the pictures")
     config = config.model_copy(update={"port": _listening_port(config)})
@@ -183,4 +189,7 @@ def application() -> object:
     gallery = Gallery.open(config.gallery, config.model or None)
     loopback = config.host in LOOPBACK_ADDRESSES
     rate = config.rate / config.workers  # each worker sees its share of the requests
-    return create_app(gallery, Path(config.uploads), rate=rate, token=config.token, loopback=loopback)
+    reranker = Reranker.of(config.rerank) if config.rerank else None
+    return create_app(
+        gallery, Path(config.uploads), rate=rate, token=config.token, loopback=loopback, reranker=reranker
+    )

@@ -17,6 +17,7 @@ from autocompose.gallery.understand import SUGGESTIONS, Reading, understand
 from autocompose.gallery.values import Value
 
 if TYPE_CHECKING:
+    from autocompose.gallery.reranked import Reranking
     from autocompose.gallery.search import Gallery
 
 SHOWN_SUGGESTIONS = 4
@@ -66,12 +67,14 @@ class Page:
 
     :param answer: None before the first query and after an error.
     :param error: what went wrong, for the user.
+    :param offer: who could put the first results in order; None: nobody.
     """
 
     gallery: Gallery
     params: SearchRequest
     answer: Answer | None = None
     error: str | None = None
+    offer: Reranking | None = None
 
     def html(self) -> str:
         """The whole page."""

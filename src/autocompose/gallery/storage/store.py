@@ -27,7 +27,7 @@ from autocompose.gallery.pose import JOINTS, Pose
 from autocompose.gallery.storage.facts import Facts
 from autocompose.gallery.storage.pose_files import open_poses, remove_poses, write_poses
 from autocompose.gallery.storage.posed import Posed
-from autocompose.gallery.storage.vectors import Kind, VectorIndex, normalise
+from autocompose.gallery.storage.vectors import Allowed, Kind, VectorIndex, normalise
 from autocompose.gallery.values import Value, cleaned
 
 Where = Mapping[str, tuple[str, ...]]
@@ -126,6 +126,7 @@ class EmbeddedStore:
         self._columns = self._upgraded(write)
         self._items: dict[int, Item] | None = None if write else {}  # what a reader has read; of one version
         self._cached = lru_cache(64)(self._compute)
+        self._counted: tuple[tuple[int, int], int] = (-1, -1), 0
 
     def _connect(self, write: bool) -> sqlite3.Connection:
         path = self.folder / "items.sqlite"
@@ -338,14 +339,14 @@ class EmbeddedStore:
         index = self._index
         if index is None:
             return np.empty(0, np.int64), np.empty(0, np.float32)
-        allowed = self._cached("select", _key(where)) if where else None
+        allowed = self._cached("allowed", _key(where)) if where else None
         return index.search(query, k, allowed, np.asarray(banned, np.int64))
 
     def poses(self, where: Where | None = None) -> Posed:
         """See ``Store.poses``."""
         self.refresh()
-        posed: Posed = self._cached("poses", ())
-        return posed.only(self._cached("select", _key(where))) if where else posed
+        posed: Posed = self._cached("poses", _key(where or {}))
+        return posed
 
     def columns(self) -> dict[str, tuple[Value, ...]]:
         """See ``Store.columns``."""
@@ -356,8 +357,10 @@ class EmbeddedStore:
         return self._cached("facts", ())
 
     def _compute(self, what: str, key: tuple[tuple[str, tuple[str, ...]], ...]) -> Any:
-        if what == "select":
-            return self._facts().select(dict(key))
+        if what == "allowed":
+            return Allowed(self._facts().select(dict(key)))
+        if what == "poses" and key:
+            return self.poses().only(self._cached("allowed", key).ids)
         if what == "poses":
             current = self._loaded == self._state("version")
             mapped = open_poses(self.folder, self._loaded, self._word("poses")) if current else None
@@ -382,8 +385,12 @@ class EmbeddedStore:
         return [_item(row) for row in rows + self._rows(ordered.format("<"), (start, n - len(rows)))]
 
     def count(self) -> int:
-        """See ``Store.count``."""
-        return self._rows("SELECT count(*) FROM items")[0][0]
+        """See ``Store.count``; SQLite reads a whole index to count, so once after each change."""
+        with self._lock:
+            state = self._rows("PRAGMA data_version")[0][0], self._db.total_changes  # others' changes, and our own
+            if self._counted[0] != state:
+                self._counted = state, self._rows("SELECT count(*) FROM items")[0][0]
+            return self._counted[1]
 
     def recall(self) -> float:
         """See ``Store.recall``."""

@@ -38,6 +38,16 @@ def normalise(vectors: np.ndarray) -> np.ndarray:
     return (vectors / np.maximum(length, 1e-12)).astype(np.float32)
 
 
+class Allowed:
+    """The only items that a search may find; kept where many searches share them, as Faiss takes a while to sort them.
+
+    :param ids: ``(N,)`` int64.
+    """
+
+    def __init__(self, ids: np.ndarray) -> None:
+        self.ids, self.selector = ids, load_faiss().IDSelectorBatch(ids)
+
+
 @dataclass
 class VectorIndex:
     """Ids and normalised vectors, searched by inner product (= cosine).
@@ -70,18 +80,18 @@ class VectorIndex:
         return cls(index, _tune(index, exact, vectors))
 
     def search(
-        self, query: np.ndarray, k: int, allowed: np.ndarray | None = None, banned: np.ndarray | None = None
+        self, query: np.ndarray, k: int, allowed: Allowed | None = None, banned: np.ndarray | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
         """The ``k`` best ids (int64) and cosines (float32), best first; fewer when there are no more.
 
         :param query: ``(D,)`` normalised.
-        :param allowed: only these ids; ``banned``: all but these.
+        :param allowed: only these; ``banned``: all but these ids.
         """
         faiss = load_faiss()
         k = min(k, self.index.ntotal)
-        if k <= 0 or (allowed is not None and not len(allowed)):
+        if k <= 0 or (allowed is not None and not len(allowed.ids)):
             return np.empty(0, np.int64), np.empty(0, np.float32)
-        chosen = None if allowed is None else faiss.IDSelectorBatch(allowed)
+        chosen = None if allowed is None else allowed.selector
         if banned is not None and len(banned):
             refused = faiss.IDSelectorNot(faiss.IDSelectorBatch(banned))
             chosen = refused if chosen is None else faiss.IDSelectorAnd(chosen, refused)

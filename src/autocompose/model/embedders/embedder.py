@@ -102,6 +102,14 @@ class Embedder(ABC):
         return self.compose(self.embed_images(images), texts)
 
 
+def embed_pictures(model: Embedder, images: Sequence[Picture]) -> tuple[np.ndarray, dict[int, str]]:
+    """Features ``(N, D)`` of pictures, and row -> why there are none of some, whose rows are NaN."""
+    try:
+        return (model.embed_images(images) if images else np.empty((0, 0), np.float32)), {}
+    except RefusedInputsError as error:
+        return error.features, error.reasons
+
+
 def weighted_sum(images: np.ndarray, texts: np.ndarray, text_weight: float) -> np.ndarray:
     """Normalised weighted sum of the normalised features ``(N, D)`` of pictures and texts.
 

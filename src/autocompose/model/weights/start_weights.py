@@ -67,12 +67,6 @@ def pretrained_model(name: str) -> tuple[str, str]:
     return chosen, tag
 
 
-def pretrained_encoder(name: str) -> Encoder:
-    """The encoder that ``pretrained_model`` names; its weights may be downloaded."""
-    arch, tag = pretrained_model(name)
-    return _pretrained(EncoderConfig(arch=arch), tag)
-
-
 def _pretrained(config: EncoderConfig, tag: str) -> Encoder:
     name = open_clip_name(config.arch or "")
     tags = open_clip.list_pretrained_tags_by_model(name)

@@ -8,6 +8,7 @@ the presets ``demo`` and ``full`` is not sampled but loaded: it is the frozen Bo
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache, partial
@@ -232,8 +233,12 @@ def _stage_pictures(out: Path, table: PoseTable, size: Preset, seed: int, worker
     shards = [
         shard_of(out, table, rows[missing[rows]], size, seed) for rows in _cube_rows(table) if missing[rows].any()
     ]
-    for count in track(each(partial(render_shard, size=size.size), shards, workers), "pictures", len(shards)):
-        tally.keep(count)
+    rendered = each(partial(render_shard, size=size.size), shards, workers)
+    for shard, pictures in zip(shards, track(rendered, "pictures", len(shards)), strict=True):
+        for path, data in zip(shard.paths, pictures, strict=True):
+            with atomic_file(path, durable=False) as file:  # thousands of them: a slow disk would set the pace
+                file.write(data)
+            tally.keep()
     say(tally.line())
 
 
@@ -251,16 +256,18 @@ def shard_of(out: Path, table: PoseTable, rows: np.ndarray, size: Preset, seed: 
     return Shard(tuple(out / "images" / table.names[r] for r in rows), table.columns["rotations"][rows], look, shots)
 
 
-def render_shard(shard: Shard, size: int) -> int:
-    """Render and write the pictures of a shard; returns how many."""
+def render_shard(shard: Shard, size: int) -> list[bytes]:
+    """PNG bytes of a shard's pictures."""
     from PIL import Image
 
+    pictures = []
     bodies = shared_body().pose(shard.rotations, shard.look.phenotype).on_floor()
-    for path, vertices, shot in zip(shard.paths, bodies.vertices, shard.shots, strict=True):
+    for vertices, shot in zip(bodies.vertices, shard.shots, strict=True):
         picture = Image.fromarray(render(shared_body(), vertices, shard.look, shot, size))
-        with atomic_file(path, durable=False) as file:  # thousands of files: a slow disk would be the bottleneck
-            picture.save(file, "PNG", compress_level=1)  # the default takes three times as long
-    return len(shard.paths)
+        buffer = io.BytesIO()
+        picture.save(buffer, "PNG", compress_level=1)  # the default takes three times as long
+        pictures.append(buffer.getvalue())
+    return pictures
 
 
 @lru_cache(maxsize=4)

@@ -176,9 +176,9 @@ def _nearest(features: np.ndarray, goals: np.ndarray, k: int) -> tuple[np.ndarra
     return np.take_along_axis(near, order, 1), np.take_along_axis(values, order, 1)
 
 
-def _in_sequence(found: _Candidates, seconds: np.ndarray) -> list[Mined]:
+def _in_sequence(candidates: _Candidates, seconds: np.ndarray) -> list[Mined]:
     """Per goal the start nearest in time, then per start the goal nearest in time."""
-    goal, start = found.goal[found.in_sequence], found.start[found.in_sequence]
+    goal, start = candidates.goal[candidates.in_sequence], candidates.start[candidates.in_sequence]
     lag = seconds[goal] - seconds[start]
     for key in (goal, start):
         order = np.lexsort((goal, start, lag, key))
@@ -190,11 +190,13 @@ def _in_sequence(found: _Candidates, seconds: np.ndarray) -> list[Mined]:
     return [Mined(s, g, True, False) for g, s in pairs]
 
 
-def _out_of_sequence(found: _Candidates, n: int, options: PairOptions, rng: np.random.Generator) -> list[Mined]:
+def _out_of_sequence(candidates: _Candidates, n: int, options: PairOptions, rng: np.random.Generator) -> list[Mined]:
     """Keep the most similar starts of each goal and draw one, rarely kept ones first; two-way where both still wait."""
     choices: dict[int, list[int]] = {}
     for goal, start in zip(
-        found.goal[~found.in_sequence].tolist(), found.start[~found.in_sequence].tolist(), strict=True
+        candidates.goal[~candidates.in_sequence].tolist(),
+        candidates.start[~candidates.in_sequence].tolist(),
+        strict=True,
     ):
         kept = choices.setdefault(goal, [])
         if len(kept) < options.keep:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import io
+import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -12,14 +16,16 @@ from autocompose.bodies.convert import SKELETONS
 from autocompose.bodies.motion.retarget import rotations_from_joints
 from autocompose.bodies.skeleton import COCO17, turn
 from autocompose.core.errors import InputError
-from autocompose.core.files import atomic_file, value_hash
+from autocompose.core.files import value_hash, write_bytes
 from autocompose.core.log import Limit, Tally, nothing_left, track
 from autocompose.core.reading.plain import cause
 from autocompose.core.records import Split
 from autocompose.core.run_folder import maker
+from autocompose.core.workers import each_with
 from autocompose.corpus.about import About
 from autocompose.corpus.format import Corpus
 from autocompose.corpus.names import name_fault, safe_names
+from autocompose.corpus.pictures.folder import PictureFolder, is_address
 from autocompose.corpus.pictures.gate import open_image
 from autocompose.corpus.poses import PoseTable
 from autocompose.corpus.walk import picture_fault, walk
@@ -55,7 +61,7 @@ class Wanted:
 
 
 def prepare_folder(
-    photos: Path,
+    photos: str | Path,
     out: Path,
     *,
     wanted: Wanted | None = None,
@@ -67,6 +73,9 @@ def prepare_folder(
 ) -> Corpus:
     """Make a corpus from a folder of pictures; nothing is sent anywhere.
 
+    Inside ``core.ray_workers.on_ray`` the workers of Ray look for people and cut them out; this process writes.
+
+    :param photos: a folder, or an address that fsspec reads (s3://, gs://, hf:// ...).
     :param by_folder: all pictures of one folder go to the same split (for bursts and video frames).
     :param processes: that look for people; the result is the same for any number.
     :param finder: finds people and their poses; default: the networks of the package.
@@ -75,19 +84,25 @@ def prepare_folder(
     finder = finder or PeopleFinder()
     wanted, mining = wanted or Wanted(), mining or Mining()
     pictures, people = Tally("pictures"), Tally("people")
-    files = photo_files(photos, out, pictures)
+    if is_address(photos):
+        folder, sources = PictureFolder(str(photos)), None
+        files, raw = photos_elsewhere(folder, pictures)
+    else:
+        sources = photo_files(Path(photos), out, pictures)
+        folder, raw = PictureFolder(os.path.abspath(photos)), {}
+        files = {name: path.relative_to(photos).as_posix() for name, path in sources.items()}
     settings = {"verb": "folder", **asdict(wanted), **asdict(mining), "by_folder": by_folder, "seed": seed}
     settings["poses"] = finder.fingerprint
-    stage = Stage(out, settings, files)
+    stage = Stage(out, {**settings, **raw}, sources)
     if stage.finished:
         return stage.result()
     kept: list[tuple[str, str, Person]] = []
-    for name, found in find_people(files, stage.settings["raw"], stage.out, finder, processes, pictures):
+    for name, found in find_people(folder, files, stage.settings["raw"], stage.out, finder, processes, pictures):
         kept += [(crop_name(name, k), name, p) for k, p in enumerate(found, 1) if is_wanted(p, wanted, people, name)]
     if not kept:
         raise nothing_left(out, [pictures, people])
     stage.name_pictures(name for name, _, _ in kept)
-    cut(kept, files, stage.out / "images", wanted)
+    cut(kept, folder, files, stage.out / "images", wanted, processes)
     table = pose_table(kept)
     split_of = split_motions([_group(photo, by_folder) for _, photo, _ in kept], seed)
     splits = [split_of[_group(photo, by_folder)] for _, photo, _ in kept]
@@ -100,14 +115,32 @@ def prepare_folder(
     return stage.finish(corpus, _about(photos), tallies, 0, seed, lambda found: nearest_groups(found, table), True)
 
 
-def _about(photos: Path) -> About:
+def _about(photos: str | Path) -> About:
+    source = str(photos) if is_address(photos) else Path(photos).resolve().name
     return About(
-        name=f"photos of {photos.resolve().name}",
+        name=f"photos of {source}",
         protocol="poses by BlazePose, one crop per person; splits of whole photos; pairs mined by pose",
-        sources=(str(photos.resolve().name),),
+        sources=(source,),
         licence="that of the photos",
         redistribution="as their owners, and the people in them, allow",
     )
+
+
+def photos_elsewhere(folder: PictureFolder, tally: Tally) -> tuple[dict[str, str], dict[str, Any]]:
+    """Name -> the same for every picture at an address, and the setting ``raw``, what they are known by.
+
+    :param tally: counts pictures that cannot be used.
+    :raises InputError: no such folder, or no picture in it.
+    """
+    files, states = {}, {}
+    for name, entry, fault in folder.pictures():
+        if fault:
+            tally.drop(fault, name)
+        else:
+            files[name], states[name] = name, f"{name} {entry.size} {entry.stamp:x}"
+    if not files:
+        raise InputError(f"{folder.address}: no pictures found ({tally.line()})")
+    return files, {"raw": states}
 
 
 def photo_files(photos: Path, out: Path, tally: Tally | None = None) -> dict[str, Path]:
@@ -164,16 +197,39 @@ def is_wanted(person: Person, wanted: Wanted, tally: Tally, photo: str) -> bool:
     return False
 
 
-def cut(kept: list[tuple[str, str, Person]], files: dict[str, Path], images: Path, wanted: Wanted) -> None:
+def cut(
+    kept: list[tuple[str, str, Person]],
+    folder: PictureFolder,
+    files: Mapping[str, str],
+    images: Path,
+    wanted: Wanted,
+    processes: int,
+) -> None:
     """Write one crop per person; those that exist are left."""
-    photo: tuple[str, Image.Image] | None = None
-    for name, source, person in track(kept, "cutting people out"):
-        if (images / name).exists():
-            continue
-        if photo is None or photo[0] != source:
-            photo = (source, open_image(files[source]))
-        with atomic_file(images / name) as file:
-            person_picture(photo[1], person.box, wanted).save(file, "JPEG", quality=QUALITY)
+    missing: dict[str, list[tuple[str, Person]]] = {}
+    for name, source, person in kept:
+        if not (images / name).exists():
+            missing.setdefault(source, []).append((name, person))
+    jobs = [(files[source], [person.box for _, person in people]) for source, people in missing.items()]
+    crops = track(each_with((folder, wanted), _crops, jobs, processes), "cutting people out", len(jobs))
+    for people, found in zip(missing.values(), crops, strict=True):
+        for (name, _), data in zip(people, found, strict=True):
+            write_bytes(images / name, data)
+
+
+def _crops(held: tuple[PictureFolder, Wanted], job: tuple[str, list[tuple[float, float, float, float]]]) -> list[bytes]:
+    """JPEG bytes of each box of a photo."""
+    (folder, wanted), (photo, boxes) = held, job
+    try:
+        picture = open_image(folder.content(photo))
+    except OSError as error:
+        raise InputError(f"{photo}: {cause(error)}; run the same command again, it continues") from None
+    crops = []
+    for box in boxes:
+        buffer = io.BytesIO()
+        person_picture(picture, box, wanted).save(buffer, "JPEG", quality=QUALITY)
+        crops.append(buffer.getvalue())
+    return crops
 
 
 def person_picture(picture: Image.Image, box: tuple[float, float, float, float], wanted: Wanted) -> Image.Image:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,9 @@ import numpy as np
 from autocompose.core.errors import ImageError
 from autocompose.core.files import read_json, value_hash, write_json
 from autocompose.core.log import Tally, track
-from autocompose.core.workers import each
+from autocompose.core.reading.plain import cause
+from autocompose.core.workers import each_with
+from autocompose.corpus.pictures.folder import PictureFolder
 from autocompose.corpus.pictures.gate import open_image
 from autocompose.estimate.estimator import Person
 from autocompose.estimate.people_finder import Finder
@@ -24,43 +25,55 @@ DIGITS = 5
 
 
 def find_people(
-    files: Mapping[str, Path], contents: Mapping[str, str], out: Path, finder: Finder, processes: int, tally: Tally
+    folder: PictureFolder,
+    files: Mapping[str, str],
+    contents: Mapping[str, str],
+    out: Path,
+    finder: Finder,
+    processes: int,
+    tally: Tally,
 ) -> Iterator[tuple[str, list[Person]]]:
     """People of each photo, in order; what was found before an interruption is read back, faults are not.
 
+    :param files: name of each photo -> its file below ``folder``.
     :param contents: hashes of the photos' contents, which the records belong to.
     """
     records = {
         name: out / FOUND / f"{value_hash([contents[name], finder.fingerprint])[:24]}.json" for name in files
     }  # fmt: skip
     todo = [name for name in files if not records[name].exists()]
-    look = partial(_look, finder)
-    said = track(each(look, [(files[n], records[n]) for n in todo], processes), "looking for people", len(todo))
-    faults = {name: fault for name, fault in zip(todo, said, strict=True) if fault}
+    looked = each_with((finder, folder), _look, [files[name] for name in todo], processes)
+    faults = {}
+    for name, people in zip(todo, track(looked, "looking for people", len(todo)), strict=True):
+        if isinstance(people, str):
+            faults[name] = people
+        else:
+            write_json(records[name], {"people": people}, indent=None)
     for name in files:
-        people = [] if name in faults else read_json(records[name])["people"]
-        if not people:
+        known = [] if name in faults else read_json(records[name])["people"]
+        if not known:
             tally.drop(faults.get(name, "no person found"), name)
             continue
         tally.keep()
-        yield name, [person_of(values) for values in people]
+        yield name, [person_of(values) for values in known]
 
 
-def _look(finder: Finder, job: tuple[Path, Path]) -> str:
-    """Detect people in a photo and store them; returns the fault, if any."""
-    photo, record = job
+def _look(held: tuple[Finder, PictureFolder], photo: str) -> list[dict[str, Any]] | str:
+    """The people in a photo, or the fault."""
+    finder, folder = held
     try:
-        picture = open_image(photo)
+        picture = open_image(folder.content(photo))
     except ImageError:
         return "not a readable picture"
+    except OSError as error:
+        return cause(error)
     factor = max(1.0, max(picture.size) / SEARCHED_SIDE)
     width, height = (max(1, round(v / factor)) for v in picture.size)
     try:
         people = finder.find(picture if factor == 1 else picture.resize((width, height)))
     except Exception as error:  # whatever goes wrong in the networks costs this picture, and nothing else
         return f"pose estimation failed on it ({type(error).__name__})"
-    write_json(record, {"people": [values_of(person, factor) for person in people]}, indent=None)
-    return ""
+    return [values_of(person, factor) for person in people]
 
 
 def values_of(person: Person, factor: float) -> dict[str, Any]:

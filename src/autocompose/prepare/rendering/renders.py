@@ -1,7 +1,8 @@
-"""Rendering given poses: several processes, one atomic file per picture, existing pictures are skipped."""
+"""Rendering given poses: several processes or Ray, one atomic file per picture, existing pictures are skipped."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
@@ -16,7 +17,7 @@ from scipy.spatial.transform import Rotation
 from autocompose.bodies.rendering.appearance import Look, Shot, draw_look, draw_shot
 from autocompose.bodies.rendering.body import Body, shared_body
 from autocompose.bodies.rendering.render import render
-from autocompose.core.files import atomic_file
+from autocompose.core.files import write_bytes
 from autocompose.core.log import track
 from autocompose.core.workers import each
 from autocompose.corpus.poses import PoseTable
@@ -93,9 +94,11 @@ def render_poses(
     """
     todo = [i for i, name in enumerate(poses.names) if not (images / name).exists()]
     batches = [poses.take(todo[i : i + BATCH]) for i in range(0, len(todo), BATCH)]
-    work = partial(_render_batch, images=images, size=size, style=style, seed=seed, smplh=smplh)
-    for _ in track(each(work, batches, processes), "rendering (batches)", len(batches)):
-        pass
+    work = partial(_render_batch, size=size, style=style, seed=seed, smplh=smplh)
+    rendered = track(each(work, batches, processes), "rendering", len(todo), len)
+    for batch, pictures in zip(batches, rendered, strict=True):
+        for name, data in zip(batch.names, pictures, strict=True):
+            write_bytes(images / name, data)
 
 
 @lru_cache(maxsize=1)
@@ -103,14 +106,17 @@ def _body(smplh: Path | None) -> Body | SmplhBody:
     return shared_body() if smplh is None else SmplhBody(smplh)
 
 
-def _render_batch(poses: PoseSet, images: Path, size: int, style: Style, seed: int, smplh: Path | None) -> None:
-    body = _body(smplh)
+def _render_batch(poses: PoseSet, size: int, style: Style, seed: int, smplh: Path | None) -> list[bytes]:
+    """PNG bytes of each pose's picture."""
+    body, pictures = _body(smplh), []
     for i, name in enumerate(poses.names):
         look, shot = appearance(name, style, seed) if smplh is None else (SMPLH_LOOK, Shot())
         posed = body.pose(poses.rotations[i : i + 1], look.phenotype, poses.yaw[i : i + 1]).on_floor()
         pixels = render(body, posed.vertices[0], look, shot, size)  # type: ignore[arg-type]  # has what render reads
-        with atomic_file(images / name) as file:
-            Image.fromarray(pixels).save(file, "PNG")
+        buffer = io.BytesIO()
+        Image.fromarray(pixels).save(buffer, "PNG")
+        pictures.append(buffer.getvalue())
+    return pictures
 
 
 def appearance(name: str, style: Style, seed: int) -> tuple[Look, Shot]:

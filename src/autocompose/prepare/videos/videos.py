@@ -158,7 +158,7 @@ def _table(kept: list[tuple[str, Sighting]]) -> PoseTable:
 
 def _about(videos: Path, sampling: Sampling) -> About:
     name = videos.resolve().name
-    kept = f"{sampling.rate:g} frames a second, kept when somebody's joints moved by more than {sampling.change:g} mm"
+    kept = f"{sampling.rate:g} frames a second, kept when a joint moved by more than {sampling.change:g} mm"
     return About(
         name=f"videos of {name}",
         protocol=f"poses by BlazePose, people followed; {kept}; splits of whole videos; pairs mined by pose",

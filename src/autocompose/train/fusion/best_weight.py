@@ -40,5 +40,5 @@ def fit(cosines: np.ndarray, symbolic: np.ndarray, rows: QueryRows, kinds: np.nd
 
 def hits(scores: np.ndarray, rows: QueryRows) -> np.ndarray:
     """``(2, Q)`` bool: the target is first of its group, and among the first ten; without groups ``(1, Q)``."""
-    found = rank_scores(scores, rows).hits()
-    return np.stack([found[name] for name in JUDGED_BY if name in found])
+    by_metric = rank_scores(scores, rows).hits()
+    return np.stack([by_metric[name] for name in JUDGED_BY if name in by_metric])

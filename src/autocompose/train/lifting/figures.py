@@ -20,17 +20,17 @@ EXCHANGED = np.array([name.split("_")[0] in ("left", "right") for name in SMPL22
 @torch.inference_mode()
 def figures(lifter: Lifter, data: Data) -> dict[str, object]:
     """Errors in millimetres and degrees, over 22 joints, pelvis-centred, each pose in its own frame."""
-    found, heading, expected = (part.numpy() for part in lifter(data.seen))
+    estimated, heading, expected = (part.numpy() for part in lifter(data.seen))
     true = data.joints.numpy()
-    distance = np.linalg.norm(found - true, axis=-1)
+    distance = np.linalg.norm(estimated - true, axis=-1)
     turn = np.degrees(np.abs((heading - data.heading.numpy() + np.pi) % (2 * np.pi) - np.pi))
-    aligned = np.linalg.norm(_aligned(found, true) - true, axis=-1)
+    aligned = np.linalg.norm(_aligned(estimated, true) - true, axis=-1)
     result: dict[str, object] = {
         "pictures": len(true),
         "error": _mm(distance.mean()),
         "median": _mm(np.median(distance.mean(1))),
         "aligned": _mm(aligned.mean()),
-        "exchanged": round(float(exchanged(found, true).mean()), 4),
+        "exchanged": round(float(exchanged(estimated, true).mean()), 4),
         "heading_mean": round(float(turn.mean()), 1),
         "heading_median": round(float(np.median(turn)), 1),
         "uncertainty": _table(expected[:, 1:].ravel(), distance[:, 1:].ravel()),
@@ -43,16 +43,16 @@ def figures(lifter: Lifter, data: Data) -> dict[str, object]:
     return result
 
 
-def exchanged(found: np.ndarray, true: np.ndarray) -> np.ndarray:
+def exchanged(estimated: np.ndarray, true: np.ndarray) -> np.ndarray:
     """``(N,)`` bool: swapping left and right would bring the pose closer to the truth by more than a tenth."""
-    other = found[:, mirror_order(SMPL22)]
-    plain, swapped = (np.linalg.norm(p - true, axis=-1)[:, EXCHANGED].mean(1) for p in (found, other))
+    other = estimated[:, mirror_order(SMPL22)]
+    plain, swapped = (np.linalg.norm(p - true, axis=-1)[:, EXCHANGED].mean(1) for p in (estimated, other))
     return np.asarray(swapped < 0.9 * plain)
 
 
-def _aligned(found: np.ndarray, true: np.ndarray) -> np.ndarray:
+def _aligned(estimated: np.ndarray, true: np.ndarray) -> np.ndarray:
     """Moved, turned and scaled onto the truth as well as possible (Procrustes), ``(N, 22, 3)``."""
-    a, b = found - found.mean(1, keepdims=True), true - true.mean(1, keepdims=True)
+    a, b = estimated - estimated.mean(1, keepdims=True), true - true.mean(1, keepdims=True)
     u, s, vt = np.linalg.svd(np.einsum("nji,njk->nik", a, b))
     sign = np.ones_like(s)
     sign[:, 2] = np.sign(np.linalg.det(u @ vt))

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import signal
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -94,7 +97,7 @@ def test_a_model_of_two_towers_gets_lists_of_texts_and_is_added(siglip: Path) ->
         image, text = model.embed_images(pictures), model.embed_texts([*TEXTS, "up", "down", "left", "right"])
         np.testing.assert_allclose(image, local.embed_images(pictures), atol=1e-5)
         np.testing.assert_allclose(text[:2], local.embed_texts(TEXTS), atol=1e-5)
-        assert sorted(len(body["input"]) for body in fake.bodies if "input" in body) == [2, 4]
+        assert sorted(len(body["input"]) for body in fake.bodies if "input" in body) == [1, 1, 2, 2, 4]
         expected = unit(unit(image) + unit(text[:2]))
         np.testing.assert_allclose(model.compose_pictures(pictures, TEXTS), expected, atol=1e-5)
 
@@ -150,6 +153,8 @@ def test_large_pictures_are_reduced_before_they_are_sent(server: FakeEndpoint, t
 )
 def test_a_fault_that_passes_changes_nothing(server: FakeEndpoint, fault: str) -> None:
     model, pictures = opened(server, text_weight=0.5), [noise(i) for i in range(6)]
+    model.embed_texts(["up", "down"])  # finds out whether the server takes lists
+    server.bodies.clear()
     expected = [colour("", p, "") for p in pictures]
     server.faults = [fault, "", fault]
     np.testing.assert_allclose(model.embed_images(pictures), expected, atol=1e-5)
@@ -160,8 +165,18 @@ def test_a_fault_that_passes_changes_nothing(server: FakeEndpoint, fault: str) -
 
 def test_vectors_in_another_order_are_sorted_by_their_index(server: FakeEndpoint) -> None:
     model = opened(server, text_weight=0.5)
+    model.embed_texts(["up", "down"])
     server.faults = ["order"]
     np.testing.assert_allclose(model.embed_texts(TEXTS), [colour("", None, t) for t in TEXTS], atol=1e-5)
+
+
+def test_texts_go_one_by_one_where_a_list_gives_other_vectors(
+    server: FakeEndpoint, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.always = "first"  # llama.cpp does so with some models
+    found = opened(server, text_weight=0.5).embed_texts(TEXTS)
+    np.testing.assert_allclose(found, [colour("", None, t) for t in TEXTS], atol=1e-5)
+    assert "differently from each alone" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_slow_answer_is_asked_for_again(server: FakeEndpoint) -> None:
@@ -234,18 +249,17 @@ def test_a_server_without_pictures_is_one_line() -> None:
         opened(fake).embed_texts(["a"])
 
 
-def test_ctrl_c_leaves_the_model_usable(server: FakeEndpoint, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_ends_the_wait_and_leaves_the_model_usable(server: FakeEndpoint) -> None:
     model = opened(server)
     model.embed_images([noise(1)])
-    with monkeypatch.context() as patch:
-        patch.setattr("concurrent.futures.Future.result", _interrupt)
-        with pytest.raises(KeyboardInterrupt):
-            model.embed_images([noise(2)])
-    assert model.embed_images([noise(3)]).shape == (1, DIM)
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
+    server.faults = ["slow"] * 40
+    interrupt = threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT))
+    interrupt.start()
+    with pytest.raises(KeyboardInterrupt):
+        model.embed_images([noise(i) for i in range(40)])
+    interrupt.join()
+    server.faults = []
+    assert model.embed_images([noise(3)]).shape == (1, DIM) and len(server.bodies) < 20
 
 
 # -- names, consent, processes

@@ -109,19 +109,19 @@ def _both(families: set[str]) -> set[Limb]:
     return {(side, family) for side in SIDES for family in families}
 
 
-def _says(found: Named, limb: Limb, limbs: set[Limb]) -> bool:
+def _says(names: Named, limb: Limb, limbs: set[Limb]) -> bool:
     """Whether a text names a limb of the list: itself, in the plural, or by its side or its part alone."""
     side, family = limb
-    if limb in found.limbs | found.left_out or family in found.plural:
+    if limb in names.limbs | names.left_out or family in names.plural:
         return True
     alone = ({"left": "right", "right": "left"}[side], family) not in limbs
-    return alone and family in found.bare and side in found.words
+    return alone and family in names.bare and side in names.words
 
 
-def _added(found: Named, allowed: set[Limb], text: str) -> set[Limb]:
+def _added(names: Named, allowed: set[Limb], text: str) -> set[Limb]:
     """Limbs that a text names beyond the list; "feet next to each other" may name the one that stands still."""
-    added = found.limbs - allowed
-    for family in found.plural:
+    added = names.limbs - allowed
+    for family in names.plural:
         listed = {limb for limb in _both({family}) if limb in allowed}
         if not (listed and _MUTUAL.search(text)):
             added |= _both({family}) - allowed

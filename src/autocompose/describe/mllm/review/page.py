@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from sqlite3 import DatabaseError
 from typing import Any
 
-from autocompose.core.errors import DependencyError, InputError
+from autocompose.core.errors import DependencyError, InputError, StorageError
 from autocompose.corpus.pictures.browser_jpeg import LARGE_SIDE, jpeg_bytes
 from autocompose.corpus.pictures.gate import open_image
+from autocompose.describe.mllm.recording.journal_file import storage_error
 from autocompose.describe.mllm.review.verdicts import Reviews
 
 _INLINE = "'self' 'unsafe-inline'"
@@ -32,6 +34,7 @@ def make_app(reviews: Reviews, token: str = "") -> Any:
         raise DependencyError("fastapi", "serve", "review") from None
     from jinja2 import Environment, FileSystemLoader
 
+    path = reviews.journal.path
     page = Environment(loader=FileSystemLoader(Path(__file__).parent), autoescape=True).get_template("page.html")
     app = FastAPI(title="autocompose review", docs_url=None, redoc_url=None, openapi_url=None)
 
@@ -69,6 +72,8 @@ def make_app(reviews: Reviews, token: str = "") -> Any:
         return reviews.agreement()
 
     app.exception_handler(RequestValidationError)(_malformed)
+    app.exception_handler(StorageError)(_not_stored)
+    app.exception_handler(DatabaseError)(lambda request, error: _not_stored(request, storage_error(path, error)))
     app.add_middleware(Guard, token=token, hosts=LOOPBACK, headers={**HEADERS, "content-security-policy": _POLICY})
     app.get("/")(start)
     app.get("/variant/{number}", response_class=HTMLResponse)(variant)
@@ -83,6 +88,13 @@ async def _malformed(request: Any, error: Exception) -> Any:
     from fastapi.responses import JSONResponse
 
     return JSONResponse({"detail": 'expected a verdict such as {"verdict": "accept"}'}, 422)
+
+
+def _not_stored(request: Any, error: Exception) -> Any:
+    """The answer when the journal cannot be read or written, such as on a full disk."""
+    from fastapi.responses import JSONResponse
+
+    return JSONResponse({"detail": str(error)}, 503, headers={"retry-after": "5"})
 
 
 def serve(reviews: Reviews, port: int, token: str = "") -> None:

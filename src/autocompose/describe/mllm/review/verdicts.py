@@ -82,8 +82,8 @@ class Reviews:
             any other, so its names are not trusted.
         """
         folder = self.corpus.image_path("").resolve()
-        path = (folder / name).resolve()
-        if name not in self.names or name_fault(name) or not path.is_relative_to(folder):
+        known = name in self.names and not name_fault(name)  # first: not every text can be a path
+        if not known or not (path := (folder / name).resolve()).is_relative_to(folder):
             raise InputError(f"{name!a}: no picture of the reviewed pairs")
         return path
 

@@ -68,7 +68,9 @@ class Costs:
 
 def money(dollars: float, state: str) -> str:
     """A sum with the age of its prices (``Costs.state``); no sum where the price is unknown."""
-    return UNKNOWN if state == UNKNOWN and not dollars else f"${dollars:.2f} {state}".rstrip()
+    if state == UNKNOWN and not dollars:
+        return UNKNOWN
+    return f"${dollars:.1g} {state}".rstrip() if 0.0001 <= dollars < 0.01 else f"${dollars:.2f} {state}".rstrip()
 
 
 def load_costs(model: str, loopback: bool, path: Path | None = None) -> Costs:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from autocompose.core.errors import AnnotationError, ConfigError
 from autocompose.core.files import value_hash
-from autocompose.core.log import bar
+from autocompose.core.log import bar, say
 from autocompose.describe.mllm.recipe import Endpoint
 from autocompose.model.embedders.embedder import Embedder, RefusedInputsError, TextCache, unit
 from autocompose.model.embedders.endpoint.bodies import Bodies
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from autocompose.model.embed import Picture
 
 SHOWN_SINCE = 20  # requests from which on a bar shows the progress
+PAIR, SAME = ("Raise the left arm.", "A person sits on a chair."), 0.01  # half precision changes less than that
 PROBE = Image.new("RGB", (64, 64), (128, 128, 128))
 
 
@@ -53,6 +54,7 @@ class EndpointModel(Embedder):
         self._texts = TextCache(self._embed_new_texts)
         self._finding, self._dim = threading.Lock(), 0
         self._joint: bool | None = None
+        self._listed: int | None = None
 
     def __reduce__(self) -> tuple[type[EndpointModel], tuple[Any, ...]]:
         """Another process has connections of its own."""
@@ -99,9 +101,22 @@ class EndpointModel(Embedder):
     def _embed_new_texts(self, texts: list[str]) -> np.ndarray:
         if self.joint:
             return self._vectors([self._bodies.conversation(self.options.text_prompt, text=text) for text in texts])
-        size, prompt = self.options.batch_size, self.options.query_prompt or ""
+        size, prompt = self._list_size() if len(texts) > 1 else 1, self.options.query_prompt or ""
         parts = [texts[start : start + size] for start in range(0, len(texts), size)]
         return self._vectors([self._bodies.inputs(part, prompt) for part in parts])
+
+    def _list_size(self) -> int:
+        """Texts in one request: 1 where the server embeds a list differently from each text alone, as some do."""
+        with self._finding:
+            if self._listed is None:
+                requests = [self._bodies.inputs(list(texts)) for texts in (PAIR, PAIR[:1], PAIR[1:])]
+                listed, *alone = self._send(requests)
+                rows = [row for row in (listed, *alone) if not isinstance(row, str)]
+                same = len(rows) == 3 and bool(np.allclose(unit(rows[0]), unit(np.concatenate(rows[1:])), atol=SAME))
+                if not same:
+                    say(f"{self.host} embeds a list of texts differently from each alone; they are sent one by one")
+                self._listed = self.options.batch_size if same else 1
+            return self._listed
 
     def compose_pictures(self, images: Sequence[Picture], texts: Sequence[str]) -> np.ndarray:
         """``(N, D)`` normalised: pictures and texts together, or their weighted sum."""
