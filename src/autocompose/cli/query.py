@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from autocompose.cli import rerank as reranking
 from autocompose.cli.app import SEARCH, PoseWeights, app
-from autocompose.cli.embedder import (
+from autocompose.cli.options import rerank as reranking
+from autocompose.cli.options.embedder import (
     MODELS,
     DocumentPrompt,
     ModelOptions,
