@@ -9,7 +9,7 @@ import typer
 
 from autocompose.cli import rerank as reranking
 from autocompose.cli.app import PAPER, TRAINING, app
-from autocompose.cli.embedder import (
+from autocompose.cli.options.embedder import (
     MODELS,
     DocumentPrompt,
     ModelOptions,

@@ -10,7 +10,7 @@ import typer
 
 from autocompose.cli import rerank as reranking
 from autocompose.cli.app import SEARCH, PoseWeights, app
-from autocompose.cli.embedder import (
+from autocompose.cli.options.embedder import (
     MODELS,
     DocumentPrompt,
     ModelOptions,
