@@ -2,7 +2,7 @@
 
     python -m autocompose.train.poses.ablation LIFTING CUBES OUT [--seeds 0,1,2] [--epochs 5] [--cells a,b]
 
-Every cell is trained with the same number of steps and questions' pairs, and asked the first half of the validation
+Every cell is trained with the same number of steps and questions, and asked the first half of the validation
 part. A finished cell is only read, a stopped one continues. Writes OUT/results.json and prints it.
 """
 
@@ -25,13 +25,14 @@ from autocompose.train.poses.parts import Part
 ONE = {"sources": {"coach": 1.0}}
 WORDS = {"sources": {"coach": 0.5, "human": 0.5}}  # what can be read by its words
 BY_WORDS = {"claim_bag": False}
+ONE_WAY = {"reverse": False, "pairs": 6}  # as many questions as both ways of three pairs
 CELLS: dict[str, dict[str, dict[str, Any]]] = {  # name -> changes of the settings' sections
     "all": {},
     "no cycle": {"stage": {"cycle_weight": 0.0}},
-    "no reverse": {"stage": {"reverse": False}},
+    "no reverse": {"stage": ONE_WAY},
     "no mirror": {"stage": {"mirror": False}},
-    "no reverse, no mirror": {"stage": {"reverse": False, "mirror": False}},
-    "no reverse, no mirror, no cycle": {"stage": {"reverse": False, "mirror": False, "cycle_weight": 0.0}},
+    "no reverse, no mirror": {"stage": {**ONE_WAY, "mirror": False}},
+    "no reverse, no mirror, no cycle": {"stage": {**ONE_WAY, "mirror": False, "cycle_weight": 0.0}},
     "one wording": {"stage": ONE},
     "sum": {"own": {"composer": "sum"}},
     "claims": {"stage": WORDS},
