@@ -27,7 +27,6 @@ from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
-from autocompose.gallery.embedder import Embedder, open_embedder
 from benchmarks.pose_index import BLOCK, Drawn, asked, peak, synthetic
 
 from autocompose.gallery.gallery_folder import GalleryConfig, open_store, read_config
@@ -36,6 +35,8 @@ from autocompose.gallery.pose import Pose
 from autocompose.gallery.search import Gallery
 from autocompose.gallery.storage.store import EmbeddedStore
 from autocompose.gallery.storage.vectors import VectorIndex, normalise
+from autocompose.model.embedders.embedder import Embedder
+from autocompose.model.embedders.naming import open_embedder
 
 TENTHS = 10  # values of the column that filters take one of
 
