@@ -220,11 +220,12 @@ def load(options: argparse.Namespace) -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-c", "from autocompose.cli import main; main()", "serve", str(options.folder)]
-    server = subprocess.Popen([*command, "--rate", "0", "--port", str(port)], stderr=subprocess.DEVNULL)
+    command += ["--model", "small", "--rate", "0", "--port", str(port)]
+    server = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     try:
         with Clock() as starting:
             for path in ("/healthz", f"/api/search?text={quote('raise the left arm')}&ref={keys[0]}"):
-                wait_for(port, path)
+                wait_for(port, path, server)
         print(f"first answer after {starting.wall:.0f} s; server {memory(server.pid)}", flush=True)
         taken: list[float] = []
         seen, stop = [], time.perf_counter() + options.seconds
@@ -265,7 +266,7 @@ def client(port: int, keys: list[str], number: int, stop: float, taken: list[flo
     threading.current_thread().name = "done"
 
 
-def wait_for(port: int, path: str) -> None:
+def wait_for(port: int, path: str, server: subprocess.Popen[bytes]) -> None:
     for _ in range(1500):
         try:
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
@@ -273,6 +274,7 @@ def wait_for(port: int, path: str) -> None:
             assert connection.getresponse().status == 200
             return
         except OSError:
+            assert server.poll() is None, "the server has ended"
             time.sleep(0.2)
     raise TimeoutError("the server did not start")
 

@@ -62,10 +62,10 @@ def folders(siglip: Path, st_clip: Path, st_joint: Path, run_folder: Path) -> di
     return {"siglip": siglip, "st clip": st_clip, "st joint": st_joint, "own": run_folder}
 
 
-KINDS = ["siglip", "st clip", "st joint", "joint server", "server of two towers"]
+SLOW = [pytest.param(kind, marks=pytest.mark.slow) for kind in ("st clip", "st joint", "server of two towers")]
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["siglip", "joint server", *SLOW])
 def test_index_search_evaluate_compare(
     kind: str, folders: dict[str, Path], corpus: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:

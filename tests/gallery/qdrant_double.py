@@ -13,7 +13,7 @@ import time
 from collections import deque
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import SplitResult, parse_qs, urlsplit
 
 from pydantic import TypeAdapter
 from qdrant_client import QdrantClient, models
@@ -143,22 +143,25 @@ class _Handler(BaseHTTPRequestHandler):
             double.under_way += 1
             double.busiest = max(double.busiest, double.under_way)
             fault = double.faults.popleft() if double.faults else ""
+        kind, _, afterwards = fault.partition(" ")
         try:
-            kind, _, afterwards = fault.partition(" ")
-            if not kind or afterwards:
-                with double.lock:
-                    wait = parse_qs(address.query).get("wait") == ["true"]
-                    try:
-                        found = double.carry_out(self.command, address.path, body, wait)
-                    except Exception as error:
-                        return self._answer(400, {"status": {"error": repr(error)}, "time": 0.0})
-            if not kind:
-                self._answer(200, {"result": _plain(found), "status": "ok", "time": 0.0})
-            else:
-                self._fail(kind)
+            status, value = self._outcome(address, body) if not kind or afterwards else (0, None)
         finally:
-            with double.counting:
+            with double.counting:  # before the answer, after which the client may send the next request
                 double.under_way -= 1
+        if kind:
+            self._fail(kind)
+        else:
+            self._answer(status, value)
+
+    def _outcome(self, address: SplitResult, body: dict[str, Any]) -> tuple[int, Any]:
+        wait = parse_qs(address.query).get("wait") == ["true"]
+        with self.server_double.lock:
+            try:
+                found = self.server_double.carry_out(self.command, address.path, body, wait)
+            except Exception as error:
+                return 400, {"status": {"error": repr(error)}, "time": 0.0}
+        return 200, {"result": _plain(found), "status": "ok", "time": 0.0}
 
     def _fail(self, kind: str) -> None:
         if kind == "slow":

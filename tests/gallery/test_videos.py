@@ -24,6 +24,7 @@ from autocompose.cli import query as _verbs  # noqa: F401
 from autocompose.cli.app import run
 from autocompose.core.errors import InputError
 from autocompose.core.files import file_hash
+from autocompose.corpus.videos.frame import Frame
 from autocompose.estimate.videos.sampling import Sampling
 from autocompose.gallery.answer import Hit
 from autocompose.gallery.indexing import videos as videos_module
@@ -145,6 +146,23 @@ def test_videos_that_cannot_be_read_cost_themselves_only(videos: Path, tmp_path:
     assert "  an empty file: empty.mov" in lines and "  not a video that can be read" in lines
     assert re.search(r"cut\.mkv: .*after 2\.\d of 5\.0 s.*is kept|cut\.mkv: it (cannot be read|ends)", lines)
     assert {i.path for i in items(tmp_path / "g")} == {"cut.mkv", "one.mkv", "sub/two.mkv"}
+
+
+def test_a_frame_that_cannot_be_converted_ends_a_video_and_keeps_what_came(
+    videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = Frame._converted
+
+    def convert(frame: Frame, side: int | None) -> Image.Image:
+        if frame.place.number == 60:
+            raise ValueError("no such\nconversion")
+        return plain(frame, side)
+
+    monkeypatch.setattr(Frame, "_converted", convert)
+    report = index(videos, tmp_path / "g")
+    assert "one.mkv: its frame at 2.0 s cannot be shown (no such conversion)" in report.line()
+    assert {i.moment.frame for i in items(tmp_path / "g") if i.moment and i.path == "one.mkv"} == {0, 15, 30, 45}
+    assert report.videos.kept == 2
 
 
 def test_without_pyav_the_moments_stay(videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

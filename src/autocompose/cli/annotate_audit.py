@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from autocompose.cli.app import TEXTS, app
-from autocompose.cli.spread import PROCESSES, On, WorkerCpus, spread
+from autocompose.cli.options.spread import PROCESSES, On, WorkerCpus, spread
 from autocompose.core.reading.jsontext import json_line
 from autocompose.core.records import Split
 

@@ -9,7 +9,7 @@ from typing import Annotated, TypeVar
 import typer
 
 from autocompose.cli.app import CORPORA, PoseWeights, app, prepare
-from autocompose.cli.spread import PROCESSES, On, WorkerCpus, WorkerGpus, spread
+from autocompose.cli.options.spread import PROCESSES, On, WorkerCpus, WorkerGpus, spread
 from autocompose.core.errors import CorpusError
 from autocompose.core.reading.jsontext import json_line
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from autocompose.cli.app import prepare
-from autocompose.cli.spread import On, WorkerCpus, spread
+from autocompose.cli.options.spread import On, WorkerCpus, spread
 
 
 class Size(str, Enum):

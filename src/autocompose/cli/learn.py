@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
-from autocompose.cli import rerank as reranking
 from autocompose.cli.app import PAPER, TRAINING, app
-from autocompose.cli.embedder import (
+from autocompose.cli.options import rerank as reranking
+from autocompose.cli.options.embedder import (
     MODELS,
     DocumentPrompt,
     ModelOptions,

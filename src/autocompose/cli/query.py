@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from autocompose.cli import rerank as reranking
 from autocompose.cli.app import SEARCH, PoseWeights, app
-from autocompose.cli.embedder import (
+from autocompose.cli.options import rerank as reranking
+from autocompose.cli.options.embedder import (
     MODELS,
     DocumentPrompt,
     ModelOptions,
@@ -19,7 +19,7 @@ from autocompose.cli.embedder import (
     Yes,
     model_changes,
 )
-from autocompose.cli.spread import PROCESSES, On, WorkerCpus, WorkerGpus, spread
+from autocompose.cli.options.spread import PROCESSES, On, WorkerCpus, WorkerGpus, spread
 from autocompose.core.errors import InputError, NothingLeftError
 from autocompose.core.reading.jsontext import json_line
 
@@ -167,7 +167,7 @@ def _build(
     finder = finder_for(config, poses, pose_weights)
     report = build(pictures, embedder, out, model_name=embedder.name, finder=finder, **options)
     say(report.line())
-    if report.people.kept and made_for_renders(embedder.card):
+    if (report.people.kept or report.seen) and made_for_renders(embedder.card):
         say(RENDERS_ONLY)
 
 

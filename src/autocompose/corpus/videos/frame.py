@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image
 
+from autocompose.core.errors import VideoError
 from autocompose.corpus.videos.colour import HLG, PQ, to_sdr
 
 _FLIPS = {
@@ -74,7 +75,15 @@ class Frame:
         """The upright picture in RGB; high dynamic range is mapped to a photograph's.
 
         :param side: all that is wanted of its longer side in pixels.
+        :raises VideoError: it cannot be converted.
         """
+        try:
+            return self._converted(side)
+        except Exception as error:  # of formats and sizes that the converter does not take
+            said = " ".join(str(error).split())[:80] or type(error).__name__
+            raise VideoError(f"its frame at {self.place.seconds:.1f} s cannot be shown ({said})") from None
+
+    def _converted(self, side: int | None) -> Image.Image:
         width, height = self._shown
         scale = min(1.0, side / max(width, height)) if side else 1.0
         size = {"width": max(1, round(width * scale)), "height": max(1, round(height * scale))}

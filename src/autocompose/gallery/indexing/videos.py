@@ -123,23 +123,23 @@ class _Indexing:
     def run(self) -> set[int]:
         """Returns the ids of the items of this video; () of one that cannot be read."""
         run, path = self.run_, self.job.found.path
-        self.put = {item.id for item in self.before}
+        self.put, begun = {item.id for item in self.before}, False
         try:
             with Video(run.source.folder.path / path) as video:
+                begun = True
                 damage = self._watched(video)
         except VideoError as error:
             damage = str(error).partition(f"{path}: ")[2] or str(error)
-            if not self.put:
+            if not begun or not (self.put or self.items):
                 run.report.videos.drop(damage, path)
-                return set()
+                return self.put
         self._commit(done=True, damage=damage)
         self._count(path)
         return self.put
 
     def _watched(self, video: Video) -> str:
         run, facts = self.run_, video.facts
-        memory = Memory.of_record(self.record.memory) if self.record else Memory()
-        self.memory = memory
+        memory = self.memory = Memory.of_record(self.record.memory) if self.record else Memory()
         self.now = self.record or VideoRecord(
             run.made_from, self.job.found.path, facts.rate, facts.seconds or 0, facts.codec
         )
@@ -177,7 +177,6 @@ class _Indexing:
             items = [self.items[row] for row in rows]
             run.store.put(items, vectors[rows])
             run.report.embedded += len(items)
-            run.report.persons += sum(item.pose is not None for item in items)
             self.put.update(item.id for item in items)
             if refused:
                 why = next(iter(refused.values()))
