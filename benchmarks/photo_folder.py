@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 
 import autocompose
+from autocompose.core.errors import InputError
 from autocompose.core.records import Question, Split
 from autocompose.corpus.format import Corpus, load_corpus
 from autocompose.evaluate.metrics import Difference, Ranks, compare
@@ -76,8 +77,11 @@ def ranked(gallery: autocompose.Gallery, queries: list[Question], engine: str) -
     """The rank of each target; a target that is not among the ``MAX_K`` results counts as the last everywhere."""
     whole, group = [], []
     for query in queries:
-        answer = gallery.search(query.text, reference=query.reference, k=MAX_K, engine=engine)
-        place = {name: n for n, name in enumerate(dict.fromkeys(Path(hit.item.path).name for hit in answer))}
+        try:
+            hits = list(gallery.search(query.text, reference=query.reference, k=MAX_K, engine=engine))
+        except InputError:  # nobody was found in the reference, and this engine needs a pose
+            hits = []
+        place = {name: n for n, name in enumerate(dict.fromkeys(Path(hit.item.path).name for hit in hits))}
         target, others = place.get(query.target), set(query.group) - {query.reference, query.target}
         whole.append(len(gallery) if target is None else target)
         group.append(sum(target is None or place.get(name, MAX_K) < target for name in others))
