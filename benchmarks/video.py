@@ -15,13 +15,13 @@ from pathlib import Path
 
 import av
 import numpy as np
-from autocompose.gallery.embedder import open_embedder
 
 from autocompose.bodies.skeleton import SMPL22
 from autocompose.estimate.estimator import Person
 from autocompose.estimate.people_finder import PeopleFinder
 from autocompose.estimate.videos.sampling import Sampling
 from autocompose.gallery.indexing.index import build
+from autocompose.model.embedders.naming import open_embedder
 
 MIB = 1 << 20
 

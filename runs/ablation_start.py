@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from autocompose.core.records import Split
 from autocompose.core.run_folder import RunFolder
 from autocompose.corpus.format import Corpus, load_corpus
-from autocompose.describe.rules.corpus_texts import describe_corpus
+from autocompose.describe.rules.corpus_texts import write_texts
 from autocompose.describe.rules.options import RuleOptions
 from autocompose.model.checkpoint import Model, load_model, save_model
 from autocompose.model.combiner import ElementwiseSum
@@ -47,7 +47,7 @@ def main(demo: Path, out: Path) -> None:
     values = {"noise": 0.0, "rotation": False, "absolute": "none", "trunk": True, "max_parts": settings["statements"]}
     options = RuleOptions.parse({**values, "bank": "coach"}, "options")  # the demo's
     told = [Split.TRAIN, Split.VAL]
-    describe_corpus(corpus.root, options=options, n_texts=WORDINGS, splits=told, processes=os.cpu_count() or 1)
+    write_texts(corpus.root, options=options, n_texts=WORDINGS, splits=told, processes=os.cpu_count() or 1)
     texts = [t for p in load_corpus(corpus.root).split(Split.TRAIN) for t in p.texts["auto"]]
     config = load_model(demo / "sum").encoder.config.model_copy(update={"vocabulary": None})
     encoder = Encoder(config).with_vocabulary(texts)

@@ -15,7 +15,7 @@ from autocompose.describe.side_words import swap_sides, without_false_sides
 SENTENCES = [
     json.loads(line)["text"]
     for name in ("sentences", "heldout")
-    for line in (Path(__file__).parent / "audit" / f"{name}.jsonl").read_text("utf-8").splitlines()
+    for line in (Path(__file__).parent / "reading" / f"{name}.jsonl").read_text("utf-8").splitlines()
 ]
 
 

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from autocompose.gallery.embedder import RunFolder
 from PIL import Image
 
 from autocompose.core.ray_workers import RayWorkers, on_ray
@@ -22,6 +21,7 @@ from autocompose.gallery.indexing import embedding
 from autocompose.gallery.indexing.index import build
 from autocompose.gallery.search import Gallery
 from autocompose.gallery.storage.store import EmbeddedStore
+from autocompose.model.embedders.own import RunFolder
 from tests.fixtures.bar_finder import BarFinder
 from tests.gallery.fakes import FakeModel, photos
 from tests.gallery.test_index import counts
@@ -107,6 +107,7 @@ PROGRAM = """
 import sys, ray
 from pathlib import Path
 from autocompose.core.ray_workers import RayWorkers, on_ray
+from autocompose.model.embedders.own import RunFolder
 from autocompose.gallery.indexing import embedding
 from autocompose.gallery.indexing.index import build
 from tests.gallery.test_index_ray import Slow

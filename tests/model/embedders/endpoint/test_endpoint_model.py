@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -194,6 +195,11 @@ def test_a_rate_limit_pauses_everybody_as_long_as_the_server_says(server: FakeEn
 
 
 def test_no_more_requests_than_slots_are_in_flight(server: FakeEndpoint) -> None:
+    def slow(*parts: Any) -> np.ndarray:
+        time.sleep(0.05)  # long enough for the next request to arrive
+        return colour(*parts)
+
+    server.embed = slow
     opened(server).embed_images([noise(i) for i in range(24)])
     assert 1 < server.peak <= 4 and len(server.bodies) == 24
 
