@@ -75,7 +75,7 @@ def test_claims_of_the_swapped_text_are_the_swapped_claims(text: str) -> None:
 
 
 WORDS = st.sampled_from(
-    (Path(__file__).parent / "audit" / "swap_words.txt").read_text("utf-8").split(),
+    (Path(__file__).parent / "reading" / "swap_words.txt").read_text("utf-8").split(),
 )
 
 
