@@ -213,6 +213,7 @@ def test_another_address_is_written_as_browsers_take_it_and_the_log_holds_only_r
 OPERATIONS = (
     "GET /api/search", "GET /api/items/{key}", "GET /api/understand", "POST /api/upload", "GET /healthz",
     "GET /metrics", "GET /thumbs/{key}", "GET /pictures/{key}", "GET /uploads/{key}", "GET /api/compare/{key}",
+    "GET /api/clips.{kind}", "GET /frames/{key}", "GET /videos/{key}",
 )  # fmt: skip
 FUZZ_CASES = int(os.environ.get("FUZZ_CASES", "120"))  # for each operation; thousands are a matter of minutes
 
