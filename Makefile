@@ -24,7 +24,7 @@ help:  ## show the targets
 demo: .venv/demo.installed  ## the shipped model, trained further on a rendered benchmark, measured, ready to search
 	$(BIN)/autocompose demo
 
-test: .venv/dev.installed  ## the fast tests (at most 5 minutes)
+test: .venv/dev.installed  ## the fast tests (about nine minutes of processor time; `pytest -n 2` halves the wait)
 	$(BIN)/python -m pytest
 
 test-all: .venv/dev.installed  ## the slow tests, those with servers, and those with a browser (needs chromium)
