@@ -10,22 +10,21 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from autocompose.core.errors import ConfigError, ImageError, StorageError
+from autocompose.core.errors import ConfigError, ImageError
 from autocompose.core.log import bar, say
-from autocompose.describe.mllm.asks import Dialect, SchemaMode
 from autocompose.describe.mllm.judging.answers import Slip
 from autocompose.describe.mllm.recording.journal import Journal
 from autocompose.describe.mllm.recording.writer import Writer
-from autocompose.describe.mllm.sending.client import Client, Send
+from autocompose.describe.mllm.sending.client import Send
 from autocompose.describe.mllm.sending.costs import money
-from autocompose.describe.mllm.sending.crew import lead, work
-from autocompose.describe.mllm.sending.dialects import probed, remembered
-from autocompose.describe.mllm.sending.flow import Flow, Stopped
+from autocompose.describe.mllm.sending.crew import lead, session, work
+from autocompose.describe.mllm.sending.dialects import settle
+from autocompose.describe.mllm.sending.flow import Stopped
 from autocompose.rerank.question import Query, Reply, Verdict, steps_of, verdict
 from autocompose.rerank.settings import Reranker
 
@@ -105,45 +104,18 @@ class _Run:
         self.outcome = Outcome([None] * len(queries), prices=reranker.costs.state)
 
     async def run(self, journal: Path) -> Outcome:
-        self.writer = Writer(journal)
-        stopped = "error"
-        try:
-            async with self._client() as send:
-                await self._begin(send)
-                await self._work()
-            stopped = self.outcome.stopped
-        except asyncio.CancelledError:
-            stopped = "interrupted"
-            raise
-        finally:
-            with contextlib.suppress(StorageError):
-                await self.writer.do(Journal.end, stopped)
-            await self.writer.close()
-        if self.flow.error is not None:
-            raise self.flow.error
+        reranker, self.writer = self.reranker, Writer(journal)
+        async with session(self.writer, reranker.endpoint, reranker.limits, reranker.costs, self.send) as self.flow:
+            await self._begin()
+            await self._work()
         return self.outcome
 
-    @contextlib.asynccontextmanager
-    async def _client(self) -> AsyncIterator[Send]:
-        if self.send is not None:
-            yield self.send
-            return
+    async def _begin(self) -> None:
         reranker = self.reranker
-        async with Client(reranker.endpoint, reranker.limits.slots, reranker.limits.deadline) as client:
-            yield client
-
-    async def _begin(self, send: Send) -> None:
-        reranker = self.reranker
+        name, recipe = reranker.dialect_name, reranker.recipe
         await self.writer.do(Journal.start, VERSION, {})
-        host, model = reranker.endpoint.host, reranker.recipe.model
-        self.flow = Flow(send, self.writer, reranker.limits, reranker.costs, host, Dialect())
-        known = await self.writer.do(remembered, reranker.dialect_name)
         with contextlib.suppress(Stopped):  # then no worker begins
-            temperature = reranker.recipe.temperature
-            self.flow.dialect = known or await probed(self.flow, self.writer, reranker.dialect_name, model, temperature)
-            if self.flow.dialect.schema is not SchemaMode.ENFORCED and not self.quiet:
-                how = self.flow.dialect.schema.value
-                say(f"the server does not enforce the JSON schema ({how}); every answer is checked anyway")
+            await settle(self.flow, self.writer, name, recipe.model, recipe.temperature, self.quiet)
 
     async def _work(self) -> None:
         jobs = iter(enumerate(self.queries))

@@ -5,28 +5,28 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from autocompose.core.errors import ConfigError, StorageError
+from autocompose.core.errors import ConfigError
 from autocompose.core.log import bar, say
 from autocompose.core.records import Split, split_of
 from autocompose.core.several import several
 from autocompose.core.text_fields import Edit
 from autocompose.corpus.format import Corpus, as_corpus
 from autocompose.describe.mllm.asking.sent_pictures import default_frame
-from autocompose.describe.mllm.asks import Dialect, Item, SchemaMode
-from autocompose.describe.mllm.job import EDITS, Job, Summary, dialect_name, enter, known_dialect, stored
+from autocompose.describe.mllm.asks import Item
+from autocompose.describe.mllm.job import EDITS, Job, Summary, dialect_name, enter, stored
 from autocompose.describe.mllm.recipe import Endpoint, Limits, Recipe, journal_path
 from autocompose.describe.mllm.recording.journal import Journal
 from autocompose.describe.mllm.recording.journal_reading import done_otherwise
 from autocompose.describe.mllm.recording.writer import Writer
-from autocompose.describe.mllm.sending.client import Client, Send
-from autocompose.describe.mllm.sending.crew import lead, work
-from autocompose.describe.mllm.sending.dialects import probed
-from autocompose.describe.mllm.sending.flow import Flow, Stopped
+from autocompose.describe.mllm.sending.client import Send
+from autocompose.describe.mllm.sending.crew import lead, session, work
+from autocompose.describe.mllm.sending.dialects import settle
+from autocompose.describe.mllm.sending.flow import Stopped
 
 
 def annotate_corpus(
@@ -115,32 +115,12 @@ class _Run:
         finally:
             journal.close()
         self.writer = Writer(journal_path(job.corpus.root))
-        stopped = "error"
-        try:
-            async with self._client() as send:
-                await self._begin(send)
-                await self._work()
-            stopped = self.summary.stopped
-        except asyncio.CancelledError:  # Ctrl-C before the first question
-            stopped = "interrupted"
-            raise
-        finally:
-            with contextlib.suppress(StorageError):
-                await self.writer.do(Journal.end, stopped)
-            await self.writer.close()
-        if self.flow.error is not None:
-            raise self.flow.error
+        async with session(self.writer, job.endpoint, job.limits, job.costs, self.send) as self.flow:
+            await self._begin()
+            await self._work()
         return self.summary
 
-    @contextlib.asynccontextmanager
-    async def _client(self) -> AsyncIterator[Send]:
-        if self.send is not None:
-            yield self.send
-            return
-        async with Client(self.job.endpoint, self.job.limits.slots, self.job.limits.deadline) as client:
-            yield client
-
-    async def _begin(self, send: Send) -> None:
+    async def _begin(self) -> None:
         job = self.job
         lost = await self.writer.do(partial(enter, job))
         others = len(await self.writer.do(Journal.living))
@@ -148,23 +128,8 @@ class _Run:
             say(f"{lost} requests were in flight when an earlier run was killed; they are sent again")
         if others:
             say(f"sharing the work with {others} other run{'s' if others > 1 else ''}")
-        self.flow = Flow(send, self.writer, job.limits, job.costs, job.endpoint.host, Dialect())
         with contextlib.suppress(Stopped):  # then no worker begins
-            self.flow.dialect = await self._dialect()
-            if self.flow.dialect.schema is not SchemaMode.ENFORCED:
-                how = self.flow.dialect.schema.value
-                say(f"the server does not enforce the JSON schema ({how}); every answer is checked anyway")
-
-    async def _dialect(self) -> Dialect:
-        """The request format that the server accepts: from the journal, or from a probe.
-
-        :raises Stopped: the run ends; AnnotationError: the server does not answer.
-        """
-        job = self.job
-        known = await self.writer.do(known_dialect, job)
-        if known:
-            return known
-        return await probed(self.flow, self.writer, dialect_name(job), job.recipe.model, job.recipe.temperature)
+            await settle(self.flow, self.writer, dialect_name(job), job.recipe.model, job.recipe.temperature)
 
     async def _work(self) -> None:
         items = self.job.items()

@@ -1,24 +1,63 @@
-"""Workers on one journal: they run until the work is over, the heart beats meanwhile, and Ctrl-C ends them in order."""
+"""A run on one journal: workers until the work is over, a beating heart meanwhile, and an orderly end after Ctrl-C."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
 import time
-from collections.abc import Coroutine, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Coroutine, Generator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any, TypeVar
 
+from autocompose.core.errors import StorageError
 from autocompose.core.log import say
 from autocompose.describe.mllm.asking.dialogue import advance
-from autocompose.describe.mllm.asks import Answer, Ask, Unanswered
+from autocompose.describe.mllm.asks import Answer, Ask, Dialect, Unanswered
+from autocompose.describe.mllm.recipe import Endpoint, Limits
 from autocompose.describe.mllm.recording.journal import BEAT, Journal
 from autocompose.describe.mllm.recording.writer import Writer
+from autocompose.describe.mllm.sending.client import Client, Send
+from autocompose.describe.mllm.sending.costs import Costs
 from autocompose.describe.mllm.sending.flow import Flow
 
 R = TypeVar("R")
 GRACE = 30.0
 """Seconds that requests in flight get to finish after Ctrl-C."""
+
+
+@asynccontextmanager
+async def session(
+    writer: Writer, endpoint: Endpoint, limits: Limits, costs: Costs, send: Send | None = None
+) -> AsyncIterator[Flow]:
+    """A flow of questions to a server. At the end the journal records why it ended, and is closed.
+
+    :param send: replaces the client (tests).
+    :raises AnnotationError: what halted the flow.
+    """
+    stopped = "error"
+    try:
+        async with _sender(endpoint, limits, send) as sender:
+            flow = Flow(sender, writer, limits, costs, endpoint.host, Dialect())
+            yield flow
+        stopped = flow.stop or "done"
+    except asyncio.CancelledError:  # Ctrl-C before the first question
+        stopped = "interrupted"
+        raise
+    finally:
+        with suppress(StorageError):
+            await writer.do(Journal.end, stopped)
+        await writer.close()
+    if flow.error is not None:
+        raise flow.error
+
+
+@asynccontextmanager
+async def _sender(endpoint: Endpoint, limits: Limits, send: Send | None) -> AsyncIterator[Send]:
+    if send is not None:
+        yield send
+        return
+    async with Client(endpoint, limits.slots, limits.deadline) as client:
+        yield client
 
 
 async def work(flow: Flow, writer: Writer, workers: Sequence[Coroutine[Any, Any, None]]) -> None:

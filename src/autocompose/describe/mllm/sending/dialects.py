@@ -5,12 +5,28 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from autocompose.core.errors import AnnotationError
+from autocompose.core.log import say
 from autocompose.describe.mllm.asking.dialogue import advance
 from autocompose.describe.mllm.asks import Dialect, SchemaMode, Unanswered
 from autocompose.describe.mllm.recording.journal import Journal
 from autocompose.describe.mllm.recording.writer import Writer
 from autocompose.describe.mllm.sending.flow import Flow
 from autocompose.describe.mllm.sending.probe import probe
+
+
+async def settle(
+    flow: Flow, writer: Writer, name: str, model: str, temperature: float | None, quiet: bool = False
+) -> None:
+    """Give the flow the dialect that the journal holds under ``name``, else that of a probe.
+
+    :param quiet: do not say that the server does not enforce the schema.
+    :raises Stopped: the run ends; AnnotationError: the server does not answer.
+    """
+    known = await writer.do(remembered, name)
+    flow.dialect = known or await probed(flow, writer, name, model, temperature)
+    if flow.dialect.schema is not SchemaMode.ENFORCED and not quiet:
+        how = flow.dialect.schema.value
+        say(f"the server does not enforce the JSON schema ({how}); every answer is checked anyway")
 
 
 async def probed(flow: Flow, writer: Writer, name: str, model: str, temperature: float | None) -> Dialect:
