@@ -6,8 +6,9 @@ import errno
 import os
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
-from autocompose.core.errors import InputError
+from autocompose.core.errors import AutocomposeError, InputError
 
 MAX_BYTES = 1 << 30  # of a text file: more than any corpus known, less than the memory of a small machine
 _AT_ONCE = getattr(os, "O_NONBLOCK", 0)  # else a pipe that nobody writes to would hold the program for ever
@@ -42,6 +43,24 @@ def cause(error: OSError) -> str:
 def unreadable(path: Path | str, error: OSError) -> InputError:
     """The one line for a file that the operating system does not give."""
     return InputError(f"{path}: {cause(error)}")
+
+
+def open_plain(path: Path, error: type[AutocomposeError], expected: str, missing: str = "") -> BinaryIO:
+    """A plain file, open for reading; never one that would wait for a writer.
+
+    :param error: raised for whatever prevents it. :param expected: what the file should be, such as "a picture".
+    :param missing: what to say when there is no such file; "" = as for other causes.
+    """
+    try:
+        handle = os.open(path, os.O_RDONLY | _AT_ONCE | getattr(os, "O_BINARY", 0))
+    except (OSError, ValueError) as why:
+        if missing and isinstance(why, (FileNotFoundError, NotADirectoryError)):
+            raise error(f"{path}: {missing}") from None
+        raise error(f"{path}: {cause(why) if isinstance(why, OSError) else why}") from None
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise error(f"{path}: not a file; expected {expected}")
+    return os.fdopen(handle, "rb")
 
 
 def read_file(path: Path, limit: int = MAX_BYTES) -> bytes:

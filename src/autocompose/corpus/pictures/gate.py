@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import io
 import math
-import os
-import stat
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,7 +19,7 @@ from typing import BinaryIO
 from PIL import Image, ImageFile
 
 from autocompose.core.errors import AutocomposeError, ImageError
-from autocompose.core.reading.plain import cause
+from autocompose.core.reading.plain import open_plain
 from autocompose.corpus.pictures import formats
 from autocompose.corpus.pictures.budget import Budget
 from autocompose.corpus.pictures.colour import to_rgb
@@ -60,6 +58,7 @@ class Bounds:
 
 
 FILES = Bounds()
+MISSING = "picture not found; put it there or remove the entries that name it"
 
 
 class Picture:
@@ -72,7 +71,11 @@ class Picture:
     def __init__(self, source: Path | str | bytes, bounds: Bounds = FILES) -> None:
         self.name = "the picture" if isinstance(source, bytes) else str(source)
         self._bounds, self._orientation, self._scans = bounds, 1, 1
-        self._file: BinaryIO = io.BytesIO(source) if isinstance(source, bytes) else _opened(Path(source))
+        self._file: BinaryIO = (
+            io.BytesIO(source)
+            if isinstance(source, bytes)
+            else open_plain(Path(source), ImageError, "a picture", MISSING)
+        )
         try:
             with self._foreign():
                 self._image = self._header()
@@ -225,20 +228,6 @@ def bare(image: Image.Image) -> Image.Image:
 def _without_words(image: Image.Image) -> Image.Image:
     image.info = {}
     return image
-
-
-def _opened(path: Path) -> BinaryIO:
-    """A plain file, open for reading; never one that would wait for a writer."""
-    try:
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    except (FileNotFoundError, NotADirectoryError):
-        raise ImageError(f"{path}: picture not found; put it there or remove the entries that name it") from None
-    except (OSError, ValueError) as error:
-        raise ImageError(f"{path}: {cause(error) if isinstance(error, OSError) else error}") from None
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise ImageError(f"{path}: not a file; expected a picture")
-    return os.fdopen(handle, "rb")
 
 
 def _plugin(kind: str) -> Callable[[BinaryIO], Image.Image]:

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 import math
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from autocompose.core.errors import AutocomposeError, DependencyError, VideoError
-from autocompose.core.reading.plain import cause
+from autocompose.core.reading.plain import open_plain
 from autocompose.corpus.videos.formats import DEMUXERS, can_read, without_index
 from autocompose.corpus.videos.frame import Frame, Place
 
@@ -57,7 +56,7 @@ class Video:
             raise DependencyError("av", "video", "Reading videos")
         self.path, self._threads = Path(path), threads
         self._damaged, self._stopped, self._end = 0, "", 0.0
-        self._file = _opened(self.path)
+        self._file = open_plain(self.path, VideoError, "a video")
         try:
             self._open()
         except BaseException:
@@ -278,15 +277,3 @@ def _sound(aspect: Any) -> float:
     """Shape of a pixel; 1 where the file says nothing or nonsense."""
     value = float(aspect) if aspect else 1.0
     return value if 0.2 <= value <= 5 else 1.0
-
-
-def _opened(path: Path) -> BinaryIO:
-    """A plain file, open for reading; never one that would wait for a writer."""
-    try:
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    except (OSError, ValueError) as error:
-        raise VideoError(f"{path}: {cause(error) if isinstance(error, OSError) else error}") from None
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
-        os.close(handle)
-        raise VideoError(f"{path}: not a file; expected a video")
-    return os.fdopen(handle, "rb")
