@@ -181,7 +181,7 @@ def client(gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         async def __aexit__(self, *_: object) -> None:
             pass
 
-    monkeypatch.setattr("autocompose.rerank.run.Client", Connected)
+    monkeypatch.setattr("autocompose.describe.mllm.sending.crew.Client", Connected)
     app = create_app(gallery, tmp_path, reranker=reranker())
     with TestClient(app, "http://localhost") as opened:
         yield opened
