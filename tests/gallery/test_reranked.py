@@ -218,9 +218,9 @@ def test_a_model_that_is_away_leaves_the_page_as_it_was(
     async def away(*_: object) -> Answer:
         raise Fault(FaultKind.RUN_FAILED, "key", "refuses the key")
 
-    import autocompose.rerank.run as run
+    from autocompose.describe.mllm.sending import crew
 
-    monkeypatch.setattr(run.Client, "__call__", away)
+    monkeypatch.setattr(crew.Client, "__call__", away)
     query = {"ref": gallery.item("00000.png").key, "text": TEXT}
     page = client.post("/rerank", params=query)
     assert page.status_code == 200
