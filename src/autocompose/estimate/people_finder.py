@@ -46,7 +46,7 @@ class PeopleFinder:
         self.fingerprint = value_hash([METHOD, file_hash(networks), file_hash(LIFTING)])[:16]
 
     def __reduce__(self) -> tuple[Callable[[Path | None], PeopleFinder], tuple[Path | None]]:
-        return _of_this_process, (self.weights,)
+        return shared_finder, (self.weights,)
 
     @cached_property
     def estimator(self) -> Estimator:
@@ -61,5 +61,6 @@ class PeopleFinder:
 
 
 @lru_cache(2)
-def _of_this_process(weights: Path | None) -> PeopleFinder:
+def shared_finder(weights: Path | None = None) -> PeopleFinder:
+    """The finder of this process for these weights."""
     return PeopleFinder(weights)

@@ -13,6 +13,7 @@ from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from PIL import Image
 
 from autocompose.core.errors import GalleryError, InputError
@@ -284,13 +285,22 @@ class Gallery:
             if self.finder and self.config.poses:  # as its own pictures are
                 crop, why = found_people(picture, picture.size, self.finder)[0], Reference.why
             elif self.finder:
-                crop, why = Crop(None, crop.image, prominent(picture, self.finder)), Reference.why
+                crop, why = prominent(picture, self.finder), Reference.why
         except Exception as error:  # whatever goes wrong in the networks costs the pose, and nothing else
             log.warning("pose estimation failed (%s: %s)", type(error).__name__, error)
             why = "pose estimation failed on the reference picture"
         return Reference(
-            load=lambda: crop.image, digest=digest, pose=crop.pose, box=crop.box, size=picture.size, why=why
+            load=lambda: crop.image, digest=digest, vector=self._vector(crop), pose=crop.pose, box=crop.box,
+            size=picture.size, why=why,
         )  # fmt: skip
+
+    def _vector(self, crop: Crop) -> np.ndarray | None:
+        """The feature of a reference whose person the model need not look for again; None: it has to."""
+        model, finder = self.model, self.finder
+        if model is None or finder is None or crop.people is None or finder.fingerprint != model.finder:
+            return None
+        vector: np.ndarray = model.embed_people([crop.people])[0]
+        return vector
 
     def search(
         self,

@@ -75,7 +75,7 @@ class Opened:
 
     size: tuple[int, int]
     parts: list[Part]
-    images: list[Image.Image]
+    crops: list[Crop]
     thumb: bytes
     failed: bool = False
 
@@ -168,8 +168,8 @@ def _item(job: Job, size: tuple[int, int], part: Part) -> Item:
 def _embed(source: Source, batch: Sequence[Job]) -> list[Outcome]:
     with ThreadPoolExecutor(2) as pool:
         opened = list(pool.map(lambda job: _open(job, source), batch))
-    images = [image for picture in opened if not isinstance(picture, str) for image in picture.images]
-    vectors, refused = embed_pictures(source.model, images)
+    crops = [crop for picture in opened if not isinstance(picture, str) for crop in picture.crops]
+    vectors, refused = embed_crops(source, crops)
     results: list[Outcome] = []
     row = 0
     for job, picture in zip(batch, opened, strict=True):
@@ -181,9 +181,28 @@ def _embed(source: Source, batch: Sequence[Job]) -> list[Outcome]:
             log.warning("%s: %s (%s)", job.found.path, REFUSED, why)
             results.append(REFUSED)
         else:
-            results.append((replace(picture, images=[]), vectors[rows.start : rows.stop]))
+            results.append((replace(picture, crops=[]), vectors[rows.start : rows.stop]))
         row = rows.stop
     return results
+
+
+def embed_crops(source: Source, crops: Sequence[Crop]) -> tuple[np.ndarray, dict[int, str]]:
+    """Features ``(N, D)``, and row -> why there are none, whose rows are NaN.
+
+    A model that sees with the source's finder gets the people whom that has found, and looks at no picture again.
+    """
+    model, finder = source.model, source.finder
+    shares = finder is not None and finder.fingerprint == model.finder
+    people = {row: crop.people for row, crop in enumerate(crops) if shares and crop.people is not None}
+    rows = [row for row in range(len(crops)) if row not in people]
+    vectors, refused = embed_pictures(model, [crops[row].image for row in rows])
+    if not people:
+        return vectors, refused
+    features = np.empty((len(crops), model.dim), np.float32)
+    features[list(people)] = model.embed_people(list(people.values()))
+    if rows:
+        features[rows] = vectors
+    return features, {rows[row]: why for row, why in refused.items()}
 
 
 def _open(job: Job, source: Source) -> str | Opened:
@@ -210,7 +229,7 @@ def _open(job: Job, source: Source) -> str | Opened:
 
 def _opened(size: tuple[int, int], crops: list[Crop], searched: str, thumb: bytes) -> Opened:
     parts = [Part(crop.box, crop.pose, searched) for crop in crops]
-    return Opened(size, parts, [crop.image for crop in crops], thumb)
+    return Opened(size, parts, crops, thumb)
 
 
 def _crops(found: Found, picture: Image.Image, size: tuple[int, int], finder: Finder | None) -> list[Crop]:

@@ -16,7 +16,7 @@ from autocompose.corpus.videos.gate import Video
 from autocompose.estimate.videos.sampling import Sampling
 from autocompose.estimate.videos.watching import METHOD, Memory, Moment, watch
 from autocompose.gallery.crops import Crop, person_crop, shrink
-from autocompose.gallery.indexing.embedding import REFUSED, Job, Source
+from autocompose.gallery.indexing.embedding import REFUSED, Job, Source, embed_crops
 from autocompose.gallery.indexing.report import Report
 from autocompose.gallery.indexing.scan import Found
 from autocompose.gallery.indexing.thumbs import thumb_bytes, write_thumb
@@ -25,7 +25,6 @@ from autocompose.gallery.moments.moment import Moment as Place
 from autocompose.gallery.moments.video_record import VideoRecord, read_record
 from autocompose.gallery.storage.store import Store
 from autocompose.gallery.values import Value
-from autocompose.model.embedders.embedder import embed_pictures
 
 BATCH = 16  # people that are embedded and put at once
 COMMIT = 240  # frames after which the record is brought up to date, whatever they show
@@ -172,7 +171,7 @@ class _Indexing:
         """Put what has come, then write down how far this is."""
         run = self.run_
         if self.items:
-            vectors, refused = embed_pictures(run.source.model, [crop.image for crop in self.crops])
+            vectors, refused = embed_crops(run.source, self.crops)
             rows = [row for row in range(len(self.items)) if row not in refused]
             items = [self.items[row] for row in rows]
             run.store.put(items, vectors[rows])

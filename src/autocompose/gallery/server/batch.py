@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from autocompose.estimate.estimator import Person
 from autocompose.model.embedders.embedder import Embedder
 
 if TYPE_CHECKING:
@@ -55,6 +56,15 @@ class BatchedEmbedder(Embedder):
     def joint(self) -> bool:
         """As the model says."""
         return self._model.joint
+
+    @property
+    def finder(self) -> str:
+        """As the model says."""
+        return self._model.finder
+
+    def embed_people(self, people: Sequence[Sequence[Person]]) -> np.ndarray:
+        """``(N, D)`` un-normalised; too little work to be shared."""
+        return self._model.embed_people(people)
 
     def embed_images(self, images: Sequence[Picture]) -> np.ndarray:
         """``(N, D)`` un-normalised."""
