@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -61,12 +61,19 @@ class Source:
 
     :param finder: None: people are not looked for.
     :param out: the gallery's folder; ``folder``: that the pictures' paths are relative to.
+    :param features: path -> un-normalised feature ``(D,)`` of whole pictures that the model has embedded before.
     """
 
     model: Embedder
     finder: Finder | None
     out: Path
     folder: PictureFolder
+    features: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+    def feature(self, job: Job, picture: Opened) -> np.ndarray | None:
+        """``(1, D)`` of a picture that is one item and has been embedded before."""
+        whole = [part.box for part in picture.parts] == [None]
+        return self.features[job.found.path][None] if whole and job.found.path in self.features else None
 
 
 @dataclass(frozen=True)
@@ -168,13 +175,17 @@ def _item(job: Job, size: tuple[int, int], part: Part) -> Item:
 def _embed(source: Source, batch: Sequence[Job]) -> list[Outcome]:
     with ThreadPoolExecutor(2) as pool:
         opened = list(pool.map(lambda job: _open(job, source), batch))
-    crops = [crop for picture in opened if not isinstance(picture, str) for crop in picture.crops]
-    vectors, refused = embed_crops(source, crops)
+    known = [None if isinstance(p, str) else source.feature(job, p) for job, p in zip(batch, opened, strict=True)]
+    new = [p for p, feature in zip(opened, known, strict=True) if feature is None and not isinstance(p, str)]
+    vectors, refused = embed_crops(source, [crop for picture in new for crop in picture.crops])
     results: list[Outcome] = []
     row = 0
-    for job, picture in zip(batch, opened, strict=True):
+    for job, picture, feature in zip(batch, opened, known, strict=True):
         if isinstance(picture, str):
             results.append(picture)
+            continue
+        if feature is not None:
+            results.append((replace(picture, crops=[]), feature))
             continue
         rows = range(row, row + len(picture.parts))
         if why := next((refused[i] for i in rows if i in refused), ""):

@@ -10,6 +10,8 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
+import numpy as np
+
 from autocompose.core.errors import GalleryError, InputError
 from autocompose.core.fingerprint import TICK_NS
 from autocompose.core.log import Tally, track
@@ -56,6 +58,7 @@ def build(
     finder: Finder | None = None,
     videos: bool | None = None,
     sampling: Sampling | None = None,
+    features: Mapping[str, np.ndarray] | None = None,
 ) -> Report:
     """Make or update the gallery ``out`` of all pictures and videos below ``pictures`` (a folder or a corpus).
 
@@ -71,6 +74,8 @@ def build(
     :param finder: finds people and estimates their poses where neither is known; None: nobody is looked for.
     :param videos: whether videos are indexed, and :param sampling: which of their frames; None: as in the last run,
         else yes, and four a second.
+    :param features: path below the picture folder -> un-normalised feature ``(D,)`` that the model gave to this very
+        picture before.
     :raises GalleryError: another process is indexing; the gallery belongs to another model or folder; ``out`` holds
         something else than a gallery.
     :raises InputError: no picture or video was found.
@@ -96,7 +101,7 @@ def build(
         config.save(Path(out))
         target = open_store(out, config, write=True)
         try:
-            source = Source(model, finder, Path(out), PictureFolder(config.pictures))
+            source = Source(model, finder, Path(out), PictureFolder(config.pictures), features or {})
             _update(target, found, source, config, processes, report)
             target.publish()
             config.model_copy(update={"indexed_ns": began}).save(Path(out))
