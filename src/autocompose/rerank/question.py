@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 from pydantic import BaseModel
 
-from autocompose.describe.mllm.asking.dialogue import MOST_SAMPLES, ONCE
+from autocompose.describe.mllm.asking.dialogue import MAX_SAMPLES, ONCE
 from autocompose.describe.mllm.asking.sent_pictures import encode
 from autocompose.describe.mllm.asks import Answer, Ask, Picture, Unanswered
 from autocompose.describe.mllm.judging.answers import Slip, answer_object, validated
@@ -156,7 +156,7 @@ def _asked(reranker: Reranker, content: list[str | Picture], way: str, read: Rea
     recipe, prompts = reranker.recipe, reranker.prompts
     system, schema = prompts.system(way, named=NAMED), prompts.schema(way)
     slip: Slip | None = None
-    for sample in range(MOST_SAMPLES):
+    for sample in range(MAX_SAMPLES):
         again = [] if slip is None else [prompts.line("again", slip.kind, detail=slip.detail)]
         task = "\n".join([prompts.line("user", f"{way}_task"), *again])
         tokens = recipe.max_tokens * (2 if slip is not None and slip.kind == "length" else 1)
