@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
-from autocompose.core.errors import missing_file
+from autocompose.core.errors import InputError, missing_file
 from autocompose.core.fingerprint import changed_ns
 from autocompose.core.log import Tally
 from autocompose.core.reading.plain import cause, unreadable
@@ -159,7 +159,14 @@ def scan(pictures: str | Path, tally: Tally, people: Path | None = None, videos:
         return _described(Path(pictures), root, *_states(root.path, result, videos), result, people)
     with tempfile.TemporaryDirectory() as scratch:
         PictureFolder(str(pictures)).fetch(SIDE_FILES, Path(scratch))
-        return _described(Path(scratch), root, _states_elsewhere(root, result), {}, result, people)
+        states = _states_elsewhere(root, result)
+        try:
+            return _described(Path(scratch), root, states, {}, result, people)
+        except InputError as error:  # which names the copy
+            message = str(error)
+            for name in SIDE_FILES:
+                message = message.replace(str(Path(scratch) / name), below(str(pictures), name))
+            raise InputError(message) from None
 
 
 def _described(
