@@ -78,8 +78,10 @@ def steps_of(query: Query, reranker: Reranker) -> list[Steps]:
     ``Unanswered`` may be thrown in instead of an answer. The replies, in this order, make the ``verdict``.
     """
     if reranker.recipe.way == "grid":
-        return [_asked(reranker, _grid_content(query, reranker), "grid", _best(len(query.candidates)))]
-    return [_asked(reranker, _single_content(query, shown, reranker), "single", _score) for shown in query.candidates]
+        return [_repeated(reranker, _grid_content(query, reranker), "grid", _best(len(query.candidates)))]
+    return [
+        _repeated(reranker, _single_content(query, shown, reranker), "single", _score) for shown in query.candidates
+    ]
 
 
 def verdict(query: Query, reranker: Reranker, replies: Sequence[Reply]) -> Verdict:
@@ -151,8 +153,8 @@ def _score(answer: Answer) -> float:
     return verdict.sure if verdict.fulfils == "yes" else -verdict.sure
 
 
-def _asked(reranker: Reranker, content: list[str | Picture], way: str, read: Reader) -> Steps:
-    """Ask until an answer can be used, or the same fault comes again."""
+def _repeated(reranker: Reranker, content: list[str | Picture], way: str, read: Reader) -> Steps:
+    """Repeat the question until an answer is usable or the same fault returns."""
     recipe, prompts = reranker.recipe, reranker.prompts
     system, schema = prompts.system(way, named=NAMED), prompts.schema(way)
     slip: Slip | None = None
