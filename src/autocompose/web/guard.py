@@ -138,7 +138,7 @@ class Guard:
             await refuse(scope, send, 401, message, [(b"www-authenticate", b"Bearer")])
             return False
         wait = self.wrong.wait(client, take=False)
-        if wait:  # also for the right token, or a guesser would learn which one it is
+        if wait:  # also for the right token: otherwise guessing would succeed despite the limit
             await refuse(scope, send, 429, "too many wrong tokens; wait a moment", _after(wait))
             return False
         if from_query:
