@@ -44,7 +44,7 @@ def shrink(picture: Image.Image) -> Image.Image:
     return picture
 
 
-def found_people(picture: Image.Image, size: tuple[int, int], finder: Finder) -> list[Crop]:
+def detected_people(picture: Image.Image, size: tuple[int, int], finder: Finder) -> list[Crop]:
     """Each detected person; the whole picture if it shows nobody or one large person.
 
     :param picture: RGB, perhaps smaller than the file. :param size: of the file's upright picture in pixels.
@@ -63,7 +63,7 @@ def found_people(picture: Image.Image, size: tuple[int, int], finder: Finder) ->
 def person_crop(picture: Image.Image, size: tuple[int, int], person: Person) -> Crop:
     """One of the people in a picture.
 
-    :param picture, size: as for ``found_people``.
+    :param picture, size: as for ``detected_people``.
     """
     scale, box = size[0] / picture.width, _around(person, picture.size)
     return Crop(_scaled(box, scale, size), shrink(picture.crop(box)), Pose.of(person, scale), (person,))

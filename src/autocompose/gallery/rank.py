@@ -15,7 +15,7 @@ from autocompose.evaluate.measured import Measured
 from autocompose.evaluate.pose_index import DEPTH as POSE_DEPTH
 from autocompose.evaluate.symbolic import BALANCED, PoseQuery
 from autocompose.gallery.answer import FUSED, Hit, Reference
-from autocompose.gallery.moments.scenes import MOST, Scenes
+from autocompose.gallery.moments.scenes import MAX_NEIGHBOURS, Scenes
 from autocompose.gallery.query_vector import QueryVector
 from autocompose.gallery.request import Engine, SearchRequest
 from autocompose.gallery.storage.posed import Posed
@@ -68,11 +68,11 @@ class Ranking:
 
     def _choose(self) -> tuple[str, str]:
         """The engine that answers, and why."""
-        asked = self.request.engine
-        if asked is Engine.LEARNED:
+        engine = self.request.engine
+        if engine is Engine.LEARNED:
             return "learned", "as asked"
         obstacle = self._obstacle()
-        if asked is Engine.SYMBOLIC:
+        if engine is Engine.SYMBOLIC:
             if obstacle:
                 raise InputError(f"the symbolic engine cannot answer: {obstacle}; use the engine auto or learned")
             return "symbolic", "as asked"
@@ -134,7 +134,7 @@ class Ranking:
                     hits.append(Hit(len(hits) + 1, best[item.id], item))
             if len(hits) == k:
                 break
-        return [replace(hit, near=tuple(near.get(place, ())[:MOST])) for place, hit in enumerate(hits)]
+        return [replace(hit, near=tuple(near.get(place, ())[:MAX_NEIGHBOURS])) for place, hit in enumerate(hits)]
 
     # -- by the model
 

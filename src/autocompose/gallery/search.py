@@ -25,7 +25,7 @@ from autocompose.corpus.pictures.folder import PictureFolder, is_address
 from autocompose.corpus.pictures.gate import FILES, Bounds, as_rgb, open_image
 from autocompose.estimate.people_finder import Finder, PeopleFinder
 from autocompose.gallery.answer import Answer, Hit, Reference
-from autocompose.gallery.crops import MAX_SIDE, SEARCHED_SIDE, Crop, found_people, prominent, shrink
+from autocompose.gallery.crops import MAX_SIDE, SEARCHED_SIDE, Crop, detected_people, prominent, shrink
 from autocompose.gallery.gallery_folder import GalleryConfig, finder_for, model_for, open_store, read_config
 from autocompose.gallery.item import Item, NotThereError, is_key, key_to_id
 from autocompose.gallery.moments.clips import AROUND, Clip, clips
@@ -165,10 +165,10 @@ class Gallery:
 
         :raises NotThereError: no such item.
         """
-        found = self._find(which)
-        if not found:
+        items = self._find(which)
+        if not items:
             raise _absent(which)
-        return found[0]
+        return items[0]
 
     def _find(self, which: Named) -> list[Item]:
         if isinstance(which, (Item, Hit)):
@@ -256,8 +256,8 @@ class Gallery:
             return source
         if isinstance(source, Image.Image):
             return self.outside(as_rgb(source))
-        if found := self._find(source):
-            return self._inside(found[0])
+        if items := self._find(source):
+            return self._inside(items[0])
         if not isinstance(source, (str, Path)) or (is_key(str(source)) and not os.path.isfile(source)):
             raise _absent(source)
         if not os.path.isfile(source):
@@ -283,7 +283,7 @@ class Gallery:
         crop, why = Crop(None, shrink(picture)), "poses of pictures from elsewhere are not estimated in this gallery"
         try:
             if self.finder and self.config.poses:  # as its own pictures are
-                crop, why = found_people(picture, picture.size, self.finder)[0], Reference.why
+                crop, why = detected_people(picture, picture.size, self.finder)[0], Reference.why
             elif self.finder:
                 crop, why = prominent(picture, self.finder), Reference.why
         except Exception as error:  # whatever goes wrong in the networks costs the pose, and nothing else

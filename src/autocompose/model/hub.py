@@ -103,8 +103,8 @@ def _data_files(folder: Path, private: bool) -> dict[str, Any]:
             "`redistribution`, or push with --private"
         )
     say(f"{folder}: redistribution: {about.redistribution}")
-    found = sorted({path for pattern in EXPORT for path in folder.glob(pattern)})
-    return {path.relative_to(folder).as_posix(): path for path in found}
+    paths = sorted({path for pattern in EXPORT for path in folder.glob(pattern)})
+    return {path.relative_to(folder).as_posix(): path for path in paths}
 
 
 def model_card(folder: Path, name: str) -> str:
@@ -138,7 +138,7 @@ def model_card(folder: Path, name: str) -> str:
         },
         first=settings.get("encoder", "not stated"),
         data=settings.get("data", "not stated"),
-        figures={title: _percentages(found) for title, found in figures.items() if found},
+        figures={title: _percentages(metrics) for title, metrics in figures.items() if metrics},
     )
 
 

@@ -80,10 +80,10 @@ def read_table(path: Path, key: str, *aliases: str) -> Table:
 
 
 def _cells(columns: list[str], cells: list[str]) -> tuple[dict[str, str], str]:
-    found = {name: cell for name, cell in zip(columns, cells, strict=False) if cell}
+    filled = {name: cell for name, cell in zip(columns, cells, strict=False) if cell}
     if any(cells[len(columns) :]):
-        return found, "more cells than the header has columns"
-    return found, ""
+        return filled, "more cells than the header has columns"
+    return filled, ""
 
 
 def _decoded(data: bytes, path: Path) -> tuple[str, list[str]]:

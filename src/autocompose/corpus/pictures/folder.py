@@ -96,15 +96,15 @@ class PictureFolder:
         try:
             if not fs.isdir(root):
                 raise InputError(f"{self.address}: folder not found; name one that holds pictures")
-            found: dict[str, dict[str, Any]] = fs.find(root, detail=True)
+            files: dict[str, dict[str, Any]] = fs.find(root, detail=True)
         except InputError:
             raise
         except Exception as error:  # each store has its own exceptions
             raise self._refused("listed", error) from None
-        for path in sorted(found):
+        for path in sorted(files):
             name = path.lstrip("/")[len(root.strip("/")) :].lstrip("/")
             if name:
-                yield name, Entry(int(found[path].get("size") or 0), _stamp(found[path]))
+                yield name, Entry(int(files[path].get("size") or 0), _stamp(files[path]))
 
     def pictures(self) -> Iterator[tuple[str, Entry, str]]:
         """Of ``entries`` the pictures, by their endings, and why each cannot be used, "" = it can; no hidden ones.

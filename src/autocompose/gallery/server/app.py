@@ -32,7 +32,7 @@ from autocompose.gallery.search import Gallery
 from autocompose.gallery.server.batch import BatchedEmbedder
 from autocompose.gallery.server.compare import compared
 from autocompose.gallery.server.pages import Page, render
-from autocompose.gallery.server.replies import REFUSALS, Asked, ItemKey, item_of, picture_reply
+from autocompose.gallery.server.replies import REFUSALS, ItemKey, SearchQuery, item_of, picture_reply
 from autocompose.gallery.server.reranking import add_reranking
 from autocompose.gallery.server.telemetry import Metrics
 from autocompose.gallery.server.uploads import MAX_BYTES, RefusedUploadError, Uploads
@@ -179,7 +179,7 @@ def with_key(gallery: Gallery, request: SearchRequest) -> SearchRequest:
 
 def _add_api(app: FastAPI, gallery: Gallery, uploads: Uploads, metrics: Metrics, heavy: HeavyWork) -> None:
     @app.get("/api/search", responses=REFUSALS, response_model=dict[str, Any])
-    def search(request: Asked) -> Response:
+    def search(request: SearchQuery) -> Response:
         """Pictures like the reference, but with the change that the text describes, best first."""
         result = ask(gallery, uploads, with_key(gallery, request))
         return JSONResponse(result.record())  # plain values: nothing to validate once more
@@ -267,7 +267,7 @@ def _add_pages(app: FastAPI, gallery: Gallery, uploads: Uploads, reranker: Reran
         add_reranking(app, gallery, searched, reranker)
 
     @app.get("/", response_class=HTMLResponse, include_in_schema=False)
-    def page(request: Asked) -> HTMLResponse:
+    def page(request: SearchQuery) -> HTMLResponse:
         request = with_key(gallery, request)
         answer = ask(gallery, uploads, request) if request.asks else None
         offer = Reranking(gallery, request, answer, reranker) if answer is not None and reranker else None

@@ -23,7 +23,7 @@ Job = tuple[Kind, Any, Future[np.ndarray]]
 KINDS: tuple[Kind, ...] = ("texts", "images", "compositions", "joint")
 MAX_BATCH = 32
 PATIENCE = 0.5  # of the last run's time: what a run may wait for its share, when another run is under way
-MOST_PATIENCE = 0.1  # seconds; the first run may have loaded the model
+MAX_PATIENCE = 0.1  # seconds; the first run may have loaded the model
 
 
 class BatchedEmbedder(Embedder):
@@ -114,7 +114,7 @@ class BatchedEmbedder(Embedder):
         with self._news:
             while not jobs and (self._waiting or not self._closed):
                 self._news.wait_for(lambda: self._waiting or self._closed)
-                patience = min(PATIENCE * self._last, MOST_PATIENCE)
+                patience = min(PATIENCE * self._last, MAX_PATIENCE)
                 self._news.wait_for(lambda: len(self._waiting) >= self._share() or self._closed, patience)
                 jobs = [self._waiting.popleft() for _ in range(min(self._share(), len(self._waiting)))]
             self._under_way += len(jobs)
