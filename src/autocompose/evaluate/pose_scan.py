@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +22,7 @@ from autocompose.evaluate.pose_coordinates import COLUMN, COORDINATES, UNITS, fr
 from autocompose.evaluate.symbolic import CHANGE_WORST, KEEP_DOUBT, KEEP_UNIT, PoseQuery
 
 STEP = 3  # coordinates between two looks at which poses are left
+SURE = 8  # coordinates that cannot exclude a pose: with more, claims are looked at before changes
 ROUNDING = 1e-5  # of float32, by which bounds are widened
 Column = Callable[[Feature], np.ndarray]  # feature -> its values for some poses, metres or degrees, without NaN
 
@@ -128,19 +130,36 @@ class Scan:
 
         :param order: of coordinates, see there. :param rows: ``(R,)`` ascending.
         """
-        changed = np.zeros(len(rows), np.float32)
-        if self.query.rest_share:
-            bound = KEEP_UNIT * np.expm1(limit / self.query.rest_share) * (1 + ROUNDING) + ROUNDING
-            sure = int(min(bound / CHANGE_WORST, len(order)))  # with so many coordinates, no pose is beyond it
+
+        def by_claims(rows: np.ndarray, costs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            for side in self.sides:
+                costs = costs + self._side(side, lambda feature: column(feature).take(rows))  # noqa: B023
+                kept = np.flatnonzero(costs <= limit)  # to take these is quicker than to index by a mask
+                rows, costs = rows.take(kept), costs.take(kept)
+            return rows, costs
+
+        def by_changes(rows: np.ndarray, costs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+            changed, left = np.zeros(len(rows), np.float32), self._change_left(limit - costs)
+            sure = left.max(initial=0) / CHANGE_WORST  # so many coordinates are within it at any rate
             for done, place in enumerate(order, 1):
                 changed += self._change(place, coordinates[place].take(rows))
-                if done > sure and (done - sure) % STEP == 1:
-                    kept = np.flatnonzero(changed <= bound)  # to take these is quicker than to index by a mask
-                    rows, changed = rows.take(kept), changed.take(kept)
-        costs = self._claims(lambda feature: column(feature).take(rows), len(rows))
-        costs += self._rest(changed)
+                if done >= sure and done % STEP == 0:
+                    kept = np.flatnonzero(changed <= left)
+                    rows, costs, changed, left = (values.take(kept) for values in (rows, costs, changed, left))
+            return rows, costs + self._rest(changed)
+
+        costs = np.zeros(len(rows), np.float32)
+        if not self.query.rest_share:
+            return by_claims(rows, costs)
+        steps = [by_claims, by_changes]
+        for step in steps if self._change_left(limit) > SURE * CHANGE_WORST else reversed(steps):
+            rows, costs = step(rows, costs)
         kept = np.flatnonzero(costs <= limit)
         return rows.take(kept), costs.take(kept)
+
+    def _change_left(self, costs: Any) -> Any:
+        """The K that costs so much, a little more for the rounding of float32."""
+        return KEEP_UNIT * np.expm1(np.minimum(costs / self.query.rest_share, 80)) * (1 + ROUNDING) + ROUNDING
 
     def possible(self, limit: float, column: Column, allowed: np.ndarray) -> np.ndarray:
         """``(N,)`` bool: which of the allowed poses may cost no more than ``limit``, by each side of a claim alone."""
@@ -157,12 +176,16 @@ class Scan:
 
     def _claims(self, column: Column, count: int) -> np.ndarray:
         total = np.zeros(count, np.float32)
-        with np.errstate(over="ignore", divide="ignore"):  # what cannot hold costs SIDE_WORST
-            for side in self.sides:
-                holds = sum(1 / (1 + reading.miss(column(reading.test.feature))) for reading in side) / len(side)
-                total -= SIDE_WORST * np.tanh(np.log(holds) / SIDE_WORST)
-        total *= self.query.text_share
+        for side in self.sides:
+            total += self._side(side, column)
         return total
+
+    def _side(self, side: tuple[Reading, ...], column: Column) -> np.ndarray:
+        with np.errstate(over="ignore", divide="ignore"):  # what cannot hold costs SIDE_WORST
+            holds = sum(1 / (1 + reading.miss(column(reading.test.feature))) for reading in side) / len(side)
+            cost: np.ndarray = np.tanh(np.log(holds) / SIDE_WORST)
+            cost *= -SIDE_WORST * self.query.text_share
+        return cost
 
     def _rest(self, changed: np.ndarray) -> np.ndarray:
         cost: np.ndarray = self.query.rest_share * np.log(1 + changed / KEEP_UNIT)
