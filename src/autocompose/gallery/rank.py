@@ -205,13 +205,14 @@ class Ranking:
 
         :raises GalleryError: some are there no more.
         """
-        order = np.argsort(ids)
-        places = np.searchsorted(ids, wanted, sorter=order)
         known = np.isin(wanted, ids)
+        order = np.argsort(ids)
         values = np.empty(len(wanted), np.float32)
-        values[known] = cosines[order[places[known]]]
-        vectors = self.store.vectors(wanted[~known].tolist())
-        if len(vectors) != np.count_nonzero(~known):
-            raise GalleryError("the gallery changed during this search; search again")
-        values[~known] = normalise(vectors) @ self.query.vector
+        values[known] = cosines[order[np.searchsorted(ids, wanted[known], sorter=order)]]
+        others = wanted[~known].tolist()
+        if others:
+            vectors = self.store.vectors(others)
+            if len(vectors) != len(others):
+                raise GalleryError("the gallery changed during this search; search again")
+            values[~known] = normalise(vectors) @ self.query.vector
         return values
