@@ -192,13 +192,27 @@ class Ranking:
         chosen = np.isin(posed.ids[rows], ids)
         chosen[np.argsort(-scores, kind="stable")[:DEPTH]] = True
         rows, scores = rows[chosen], scores[chosen]
-        vectors = self.store.vectors(posed.ids[rows].tolist())
-        if len(vectors) != len(rows):
-            raise GalleryError("the gallery changed during this search; search again")
         weights = Weights.of(self.query.model.card if self.query.model else {})
-        fused = fuse(normalise(vectors) @ self.query.vector, scores, weights)
+        fused = fuse(self._cosines(posed.ids[rows], ids, cosines), scores, weights)
         order = np.argsort(-fused, kind="stable")
         others = ~posed.holds(ids)  # below the last person, by the model alone
         lowest = fused.min() if len(fused) else 0.0
         below = (lowest - weights.cosine * (1 - cosines[others])).astype(np.float32)
         return np.concatenate([posed.ids[rows][order], ids[others]]), np.concatenate([fused[order], below])
+
+    def _cosines(self, wanted: np.ndarray, ids: np.ndarray, cosines: np.ndarray) -> np.ndarray:
+        """``(N,)`` of items: of those that the model's search gave already, and from their vectors of the others.
+
+        :raises GalleryError: some are there no more.
+        """
+        known = np.isin(wanted, ids)
+        order = np.argsort(ids)
+        values = np.empty(len(wanted), np.float32)
+        values[known] = cosines[order[np.searchsorted(ids, wanted[known], sorter=order)]]
+        others = wanted[~known].tolist()
+        if others:
+            vectors = self.store.vectors(others)
+            if len(vectors) != len(others):
+                raise GalleryError("the gallery changed during this search; search again")
+            values[~known] = normalise(vectors) @ self.query.vector
+        return values

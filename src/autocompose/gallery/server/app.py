@@ -43,7 +43,7 @@ from autocompose.web.guard import LOOPBACK, Guard, error_page
 from autocompose.web.limits import HeavyWork
 
 log = logging.getLogger("autocompose.server")
-WARM_TEXT = "Raise the left arm."
+WARM_TEXT, WARM_SIZE = "Raise the left arm.", (256, 256)
 HEAVY_THREADS = max(2, (os.cpu_count() or 1) // 2)  # that decode pictures
 HEAVY_QUEUE, PATIENCE = 64, 20.0  # requests that wait for them, and how many seconds
 BOUNDS = Bounds(patience=PATIENCE)
@@ -132,8 +132,12 @@ def _warm(gallery: Gallery) -> None:
     sample = gallery.store.sample(1)
     if sample and gallery.model:
         gallery.search(reference=sample[0], text=WARM_TEXT, k=1)
-        gallery.outside(gallery.open_picture(sample[0]))
-        gallery.model.embed_images([gallery.open_picture(sample[0])])
+        try:
+            picture = gallery.open_picture(sample[0])
+        except AutocomposeError:  # its file is gone; vectors and thumbnails are there, and so is the rest
+            picture = Image.new("RGB", WARM_SIZE)
+        gallery.outside(picture)
+        gallery.model.embed_images([picture])
 
 
 async def _tidy_for_ever(uploads: Uploads) -> None:
