@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -85,10 +85,13 @@ class Estimator:
         return [self.person(picture, views) for views in self.views(picture, windows)]
 
     @torch.inference_mode()
-    def views(self, picture: Image.Image, windows: Windows = "auto") -> list[Views]:
-        """The landmarks of each person in an RGB picture, the most prominent first."""
+    def views(self, picture: Image.Image, windows: Windows = "auto", known: Iterable[Views] = ()) -> list[Views]:
+        """The landmarks of each person in an RGB picture, the most prominent first.
+
+        :param known: people who are there, for whom it need not be searched.
+        """
         whole = (0, 0, *picture.size)
-        found = self._search(picture, [whole], [])
+        found = self._search(picture, [whole], list(known))
         shown = min(picture.size)
         for level in levels(*picture.size) if windows else ():
             if windows == "auto" and any(extent(views.plain) >= SMALL * shown for views in found):
@@ -101,7 +104,7 @@ class Estimator:
         """The known people, and those that these windows add."""
         found = list(known)
         for one in candidates(self.detector, picture, windows, known):
-            sure = not known and len(windows) == 1 and one.score >= SURE
+            sure = len(windows) == 1 and one.score >= SURE
             if views := self.look(picture, one.region, sure):
                 found.append(views)
         return distinct(found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from autocompose.estimate.finding import Find
 from autocompose.estimate.marking import HIPS, RIM, Marks, Views
 from autocompose.estimate.regions import Region
 from autocompose.estimate.videos import following
-from autocompose.estimate.videos.following import follow
+from autocompose.estimate.videos.following import EVERY, _searched, follow
 
 SIDE = 20  # of a square
 RADIUS = 16  # of the circle around it: its region has a side of 40 pixels
@@ -51,9 +52,12 @@ class Squares:
         self.searched: list[bool] = []
         self.large: set[Square] = set()  # whom a search without windows shows
 
-    def views(self, image: Image.Image, windows: Any = "auto") -> list[Views]:
+    def views(self, image: Image.Image, windows: Any, known: Iterable[Views]) -> list[Views]:
         self.searched.append(bool(windows))
-        return [views_of(s) for s in squares_in(image, (0, 0, *image.size)) if windows or s in self.large]
+        found = list(known)
+        taken = {one.plain.region.centre for one in found}
+        shown = [s for s in squares_in(image, (0, 0, *image.size)) if windows or s in self.large]
+        return found + [views_of(s) for s in shown if s not in taken]
 
     def look(self, image: Image.Image, region: Region) -> Views | None:
         near = [s for s in squares_in(image, (0, 0, *image.size)) if abs(s[0] - region.centre[0]) < region.side / 4]
@@ -79,9 +83,22 @@ def places(estimator: Squares, *frames: list[Square]) -> list[list[int]]:
 
 
 def test_one_search_shows_everybody_in_all_frames(estimator: Squares) -> None:
-    frames = [[(20 + 8 * i, 50), (260 - 8 * i, 50)] for i in range(8)]
+    frames = [[(20 + 8 * i, 50), (260 - 8 * i, 50)] for i in range(EVERY)]
     assert places(estimator, *frames) == [[x for x, _ in squares] for squares in frames]
-    assert estimator.searched == [True]
+    assert estimator.searched == [False] * (EVERY // 2) + [True], "glances, until somebody is known"
+
+
+def test_who_comes_between_two_searches_is_followed_back(estimator: Squares) -> None:
+    frames = [[(20, 50), *([(250 - 6 * i, 50)] if i >= EVERY else [])] for i in range(2 * EVERY)]
+    assert places(estimator, *frames) == [sorted(x for x, _ in squares) for squares in frames]
+    assert estimator.searched.count(True) == 2
+
+
+def test_every_part_of_a_stretch_is_searched() -> None:
+    for length in range(1, 50):
+        searched = sorted(_searched(length))
+        gaps = np.diff([-1 - searched[0], *searched, 2 * length - 1 - searched[-1]])
+        assert 0 <= searched[0] and searched[-1] < length and gaps.max() <= EVERY + 1
 
 
 def test_who_leaves_is_gone_and_who_comes_is_seen_by_the_next_search(estimator: Squares) -> None:
@@ -101,7 +118,7 @@ def test_when_nobody_is_left_the_whole_picture_is_looked_at(estimator: Squares) 
     estimator.large = {(200, 50)}
     frames = [[], [(40, 50)], [(40, 50)], [(200, 50), (120, 50)], [(204, 50)]]
     assert places(estimator, *frames) == [[], [40], [40], [200], [204]]
-    assert estimator.searched == [True, False, False], "windows are left to the next stretch"
+    assert estimator.searched == [False, False, True, False], "windows are left to the next stretch"
 
 
 def test_two_followed_to_one_place_are_one(estimator: Squares) -> None:

@@ -1,13 +1,13 @@
-"""People in a stretch of a video: the middle frame is searched for them, and from there they are followed both ways.
+"""People in a stretch of a video: some of its frames are searched for them, and from there they are followed both ways.
 
 Whoever was seen in a frame is looked for in the next one where their landmarks say that they are, without the detector
-(as MediaPipe follows one person). Who comes into the picture later is seen by the search of the next stretch.
+(as MediaPipe follows one person). So one search that shows somebody is enough for all frames of the stretch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import count
 
 import numpy as np
 import torch
@@ -19,9 +19,12 @@ from autocompose.estimate.marking import Views
 from autocompose.estimate.regions import Region
 from autocompose.estimate.searching import Window, distinct
 
+EVERY = 6  # frames of which one is searched, at most
 AROUND = 1.4  # side of the window in which the detector looks for somebody who was lost / side of their region
 ASTRAY = 0.5  # so far from where they were expected may they be / side of their region
 GROWTH = 0.5  # so far may the logarithm of that side change
+
+People = dict[int, Views]  # by a number that stays with somebody while they are followed
 
 
 @torch.inference_mode()
@@ -30,18 +33,48 @@ def follow(estimator: Estimator, pictures: Sequence[Image.Image]) -> list[list[P
 
     :param pictures: RGB, of one size.
     """
-    middle = len(pictures) // 2
-    views: dict[int, list[Views]] = {middle: estimator.views(pictures[middle])}
-    for way in (range(middle, len(pictures)), range(middle, -1, -1)):
-        for known, number in pairwise(way):
-            views[number] = _next(estimator, pictures[number], views[known])
-    return [[estimator.person(picture, one) for one in views[k]] for k, picture in enumerate(pictures)]
+    frames = _forward(estimator, pictures)
+    for number in range(len(pictures) - 2, -1, -1):
+        now, after = frames[number], frames[number + 1]
+        missed = {who: views for who, views in after.items() if who not in now}
+        frames[number] = _once(now | _followed(estimator, pictures[number], missed))
+    return [
+        [estimator.person(picture, views) for views in people.values()]
+        for picture, people in zip(pictures, frames, strict=True)
+    ]
 
 
-def _next(estimator: Estimator, picture: Image.Image, known: list[Views]) -> list[Views]:
-    """Those of the known people who are in the next frame; if that is nobody, who a glance at all of it shows."""
-    seen = [_again(estimator, picture, one.plain.region) for one in known]
-    return distinct([one for one in seen if one]) or estimator.views(picture, windows=False)
+def _forward(estimator: Estimator, pictures: Sequence[Image.Image]) -> list[People]:
+    """Searching, and following whom that shows to later frames. Where nobody is left, all of the frame is glanced at."""
+    frames: list[People] = []
+    known: People = {}
+    fresh, searched = count(), _searched(len(pictures))
+    for number, picture in enumerate(pictures):
+        known = _once(_followed(estimator, picture, known))
+        if number in searched or not known:
+            who = {id(views): name for name, views in known.items()}
+            seen = estimator.views(picture, "auto" if number in searched else False, known.values())
+            known = {who[id(views)] if id(views) in who else next(fresh): views for views in seen}
+        frames.append(known)
+    return frames
+
+
+def _searched(length: int) -> set[int]:
+    """Which of so many frames are searched: the middles of equal parts."""
+    parts = -(-length // EVERY)
+    return {(2 * part + 1) * length // (2 * parts) for part in range(parts)}
+
+
+def _followed(estimator: Estimator, picture: Image.Image, known: People) -> People:
+    """Those of the known people who are in the next frame."""
+    seen = ((who, _again(estimator, picture, views.plain.region)) for who, views in known.items())
+    return {who: views for who, views in seen if views}
+
+
+def _once(people: People) -> People:
+    """Without doubles, the largest first."""
+    who = {id(views): name for name, views in people.items()}
+    return {who[id(views)]: views for views in distinct(list(people.values()))}
 
 
 def _again(estimator: Estimator, picture: Image.Image, region: Region) -> Views | None:

@@ -11,7 +11,7 @@ from PIL import Image
 from autocompose.corpus.videos.frame import Place
 from autocompose.estimate.videos.cuts import is_cut
 
-FRAMES = 8  # of a stretch, at most
+FRAMES = 16  # of a stretch, at most
 GAP = 0.6  # seconds between two frames of a stretch, at most: nobody is far from where they were
 
 
