@@ -113,15 +113,17 @@ class Scan:
         """
         total = self._claims(column, coordinates.shape[1])
         if self.query.rest_share:
-            changed = sum(self._change(place, coordinates[place]) for place in np.flatnonzero(self.inverse))
+            changed = np.zeros(coordinates.shape[1], np.float32)
+            for place in np.flatnonzero(self.inverse).tolist():
+                changed += self._change(place, coordinates[place])
             total += self._rest(changed)
         return total
 
     def order(self, coordinates: np.ndarray) -> list[int]:
         """The coordinates that count, first those whose changes cost most in a sample ``(F, N)``."""
-        places = np.flatnonzero(self.inverse)
+        places = np.flatnonzero(self.inverse).tolist()
         cost = [self._change(place, coordinates[place]).mean() for place in places]
-        return [int(places[i]) for i in np.argsort(cost)[::-1]]
+        return [places[i] for i in np.argsort(cost)[::-1]]
 
     def within(
         self, limit: float, order: Sequence[int], coordinates: np.ndarray, column: Column, rows: np.ndarray

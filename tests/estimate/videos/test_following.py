@@ -98,7 +98,7 @@ def test_every_part_of_a_stretch_is_searched() -> None:
     for length in range(1, 50):
         searched = sorted(_searched(length))
         gaps = np.diff([-1 - searched[0], *searched, 2 * length - 1 - searched[-1]])
-        assert 0 <= searched[0] and searched[-1] < length and gaps.max() <= EVERY + 1
+        assert searched[0] >= 0 and searched[-1] < length and gaps.max() <= EVERY + 1
 
 
 def test_who_leaves_is_gone_and_who_comes_is_seen_by_the_next_search(estimator: Squares) -> None:

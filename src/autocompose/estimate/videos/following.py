@@ -45,7 +45,7 @@ def follow(estimator: Estimator, pictures: Sequence[Image.Image]) -> list[list[P
 
 
 def _forward(estimator: Estimator, pictures: Sequence[Image.Image]) -> list[People]:
-    """Searching, and following whom that shows to later frames. Where nobody is left, all of the frame is glanced at."""
+    """Searching, and following them to later frames. Where nobody is left, the whole frame is glanced at."""
     frames: list[People] = []
     known: People = {}
     fresh, searched = count(), _searched(len(pictures))

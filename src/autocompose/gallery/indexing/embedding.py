@@ -73,7 +73,7 @@ class Source:
     def feature(self, job: Job, picture: Opened) -> np.ndarray | None:
         """``(1, D)`` of a picture that is one item and has been embedded before."""
         whole = [part.box for part in picture.parts] == [None]
-        return self.features[job.found.path][None] if whole and job.found.path in self.features else None
+        return self.features[job.file.path][None] if whole and job.file.path in self.features else None
 
 
 @dataclass(frozen=True)
