@@ -110,7 +110,7 @@ def _data_files(folder: Path, private: bool) -> dict[str, Any]:
 def model_card(folder: Path, name: str) -> str:
     """The README of a shared model: the model, its training data and its results.
 
-    :param folder: a run folder; with figures of the test split where ``autocompose evaluate`` has left them in it.
+    :param folder: a run folder; the card has test figures if ``autocompose evaluate`` has written them there.
     :param name: ``OWNER/NAME`` on the hub.
     """
     info = read_json(folder / "model.json")
