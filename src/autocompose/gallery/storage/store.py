@@ -330,7 +330,7 @@ class EmbeddedStore:
         """See ``Store.vectors``."""
         found = dict(self._among("id, vector", ids))
         blobs = [found[int(i)] for i in ids if int(i) in found]
-        return np.frombuffer(b"".join(blobs), np.float32).reshape(len(blobs), -1 if blobs else 0)
+        return np.frombuffer(bytearray().join(blobs), np.float32).reshape(len(blobs), -1 if blobs else 0)
 
     def search(
         self, query: np.ndarray, k: int, where: Where | None = None, banned: Sequence[int] = ()
