@@ -27,7 +27,8 @@ from autocompose.evaluate.symbolic import PoseQuery
 
 FORMAT = 2
 DEPTH = 4_000  # candidates that are scored exactly
-BLOCK = 32_768  # poses at a time
+BLOCK = 32_768  # poses measured at a time
+SCANNED = 131_072  # poses looked through at a time: few calls, and what they pass on stays in the cache
 KEPT_COLUMNS = 32  # measured features, 4 bytes a pose each
 SAMPLE = 10_000  # poses that tell where the best begin
 ORDERED = 2000  # of these, what tells which coordinates differ most
@@ -142,7 +143,7 @@ class PoseIndex:
             rows, costs = scan.within(limit, order, self.coordinates[:, block], column, rows)
             return rows + block.start, costs
 
-        parts = [within(block) for block in _blocks(len(self))]
+        parts = [within(block) for block in _blocks(len(self), SCANNED)]
         return np.concatenate([rows for rows, _ in parts]), np.concatenate([costs for _, costs in parts])
 
     def _limit(self, scan: Scan, columns: Columns, allowed: np.ndarray, share: float) -> tuple[float, list[int]]:
@@ -231,10 +232,10 @@ def _known(values: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(values), np.float32(0), values)
 
 
-def _blocks(n: int) -> Iterator[slice]:
-    return (slice(start, min(n, start + BLOCK)) for start in range(0, n, BLOCK))
+def _blocks(n: int, size: int) -> Iterator[slice]:
+    return (slice(start, min(n, start + size)) for start in range(0, n, size))
 
 
 def _in_threads(work: Callable[[slice], None], n: int) -> None:
     with ThreadPoolExecutor(THREADS) as pool:
-        list(pool.map(work, _blocks(n)))
+        list(pool.map(work, _blocks(n, BLOCK)))

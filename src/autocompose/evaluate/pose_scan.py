@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -22,7 +21,6 @@ from autocompose.evaluate.pose_coordinates import COLUMN, COORDINATES, UNITS, fr
 from autocompose.evaluate.symbolic import CHANGE_WORST, KEEP_DOUBT, KEEP_UNIT, PoseQuery
 
 STEP = 3  # coordinates between two looks at which poses are left
-SURE = 8  # coordinates that cannot exclude a pose: with more, claims are looked at before changes
 ROUNDING = 1e-5  # of float32, by which bounds are widened
 Column = Callable[[Feature], np.ndarray]  # feature -> its values for some poses, metres or degrees, without NaN
 
@@ -132,36 +130,20 @@ class Scan:
 
         :param order: of coordinates, see there. :param rows: ``(R,)`` ascending.
         """
-
-        def by_claims(rows: np.ndarray, costs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            for side in self.sides:
-                costs = costs + self._side(side, lambda feature: column(feature).take(rows))  # noqa: B023
-                kept = np.flatnonzero(costs <= limit)  # to take these is quicker than to index by a mask
-                rows, costs = rows.take(kept), costs.take(kept)
-            return rows, costs
-
-        def by_changes(rows: np.ndarray, costs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-            changed, left = np.zeros(len(rows), np.float32), self._change_left(limit - costs)
-            sure = left.max(initial=0) / CHANGE_WORST  # so many coordinates are within it at any rate
+        changed = np.zeros(len(rows), np.float32)
+        if self.query.rest_share:
+            left = KEEP_UNIT * np.expm1(limit / self.query.rest_share) * (1 + ROUNDING) + ROUNDING
             for done, place in enumerate(order, 1):
                 changed += self._change(place, coordinates[place].take(rows))
-                if done >= sure and done % STEP == 0:
-                    kept = np.flatnonzero(changed <= left)
-                    rows, costs, changed, left = (values.take(kept) for values in (rows, costs, changed, left))
-            return rows, costs + self._rest(changed)
-
-        costs = np.zeros(len(rows), np.float32)
-        if not self.query.rest_share:
-            return by_claims(rows, costs)
-        steps = [by_claims, by_changes]
-        for step in steps if self._change_left(limit) > SURE * CHANGE_WORST else reversed(steps):
-            rows, costs = step(rows, costs)
-        kept = np.flatnonzero(costs <= limit)
-        return rows.take(kept), costs.take(kept)
-
-    def _change_left(self, costs: Any) -> Any:
-        """The K that costs so much, a little more for the rounding of float32."""
-        return KEEP_UNIT * np.expm1(np.minimum(costs / self.query.rest_share, 80)) * (1 + ROUNDING) + ROUNDING
+                if done * CHANGE_WORST > left and done % STEP == 0:
+                    kept = np.flatnonzero(changed <= left)  # to take these is quicker than to index by a mask
+                    rows, changed = rows.take(kept), changed.take(kept)
+        costs = self._rest(changed)
+        for side in self.sides:
+            costs += self._side(side, lambda feature: column(feature).take(rows))  # noqa: B023
+            kept = np.flatnonzero(costs <= limit)
+            rows, costs = rows.take(kept), costs.take(kept)
+        return rows, costs
 
     def possible(self, limit: float, column: Column, allowed: np.ndarray) -> np.ndarray:
         """``(N,)`` bool: which of the allowed poses may cost no more than ``limit``, by each side of a claim alone."""
