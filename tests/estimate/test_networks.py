@@ -9,6 +9,7 @@ import torch
 from autocompose.core.errors import CheckpointError
 from autocompose.estimate.detector import SIDE as DETECTOR_SIDE
 from autocompose.estimate.landmarks import SHAPES, SIDE, LandmarkNet
+from autocompose.estimate.layers import pointwise
 from autocompose.estimate.weights import SHIPPED, load_networks
 
 
@@ -57,6 +58,13 @@ def test_a_crop_does_not_depend_on_its_neighbours_beyond_rounding(networks, vect
         both = networks[1](crops).world
         alone = torch.cat([networks[1](crop[None]).world for crop in crops])
     assert (both - alone).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("memory", [torch.channels_last, torch.contiguous_format])
+def test_a_pointwise_convolution(memory):
+    conv = torch.nn.Conv2d(5, 7, 1)
+    x = torch.randn(2, 5, 3, 4).contiguous(memory_format=memory)
+    assert torch.allclose(pointwise(x, conv), conv(x), atol=1e-6)
 
 
 @pytest.mark.parametrize("name", SHAPES)

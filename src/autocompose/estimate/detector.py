@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from autocompose.estimate.layers import Conv, Residual, Stage, Trunk, enlarged
+from autocompose.estimate.layers import Conv, Residual, Stage, Trunk, enlarged, pointwise
 
 SIDE = 224  # pixels
 STAGES = (
@@ -68,14 +68,14 @@ class Head(nn.Module):
 
 def _widened(conv: Conv, x: Tensor) -> Tensor:
     """``conv`` of the enlarged map; a pointwise convolution may as well come first, where it costs a quarter."""
-    return F.relu6(enlarged(conv.conv(x)))
+    return F.relu6(enlarged(pointwise(x, conv.conv)))
 
 
 def _unfolded(x: Tensor) -> Tensor:
     """``(B, 4 C, H, W)`` -> ``(B, C, 2 H, 2 W)`` in TensorFlow's order of channels (``pixel_shuffle`` has another)."""
     batch, channels, height, width = x.shape
-    x = x.view(batch, 2, 2, channels // 4, height, width).permute(0, 3, 4, 1, 5, 2)
-    return x.reshape(batch, channels // 4, 2 * height, 2 * width)
+    x = x.permute(0, 2, 3, 1).reshape(batch, height, width, 2, 2, channels // 4).transpose(2, 3)
+    return x.reshape(batch, 2 * height, 2 * width, channels // 4).permute(0, 3, 1, 2)
 
 
 def anchors() -> Tensor:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from autocompose.estimate.layers import Residual, Separable, Stage, Trunk, enlarged
+from autocompose.estimate.layers import Residual, Separable, Stage, Trunk, enlarged, pointwise
 
 SIDE = 256  # pixels
 POINTS, AUXILIARY = 33, 6  # landmarks, and auxiliary points that place the next crop
@@ -85,7 +85,7 @@ class LandmarkNet(nn.Module):
         fused = self.pyramid([*maps[:-1], neck])
         more = self.descent(fused, maps[1:-1]) if self.descent is not None else None
         points, world, presence = self.head(neck, more)
-        return Output(points, world, presence, self.heatmap(fused))
+        return Output(points, world, presence, pointwise(fused, self.heatmap))
 
 
 class Pyramid(nn.Module):

@@ -43,8 +43,13 @@ class Conv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         if self.skewed:
             x = F.pad(x, (0, 1, 0, 1))
-        x = self.conv(x)
+        x = self.conv(x) if self.conv.kernel_size != (1, 1) else pointwise(x, self.conv)
         return F.relu6(x, inplace=not torch.is_grad_enabled()) if self.active else x
+
+
+def pointwise(x: Tensor, conv: nn.Conv2d) -> Tensor:
+    """``conv`` of kernel 1 as a matrix product over channels, which lie side by side; ``conv2d`` would copy first."""
+    return F.linear(x.permute(0, 2, 3, 1), conv.weight.flatten(1), conv.bias).permute(0, 3, 1, 2)
 
 
 class Inverted(nn.Module):
