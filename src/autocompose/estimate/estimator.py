@@ -91,20 +91,21 @@ class Estimator:
         :param known: people who are there, for whom it need not be searched.
         """
         whole = (0, 0, *picture.size)
-        found = self._search(picture, [whole], list(known))
+        found = self.search(picture, [whole], list(known))
         shown = min(picture.size)
         for level in levels(*picture.size) if windows else ():
             if windows == "auto" and any(extent(views.plain) >= SMALL * shown for views in found):
                 break
-            found = self._search(picture, level, found)
+            found = self.search(picture, level, found)
             shown = level[0][2] - level[0][0]
         return found
 
-    def _search(self, picture: Image.Image, windows: list[Window], known: list[Views]) -> list[Views]:
-        """The known people, and those that these windows add."""
-        found = list(known)
+    @torch.inference_mode()
+    def search(self, picture: Image.Image, windows: list[Window], known: list[Views]) -> list[Views]:
+        """The known people in an RGB picture, and those that these windows of it add."""
+        found, whole = list(known), windows == [(0, 0, *picture.size)]
         for one in candidates(self.detector, picture, windows, known):
-            sure = len(windows) == 1 and one.score >= SURE
+            sure = whole and one.score >= SURE
             if views := self.look(picture, one.region, sure):
                 found.append(views)
         return distinct(found)

@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from autocompose.estimate.finding import Find
 from autocompose.estimate.marking import HIPS, RIM, Marks, Views
 from autocompose.estimate.regions import Region
-from autocompose.estimate.videos import following
-from autocompose.estimate.videos.following import EVERY, _searched, follow
+from autocompose.estimate.searching import Window
+from autocompose.estimate.videos.following import EVERY, _searched, _window, follow
 
 SIDE = 20  # of a square
 RADIUS = 16  # of the circle around it: its region has a side of 40 pixels
@@ -27,26 +26,24 @@ def picture(*squares: Square) -> Image.Image:
     return image
 
 
-def squares_in(image: Image.Image, window: tuple[int, int, int, int]) -> list[Square]:
+def squares_in(image: Image.Image, window: Window) -> list[Square]:
     """The centres of squares that do not touch each other, from the left."""
     columns = np.asarray(image.convert("L").crop(window)).max(0) > 0
     edges = np.flatnonzero(np.diff(np.concatenate([[False], columns, [False]]).astype(int)))
     return [(int(left) + 10 + window[0], 50) for left in edges[::2]]
 
 
-def views_of(square: Square, clear: float = 1.0) -> Views:
+def views_of(square: Square) -> Views:
     points = np.tile(np.array(square, float), (39, 1))
     points[:33] += np.random.default_rng(0).uniform(-SIDE / 2, SIDE / 2, (33, 2))
     points[HIPS], points[RIM] = square, (square[0], square[1] - RADIUS)
     one = np.ones(33)
-    marks = Marks(points, np.zeros(39), np.zeros((33, 3)), one, one, clear * one, 0.9)
+    marks = Marks(points, np.zeros(39), np.zeros((33, 3)), one, one, one, 0.9)
     return Views(marks, marks)
 
 
 class Squares:
     """See ``Estimator``. :ivar searched: whether windows were, for each search."""
-
-    detector = None
 
     def __init__(self) -> None:
         self.searched: list[bool] = []
@@ -55,9 +52,13 @@ class Squares:
     def views(self, image: Image.Image, windows: Any, known: Iterable[Views]) -> list[Views]:
         self.searched.append(bool(windows))
         found = list(known)
-        taken = {one.plain.region.centre for one in found}
-        shown = [s for s in squares_in(image, (0, 0, *image.size)) if windows or s in self.large]
-        return found + [views_of(s) for s in shown if s not in taken]
+        shown = self.search(image, [(0, 0, *image.size)], found)[len(found) :]
+        return found + [one for one in shown if windows or one.plain.region.centre in self.large]
+
+    def search(self, image: Image.Image, windows: list[Window], known: list[Views]) -> list[Views]:
+        taken = {one.plain.region.centre for one in known}
+        shown = dict.fromkeys(square for window in windows for square in squares_in(image, window))
+        return known + [views_of(square) for square in shown if square not in taken]
 
     def look(self, image: Image.Image, region: Region) -> Views | None:
         near = [s for s in squares_in(image, (0, 0, *image.size)) if abs(s[0] - region.centre[0]) < region.side / 4]
@@ -68,12 +69,7 @@ class Squares:
 
 
 @pytest.fixture
-def estimator(monkeypatch: pytest.MonkeyPatch) -> Squares:
-    def find(detector: None, image: Image.Image, window: tuple[int, int, int, int]) -> list[Find]:
-        places = [np.array([(x, y), (x, y - RADIUS)] * 2, float) for x, y in squares_in(image, window)]
-        return [Find(0.9, np.zeros(4), points) for points in places]
-
-    monkeypatch.setattr(following, "find", find)
+def estimator() -> Squares:
     return Squares()
 
 
@@ -123,10 +119,11 @@ def test_when_nobody_is_left_the_whole_picture_is_looked_at(estimator: Squares) 
 
 def test_two_followed_to_one_place_are_one(estimator: Squares) -> None:
     assert places(estimator, [(50, 50)], [(44, 50), (66, 50)])[0] == [50]
+    assert places(estimator, [(56, 50), (80, 50)], [(44, 50), (66, 50)])[0] == [56, 80], "and the other is searched for"
 
 
 def test_at_the_edge_of_the_picture(estimator: Squares) -> None:
     frames = [[(12, 50)], [(12, 50)], []]
     assert places(estimator, *frames) == [[12], [12], []]
     region = Region((-40.0, 50.0), 40)
-    assert following._window(region, (300, 100)) is None
+    assert _window(region, (300, 100)) is None

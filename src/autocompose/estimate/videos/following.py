@@ -13,16 +13,14 @@ import numpy as np
 import torch
 from PIL import Image
 
-from autocompose.estimate.estimator import Estimator, Person
-from autocompose.estimate.finding import find
+from autocompose.estimate.estimator import Estimator, Person, Windows
 from autocompose.estimate.marking import Views
 from autocompose.estimate.regions import Region
 from autocompose.estimate.searching import Window, distinct
 
 EVERY = 6  # frames of which one is searched, at most
-AROUND = 1.4  # side of the window in which the detector looks for somebody who was lost / side of their region
-ASTRAY = 0.5  # so far from where they were expected may they be / side of their region
-GROWTH = 0.5  # so far may the logarithm of that side change
+AROUND = 1.4  # side of the window that is searched for somebody who was lost / side of their region
+ASTRAY = 0.5  # so far from where they were may they be / side of their region
 
 People = dict[int, Views]  # by a number that stays with somebody while they are followed
 
@@ -33,30 +31,57 @@ def follow(estimator: Estimator, pictures: Sequence[Image.Image]) -> list[list[P
 
     :param pictures: RGB, of one size.
     """
-    frames = _forward(estimator, pictures)
+    way = _Way(estimator, pictures)
+    frames = way.forward()
     for number in range(len(pictures) - 2, -1, -1):
         now, after = frames[number], frames[number + 1]
         missed = {who: views for who, views in after.items() if who not in now}
-        frames[number] = _once(now | _followed(estimator, pictures[number], missed))
+        frames[number] = way.followed(number, missed, now)
     return [
         [estimator.person(picture, views) for views in people.values()]
         for picture, people in zip(pictures, frames, strict=True)
     ]
 
 
-def _forward(estimator: Estimator, pictures: Sequence[Image.Image]) -> list[People]:
-    """Searching, and following them to later frames. Where nobody is left, the whole frame is glanced at."""
-    frames: list[People] = []
-    known: People = {}
-    fresh, searched = count(), _searched(len(pictures))
-    for number, picture in enumerate(pictures):
-        known = _once(_followed(estimator, picture, known))
-        if number in searched or not known:
-            who = {id(views): name for name, views in known.items()}
-            seen = estimator.views(picture, "auto" if number in searched else False, known.values())
-            known = {who[id(views)] if id(views) in who else next(fresh): views for views in seen}
-        frames.append(known)
-    return frames
+class _Way:
+    """Following through some pictures."""
+
+    def __init__(self, estimator: Estimator, pictures: Sequence[Image.Image]) -> None:
+        self.estimator, self.pictures = estimator, pictures
+        self._numbers = count()
+
+    def forward(self) -> list[People]:
+        """Searching, and following whom that shows to later frames. Where nobody is left, a glance at all of it."""
+        frames: list[People] = []
+        known: People = {}
+        searched = _searched(len(self.pictures))
+        for number, picture in enumerate(self.pictures):
+            known = self.followed(number, known, {})
+            if number in searched or not known:
+                windows: Windows = "auto" if number in searched else False
+                known = self._named(self.estimator.views(picture, windows, known.values()), known, {})
+            frames.append(known)
+        return frames
+
+    def followed(self, number: int, people: People, now: People) -> People:
+        """Who is in a picture: those who are there ``now``, and those of the people of its neighbour who are."""
+        picture = self.pictures[number]
+        seen = {who: self.estimator.look(picture, views.plain.region) for who, views in people.items()}
+        now = _once(now | {who: views for who, views in seen.items() if views})
+        lost = {who: views.plain.region for who, views in people.items() if who not in now}
+        windows = [window for region in lost.values() if (window := _window(region, picture.size))]
+        return self._named(self.estimator.search(picture, windows, list(now.values())), now, lost) if windows else now
+
+    def _named(self, seen: Sequence[Views], now: People, lost: dict[int, Region]) -> People:
+        """:param now: some of ``seen`` who have their numbers. :param lost: who the others may be."""
+        names = {id(views): who for who, views in now.items()}
+        for views in seen:
+            if id(views) not in names:
+                place = views.plain.region.centre
+                near = (w for w, r in lost.items() if np.hypot(*np.subtract(place, r.centre)) < ASTRAY * r.side)
+                names[id(views)] = who = next(near, next(self._numbers))
+                lost = {w: region for w, region in lost.items() if w != who}
+        return {names[id(views)]: views for views in seen}
 
 
 def _searched(length: int) -> set[int]:
@@ -65,25 +90,10 @@ def _searched(length: int) -> set[int]:
     return {(2 * part + 1) * length // (2 * parts) for part in range(parts)}
 
 
-def _followed(estimator: Estimator, picture: Image.Image, known: People) -> People:
-    """Those of the known people who are in the next frame."""
-    seen = ((who, _again(estimator, picture, views.plain.region)) for who, views in known.items())
-    return {who: views for who, views in seen if views}
-
-
 def _once(people: People) -> People:
     """Without doubles, the largest first."""
-    who = {id(views): name for name, views in people.items()}
-    return {who[id(views)]: views for views in distinct(list(people.values()))}
-
-
-def _again(estimator: Estimator, picture: Image.Image, region: Region) -> Views | None:
-    """Somebody who was in a region of the frame before; None when they are lost."""
-    views = estimator.look(picture, region)
-    if views is None and (window := _window(region, picture.size)):
-        near = (one.region for one in find(estimator.detector, picture, window))
-        views = next((v for one in near if _is_near(one, region) and (v := estimator.look(picture, one))), None)
-    return views
+    names = {id(views): who for who, views in people.items()}
+    return {names[id(views)]: views for views in distinct(list(people.values()))}
 
 
 def _window(region: Region, size: tuple[int, int]) -> Window | None:
@@ -94,8 +104,3 @@ def _window(region: Region, size: tuple[int, int]) -> Window | None:
         max(0, round(x - half)), max(0, round(y - half)), min(width, round(x + half)), min(height, round(y + half))
     )  # fmt: skip
     return window if min(window[2] - window[0], window[3] - window[1]) > half / 2 else None
-
-
-def _is_near(one: Region, other: Region) -> bool:
-    away = float(np.hypot(*np.subtract(one.centre, other.centre)))
-    return away < ASTRAY * other.side and abs(float(np.log(one.side / other.side))) < GROWTH
