@@ -13,7 +13,7 @@ import numpy as np
 from audit_mllm import Pictures
 
 from autocompose.describe.audit import judge_pair
-from autocompose.describe.audit.score import MOST_WRONG, counts
+from autocompose.describe.audit.score import MAX_WRONG, counts
 from autocompose.describe.reading import parse
 
 LABELS = Path(__file__).parent.parent / "tests/describe/labelled_texts.jsonl"
@@ -44,7 +44,7 @@ def main() -> None:
     for r in records:
         judged = judge_pair(parse(r["text"]), pictures.poses([r["reference"]]), pictures.poses([r["target"]]))
         wrong, unsupported = counts(judged)
-        rows.append((min(wrong, MOST_WRONG), unsupported))
+        rows.append((min(wrong, MAX_WRONG), unsupported))
     x, right = np.array(rows, float), np.array([r["right"] for r in records])
     cubes = np.array([int(r["reference"][:5]) for r in records])
     found = np.empty(len(x))

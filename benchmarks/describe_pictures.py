@@ -102,11 +102,11 @@ def main() -> None:
     estimator = Estimator.load()
     bodies = [photographs(number, estimator) for number in range(arguments.bodies)]
     for sure in (0.0, 1.0, 1.5, 2.0):
-        for tilt in (camera.MOST_TILT, 0.0):
-            changes.SURE, kept, camera.MOST_TILT = sure, camera.MOST_TILT, tilt
+        for tilt in (camera.MAX_TILT, 0.0):
+            changes.SURE, kept, camera.MAX_TILT = sure, camera.MAX_TILT, tilt
             print(f"from {sure:g} standard deviations on, {'a common tilt undone' if tilt else 'tilts kept'}")
             report(bodies)
-            camera.MOST_TILT = kept
+            camera.MAX_TILT = kept
 
 
 if __name__ == "__main__":

@@ -14,7 +14,9 @@ for seed in 1 2; do
     models="$models $1/model-$seed"
 done
 for part in val-first val-second; do python -m autocompose.train.poses.parts "$1/scenes" "$part"; done
+fit=--fit # of the fusion's weight, with seed 0, on the first part alone
 for part in val-first val-second test; do # shellcheck disable=SC2086 # the models are words
-    python -m autocompose.train.poses.figures "$1/scenes" "$1/figures" "$part" $models --weight 32
+    python -m autocompose.train.poses.figures "$1/scenes" "$1/figures" "$part" $models $fit
+    fit=
 done
 python -m autocompose.train.poses.ablation "$1/scenes" "$1/cubes" "$1/ablation"

@@ -6,9 +6,12 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 
+import numpy as np
 import pytest
 
+import autocompose
 from autocompose.demo.presets import DemoSettings
 from autocompose.evaluate.report import METHODS
 
@@ -21,6 +24,7 @@ STAGES = (
     "train text encoder and head",
     "train the Combiner",
     "evaluate",
+    "index the pictures",
 )
 
 
@@ -54,6 +58,17 @@ def test_metrics_hold_what_is_promised(finished):
 
 def test_no_picture_is_estimated_twice(finished):
     assert len(list((finished / "cache").glob("images-*"))) == 3  # the parts train, val and test
+
+
+def test_the_gallery_holds_the_features_of_the_model(finished):
+    with closing(autocompose.Gallery.open(finished / "gallery")) as gallery:
+        items = list(gallery.store.items())
+        assert len(items) == len(list((finished / "corpus/images").iterdir()))
+        assert all(item.pose.kind == "known" for item in items)
+        some = items[:: len(items) // 3]
+        images = [gallery.open_picture(item) for item in some]
+        wanted = autocompose.load(finished / "model").encode_images(images)
+        np.testing.assert_allclose(gallery.store.vectors([item.id for item in some]), wanted, atol=1e-4)
 
 
 def test_the_report_needs_no_network_and_shows_every_method(finished):

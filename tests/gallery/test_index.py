@@ -51,6 +51,17 @@ def same(a: Path, b: Path) -> None:
     np.testing.assert_allclose(vectors_a, vectors_b, rtol=1e-5)
 
 
+def test_features_that_are_known_are_not_computed_again(tmp_path: Path) -> None:
+    root = photos(tmp_path / "photos", 4)
+    known = {"a/00001.png": np.arange(DIM, dtype=np.float32)}
+    build(root, model := FakeModel(), tmp_path / "g", features=known)
+    assert model.pictures == 3
+    items, vectors = content(tmp_path / "g")
+    build(root, FakeModel(), tmp_path / "plain")
+    for item, vector, plain in zip(items, vectors, content(tmp_path / "plain")[1], strict=True):
+        np.testing.assert_array_equal(vector, known.get(item.path, plain))
+
+
 def test_folder_with_everything_that_can_lie_in_it(tmp_path: Path) -> None:
     root = photos(tmp_path / "photos", 6)
     (root / "broken.jpg").write_bytes(b"\xff\xd8\xff no picture")

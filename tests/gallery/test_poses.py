@@ -8,7 +8,8 @@ import shutil
 import signal
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from PIL import Image
 from autocompose.core.errors import GalleryError, InputError
 from autocompose.core.files import read_json, write_json
 from autocompose.corpus.poses import PoseTable
+from autocompose.estimate.estimator import Person
 from autocompose.gallery.indexing.index import build
 from autocompose.gallery.indexing.report import Report
 from autocompose.gallery.item import Item
@@ -27,7 +29,7 @@ from tests.fixtures.bar_finder import DEADLY, BarFinder, figure
 from tests.fixtures.odd_pictures import ODD_EXIF, saved
 from tests.fixtures.permissions import closed
 from tests.fixtures.photos import photo
-from tests.gallery.fakes import CrashingModel, FakeModel
+from tests.gallery.fakes import DIM, CrashingModel, FakeModel
 
 TEXT = "Raise your left hand."
 
@@ -84,6 +86,33 @@ def test_people_boxes_and_poses_come_in_the_same_pass(photos: Path, tmp_path: Pa
     np.testing.assert_allclose(one.pose.joints, bar.joints, atol=1e-6)
     np.testing.assert_array_equal(one.pose.uncertainty, bar.uncertainty)
     np.testing.assert_allclose(one.pose.landmarks[:, :2], bar.points)
+
+
+class SeeingModel(FakeModel):
+    """Sees with a finder: where the joints of the person are."""
+
+    @property
+    def finder(self) -> str:
+        return "bars"
+
+    def embed_people(self, people: Sequence[Sequence[Person]]) -> np.ndarray:
+        return np.array([seen[0].joints[: DIM // 3].ravel() if seen else np.ones(DIM) for seen in people], np.float32)
+
+
+def test_a_model_that_sees_with_the_finder_looks_at_no_picture_again(photos: Path, tmp_path: Path) -> None:
+    build(photos, model := SeeingModel(), tmp_path / "g", finder=BarFinder())
+    assert model.pictures == 0
+    with closing(Gallery.open(tmp_path / "g", model)) as gallery:
+        rows = list(gallery.store.items())
+        joints = [item.pose.joints[: DIM // 3].ravel() if item.pose else np.ones(DIM) for item in rows]
+        np.testing.assert_allclose(gallery.store.vectors([item.id for item in rows]), np.array(joints), atol=1e-6)
+        gallery.finder = BarFinder()
+        with Image.open(photos / "one.png") as picture:
+            reference = gallery.outside(picture.convert("RGB"))
+        assert reference.pose and model.pictures == 0
+        np.testing.assert_allclose(reference.vector, reference.pose.joints[: DIM // 3].ravel())
+    build(photos, model, tmp_path / "other", finder=BarFinder("other"))
+    assert model.pictures == 5
 
 
 def test_without_poses_pictures_are_only_embedded(photos: Path, tmp_path: Path) -> None:

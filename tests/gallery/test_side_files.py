@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -323,3 +324,12 @@ def test_names_with_half_a_surrogate_in_side_files_are_counted(root: Path) -> No
     write_json(root / "boxes.json", {"\ud800.jpg": [[0, 0, 5, 5]]})
     line = indexed(root).line()
     assert "matches no picture" in line and line.encode("utf-8")
+
+
+def test_a_side_file_elsewhere_is_named_by_its_address(root: Path, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "photos.zip", "w") as archive:
+        archive.write(root / "p0.jpg", "photos/p0.jpg")
+        archive.writestr("photos/metadata.csv", "name\np0.jpg\n")
+    address = f"zip://photos::{tmp_path / 'photos.zip'}"
+    with pytest.raises(InputError, match=rf"^zip://photos/metadata\.csv::{tmp_path}/photos\.zip: no column 'path'"):
+        build(address, FakeModel(), tmp_path / "g")

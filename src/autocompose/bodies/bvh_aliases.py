@@ -42,8 +42,8 @@ def read_name(name: str) -> tuple[str, dict[str, int]]:
     words = [word.lower() for piece in pieces for word in _words(piece)]
     sides = {_SIDES[word] for word in words if word in _SIDES}
     if sides:
-        found = _meaning([word for word in words if word not in _SIDES])
-        return (sides.pop(), found) if len(sides) == 1 else ("", {})
+        ranks = _meaning([word for word in words if word not in _SIDES])
+        return (sides.pop(), ranks) if len(sides) == 1 else ("", {})
     return _glued(words) or ("", _meaning(words))
 
 
@@ -60,8 +60,8 @@ def _meaning(words: list[str]) -> dict[str, int]:
     bare = [word for word in letters if word not in _FILLERS]
     for some in (words, letters, bare):
         for i in range(len(some)):
-            if found := _RANKS.get("".join(some[i:])):
-                return found
+            if ranks := _RANKS.get("".join(some[i:])):
+                return ranks
     return {}
 
 

@@ -39,18 +39,18 @@ class _Tree:
 
     def way_up(self, joint: int) -> list[int]:
         """The joint, its parent, ... the root."""
-        found = []
+        chain = []
         while joint >= 0:
-            found.append(joint)
+            chain.append(joint)
             joint = self.parents[joint]
-        return found
+        return chain
 
     def below(self, joint: int) -> list[int]:
         """All descendants, nearer ones first."""
-        found = list(self.children[joint])
-        for other in found:
-            found += self.children[other]
-        return found
+        joints = list(self.children[joint])
+        for other in joints:
+            joints += self.children[other]
+        return joints
 
     def fork(self, a: int, b: int) -> int:
         """The last joint that both hang on; -1 when they are of different trees."""
@@ -59,8 +59,8 @@ class _Tree:
 
     def candidates(self, part: str, side: str) -> list[int]:
         """Joints that may be this part, more certain and higher ones first."""
-        found = [i for i, (s, parts) in enumerate(self.read) if s == side and part in parts]
-        return sorted(found, key=lambda i: (self.read[i][1][part], self.depth[i]))[:_CANDIDATES]
+        joints = [i for i, (s, parts) in enumerate(self.read) if s == side and part in parts]
+        return sorted(joints, key=lambda i: (self.read[i][1][part], self.depth[i]))[:_CANDIDATES]
 
 
 def find_joints(

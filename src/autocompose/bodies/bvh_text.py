@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 AXES = {"x": 0, "y": 1, "z": 2}
-MOST_JOINTS = 4096
-MOST_HIERARCHY = 4 << 20  # characters
+MAX_JOINTS = 4096
+MAX_HIERARCHY = 4 << 20  # characters
 FRAME_TIMES = (1e-4, 1.0)  # seconds; a longer frame is a number of milliseconds, or of frames a second
 _CHUNK = 1 << 22  # characters that are turned into numbers at a time
 _SPACE = re.compile(r"\s")
@@ -52,8 +52,8 @@ class Hierarchy:
         """
         if not name:
             raise ValueError("a joint has no name")
-        if len(self.names) == MOST_JOINTS:
-            raise ValueError(f"more than {MOST_JOINTS:,} joints")
+        if len(self.names) == MAX_JOINTS:
+            raise ValueError(f"more than {MAX_JOINTS:,} joints")
         self.names.append(name)
         self.parents.append(parent)
         self.offsets.append([0.0, 0.0, 0.0])
@@ -73,14 +73,14 @@ def parse(text: str) -> tuple[Hierarchy, float, np.ndarray]:
 
     :raises ValueError: not BVH, or damaged; says what was expected.
     """
-    start = re.search(r"\bHIERARCHY\b", text[:MOST_HIERARCHY], re.IGNORECASE)
+    start = re.search(r"\bHIERARCHY\b", text[:MAX_HIERARCHY], re.IGNORECASE)
     if not start:
         raise ValueError("not a BVH file: expected HIERARCHY and MOTION")
     motion = _MOTION.search(text, start.end())
     if not motion:
         raise ValueError("the file ends before its motion: expected MOTION and 'Frames: N' after the hierarchy")
-    if motion.start() - start.end() > MOST_HIERARCHY:
-        raise ValueError(f"a hierarchy of more than {MOST_HIERARCHY:,} characters")
+    if motion.start() - start.end() > MAX_HIERARCHY:
+        raise ValueError(f"a hierarchy of more than {MAX_HIERARCHY:,} characters")
     hierarchy = _hierarchy(text[start.end() : motion.start()])
     counts = _COUNTS.match(text, motion.end())
     if not counts:
@@ -100,38 +100,38 @@ def parse(text: str) -> tuple[Hierarchy, float, np.ndarray]:
 
 def _seconds(text: str, frames: int) -> float:
     seconds = _number(text, "Frame Time")
-    least, most = FRAME_TIMES
-    if not least <= seconds <= most and not (frames == 1 and 0 <= seconds < np.inf):
-        raise ValueError(f"Frame Time: {text:.20}, expected seconds per frame from {least:g} to {most:g}")
+    shortest, longest = FRAME_TIMES
+    if not shortest <= seconds <= longest and not (frames == 1 and 0 <= seconds < np.inf):
+        raise ValueError(f"Frame Time: {text:.20}, expected seconds per frame from {shortest:g} to {longest:g}")
     return seconds
 
 
 def _hierarchy(text: str) -> Hierarchy:
-    found, stack, place = Hierarchy(), [-1], 0
+    hierarchy, stack, place = Hierarchy(), [-1], 0
     while step := _STEP.match(text, place):
         place = step.end()
         if step["brace"] == "{":
-            stack.append(len(found.names) - 1)
+            stack.append(len(hierarchy.names) - 1)
         elif step["brace"]:
             stack.pop()
             if not stack:
                 break
         elif step["name"] is not None:
-            found.add(step["name"].strip(), stack[-1], end=False)
+            hierarchy.add(step["name"].strip(), stack[-1], end=False)
         elif step["end"]:
             if stack[-1] < 0:
                 raise ValueError("an end site outside of a joint")
-            found.add(found.names[stack[-1]] + "_end", stack[-1], end=True)
-        elif step["rest"] or not found.names:
+            hierarchy.add(hierarchy.names[stack[-1]] + "_end", stack[-1], end=True)
+        elif step["rest"] or not hierarchy.names:
             raise ValueError(f"unexpected word {step[0].strip():.40} in the hierarchy")
         elif step["offset"]:
             words, place = _words(text, place, 3)
-            found.offsets[-1] = [_number(word, "OFFSET") for word in words]
+            hierarchy.offsets[-1] = [_number(word, "OFFSET") for word in words]
         else:
-            found.channels[-1], place = _channels(text, place)
-    if stack != [-1] or not found.names:
+            hierarchy.channels[-1], place = _channels(text, place)
+    if stack != [-1] or not hierarchy.names:
         raise ValueError("brackets of the hierarchy do not match")
-    return found
+    return hierarchy
 
 
 def _channels(text: str, place: int) -> tuple[list[tuple[int, bool]], int]:
@@ -146,14 +146,14 @@ def _channels(text: str, place: int) -> tuple[list[tuple[int, bool]], int]:
 
 
 def _words(text: str, place: int, count: int) -> tuple[list[str], int]:
-    found: list[str] = []
+    words: list[str] = []
     for _ in range(count):
         word = _WORD.match(text, place)
         if not word:
-            raise ValueError(f"expected {count} words, got {len(found)}, in the hierarchy")
-        found.append(word[1])
+            raise ValueError(f"expected {count} words, got {len(words)}, in the hierarchy")
+        words.append(word[1])
         place = word.end()
-    return found, place
+    return words, place
 
 
 def _number(word: str, what: str) -> float:

@@ -139,7 +139,7 @@ def _toes(joints: np.ndarray) -> np.ndarray:
 
 def _knees(joints: np.ndarray) -> list[np.ndarray]:
     """For each leg the cosine ``(N,)`` between the front and the way its knee stands out; 0 for straight legs."""
-    front, found = _front(joints), []
+    front, cosines = _front(joints), []
     for side in ("left", "right"):
         hip, knee, ankle = (joints[:, SMPL22.index(f"{side}_{part}")] for part in ("hip", "knee", "ankle"))
         line = ankle - hip
@@ -147,8 +147,8 @@ def _knees(joints: np.ndarray) -> list[np.ndarray]:
         out = knee - hip - np.clip(share, 0, 1)[:, None] * line
         far = np.linalg.norm(out, axis=1)
         bent = far > BENT_KNEE * np.linalg.norm(knee - hip, axis=1)
-        found.append(np.where(bent, (out * front).sum(1) / np.maximum(far, 1e-12), 0.0))
-    return found
+        cosines.append(np.where(bent, (out * front).sum(1) / np.maximum(far, 1e-12), 0.0))
+    return cosines
 
 
 def y_up(joints: np.ndarray, up: str) -> np.ndarray:

@@ -365,8 +365,8 @@ def describe_report(
     """Show cost per variant, outcomes, and text statistics beside those of the rule texts."""
     from autocompose.describe.mllm.annotation_report import lines, report
 
-    found = report(corpus)
-    typer.echo(json_line(found, 1) if as_json else "\n".join(lines(found)))
+    facts = report(corpus)
+    typer.echo(json_line(facts, 1) if as_json else "\n".join(lines(facts)))
 
 
 @app.command(rich_help_panel=TEXTS)

@@ -17,9 +17,9 @@ def cache(
     from autocompose.core.cache import cache_places, entries
     from autocompose.core.cache import clear as remove_all
 
-    found = remove_all() if clear else entries()
-    for entry in found:
+    listed = remove_all() if clear else entries()
+    for entry in listed:
         typer.echo(f"{entry.size / 1e6:8.1f} MB  {entry.path}  {entry.purpose}")
-    total = sum(entry.size for entry in found) / 1e6
-    what = f"{'removed' if clear else 'total'}: {total:.1f} MB" if found else "nothing is cached"
+    total = sum(entry.size for entry in listed) / 1e6
+    what = f"{'removed' if clear else 'total'}: {total:.1f} MB" if listed else "nothing is cached"
     typer.echo(f"{what} (looked in {', '.join(map(str, cache_places()))})")

@@ -281,11 +281,11 @@ def _write_clips(gallery: Gallery, answer: Answer, path: Path, around: float) ->
     from autocompose.core.log import say
     from autocompose.gallery.moments.clips import MAX_EVENTS, written
 
-    found, kind = gallery.clips(answer, around), path.suffix.lower()[1:]
-    write_text(path, written(found, kind, answer.text))
+    clips, kind = gallery.clips(answer, around), path.suffix.lower()[1:]
+    write_text(path, written(clips, kind, answer.text))
     pictures = sum(hit.item.moment is None for hit in answer.hits)
     left_out = f"; left out {pictures} results that are pictures" if pictures else ""
-    say(f"{path}: {min(len(found), MAX_EVENTS) if kind == 'edl' else len(found)} clips{left_out}")
+    say(f"{path}: {min(len(clips), MAX_EVENTS) if kind == 'edl' else len(clips)} clips{left_out}")
 
 
 def _print(answer: Answer) -> None:

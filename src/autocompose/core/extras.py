@@ -18,8 +18,8 @@ def missing_packages() -> dict[str, list[str]]:
             if requirement.marker and requirement.marker.evaluate({"extra": extra}):
                 needs.setdefault(extra, []).append(requirement)
     return {
-        extra: sorted({text for need in found for text in _missing(need, needs)})
-        for extra, found in sorted(needs.items())
+        extra: sorted({text for need in requirements for text in _missing(need, needs)})
+        for extra, requirements in sorted(needs.items())
         if extra not in NOT_FOR_USERS
     }
 

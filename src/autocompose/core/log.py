@@ -55,14 +55,14 @@ class _Lines(Progress):
 
     def __init__(self) -> None:
         super().__init__(console=console, disable=True)
-        self._begun = self._told = time.monotonic()
+        self._begun = self._reported = time.monotonic()
 
     def advance(self, task_id: TaskID, advance: float = 1) -> None:
-        """Count on, and tell about it when it is time."""
+        """Advance a task, and report its progress when that is due."""
         super().advance(task_id, advance)
         now = time.monotonic()
-        if now - self._told >= EVERY and parent_process() is None and os.environ.get("RANK", "0") == "0":
-            self._told = now
+        if now - self._reported >= EVERY and parent_process() is None and os.environ.get("RANK", "0") == "0":
+            self._reported = now
             say(_line(self.tasks[self.task_ids.index(task_id)], now - self._begun))
 
 

@@ -157,7 +157,7 @@ class RunFolder:
         before = _read(self.started_path) or {}
         more = {"files": files, "patterns": patterns}
         record = {key: list(dict.fromkeys([*before.get(key, ()), *names])) for key, names in more.items()}
-        if before.get("settings") != _plain(settings) or any(before.get(key) != found for key, found in record.items()):
+        if before.get("settings") != _plain(settings) or any(before.get(key) != names for key, names in record.items()):
             _write(self.started_path, settings, record)
 
     def name_files(self, files: Iterable[str] = (), patterns: Iterable[str] = ()) -> None:
@@ -179,10 +179,10 @@ class RunFolder:
     def owned(self) -> Iterator[Path]:
         """The files that the stage has named and that are there."""
         record, root = _read(self.started_path) or {}, self.folder.resolve()
-        found = [self.folder / str(name) for name in record.get("files", ())]
+        paths = [self.folder / str(name) for name in record.get("files", ())]
         patterns = [str(pattern) for pattern in record.get("patterns", ()) if not Path(str(pattern)).is_absolute()]
-        found += [path for pattern in patterns for path in self.folder.glob(pattern)]
-        for path in found:  # a record may come from a stranger: it names nothing outside its folder
+        paths += [path for pattern in patterns for path in self.folder.glob(pattern)]
+        for path in paths:  # a record may come from a stranger: it names nothing outside its folder
             if path.parent.resolve().is_relative_to(root) and (path.is_file() or path.is_symlink()):
                 yield path
 
@@ -251,12 +251,12 @@ def files_of_others(root: Path) -> list[Path]:
     """All files below ``root``, sorted, but those in folders that this program has made; links to folders are not
     followed.
     """
-    found = []
+    files = []
     for folder, folders, names in os.walk(root):
         here = Path(folder)
         folders[:] = [name for name in folders if maker(here / name) is None]
-        found += [path for path in (here / name for name in names) if path.is_file()]
-    return sorted(found)
+        files += [path for path in (here / name for name in names) if path.is_file()]
+    return sorted(files)
 
 
 def require_free(folder: Path, what: str) -> None:

@@ -102,10 +102,10 @@ def is_elsewhere() -> bool:
     return bool(_CLUSTERS)
 
 
-def ahead(work: Callable[[A], B], items: Iterable[A], pool: Executor | None, most: int) -> Iterator[tuple[A, B]]:
-    """Each item with ``work(item)``, in order, for items that come one by one and are large.
+def ahead(work: Callable[[A], B], items: Iterable[A], pool: Executor | None, limit: int) -> Iterator[tuple[A, B]]:
+    """Pairs of item and ``work(item)``, in order, for a stream of large items.
 
-    :param pool: processes; None works in this one. :param most: items that are held at once.
+    :param pool: of processes; None does the work in this one. :param limit: how many items are held at once.
     """
     if pool is None:
         yield from ((item, work(item)) for item in items)
@@ -113,7 +113,7 @@ def ahead(work: Callable[[A], B], items: Iterable[A], pool: Executor | None, mos
     waiting: deque[tuple[A, Future[B]]] = deque()
     for item in items:
         waiting.append((item, pool.submit(work, item)))
-        if len(waiting) >= most:
+        if len(waiting) >= limit:
             first, result = waiting.popleft()
             yield first, result.result()
     while waiting:

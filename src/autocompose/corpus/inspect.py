@@ -71,9 +71,9 @@ def text_facts(pairs: tuple[Pair, ...], split: Split, key: str) -> TextFacts | N
     if not texts:
         return None
     words = [re.findall(r"[\w'-]+", text.lower()) for text in texts]
-    counts = Counter(word for found in words for word in found)
+    counts = Counter(word for text_words in words for word in text_words)
     common = [word for word, _ in counts.most_common(40) if word not in COMMON_LEFT_OUT][:10]
-    lengths = [len(found) for found in words]
+    lengths = [len(text_words) for text_words in words]
     return TextFacts(
         split, key, sum(key in p.texts for p in pairs), len(texts), float(np.mean(lengths)), max(lengths), len(counts),
         share_over_clip(texts), len(texts) - len(set(texts)), tuple(common),
@@ -84,14 +84,14 @@ def likenesses(corpus: Corpus) -> list[Likeness]:
     """Near-duplicate pictures between every two splits; pictures that cannot be opened are left out."""
     names = {s: list(dict.fromkeys(corpus.galleries[s])) for s in corpus.pairs}
     hashes: dict[str, np.ndarray] = {}
-    for name in track({n for found in names.values() for n in found}, "hashing pictures"):
+    for name in track({n for gallery in names.values() for n in gallery}, "hashing pictures"):
         hashes[name] = perceptual_hash(open_image(corpus.image_path(name)))
     result = []
     for one, other in combinations(names, 2):
         others, ones = (np.array([hashes[n] for n in names[s]], np.uint8).reshape(-1, 32) for s in (other, one))
-        found: list[Near] = near_duplicates(others, ones)
-        shown = tuple((names[one][near.other], names[other][near.one], near.bits) for near in found[:SHOWN_NEAR])
-        result.append(Likeness(one, other, len(found), shown))
+        alike: list[Near] = near_duplicates(others, ones)
+        shown = tuple((names[one][near.other], names[other][near.one], near.bits) for near in alike[:SHOWN_NEAR])
+        result.append(Likeness(one, other, len(alike), shown))
     return result
 
 
@@ -112,7 +112,7 @@ def inspect_corpus(root: Path, out: Path, shown: int = 60, seed: int = 0) -> Non
         split: [pairs[i] for i in sorted(rng.permutation(len(pairs))[:shown])] for split, pairs in corpus.pairs.items()
     }
     names = {n for pairs in chosen.values() for p in pairs for n in (p.reference, p.target)}
-    names |= {name for found in near for *both, _ in found.pairs for name in both}
+    names |= {name for likeness in near for *both, _ in likeness.pairs for name in both}
     environment = Environment(
         loader=PackageLoader("autocompose.corpus", "templates"), autoescape=True, trim_blocks=True, lstrip_blocks=True
     )

@@ -45,7 +45,7 @@ def carve_val(corpus: Corpus, share: float = 0.1, seed: int = 0, keys: Iterable[
             f" or {', '.join(labels.keys)}; pass fewer group keys, or train on all without validation (--no-val)"
         )
     moved = [c in chosen for c in components]
-    held = {label for found, m in zip(of_pair, moved, strict=True) if m for label in found}
+    held = {label for pair_labels, m in zip(of_pair, moved, strict=True) if m for label in pair_labels}
     gallery = dict.fromkeys((*corpus.galleries.get(Split.TRAIN, ()), *(n for p in pairs for n in _names(p))))
     goes = {name: not held.isdisjoint(labels.of_picture(name)) for name in gallery}
     new_pairs = {  # val first: it is saved first, so an interruption can only double pairs, never lose them
@@ -73,8 +73,8 @@ def components_of(labels: Sequence[Iterable[Hashable]]) -> list[int]:
         return i
 
     first: dict[Hashable, int] = {}
-    for i, found in enumerate(labels):
-        for label in found:
+    for i, item_labels in enumerate(labels):
+        for label in item_labels:
             a, b = root(i), root(first.setdefault(label, i))
             parent[max(a, b)] = min(a, b)
     return [root(i) for i in range(len(labels))]

@@ -75,8 +75,8 @@ def table(checks: list[Check]) -> Table:
     """The outcome for a terminal."""
     grid = Table("rule", "looked at", "faults", "notes", box=SIMPLE)
     for check in checks:
-        found = f"[red]{len(check.faults):,}[/red]" if check.faults else "[green]none[/green]"
-        grid.add_row(check.rule, check.seen, found, escape("\n".join(check.notes)))
+        faults = f"[red]{len(check.faults):,}[/red]" if check.faults else "[green]none[/green]"
+        grid.add_row(check.rule, check.seen, faults, escape("\n".join(check.notes)))
     return grid
 
 
@@ -202,10 +202,10 @@ def shared_values(corpus: Corpus, key: str) -> dict[Split, set[str]]:
         if key in ("image", "gallery"):
             values[split] = in_pairs if key == "image" else used
             continue
-        found = {str(p.extra[key]) for p in pairs if p.extra.get(key) is not None}
+        split_values = {str(p.extra[key]) for p in pairs if p.extra.get(key) is not None}
         if column is not None and column.ndim == 1:
-            found |= {str(column[index[name]]) for name in used if name in index}
-        values[split] = found - set(NO_VALUE)
+            split_values |= {str(column[index[name]]) for name in used if name in index}
+        values[split] = split_values - set(NO_VALUE)
     return values
 
 
@@ -214,7 +214,7 @@ def _splits(corpus: Corpus, allowed: set[str]) -> Check:
     notes: list[str] = []
     checked = []
     for key in SHARED_KEYS:
-        values = {split: found for split, found in shared_values(corpus, key).items() if found}
+        values = {split: split_values for split, split_values in shared_values(corpus, key).items() if split_values}
         checked += [key] * bool(values)
         for one, other in combinations(values, 2):
             both = sorted(values[one] & values[other])

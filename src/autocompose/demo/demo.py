@@ -25,9 +25,11 @@ from autocompose.demo.figures import measure
 from autocompose.demo.presets import DemoSettings, Scratch
 from autocompose.demo.wordings import described, write_demo_texts
 from autocompose.evaluate.fusion import CARD_KEY
+from autocompose.gallery.indexing.index import build
 from autocompose.model.bundled import NAME
 from autocompose.model.checkpoint import load_model
 from autocompose.model.combiner import Combiner
+from autocompose.model.embedders.own import LoadedModel
 from autocompose.model.encoder import Encoder
 from autocompose.model.features import image_features
 from autocompose.model.model import Composer, Model
@@ -42,7 +44,8 @@ from autocompose.train.run_data import Data
 from autocompose.train.runs import Encoded, finetune, new_combiner, train_combiner
 
 IMAGE_SIDE = "pretrain/visual.safetensors"
-RESULTS = ("report.html", "metrics.json", "model/model.json")  # where they are, there is nothing to do
+# where they are, there is nothing to do
+RESULTS = ("report.html", "metrics.json", "model/model.json", "gallery/gallery.json")
 
 
 class Demo:
@@ -79,6 +82,8 @@ class Demo:
             models = self.trained(corpus)
         with self._stage("evaluate"):
             metrics, answers = measure(corpus, models, self.settings, self.out)
+        with self._stage("index the pictures"):
+            self.index(corpus)
         metrics["seed"], metrics["seconds"] = self.seed, self.seconds
         metrics["start"] = None if self.settings.scratch else NAME
         write_json(self.out / "metrics.json", metrics)
@@ -208,6 +213,21 @@ class Demo:
                 for kept in ("image", "text")
             }
 
+    def index(self, corpus: Corpus) -> None:
+        """The gallery of all pictures, with the features that training and evaluation have left in the cache."""
+        model = LoadedModel(load_model(self.out / "model"))
+        train = self.settings.combiner if self.settings.scratch else self.settings.finetune
+        features: dict[str, np.ndarray] = {}
+        for names in (
+            self._data(corpus).table(train.text, train.loop.batch_size).images,
+            corpus.galleries[Split.VAL],
+            corpus.galleries[Split.TEST],
+        ):
+            paths = [corpus.image_path(name) for name in names]
+            vectors = image_features(model.model.encoder, paths, self.out / "cache").plain.numpy()
+            features |= zip(names, vectors, strict=True)
+        say(build(corpus.root, model, self.out / "gallery", model_name=model.name, features=features).line())
+
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:
         """Time a stage; the seconds of an interrupted one count from its last start."""
@@ -246,6 +266,6 @@ def run_demo(out: Path, quick: bool = False, seed: int = 0, from_scratch: bool =
     say(f"report:  {report}")
     say(f"metrics: {report.with_name('metrics.json')}")
     say(f"model:   {report.parent / 'model'}")
-    serve = ["serve", f"{out}/gallery", "--index", f"{out}/corpus", "--model", f"{out}/model"]
+    serve = ["serve", f"{out}/gallery"]
     say(f"search the demo's pictures in a browser:  autocompose {' '.join(serve)}")
     return report, serve

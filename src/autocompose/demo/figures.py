@@ -47,20 +47,20 @@ def measure(
     for name, key in TEXTS.items():
         questions = by_key[key] = ask(models["combiner"].encoder, corpus, Split.TEST, key, cache=out / "cache")
         evaluations = {method: questions.answers(model) for method, model in models.items()}
-        found = {method: _summary(corpus, evaluation) for method, evaluation in evaluations.items()}
+        results = {method: _summary(corpus, evaluation) for method, evaluation in evaluations.items()}
         if "small" in evaluations:
             change = compare(evaluations["small"].ranks, evaluations["combiner"].ranks, questions.clusters)
-            found["combiner"]["change_from_small"] = {key: dataclasses.asdict(value) for key, value in change.items()}
-        found["symbolic"] = _symbolic(corpus, questions, settings.symbolic_every)
-        found |= _on_estimated_poses(corpus, questions, models["combiner"], settings.symbolic_every, out / "cache")
+            results["combiner"]["change_from_small"] = {key: dataclasses.asdict(value) for key, value in change.items()}
+        results["symbolic"] = _symbolic(corpus, questions, settings.symbolic_every)
+        results |= _on_estimated_poses(corpus, questions, models["combiner"], settings.symbolic_every, out / "cache")
         if name == "same_bank":
             rows = questions.rows
-            found["ceiling"] = summary(ceiling_ranks(_joints(corpus, questions), rows), questions.clusters)
-            metrics |= found
+            results["ceiling"] = summary(ceiling_ranks(_joints(corpus, questions), rows), questions.clusters)
+            metrics |= results
             answers = evaluations["combiner"]
             write_evaluation(out / "test", answers)
         else:
-            for method, values in found.items():
+            for method, values in results.items():
                 metrics[method][name] = values
         metrics.setdefault("slices", {})[name] = _slices(corpus, questions, evaluations)
     metrics["robustness"] = robustness(corpus, by_key, models["combiner"], settings.symbolic_every)

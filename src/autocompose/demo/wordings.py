@@ -47,18 +47,18 @@ def write_demo_texts(corpus: Corpus, settings: DemoSettings, seed: int) -> Corpu
     own = RunFolder(corpus.root, STAGE)
     if not own.finished(identity):
         frozen = PRESETS[settings.preset].frozen_test
-        told = [s for s in corpus.pairs if not (frozen and s is Split.TEST)]
+        described = [s for s in corpus.pairs if not (frozen and s is Split.TEST)]
         thinned = thin(corpus, settings.train_pairs, seed)
         pairs = {
             **thinned.pairs,
-            **{s: describe_split(thinned, s, "sents", SENTS_BANK[s], 1, settings, seed) for s in told},
+            **{s: describe_split(thinned, s, "sents", SENTS_BANK[s], 1, settings, seed) for s in described},
         }
         if frozen:
             pairs[Split.TEST] = with_frozen_texts(corpus.split(Split.TEST))
         dataclasses.replace(thinned, pairs=pairs).save()
         options, processes = rule_options(settings), os.cpu_count() or 1
         write_texts(
-            corpus.root, options=options, n_texts=settings.wordings, seed=seed, splits=told, processes=processes
+            corpus.root, options=options, n_texts=settings.wordings, seed=seed, splits=described, processes=processes
         )
         corpus = load_corpus(corpus.root)
         write_json(corpus.root / "text_statistics.json", statistics(corpus))
@@ -92,18 +92,18 @@ def statistics(corpus: Corpus) -> dict[str, dict[str, float]]:
         tokens = _words(text)
         words.update(tokens)
         grams.update(_grams(tokens))
-    found = {}
+    by_key = {}
     for key in ("auto", "sents"):
         tokens_of = [_words(p.texts[key][0]) for p in corpus.split(Split.TEST) if p.texts.get(key)]
         all_words = [w for tokens in tokens_of for w in tokens]
         all_grams = [g for tokens in tokens_of for g in _grams(tokens)]
-        found[key] = {
+        by_key[key] = {
             "unseen_words": 100 * float(np.mean([w not in words for w in all_words])),
             "shared_5_grams": 100 * float(np.mean([g in grams for g in all_grams])) if all_grams else 0.0,
             "mean_words": float(np.mean([len(tokens) for tokens in tokens_of])),
             "vocabulary": float(len(set(all_words))),
         }
-    return found
+    return by_key
 
 
 def _words(text: str) -> list[str]:

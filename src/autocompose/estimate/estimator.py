@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -82,34 +82,48 @@ class Estimator:
 
     @torch.inference_mode()
     def _people(self, picture: Image.Image, windows: Windows) -> list[Person]:
-        return [self._person(picture, views) for views in self.views(picture, windows)]
+        return [self.person(picture, views) for views in self.views(picture, windows)]
 
     @torch.inference_mode()
-    def views(self, picture: Image.Image, windows: Windows = "auto") -> list[Views]:
-        """The landmarks of each person in an RGB picture, the most prominent first."""
+    def views(self, picture: Image.Image, windows: Windows = "auto", known: Iterable[Views] = ()) -> list[Views]:
+        """The landmarks of each person in an RGB picture, the most prominent first.
+
+        :param known: people who are there, for whom it need not be searched.
+        """
         whole = (0, 0, *picture.size)
-        found = self._look(picture, [whole], [])
+        found = self.search(picture, [whole], list(known))
         shown = min(picture.size)
         for level in levels(*picture.size) if windows else ():
             if windows == "auto" and any(extent(views.plain) >= SMALL * shown for views in found):
                 break
-            found = self._look(picture, level, found)
+            found = self.search(picture, level, found)
             shown = level[0][2] - level[0][0]
         return found
 
-    def _look(self, picture: Image.Image, windows: list[Window], known: list[Views]) -> list[Views]:
-        """The known people, and those that these windows add."""
-        found = list(known)
+    @torch.inference_mode()
+    def search(self, picture: Image.Image, windows: list[Window], known: list[Views]) -> list[Views]:
+        """The known people in an RGB picture, and those that these windows of it add."""
+        found, whole = list(known), windows == [(0, 0, *picture.size)]
         for one in candidates(self.detector, picture, windows, known):
-            plain = settled(self.net, picture, one.region)
-            sure = not known and len(windows) == 1 and one.score >= SURE
-            if plain.presence >= PRESENT or sure:
-                views = Views(plain, mark(self.net, picture, plain.region, mirrored=True))
-                if is_person(views, sure):
-                    found.append(views)
+            sure = whole and one.score >= SURE
+            if views := self.look(picture, one.region, sure):
+                found.append(views)
         return distinct(found)
 
-    def _person(self, picture: Image.Image, views: Views) -> Person:
+    @torch.inference_mode()
+    def look(self, picture: Image.Image, region: Region, sure: bool = False) -> Views | None:
+        """The landmarks of the person in a region of an RGB picture; None when nobody is there.
+
+        :param sure: the whole picture showed somebody there to the detector without doubt; then they may be unclear.
+        """
+        plain = settled(self.net, picture, region)
+        if plain.presence < PRESENT and not sure:
+            return None
+        views = Views(plain, mark(self.net, picture, plain.region, mirrored=True))
+        return views if is_person(views, sure) else None
+
+    def person(self, picture: Image.Image, views: Views) -> Person:
+        """The person with these landmarks in a picture."""
         plain, mirror = views
         joints, heading, uncertainty = self.lifter.lift(views)
         return Person(

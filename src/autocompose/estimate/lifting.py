@@ -77,15 +77,19 @@ class Seen:
         """Some of the people."""
         return Seen(self.points[chosen], self.world[chosen], self.scores[chosen])
 
+    def joined(self, other: Seen) -> Seen:
+        """These people, then the others."""
+        parts = ((getattr(part, key) for part in (self, other)) for key in ("points", "world", "scores"))
+        return Seen(*(torch.cat(list(part)) for part in parts))
+
     def yaw(self) -> Tensor:
         """``(N,)`` radians: rough headings, from the lines through hips and shoulders."""
         mean = self.world.mean(1)
         left = (mean[:, _SIDES[0]] - mean[:, _SIDES[1]]).sum(1)
         return torch.atan2(-left[:, 2], left[:, 0])
 
-    def features(self) -> Tensor:
-        """``(N, F)``: all of it, and the world landmarks turned to face the viewer by ``yaw``."""
-        yaw = self.yaw()
+    def features(self, yaw: Tensor) -> Tensor:
+        """``(N, F)``: all of it, and the world landmarks turned to face the viewer by headings ``(N,)``, radians."""
         facing = turned(self.world, -yaw[:, None, None])
         gap = (self.world[:, 0] - self.world[:, 1]).norm(dim=-1)
         parts = [facing.mean(1), facing[:, 0] - facing[:, 1], self.points, self.scores, gap]
@@ -164,11 +168,11 @@ class Lifter(nn.Module):
         joints, turns, doubts = [], [], []
         for mirror in (False, True):
             look = seen.mirrored() if mirror else seen
-            x = (look.features() - self.mean) / self.spread
             sign = torch.tensor([-1.0 if mirror else 1.0, 1.0, 1.0])
+            rough = look.yaw()
+            x = (look.features(rough) - self.mean) / self.spread
             for member in self.members:
                 place, turn, doubt = member(x)
-                rough = look.yaw()
                 heading = (rough + torch.atan2(turn[:, 0], turn[:, 1])) * sign[0]
                 joints.append(place[:, JOINT_ORDER] * sign if mirror else place)
                 turns.append(torch.stack([heading.sin(), heading.cos()], 1))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +14,7 @@ from autocompose.core.errors import CheckpointError, missing_file
 from autocompose.core.files import file_hash, value_hash
 from autocompose.estimate.estimator import Estimator, Person
 from autocompose.estimate.lifting import SHIPPED as LIFTING
+from autocompose.estimate.videos.following import follow
 from autocompose.estimate.weights import SHIPPED as NETWORKS
 
 METHOD = 2  # increment it when the same weights give other people or poses
@@ -27,6 +28,9 @@ class Finder(Protocol):
 
     def find(self, picture: Image.Image) -> list[Person]:
         """The people in an RGB picture, the most prominent first."""
+
+    def follow(self, pictures: Sequence[Image.Image]) -> list[list[Person]]:
+        """The people in each of successive frames of one shot; cheaper than to find them in every one."""
 
 
 class PeopleFinder:
@@ -46,7 +50,7 @@ class PeopleFinder:
         self.fingerprint = value_hash([METHOD, file_hash(networks), file_hash(LIFTING)])[:16]
 
     def __reduce__(self) -> tuple[Callable[[Path | None], PeopleFinder], tuple[Path | None]]:
-        return _of_this_process, (self.weights,)
+        return shared_finder, (self.weights,)
 
     @cached_property
     def estimator(self) -> Estimator:
@@ -55,11 +59,19 @@ class PeopleFinder:
 
     def find(self, picture: Image.Image) -> list[Person]:
         """See ``Finder``."""
+        return self._ready.people([picture])[0]
+
+    def follow(self, pictures: Sequence[Image.Image]) -> list[list[Person]]:
+        """See ``Finder``."""
+        return follow(self._ready, pictures)
+
+    @property
+    def _ready(self) -> Estimator:
         with _LOADING:
-            estimator = self.estimator
-        return estimator.people([picture])[0]
+            return self.estimator
 
 
 @lru_cache(2)
-def _of_this_process(weights: Path | None) -> PeopleFinder:
+def shared_finder(weights: Path | None = None) -> PeopleFinder:
+    """The finder of this process for these weights."""
     return PeopleFinder(weights)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
@@ -27,14 +27,17 @@ from autocompose.evaluate.symbolic import PoseQuery
 
 FORMAT = 2
 DEPTH = 4_000  # candidates that are scored exactly
-BLOCK = 32_768  # poses at a time
+BLOCK = 32_768  # poses measured at a time
+SCANNED = 131_072  # poses looked through at a time: few calls, and what they pass on stays in the cache
 KEPT_COLUMNS = 32  # measured features, 4 bytes a pose each
-FEW = 4  # one pose in so many, or fewer, may be found
-SAMPLE = 20_000  # poses that tell where the best begin
+SAMPLE = 10_000  # poses that tell where the best begin
+ORDERED = 2000  # of these, what tells which coordinates differ most
+LIKELY = 10  # so many of the sample must be among the candidates, else all poses are
 THREADS = min(4, os.cpu_count() or 1)
 ARRAYS = ("poses.npy", "coordinates.npy", "normalised.npy")
 ABOUT = "poses.json"
 FILES = (*ARRAYS, ABOUT)
+Columns = Mapping[Feature, np.ndarray]
 
 
 class PoseIndex:
@@ -45,12 +48,12 @@ class PoseIndex:
     """
 
     def __init__(self, poses: np.ndarray, coordinates: np.ndarray, normalised: np.ndarray) -> None:
-        self.poses, self.coordinates, self.normalised = poses, coordinates, normalised
-        some = slice(None, None, max(1, len(poses) // SAMPLE))
-        doubts = poses[some, :, 3]
+        self.poses, self.coordinates, self.normalised = poses, np.asarray(coordinates), normalised
+        self._some = _spread_rows(len(poses))
+        self._sample = self.coordinates[:, self._some]
         self.variances = np.zeros(len(FEATURES), np.float32)
-        if doubts.any():
-            self.variances = self._measured_rows(some).coordinate_variances.mean(0)
+        if poses[self._some, :, 3].any():
+            self.variances = self._measured_rows(self._some).coordinate_variances.mean(0)
         self._columns: OrderedDict[Feature, np.ndarray] = OrderedDict()
         self._lock = Lock()
 
@@ -117,19 +120,47 @@ class PoseIndex:
 
     def candidates(self, query: PoseQuery, depth: int = DEPTH, allowed: np.ndarray | None = None) -> np.ndarray:
         """About ``depth`` rows, in order, among which the best are; all rows of a gallery that is not larger."""
-        rows = np.arange(len(self)) if allowed is None else np.flatnonzero(allowed)
-        if len(rows) <= depth:
-            return rows
-        few = len(rows) * FEW < len(self)  # then they are gathered, which costs more for each
-        costs = self._costs(query, rows if few else None)
-        costs = costs if few or allowed is None else costs[rows]
-        step = max(1, len(costs) // SAMPLE)
-        limit = np.quantile(costs[::step], min(1.0, depth / len(costs)))
-        best = np.flatnonzero(costs <= limit)
-        if len(best) > 2 * depth:  # many poses of equal cost
-            best = np.sort(best[np.argpartition(costs[best], depth)[:depth]])
-        found: np.ndarray = rows[best]
-        return found
+        allowed = np.ones(len(self), bool) if allowed is None else allowed
+        count = np.count_nonzero(allowed)
+        if count <= depth:
+            return np.flatnonzero(allowed)
+        scan = Scan.of(query, self.variances)
+        columns = self._measured_columns([feature for feature in scan.features if feature not in COLUMN])
+        rows, costs = self._best(scan, columns, allowed, depth / count)
+        if len(rows) > 2 * depth:  # many poses of equal cost
+            rows = np.sort(rows[np.argpartition(costs, depth)[:depth]])
+        return rows
+
+    def _best(self, scan: Scan, columns: Columns, allowed: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and rough costs of about the given share of the allowed poses, the best ones."""
+        limit, order = self._limit(scan, columns, allowed, share)
+
+        def within(block: slice) -> tuple[np.ndarray, np.ndarray]:
+            def column(feature: Feature) -> np.ndarray:
+                return self._values(feature, columns, block)
+
+            rows = np.flatnonzero(scan.possible(limit, column, allowed[block]))
+            rows, costs = scan.within(limit, order, self.coordinates[:, block], column, rows)
+            return rows + block.start, costs
+
+        parts = [within(block) for block in _blocks(len(self), SCANNED)]
+        return np.concatenate([rows for rows, _ in parts]), np.concatenate([costs for _, costs in parts])
+
+    def _limit(self, scan: Scan, columns: Columns, allowed: np.ndarray, share: float) -> tuple[float, list[int]]:
+        """The rough cost that a share of the allowed poses has at most, and the order to add up coordinates in."""
+        chosen = np.flatnonzero(allowed[self._some])
+        rows, sample = self._some[chosen], self._sample[:, chosen]
+        order = scan.order(sample[:, :ORDERED])
+        if len(rows) < LIKELY / share:
+            return np.inf, order
+        return float(np.quantile(scan.costs(sample, lambda f: self._values(f, columns, rows)), share)), order
+
+    def _values(self, feature: Feature, columns: Columns, rows: slice | np.ndarray) -> np.ndarray:
+        """``(R,)`` metres or degrees, unknown ones 0."""
+        if feature not in COLUMN:
+            return columns[feature][rows]
+        values = self.coordinates[COLUMN[feature], rows]
+        return values if feature[0] == "coordinate" else _known(values) * UNITS[COLUMN[feature]]
 
     def scores(self, query: PoseQuery, rows: np.ndarray) -> np.ndarray:
         """``(R,)`` exact scores of some rows."""
@@ -138,26 +169,6 @@ class PoseIndex:
     def _measured_rows(self, rows: np.ndarray | slice) -> Measured:
         poses = self.poses[rows]
         return Measured.of(poses[..., :3], poses[..., 3])
-
-    def _costs(self, query: PoseQuery, rows: np.ndarray | None = None) -> np.ndarray:
-        """Of all poses, or of some rows."""
-        scan = Scan.of(query, self.variances)
-        columns = self._measured_columns([feature for feature in scan.features if feature not in COLUMN])
-        costs = np.empty(len(self) if rows is None else len(rows), np.float32)
-
-        def fill(part: slice) -> None:
-            block = part if rows is None else rows[part]
-
-            def column(feature: Feature) -> np.ndarray:
-                if feature not in COLUMN:
-                    return columns[feature][block]
-                values = self.coordinates[COLUMN[feature], block]
-                return values if feature[0] == "coordinate" else _known(values) * UNITS[COLUMN[feature]]
-
-            costs[part] = scan.costs(self.coordinates[:, block], column)
-
-        _in_threads(fill, len(costs))
-        return costs
 
     def _measured_columns(self, features: list[Feature]) -> dict[Feature, np.ndarray]:
         """``(N,)`` of features that are not compared, all unknown ones in one pass; zeros when the data lack one."""
@@ -210,14 +221,21 @@ def _fill(arrays: Sequence[np.ndarray], joints: np.ndarray, uncertainty: np.ndar
     _in_threads(fill, len(joints))
 
 
+def _spread_rows(n: int) -> np.ndarray:
+    """Rows of a sample, drawn: a filter may have to do with the order of the rows."""
+    if n <= SAMPLE:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(0).choice(n, SAMPLE, replace=False))
+
+
 def _known(values: np.ndarray) -> np.ndarray:
     return np.where(np.isnan(values), np.float32(0), values)
 
 
-def _blocks(n: int) -> Iterator[slice]:
-    return (slice(start, min(n, start + BLOCK)) for start in range(0, n, BLOCK))
+def _blocks(n: int, size: int) -> Iterator[slice]:
+    return (slice(start, min(n, start + size)) for start in range(0, n, size))
 
 
 def _in_threads(work: Callable[[slice], None], n: int) -> None:
     with ThreadPoolExecutor(THREADS) as pool:
-        list(pool.map(work, _blocks(n)))
+        list(pool.map(work, _blocks(n, BLOCK)))

@@ -2,12 +2,13 @@
 
 It differs from the exact score in two ways: it uses one reading per kind of feature, and it takes all poses to be as
 uncertain as the average one. It only has to place the best poses among the first few thousand, which are then scored
-exactly.
+exactly. Once it is known which score these have (a sample tells), most poses are given up early: by a bound on what one
+side of a claim may cost, then while the changes of their coordinates are added up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,8 @@ from autocompose.evaluate.claim_cost import LOGIT, SIDE_WORST, SPREAD, limits
 from autocompose.evaluate.pose_coordinates import COLUMN, COORDINATES, UNITS, freedom
 from autocompose.evaluate.symbolic import CHANGE_WORST, KEEP_DOUBT, KEEP_UNIT, PoseQuery
 
+STEP = 3  # coordinates between two looks at which poses are left
+ROUNDING = 1e-5  # of float32, by which bounds are widened
 Column = Callable[[Feature], np.ndarray]  # feature -> its values for some poses, metres or degrees, without NaN
 
 
@@ -34,21 +37,29 @@ class Reading:
 
     def miss(self, values: np.ndarray) -> np.ndarray:
         """exp(-logit) of holding, ``(N,)`` float32: the probability is 1 / (1 + miss)."""
-        miss = self._beyond(values, -self.sharpness, self.low * self.sharpness)
-        if np.isinf(self.high):
-            return miss
-        return miss + self._beyond(values, self.sharpness, -self.high * self.sharpness)
+        low, *high = (np.exp(z, out=z) for z in self._doubts(values))
+        return sum(high, start=low)
 
-    def _beyond(self, values: np.ndarray, slope: float, offset: float) -> np.ndarray:
-        """exp(LOGIT (slope agreement + offset)); where agreement is linear in the value, in few passes."""
+    def may_hold(self, values: np.ndarray, doubt: float) -> np.ndarray:
+        """``(N,)`` bool: False where the probability is certainly below 1 / (1 + exp(doubt))."""
+        low, *high = (z <= doubt for z in self._doubts(values))
+        return low & high[0] if high else low
+
+    def _doubts(self, values: np.ndarray) -> Iterator[np.ndarray]:
+        """Logits of the agreement being too low, and too high if it can be."""
+        yield self._logit(values, -self.sharpness, self.low * self.sharpness)
+        if np.isfinite(self.high):
+            yield self._logit(values, self.sharpness, -self.high * self.sharpness)
+
+    def _logit(self, values: np.ndarray, slope: float, offset: float) -> np.ndarray:
+        """LOGIT (slope agreement + offset); where agreement is linear in the value, in few passes."""
         if self.test.wraps or self.test.sign == 0:
-            z = LOGIT * (slope * agreement_of(self.test, values, self.before)[0] + offset)
-        else:
-            zero, one = (float(agreement_of(self.test, np.array(v), self.before)[0]) for v in (0.0, 1.0))
-            z = np.float32(LOGIT * slope * (one - zero)) * values
-            z += np.float32(LOGIT * (slope * zero + offset))
-        found: np.ndarray = np.exp(z, out=z)
-        return found
+            z: np.ndarray = LOGIT * (slope * agreement_of(self.test, values, self.before)[0] + offset)
+            return z
+        zero, one = (float(agreement_of(self.test, np.array(v), self.before)[0]) for v in (0.0, 1.0))
+        z = np.float32(LOGIT * slope * (one - zero)) * values
+        z += np.float32(LOGIT * (slope * zero + offset))
+        return z
 
 
 @dataclass(frozen=True)
@@ -98,28 +109,80 @@ class Scan:
 
         :param coordinates: ``(F, N)`` float32; NaN counts as unchanged.
         """
-        total = np.zeros(coordinates.shape[1], np.float32)
-        with np.errstate(over="ignore", divide="ignore"):  # what cannot hold costs SIDE_WORST
-            for side in self.sides:
-                holds = sum(1 / (1 + reading.miss(column(reading.test.feature))) for reading in side) / len(side)
-                total -= SIDE_WORST * np.tanh(np.log(holds) / SIDE_WORST)
-        total *= self.query.text_share
+        total = self._claims(column, coordinates.shape[1])
         if self.query.rest_share:
-            total += self.query.rest_share * np.log(1 + self._changed(coordinates) / KEEP_UNIT)
+            changed = np.zeros(coordinates.shape[1], np.float32)
+            for place in np.flatnonzero(self.inverse).tolist():
+                changed += self._change(place, coordinates[place])
+            total += self._rest(changed)
         return total
 
-    def _changed(self, coordinates: np.ndarray) -> np.ndarray:
-        total, change = np.zeros((2, coordinates.shape[1]), np.float32)
-        for place, (row, start, inverse) in enumerate(zip(coordinates, self.start, self.inverse, strict=True)):
-            if inverse:
-                np.subtract(row, start, out=change)
-                change *= inverse
-                np.multiply(change, change, out=change)
-                np.minimum(change, CHANGE_WORST, out=change)
-                if place >= len(COORDINATES):  # an angle, which may be undefined: NaN -> 0
-                    np.fmax(change, 0, out=change)
-                total += change
+    def order(self, coordinates: np.ndarray) -> list[int]:
+        """The coordinates that count, first those whose changes cost most in a sample ``(F, N)``."""
+        places = np.flatnonzero(self.inverse).tolist()
+        cost = [self._change(place, coordinates[place]).mean() for place in places]
+        return [places[i] for i in np.argsort(cost)[::-1]]
+
+    def within(
+        self, limit: float, order: Sequence[int], coordinates: np.ndarray, column: Column, rows: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Those of some rows that cost at most ``limit``, and their costs, as ``costs`` has them.
+
+        :param order: of coordinates, see there. :param rows: ``(R,)`` ascending.
+        """
+        changed = np.zeros(len(rows), np.float32)
+        if self.query.rest_share:
+            left = KEEP_UNIT * np.expm1(limit / self.query.rest_share) * (1 + ROUNDING) + ROUNDING
+            for done, place in enumerate(order, 1):
+                changed += self._change(place, coordinates[place].take(rows))
+                if done * CHANGE_WORST > left and done % STEP == 0:
+                    kept = np.flatnonzero(changed <= left)  # to take these is quicker than to index by a mask
+                    rows, changed = rows.take(kept), changed.take(kept)
+        costs = self._rest(changed)
+        for side in self.sides:
+            costs += self._side(side, lambda feature: column(feature).take(rows))  # noqa: B023
+            kept = np.flatnonzero(costs <= limit)
+            rows, costs = rows.take(kept), costs.take(kept)
+        return rows, costs
+
+    def possible(self, limit: float, column: Column, allowed: np.ndarray) -> np.ndarray:
+        """``(N,)`` bool: which of the allowed poses may cost no more than ``limit``, by each side of a claim alone."""
+        side_limit = limit / self.query.text_share * (1 + ROUNDING) if self.query.text_share else SIDE_WORST
+        if side_limit >= SIDE_WORST:
+            return allowed
+        holds = np.exp(-SIDE_WORST * np.arctanh(side_limit / SIDE_WORST)) - ROUNDING  # the mean of a side's readings
+        if holds <= 0:
+            return allowed
+        doubt = float(np.log(1 / holds - 1))
+        for side in self.sides:
+            allowed = allowed & np.any([r.may_hold(column(r.test.feature), doubt) for r in side], 0)
+        return allowed
+
+    def _claims(self, column: Column, count: int) -> np.ndarray:
+        total = np.zeros(count, np.float32)
+        for side in self.sides:
+            total += self._side(side, column)
         return total
+
+    def _side(self, side: tuple[Reading, ...], column: Column) -> np.ndarray:
+        with np.errstate(over="ignore", divide="ignore"):  # what cannot hold costs SIDE_WORST
+            holds = sum(1 / (1 + reading.miss(column(reading.test.feature))) for reading in side) / len(side)
+            cost: np.ndarray = np.tanh(np.log(holds) / SIDE_WORST)
+            cost *= -SIDE_WORST * self.query.text_share
+        return cost
+
+    def _rest(self, changed: np.ndarray) -> np.ndarray:
+        cost: np.ndarray = self.query.rest_share * np.log(1 + changed / KEEP_UNIT)
+        return cost
+
+    def _change(self, place: int, values: np.ndarray) -> np.ndarray:
+        change = values - self.start[place]
+        change *= self.inverse[place]
+        np.multiply(change, change, out=change)
+        np.minimum(change, CHANGE_WORST, out=change)
+        if place >= len(COORDINATES):  # an angle, which may be undefined: NaN -> 0
+            np.fmax(change, 0, out=change)
+        return change
 
 
 def _chosen(side: Sequence[Test]) -> list[Test]:

@@ -27,11 +27,13 @@ class Crop:
 
     :param box: in pixels of the upright picture; None = all of it.
     :param image: RGB, at most 1,024 px.
+    :param people: whom a finder sees in it, one or nobody; None: none has looked.
     """
 
     box: Box | None
     image: Image.Image
     pose: Pose | None = None
+    people: tuple[Person, ...] | None = None
 
 
 def shrink(picture: Image.Image) -> Image.Image:
@@ -42,16 +44,16 @@ def shrink(picture: Image.Image) -> Image.Image:
     return picture
 
 
-def found_people(picture: Image.Image, size: tuple[int, int], finder: Finder) -> list[Crop]:
+def detected_people(picture: Image.Image, size: tuple[int, int], finder: Finder) -> list[Crop]:
     """Each detected person; the whole picture if it shows nobody or one large person.
 
     :param picture: RGB, perhaps smaller than the file. :param size: of the file's upright picture in pixels.
     """
     people = finder.find(picture)
     if not people:
-        return [Crop(None, shrink(picture))]
+        return [Crop(None, shrink(picture), people=())]
     if len(people) == 1 and _fills(people[0], picture.size):
-        return [Crop(None, shrink(picture), Pose.of(people[0], size[0] / picture.width))]
+        return [Crop(None, shrink(picture), Pose.of(people[0], size[0] / picture.width), (people[0],))]
     crops: dict[Box | None, Crop] = {}
     for crop in (person_crop(picture, size, person) for person in people):
         crops.setdefault(crop.box, crop)
@@ -61,10 +63,10 @@ def found_people(picture: Image.Image, size: tuple[int, int], finder: Finder) ->
 def person_crop(picture: Image.Image, size: tuple[int, int], person: Person) -> Crop:
     """One of the people in a picture.
 
-    :param picture, size: as for ``found_people``.
+    :param picture, size: as for ``detected_people``.
     """
     scale, box = size[0] / picture.width, _around(person, picture.size)
-    return Crop(_scaled(box, scale, size), shrink(picture.crop(box)), Pose.of(person, scale))
+    return Crop(_scaled(box, scale, size), shrink(picture.crop(box)), Pose.of(person, scale), (person,))
 
 
 def known_people(picture: Image.Image, people: Sequence[Known], finder: Finder | None) -> list[Crop]:
@@ -72,16 +74,18 @@ def known_people(picture: Image.Image, people: Sequence[Known], finder: Finder |
     crops = []
     for box, pose in people:
         part = picture.crop(box) if box else picture
-        if pose is None and finder is not None:
-            pose = prominent(part, finder, box)
-        crops.append(Crop(box, shrink(part), pose))
+        crops.append(Crop(box, shrink(part), pose) if pose or finder is None else prominent(part, finder, box))
     return crops
 
 
-def prominent(part: Image.Image, finder: Finder, box: Box | None = None) -> Pose | None:
-    """The pose of the most prominent person in (a box of) a picture."""
-    people = finder.find(part)
-    return Pose.of(people[0], 1.0, box[:2] if box else (0, 0)) if people else None
+def prominent(part: Image.Image, finder: Finder, box: Box | None = None) -> Crop:
+    """A picture, or a box of one, with the pose of its most prominent person.
+
+    :param part: RGB, full size, cut to the box.
+    """
+    people = tuple(finder.find(part)[:1])
+    pose = Pose.of(people[0], 1.0, box[:2] if box else (0, 0)) if people else None
+    return Crop(box, shrink(part), pose, people)
 
 
 def _around(person: Person, size: tuple[int, int]) -> Box:

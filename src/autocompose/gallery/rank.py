@@ -15,7 +15,7 @@ from autocompose.evaluate.measured import Measured
 from autocompose.evaluate.pose_index import DEPTH as POSE_DEPTH
 from autocompose.evaluate.symbolic import BALANCED, PoseQuery
 from autocompose.gallery.answer import FUSED, Hit, Reference
-from autocompose.gallery.moments.scenes import MOST, Scenes
+from autocompose.gallery.moments.scenes import MAX_NEIGHBOURS, Scenes
 from autocompose.gallery.query_vector import QueryVector
 from autocompose.gallery.request import Engine, SearchRequest
 from autocompose.gallery.storage.posed import Posed
@@ -68,11 +68,11 @@ class Ranking:
 
     def _choose(self) -> tuple[str, str]:
         """The engine that answers, and why."""
-        asked = self.request.engine
-        if asked is Engine.LEARNED:
+        engine = self.request.engine
+        if engine is Engine.LEARNED:
             return "learned", "as asked"
         obstacle = self._obstacle()
-        if asked is Engine.SYMBOLIC:
+        if engine is Engine.SYMBOLIC:
             if obstacle:
                 raise InputError(f"the symbolic engine cannot answer: {obstacle}; use the engine auto or learned")
             return "symbolic", "as asked"
@@ -134,7 +134,7 @@ class Ranking:
                     hits.append(Hit(len(hits) + 1, best[item.id], item))
             if len(hits) == k:
                 break
-        return [replace(hit, near=tuple(near.get(place, ())[:MOST])) for place, hit in enumerate(hits)]
+        return [replace(hit, near=tuple(near.get(place, ())[:MAX_NEIGHBOURS])) for place, hit in enumerate(hits)]
 
     # -- by the model
 
@@ -192,13 +192,27 @@ class Ranking:
         chosen = np.isin(posed.ids[rows], ids)
         chosen[np.argsort(-scores, kind="stable")[:DEPTH]] = True
         rows, scores = rows[chosen], scores[chosen]
-        vectors = self.store.vectors(posed.ids[rows].tolist())
-        if len(vectors) != len(rows):
-            raise GalleryError("the gallery changed during this search; search again")
         weights = Weights.of(self.query.model.card if self.query.model else {})
-        fused = fuse(normalise(vectors) @ self.query.vector, scores, weights)
+        fused = fuse(self._cosines(posed.ids[rows], ids, cosines), scores, weights)
         order = np.argsort(-fused, kind="stable")
         others = ~posed.holds(ids)  # below the last person, by the model alone
         lowest = fused.min() if len(fused) else 0.0
         below = (lowest - weights.cosine * (1 - cosines[others])).astype(np.float32)
         return np.concatenate([posed.ids[rows][order], ids[others]]), np.concatenate([fused[order], below])
+
+    def _cosines(self, wanted: np.ndarray, ids: np.ndarray, cosines: np.ndarray) -> np.ndarray:
+        """``(N,)`` of items: of those that the model's search gave already, and from their vectors of the others.
+
+        :raises GalleryError: some are there no more.
+        """
+        known = np.isin(wanted, ids)
+        order = np.argsort(ids)
+        values = np.empty(len(wanted), np.float32)
+        values[known] = cosines[order[np.searchsorted(ids, wanted[known], sorter=order)]]
+        others = wanted[~known].tolist()
+        if others:
+            vectors = self.store.vectors(others)
+            if len(vectors) != len(others):
+                raise GalleryError("the gallery changed during this search; search again")
+            values[~known] = normalise(vectors) @ self.query.vector
+        return values

@@ -133,7 +133,7 @@ class Reranking:
         :param width: of the whole upright picture.
         """
         if pose is not None and pose.landmarks is None and self.gallery.finder is not None:
-            pose, box, width = prominent(image, self.gallery.finder), None, image.width
+            pose, box, width = prominent(image, self.gallery.finder).pose, None, image.width
         if pose is None or pose.landmarks is None:
             return None, None
         left, top, right = (box[0], box[1], box[2]) if box else (0, 0, width)

@@ -13,6 +13,7 @@ from operator import index
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from PIL import Image
 
 from autocompose.core.errors import GalleryError, InputError
@@ -24,7 +25,7 @@ from autocompose.corpus.pictures.folder import PictureFolder, is_address
 from autocompose.corpus.pictures.gate import FILES, Bounds, as_rgb, open_image
 from autocompose.estimate.people_finder import Finder, PeopleFinder
 from autocompose.gallery.answer import Answer, Hit, Reference
-from autocompose.gallery.crops import MAX_SIDE, SEARCHED_SIDE, Crop, found_people, prominent, shrink
+from autocompose.gallery.crops import MAX_SIDE, SEARCHED_SIDE, Crop, detected_people, prominent, shrink
 from autocompose.gallery.gallery_folder import GalleryConfig, finder_for, model_for, open_store, read_config
 from autocompose.gallery.item import Item, NotThereError, is_key, key_to_id
 from autocompose.gallery.moments.clips import AROUND, Clip, clips
@@ -164,10 +165,10 @@ class Gallery:
 
         :raises NotThereError: no such item.
         """
-        found = self._find(which)
-        if not found:
+        items = self._find(which)
+        if not items:
             raise _absent(which)
-        return found[0]
+        return items[0]
 
     def _find(self, which: Named) -> list[Item]:
         if isinstance(which, (Item, Hit)):
@@ -255,8 +256,8 @@ class Gallery:
             return source
         if isinstance(source, Image.Image):
             return self.outside(as_rgb(source))
-        if found := self._find(source):
-            return self._inside(found[0])
+        if items := self._find(source):
+            return self._inside(items[0])
         if not isinstance(source, (str, Path)) or (is_key(str(source)) and not os.path.isfile(source)):
             raise _absent(source)
         if not os.path.isfile(source):
@@ -282,15 +283,24 @@ class Gallery:
         crop, why = Crop(None, shrink(picture)), "poses of pictures from elsewhere are not estimated in this gallery"
         try:
             if self.finder and self.config.poses:  # as its own pictures are
-                crop, why = found_people(picture, picture.size, self.finder)[0], Reference.why
+                crop, why = detected_people(picture, picture.size, self.finder)[0], Reference.why
             elif self.finder:
-                crop, why = Crop(None, crop.image, prominent(picture, self.finder)), Reference.why
+                crop, why = prominent(picture, self.finder), Reference.why
         except Exception as error:  # whatever goes wrong in the networks costs the pose, and nothing else
             log.warning("pose estimation failed (%s: %s)", type(error).__name__, error)
             why = "pose estimation failed on the reference picture"
         return Reference(
-            load=lambda: crop.image, digest=digest, pose=crop.pose, box=crop.box, size=picture.size, why=why
+            load=lambda: crop.image, digest=digest, vector=self._vector(crop), pose=crop.pose, box=crop.box,
+            size=picture.size, why=why,
         )  # fmt: skip
+
+    def _vector(self, crop: Crop) -> np.ndarray | None:
+        """The feature of a reference whose person the model need not look for again; None: it has to."""
+        model, finder = self.model, self.finder
+        if model is None or finder is None or crop.people is None or finder.fingerprint != model.finder:
+            return None
+        vector: np.ndarray = model.embed_people([crop.people])[0]
+        return vector
 
     def search(
         self,

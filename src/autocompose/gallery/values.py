@@ -69,7 +69,7 @@ def typed(rows: Iterable[Mapping[str, str]]) -> list[dict[str, Value]]:
     for row in rows:
         for name, cell in row.items():
             cells.setdefault(name, set()).add(cell)
-    known = {name: _typed_column(sorted(found)) for name, found in cells.items()}
+    known = {name: _typed_column(sorted(column_cells)) for name, column_cells in cells.items()}
     return [{name: known[name][cell] for name, cell in row.items()} for row in rows]
 
 

@@ -102,9 +102,9 @@ def fit(module: nn.Module, state: dict[str, Tensor], origin: str) -> None:
             if k in state and own[k].shape != state[k].shape
         ],
     }
-    found = [f"{len(names)} {what} (first: {names[0]})" for what, names in faults.items() if names]
-    if found:
-        raise CheckpointError(f"{origin}: the weights do not fit {type(module).__name__}: {'; '.join(found)}")
+    problems = [f"{len(names)} {what} (first: {names[0]})" for what, names in faults.items() if names]
+    if problems:
+        raise CheckpointError(f"{origin}: the weights do not fit {type(module).__name__}: {'; '.join(problems)}")
     module.load_state_dict({k: v.to(own[k].dtype) for k, v in state.items()})
 
 

@@ -85,13 +85,13 @@ class EncoderConfig(Config):
 
         :raises ConfigError: no such architecture, or its text side needs a tokenizer other than CLIP's.
         """
-        found = self.model if self.model is not None else open_clip.get_model_config(open_clip_name(self.arch or ""))
-        if found is None:
+        config = self.model if self.model is not None else open_clip.get_model_config(open_clip_name(self.arch or ""))
+        if config is None:
             raise ConfigError(
                 f"unknown architecture {self.arch!r}; choose one of {', '.join(OPENAI_NAMES)} "
                 "or a name that open_clip.list_models() gives"
             )
-        values = copy.deepcopy(found)
+        values = copy.deepcopy(config)
         text = values["text_cfg"]
         if text.get("hf_model_name") or text.get("hf_tokenizer_name"):
             raise ConfigError(

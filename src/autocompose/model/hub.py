@@ -103,14 +103,14 @@ def _data_files(folder: Path, private: bool) -> dict[str, Any]:
             "`redistribution`, or push with --private"
         )
     say(f"{folder}: redistribution: {about.redistribution}")
-    found = sorted({path for pattern in EXPORT for path in folder.glob(pattern)})
-    return {path.relative_to(folder).as_posix(): path for path in found}
+    paths = sorted({path for pattern in EXPORT for path in folder.glob(pattern)})
+    return {path.relative_to(folder).as_posix(): path for path in paths}
 
 
 def model_card(folder: Path, name: str) -> str:
     """The README of a shared model: the model, its training data and its results.
 
-    :param folder: a run folder; with figures of the test split where ``autocompose evaluate`` has left them in it.
+    :param folder: a run folder; the card has test figures if ``autocompose evaluate`` has written them there.
     :param name: ``OWNER/NAME`` on the hub.
     """
     info = read_json(folder / "model.json")
@@ -138,7 +138,7 @@ def model_card(folder: Path, name: str) -> str:
         },
         first=settings.get("encoder", "not stated"),
         data=settings.get("data", "not stated"),
-        figures={title: _percentages(found) for title, found in figures.items() if found},
+        figures={title: _percentages(metrics) for title, metrics in figures.items() if metrics},
     )
 
 

@@ -14,12 +14,14 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from autocompose.core.errors import InputError
+from autocompose.core.errors import ConfigError, InputError
 from autocompose.core.log import say
 from autocompose.core.several import is_one, several
+from autocompose.estimate.estimator import Person
 from autocompose.model.combiner import Combiner, ElementwiseSum
 from autocompose.model.embed import Picture, as_pictures, embed_images, embed_texts
 from autocompose.model.encoder import Encoder
+from autocompose.model.small2.pose_net import PoseNet, trunk_of_people
 
 Composer = Combiner | ElementwiseSum
 Features = TypeVar("Features", np.ndarray, Tensor)
@@ -146,6 +148,20 @@ class Model:
         pictures, single = as_pictures(images)
         features = embed_images(self.encoder, pictures, batch_size=batch_size)[0].numpy()
         return features[0] if single else features
+
+    def encode_people(self, people: Sequence[Sequence[Person]]) -> np.ndarray:
+        """The person, or nobody, that the shipped pose estimator sees in each of N pictures -> ``(N, D)``.
+
+        The features are those of ``encode_images``, without looking at the pictures again.
+
+        :raises ConfigError: the image side does not see with the pose estimator.
+        """
+        visual = self.encoder.visual
+        if not isinstance(visual, PoseNet):
+            raise ConfigError("encode_people: this model sees pictures, not people; use encode_images")
+        with torch.no_grad():
+            features: Tensor = visual.head(trunk_of_people(people).to(self.device))
+            return features.float().cpu().numpy()
 
     def encode_texts(self, texts: str | Sequence[str], batch_size: int = 128) -> np.ndarray:
         """Texts -> ``(N, D)`` float32, not normalised; a single one -> ``(D,)``."""

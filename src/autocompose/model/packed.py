@@ -103,8 +103,8 @@ def _attention(attention: nn.MultiheadAttention, states: Tensor, packing: Packin
     """Causal attention of each text within itself, before the output projection: ``(T, C)`` -> ``(T, C)``."""
     q, k, v = _heads(attention, F.linear(states, attention.in_proj_weight, attention.in_proj_bias), packing)
     with _kernel(q):
-        found = F.scaled_dot_product_attention(q, k, v, is_causal=True)
-    return packing.gathered(found.transpose(1, 2).flatten(0, 1).flatten(1))
+        attended = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+    return packing.gathered(attended.transpose(1, 2).flatten(0, 1).flatten(1))
 
 
 def _end_attention(attention: nn.MultiheadAttention, states: Tensor, packing: Packing) -> Tensor:
@@ -116,8 +116,8 @@ def _end_attention(attention: nn.MultiheadAttention, states: Tensor, packing: Pa
     there = torch.zeros(packing.texts * packing.places, dtype=torch.bool, device=states.device)
     there[packing.slots] = True
     with _kernel(q):
-        found = F.scaled_dot_product_attention(q, k, v, attn_mask=there.view(packing.texts, 1, 1, packing.places))
-    return found.transpose(1, 2).reshape(packing.texts, width)
+        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=there.view(packing.texts, 1, 1, packing.places))
+    return attended.transpose(1, 2).reshape(packing.texts, width)
 
 
 def _heads(attention: nn.MultiheadAttention, projected: Tensor, packing: Packing) -> Tensor:

@@ -242,9 +242,9 @@ def _test(args: argparse.Namespace, model: Any, folder: Path) -> None:
 
     device = join()
     data = _data(args)
-    found = evaluate_model(model.to(device), data.corpus, data.val, data.key, data.flatten, data.cache)
-    write_evaluation(folder, found, args.keep_selection, folder.name)
-    metrics = found.ranks.metrics()
+    evaluation = evaluate_model(model.to(device), data.corpus, data.val, data.key, data.flatten, data.cache)
+    write_evaluation(folder, evaluation, args.keep_selection, folder.name)
+    metrics = evaluation.ranks.metrics()
     names = [m for m in METRICS if m in metrics]
     epoch = 0  # as the paper's scripts write, which do not know which epoch a file is of
     write_csv(folder / "validation_metrics_test.csv", ("epoch", *names), [[epoch, *(metrics[m] for m in names)]])

@@ -120,13 +120,13 @@ class _Measuring:
             speed = self._speed(embedder)
         except AutocomposeError as error:
             return [Line(self.peer.title, "", note=self._note(error))]
-        found = []
+        lines = []
         for bank in self.peers.texts:
             try:
-                found.append(Line(self.peer.title, bank.shown, self._metrics(embedder, bank), speed))
+                lines.append(Line(self.peer.title, bank.shown, self._metrics(embedder, bank), speed))
             except AutocomposeError as error:
-                found.append(Line(self.peer.title, bank.shown, {}, speed, self._note(error)))
-        return found
+                lines.append(Line(self.peer.title, bank.shown, {}, speed, self._note(error)))
+        return lines
 
     def _note(self, error: AutocomposeError) -> str:
         absent = not isinstance(error, CorpusError)

@@ -45,14 +45,14 @@ class Line:
     note: str = ""
 
     def value(self, column: str) -> float | None:
-        """A value of the table; None where it was not measured."""
+        """One cell of the table; None where it was not measured."""
         if column in SPEED:
-            found: Any = self.speed.get(SPEED[column])
+            value: Any = self.speed.get(SPEED[column])
         else:
-            found = self.metrics
+            value = self.metrics
             for key in {**RECALLS, **ROBUST}[column]:
-                found = found.get(key, {}) if isinstance(found, Mapping) else {}
-        return float(found) if isinstance(found, (int, float)) else None
+                value = value.get(key, {}) if isinstance(value, Mapping) else {}
+        return float(value) if isinstance(value, (int, float)) else None
 
     def interval(self, column: str) -> Sequence[float]:
         """The 95 % interval of a metric; () where there is none."""

@@ -95,8 +95,8 @@ def _last(folder: Path, name: str, options: tuple[str, ...]) -> Path:
 
 def _sizes(sweep: Sweep) -> tuple[str, ...]:
     options = sweep.combiner_train
-    found = [options.index(o) for o in ("--projection-dim", "--hidden-dim") if o in options]
-    return tuple(value for i in found for value in options[i : i + 2])
+    positions = [options.index(o) for o in ("--projection-dim", "--hidden-dim") if o in options]
+    return tuple(value for i in positions for value in options[i : i + 2])
 
 
 def run_sweep(sweep: Sweep, only: str | None = None, dry_run: bool = False) -> None:

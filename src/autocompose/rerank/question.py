@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 from pydantic import BaseModel
 
-from autocompose.describe.mllm.asking.dialogue import MOST_SAMPLES, ONCE
+from autocompose.describe.mllm.asking.dialogue import MAX_SAMPLES, ONCE
 from autocompose.describe.mllm.asking.sent_pictures import encode
 from autocompose.describe.mllm.asks import Answer, Ask, Picture, Unanswered
 from autocompose.describe.mllm.judging.answers import Slip, answer_object, validated
@@ -78,8 +78,10 @@ def steps_of(query: Query, reranker: Reranker) -> list[Steps]:
     ``Unanswered`` may be thrown in instead of an answer. The replies, in this order, make the ``verdict``.
     """
     if reranker.recipe.way == "grid":
-        return [_asked(reranker, _grid_content(query, reranker), "grid", _best(len(query.candidates)))]
-    return [_asked(reranker, _single_content(query, shown, reranker), "single", _score) for shown in query.candidates]
+        return [_repeated(reranker, _grid_content(query, reranker), "grid", _best(len(query.candidates)))]
+    return [
+        _repeated(reranker, _single_content(query, shown, reranker), "single", _score) for shown in query.candidates
+    ]
 
 
 def verdict(query: Query, reranker: Reranker, replies: Sequence[Reply]) -> Verdict:
@@ -151,12 +153,12 @@ def _score(answer: Answer) -> float:
     return verdict.sure if verdict.fulfils == "yes" else -verdict.sure
 
 
-def _asked(reranker: Reranker, content: list[str | Picture], way: str, read: Reader) -> Steps:
-    """Ask until an answer can be used, or the same fault comes again."""
+def _repeated(reranker: Reranker, content: list[str | Picture], way: str, read: Reader) -> Steps:
+    """Repeat the question until an answer is usable or the same fault returns."""
     recipe, prompts = reranker.recipe, reranker.prompts
     system, schema = prompts.system(way, named=NAMED), prompts.schema(way)
     slip: Slip | None = None
-    for sample in range(MOST_SAMPLES):
+    for sample in range(MAX_SAMPLES):
         again = [] if slip is None else [prompts.line("again", slip.kind, detail=slip.detail)]
         task = "\n".join([prompts.line("user", f"{way}_task"), *again])
         tokens = recipe.max_tokens * (2 if slip is not None and slip.kind == "length" else 1)

@@ -20,7 +20,7 @@ from autocompose.rerank.prompts import Prompts, load_prompts
 
 JOURNAL = "rerank.sqlite"
 COLUMNS = 5  # of a grid
-MOST_CANDIDATES = 20  # more do not fit into one readable picture
+MAX_CANDIDATES = 20  # more do not fit into one readable picture
 TYPICAL = {"grid": 30, "single": 20}
 """Completion tokens of an answer."""
 USER_TEXT = 400  # characters
@@ -39,7 +39,7 @@ class Recipe(Config):
 
     model: str = Field(min_length=1)
     way: Literal["grid", "single"] = "grid"
-    top: int = Field(10, ge=2, le=MOST_CANDIDATES)
+    top: int = Field(10, ge=2, le=MAX_CANDIDATES)
     size: int = Field(320, ge=64, le=1024)
     seed: int = 0
     prompts: str = "v1"
@@ -118,7 +118,7 @@ class Reranker:
         way = self.recipe.way
         requests = len(candidates) if way == "grid" else sum(candidates)
         shown = sum(_share(count, self.recipe.size) for count in candidates) if way == "grid" else requests
-        system = self.prompts.system(way, named=MOST_CANDIDATES) + " " * USER_TEXT
+        system = self.prompts.system(way, named=MAX_CANDIDATES) + " " * USER_TEXT
         # each request shows the reference, too
         prompt = requests * self.costs.prompt_tokens(system, 1) + self.costs.prompt_tokens("", shown)
         completion = requests * TYPICAL[way]

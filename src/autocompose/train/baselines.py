@@ -51,22 +51,22 @@ def train_one_input(kept: str, encoded: Encoded, composer: nn.Module, model: Mod
         alone = OneInput(composer, text=encoded.texts.nanmean(0))
     else:
         alone = OneInput(composer, image=encoded.images.plain.mean(0))
-    found = Model(model.encoder, alone)  # type: ignore[arg-type]
+    baseline = Model(model.encoder, alone)  # type: ignore[arg-type]
 
     def validate() -> Metrics:
-        return encoded.metrics(found)
+        return encoded.metrics(baseline)
 
     run(encoded.stage(alone), encoded.settings.loop, folder / kept, validate, "baseline")
     alone.eval()
-    return found
+    return baseline
 
 
 def chance(queries: Sequence[Question], n_gallery: int) -> dict[str, float]:
     """Expected recalls, in percent, of a random ranking (the reference removed)."""
-    found = {f"recall_at{k}": 100 * min(1.0, k / (n_gallery - 1)) for k in RECALL_AT}
+    recalls = {f"recall_at{k}": 100 * min(1.0, k / (n_gallery - 1)) for k in RECALL_AT}
     sizes = np.array([len(set(q.group) - {q.reference}) for q in queries])
-    found |= {f"group_recall_at{k}": 100 * float(np.minimum(1, k / sizes).mean()) for k in GROUP_RECALL_AT}
-    return {**found, "median_rank": n_gallery / 2}
+    recalls |= {f"group_recall_at{k}": 100 * float(np.minimum(1, k / sizes).mean()) for k in GROUP_RECALL_AT}
+    return {**recalls, "median_rank": n_gallery / 2}
 
 
 def symbolic_ranks(queries: Sequence[Question], joints: np.ndarray, rows: QueryRows) -> Ranks:

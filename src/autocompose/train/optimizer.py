@@ -24,13 +24,13 @@ SMALLEST = 1e-7
 
 def matrices(module: nn.Module) -> list[Tensor]:
     """Weights of linear layers, convolutions and attention that are trained: not embeddings, biases or norms."""
-    found: list[Tensor | None] = []
+    weights: list[Tensor | None] = []
     for part in module.modules():
         if isinstance(part, (nn.Linear, nn.Conv2d)):
-            found.append(part.weight)
+            weights.append(part.weight)
         elif isinstance(part, nn.MultiheadAttention):
-            found.append(part.in_proj_weight)
-    return [p for p in found if p is not None and p.requires_grad]
+            weights.append(part.in_proj_weight)
+    return [p for p in weights if p is not None and p.requires_grad]
 
 
 @torch.no_grad()

@@ -158,8 +158,8 @@ class Pretrain(Stage):
         predicted, own = self._predicted(features), self.own(batch["own"])
         wanted = torch.cat([own, self.seen(batch["seen"])], 1)
         regression = 2 * F.smooth_l1_loss(predicted[:, :-2], wanted) + F.mse_loss(predicted[:, -2:], batch["yaw"])
-        apart, told = (_centred(values[:, : own.shape[1]], batch["group"]) for values in (predicted, own))
-        regression = regression + self.settings.relative * F.smooth_l1_loss(apart, told)
+        apart, wanted_apart = (_centred(values[:, : own.shape[1]], batch["group"]) for values in (predicted, own))
+        regression = regression + self.settings.relative * F.smooth_l1_loss(apart, wanted_apart)
         poses, scale = F.normalize(self.pose_encoder(own).float(), dim=1), self.settings.scale
         contrast = contrastive_loss(features, poses, logit_scale=scale) + contrastive_loss(
             poses, features, logit_scale=scale

@@ -111,8 +111,8 @@ class TripletTable:
         self.target = np.array([images(p.target) for p in kept])
         groups = _Numbers()
         self.group = np.array([groups(str(sorted(p.img_set)) if p.img_set else str(i)) for i, p in enumerate(kept)])
-        most = max(len(p.texts_of(mode.source, edit)) for p in kept for edit in mode.edits)
-        self._text = np.full((len(kept), len(mode.edits), min(mode.texts, most)), -1)
+        max_texts = max(len(p.texts_of(mode.source, edit)) for p in kept for edit in mode.edits)
+        self._text = np.full((len(kept), len(mode.edits), min(mode.texts, max_texts)), -1)
         self._count = np.zeros((len(kept), len(mode.edits)), int)
         for row, pair in enumerate(kept):
             for column, edit in enumerate(mode.edits):

@@ -24,7 +24,7 @@ class Tracker(Protocol):
 def open_tracker(kind: str, folder: Path, run: str) -> Tracker | None:
     """Start a tracker of one of accelerate's kinds, or None for ``none``.
 
-    :param folder: tensorboard writes below it, into ``run``; the others name the run of their project after it.
+    :param folder: tensorboard writes to its subfolder ``run``; the others name the run in their project after it.
     :raises DependencyError: accelerate or the tracker's package is not installed.
     :raises InputError: the tracker does not start: no login, no server.
     """
@@ -37,12 +37,12 @@ def open_tracker(kind: str, folder: Path, run: str) -> Tracker | None:
     if not _installed(kind):
         raise DependencyError(kind, "train", f"the tracker {kind}")
     PartialState()
-    found = tracking.LOGGER_TYPE_TO_CLASS[kind]
+    tracker_class = tracking.LOGGER_TYPE_TO_CLASS[kind]
     try:
-        if found.requires_logging_directory:
-            tracker = found(run, logging_dir=folder)
+        if tracker_class.requires_logging_directory:
+            tracker = tracker_class(run, logging_dir=folder)
         else:
-            tracker = found(PROJECT, **({RUN_NAME[kind]: folder.resolve().name} if kind in RUN_NAME else {}))
+            tracker = tracker_class(PROJECT, **({RUN_NAME[kind]: folder.resolve().name} if kind in RUN_NAME else {}))
         if hasattr(tracker, "start"):
             tracker.start()
     except Exception as error:  # any exception of the tracker's package

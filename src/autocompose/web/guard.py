@@ -129,19 +129,19 @@ class Guard:
     async def _known(self, scope: Scope, headers: dict[bytes, bytes], client: str, send: Send) -> bool:
         """Whether the client gave the token: as a bearer, or as the cookie that ``/?token=...`` once set."""
         query = scope["query_string"]
-        asked = self.token.in_query(query) if scope["path"] == "/" else None
+        from_query = self.token.in_query(query) if scope["path"] == "/" else None
         known = self.token.check(headers)
-        if asked is None and known is None:
+        if from_query is None and known is None:
             message = (
                 "this gallery needs its token; open the page as /?token=TOKEN, or send Authorization: Bearer TOKEN"
             )
             await refuse(scope, send, 401, message, [(b"www-authenticate", b"Bearer")])
             return False
         wait = self.wrong.wait(client, take=False)
-        if wait:  # also for the right token: else guessing would go on
+        if wait:  # also for the right token: otherwise guessing would succeed despite the limit
             await refuse(scope, send, 429, "too many wrong tokens; wait a moment", _after(wait))
             return False
-        if asked:
+        if from_query:
             await refuse(scope, send, 303, "", self.token.login(query))
             return False
         if known:
@@ -154,23 +154,23 @@ class Guard:
     async def _bounded(
         self, scope: Scope, headers: dict[bytes, bytes], client: str, receive: Receive, send: Send
     ) -> None:
-        """Pass on, but not more bodies at once than there is room for, nor one that is too long or too slow."""
+        """Pass the request on, within limits on the number, length and duration of bodies."""
         uploading = scope["path"] == UPLOAD_PATH and scope["method"] == "POST"
-        most = self.upload_bytes + SMALL_BODY if uploading else SMALL_BODY
-        length = headers.get(b"content-length", b"%d" % most if uploading else b"0").decode("latin-1")
-        if not length.isdecimal() or int(length[:20]) > most:
-            await refuse(scope, send, 413, _too_large(most))
+        limit = self.upload_bytes + SMALL_BODY if uploading else SMALL_BODY
+        length = headers.get(b"content-length", b"%d" % limit if uploading else b"0").decode("latin-1")
+        if not length.isdecimal() or int(length[:20]) > limit:
+            await refuse(scope, send, 413, _too_large(limit))
             return
         if not uploading:
-            await self._received(scope, most, receive, send)
+            await self._received(scope, limit, receive, send)
             return
         try:
             with self.admission.enter(client, int(length)):
-                await self._received(scope, most, receive, send)
+                await self._received(scope, limit, receive, send)
         except BusyError as error:
             await refuse(scope, send, 503, str(error), RETRY)
 
-    async def _received(self, scope: Scope, most: int, receive: Receive, send: Send) -> None:
+    async def _received(self, scope: Scope, limit: int, receive: Receive, send: Send) -> None:
         received, begun, done = 0, False, False
         refusal: _BodyError | None = None
         deadline = time.monotonic() + BODY_SECONDS
@@ -186,14 +186,16 @@ class Guard:
                 raise refusal from None
             received += len(part.get("body", b""))
             done = not part.get("more_body", False)
-            if received > most:
-                refusal = _BodyError(413, _too_large(most))
+            if received > limit:
+                refusal = _BodyError(413, _too_large(limit))
                 raise refusal
             return part
 
         async def noted(part: Message) -> None:
             nonlocal begun
-            if refusal is None or begun:  # else the application answers to our error; ours is the better answer
+            if (
+                refusal is None or begun
+            ):  # otherwise this is the application's reply to our error, and ours is the better one
                 begun = True
                 await send(part)
 
@@ -212,8 +214,8 @@ def _after(seconds: float) -> list[tuple[bytes, bytes]]:
     return [(b"retry-after", b"%d" % (int(seconds) + 1))]
 
 
-def _too_large(most: int) -> str:
-    return "the request is too large" + (f"; at most {most >> 20} MB" if most > 1 << 20 else "")
+def _too_large(limit: int) -> str:
+    return "the request is too large" + (f"; at most {limit >> 20} MB" if limit > 1 << 20 else "")
 
 
 def error_page(message: str) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from autocompose.bodies.bvh_text import MOST_JOINTS
+from autocompose.bodies.bvh_text import MAX_JOINTS
 from autocompose.bodies.motion import bvh
 from autocompose.bodies.motion.bvh import read_bvh, to_smpl22
 from autocompose.bodies.points import normal_points
@@ -169,16 +169,16 @@ def test_files_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         with pytest.raises(PoseError, match="cannot be read"):
             read_bvh(path)
     (tmp_path / "a.bvh").write_text(TEXT)
-    monkeypatch.setattr(bvh, "MOST_BYTES", 100)
+    monkeypatch.setattr(bvh, "MAX_BYTES", 100)
     with pytest.raises(PoseError, match="larger than 0 MB; split the motion"):
         read_bvh(tmp_path / "a.bvh")
 
 
 def test_positions_are_bounded(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bvh, "MOST_POSITIONS", 10)
+    monkeypatch.setattr(bvh, "MAX_POSITIONS", 10)
     with pytest.raises(PoseError, match="57 joint positions, more than 10; split the motion"):
         read(TEXT)
-    assert MOST_JOINTS < 10_000
+    assert MAX_JOINTS < 10_000
 
 
 def test_a_single_pose_needs_no_frame_time(read: Read) -> None:

@@ -165,3 +165,12 @@ def test_what_pythons_writer_writes_comes_back(
     cells = [{n: c.strip() for n, c in zip(names, row, strict=True) if c.strip()} for row in table]
     found = rows(tmp_path / "t.csv", file.getvalue().encode(encoding))
     assert found == [row for row in cells if row]
+
+
+def test_a_column_may_have_another_name(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("a;File_Name\n1;x\n")
+    table = read_table(path, "path", "file_name")
+    assert table.columns == ("a", "path") and table.rows[0].cells == {"a": "1", "path": "x"}
+    path.write_text("file_name,path\n1,x\n")
+    assert read_table(path, "path", "file_name").rows[0].cells == {"file_name": "1", "path": "x"}

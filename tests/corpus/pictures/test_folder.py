@@ -105,3 +105,27 @@ def test_reading_is_tried_again(
 def test_files_are_fetched(bucket: PictureFolder, tmp_path: Path) -> None:
     bucket.fetch(["2.png", "a/1.png", "none.csv"], tmp_path)
     assert (tmp_path / "a/1.png").read_bytes() == b"one" and not (tmp_path / "none.csv").exists()
+
+
+def test_no_range_is_asked_for(bucket: PictureFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S3 refuses one of an empty file, and s3fs 2026.9 misreads one that begins at 0."""
+    fs, _ = bucket._store
+    fs.pipe_file("/bucket/empty.csv", b"")
+    real = fs.cat_file
+
+    def strict(path: str, start: int | None = None, end: int | None = None) -> bytes:
+        if start is not None or end is not None:
+            raise OSError(22, "The requested range is not satisfiable")
+        data: bytes = real(path)
+        return data
+
+    monkeypatch.setattr(fs, "cat_file", strict)
+    assert bucket.content("2.png") == b"two!" and bucket.content("empty.csv") == b""
+
+
+def test_a_huge_side_file_is_not_fetched(
+    bucket: PictureFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MAX_BYTES", 3)
+    with pytest.raises(InputError, match=r"2\.png: 4 bytes, more than 3"):
+        bucket.fetch(["a/1.png", "2.png"], tmp_path)

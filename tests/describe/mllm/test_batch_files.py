@@ -55,9 +55,9 @@ def test_two_batches_describe_a_corpus(corpus: Corpus, tmp_path: Path) -> None:
 def test_files_are_cut_by_bytes_and_lines(corpus: Corpus, tmp_path: Path) -> None:
     (whole,) = export_batch(job(corpus), tmp_path / "a")
     longest = max(len(line) for line in whole.read_bytes().splitlines(keepends=True))
-    by_bytes = export_batch(job(corpus), tmp_path / "b", most_bytes=3 * longest)
+    by_bytes = export_batch(job(corpus), tmp_path / "b", max_bytes=3 * longest)
     assert len(by_bytes) > 1 and all(path.stat().st_size <= 3 * longest for path in by_bytes)
-    by_lines = export_batch(job(corpus), tmp_path / "c", most_lines=5)
+    by_lines = export_batch(job(corpus), tmp_path / "c", max_lines=5)
     assert [len(p.read_bytes().splitlines()) for p in by_lines] == [5, 5, 5, 1]
     for files in (by_bytes, by_lines):
         assert b"".join(p.read_bytes() for p in files) == whole.read_bytes()
@@ -93,9 +93,9 @@ def test_an_export_that_was_cut_short_is_begun_again(
 
     monkeypatch.setattr(RunFolder, "finish", killed)
     with pytest.raises(KeyboardInterrupt):
-        export_batch(job(corpus), tmp_path / "a", most_lines=5)
+        export_batch(job(corpus), tmp_path / "a", max_lines=5)
     monkeypatch.undo()
-    again = export_batch(job(corpus), tmp_path / "a", most_lines=8)
+    again = export_batch(job(corpus), tmp_path / "a", max_lines=8)
     assert len(again) == 2 and len(list((tmp_path / "a").glob("requests-*.jsonl"))) == 2
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autocompose.bodies.rotations import rotation_matrices
-from autocompose.describe.pictures.camera import MOST_TILT, without_tilt
+from autocompose.describe.pictures.camera import MAX_TILT, without_tilt
 from tests.describe.audit.poses import J, standing
 
 
@@ -18,7 +18,7 @@ def tilted(joints: np.ndarray, axis: tuple[float, float, float], degrees: float)
 START = standing() - standing()[0]
 
 
-@given(degrees=st.floats(4, MOST_TILT - 1), axis=st.sampled_from([(1, 0, 0), (0, 0, 1), (-1, 0, 0.5)]))
+@given(degrees=st.floats(4, MAX_TILT - 1), axis=st.sampled_from([(1, 0, 0), (0, 0, 1), (-1, 0, 0.5)]))
 def test_a_tilt_is_undone(degrees: float, axis: tuple[float, float, float]) -> None:
     level, found = without_tilt(START, tilted(START, axis, degrees))
     assert found == pytest.approx(degrees, abs=0.1) and np.allclose(level, START, atol=2e-3)

@@ -1,12 +1,25 @@
 """The image side that sees with the estimator."""
 
+from pathlib import Path
+
 import numpy as np
 import torch
 from PIL import Image
 
 from autocompose.estimate.lifting import JOINT_ORDER
+from autocompose.model.combiner import ElementwiseSum
+from autocompose.model.model import Model
 from autocompose.model.small import SmallSizes, small_encoder
-from autocompose.model.small2.pose_net import TRUNK, joints_of, mirrored, trunk_of, uncertainty_of
+from autocompose.model.small2.pose_net import (
+    TRUNK,
+    joints_of,
+    mirrored,
+    shared_estimator,
+    trunk_of,
+    uncertainty_of,
+)
+
+VECTORS = Path(__file__).parents[2] / "estimate/vectors.npz"
 
 
 def people(count: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -49,3 +62,14 @@ def test_nobody_has_a_finite_feature():
     feature = encoder.encode_image(black)
     assert torch.isfinite(feature).all() and torch.allclose(feature.norm(dim=1), torch.ones(1))
     assert torch.equal(feature, encoder.encode_head(trunk))
+
+
+@torch.no_grad()
+def test_people_that_the_estimator_has_found_need_no_second_look():
+    model = Model(small_encoder(SmallSizes(image_size=256, pose={}), ["a"]).eval(), ElementwiseSum())
+    with np.load(VECTORS) as file:
+        picture = Image.fromarray(file["crops"][0])
+    black = Image.fromarray(np.zeros((256, 256, 3), np.uint8))
+    seen = shared_estimator().people([picture, black], windows=False)
+    assert [len(people) for people in seen] == [1, 0]
+    assert np.allclose(model.encode_people(seen), model.encode_images([picture, black]), atol=1e-4)

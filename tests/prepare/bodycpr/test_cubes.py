@@ -66,7 +66,7 @@ def test_every_usable_pair_is_told_beyond_threshold_and_noise(made: list[cubes.C
         measures = pair_measures(normal_points(joints))[TOLD]
         for reference, target in np.argwhere(USABLE):
             assert (np.abs(measures[:, reference] - measures[:, target]) > weakest).any()
-            assert np.linalg.norm(joints[reference] - joints[target], axis=-1).mean() > cube_codes.LEAST_MOVE
+            assert np.linalg.norm(joints[reference] - joints[target], axis=-1).mean() > cube_codes.MIN_MOVE
 
 
 def test_levels_of_a_cube_agree_with_the_pair_codes(made: list[cubes.Cube]) -> None:

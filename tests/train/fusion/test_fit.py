@@ -7,10 +7,13 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from autocompose.corpus.format import Corpus
 from autocompose.evaluate.metrics import QueryRows
+from autocompose.model.features import ImageFeatures
+from autocompose.model.small2.pose_net import TRUNK, PoseNet, PoseSizes, trunk_of
 from autocompose.train.fusion import estimates
 from autocompose.train.fusion.estimates import estimated
 from autocompose.train.fusion.fit import Scored, joint_fit
@@ -54,6 +57,20 @@ def test_poses_are_estimated_once_and_a_stopped_run_goes_on(tmp_path: Path, monk
     np.testing.assert_array_equal(poses.joints[:, 0, 0], [150, 0, 200, 250, 130])
     np.testing.assert_array_equal(estimated(corpus, names[::-1], cache).joints, poses.joints[::-1])
     assert Eyes.shown == 7
+
+
+def test_a_model_that_estimates_poses_looks_at_a_picture_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    joints = torch.rand(2, 22, 3)
+    joints[:, 0] = 0
+    seen = trunk_of(joints, torch.zeros(2), torch.full((2, 22), 0.1))
+    made = torch.cat([seen, torch.zeros(1, TRUNK)])
+    monkeypatch.setattr(estimates, "image_features", lambda *_, trunk: ImageFeatures(made) if trunk else None)
+    monkeypatch.setattr(estimates, "Estimator", None)  # not asked
+    encoder = SimpleNamespace(visual=PoseNet(PoseSizes(hidden=16), 64, 8))
+    poses = estimates.estimates(encoder, Corpus(tmp_path, {}, {}), ["a", "b", "c"], tmp_path)  # type: ignore[arg-type]
+    assert poses.detected.tolist() == [True, True, False]
+    np.testing.assert_allclose(poses.joints[:2], joints, atol=1e-6)
+    np.testing.assert_allclose(poses.uncertainty[:2, 1:], 0.1, atol=1e-6)
 
 
 def test_kinds_of_text_are_fitted_together() -> None:

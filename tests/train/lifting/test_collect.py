@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from autocompose.bodies.skeleton import SMPL22, mirror_order
-from autocompose.estimate.weights import load_networks
+from autocompose.estimate.estimator import Estimator
 from autocompose.train.lifting import collect as module
 from autocompose.train.lifting.collect import collect, shard_path
 from autocompose.train.lifting.figures import _aligned, exchanged
@@ -13,15 +13,15 @@ from autocompose.train.lifting.figures import _aligned, exchanged
 @pytest.mark.slow
 def test_a_file_is_made_once_and_is_whole(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "GROUPS", 1)
-    networks = load_networks()
-    collect(tmp_path, 0, *networks)
+    estimator = Estimator.load()
+    collect(tmp_path, 0, estimator)
     data = dict(np.load(shard_path(tmp_path, 0)))
     assert data["joints"].shape == (8, 22, 3) and data["points"].shape == (8, 2, 39, 2)
     assert data["row"].tolist() == list(range(8))
     before = shard_path(tmp_path, 0).stat().st_mtime_ns
-    collect(tmp_path, 0, *networks)
+    collect(tmp_path, 0, estimator)
     assert shard_path(tmp_path, 0).stat().st_mtime_ns == before
-    collect(tmp_path / "again", 0, *networks)  # after kill -9 the same file is made again
+    collect(tmp_path / "again", 0, estimator)  # after kill -9 the same file is made again
     again = dict(np.load(shard_path(tmp_path / "again", 0)))
     assert all(np.array_equal(data[key], again[key]) for key in data)
 

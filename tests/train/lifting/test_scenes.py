@@ -10,14 +10,24 @@ from autocompose.core.records import Split
 from autocompose.prepare.bodycpr import frozen
 from autocompose.prepare.bodycpr.bases import MOTION, TEST_CLIPS, UNSEEN_FAMILIES, VAL_CLIPS, clip_split
 from autocompose.train.lifting import scenes as module
-from autocompose.train.lifting.scenes import FREE, GROUP, SEED, draw_poses, scenes, seen_families, train_frames
+from autocompose.train.lifting.scenes import (
+    FREE,
+    FREE_SHARE,
+    GROUP,
+    SEED,
+    draw_poses,
+    scenes,
+    seen_families,
+    train_frames,
+)
 
 GROUPS = 16
 
 
 @pytest.fixture(scope="module")
 def drawn():
-    return [draw_poses(np.random.default_rng([SEED, group])) for group in range(GROUPS)]
+    wide = [draw_poses(np.random.default_rng([SEED, group])) for group in range(GROUPS)]
+    return wide + [draw_poses(np.random.default_rng([SEED, 1, group]), free=0.0) for group in range(GROUPS)]
 
 
 def test_no_family_or_clip_of_the_test_part_is_drawn(drawn):
@@ -37,9 +47,10 @@ def test_no_cluster_of_the_test_part_is_drawn(drawn):
     test = frozen.load()
     assert not set(UNSEEN_FAMILIES).isdisjoint(test.columns["family"].tolist())
     looks = {repr(dataclasses.astuple(look)) for look in test.looks.values()}
-    for group in range(GROUPS):
-        rng = np.random.default_rng([SEED, group])
-        draw_poses(rng)
+    for number in range(2 * GROUPS):
+        plain, group = divmod(number, GROUPS)
+        rng = np.random.default_rng([SEED, 1, group] if plain else [SEED, group])
+        draw_poses(rng, free=0.0 if plain else FREE_SHARE)
         assert repr(dataclasses.astuple(draw_look(rng))) not in looks
     local = test.rotations[:, 1:].reshape(len(test.rotations), -1)
     for _, rotations in drawn:
@@ -47,8 +58,9 @@ def test_no_cluster_of_the_test_part_is_drawn(drawn):
             assert np.abs(local - row).max(1).min() > 0.01
 
 
-def test_a_group_is_the_same_for_the_same_number():
-    first, again = (list(scenes(5)) for _ in range(2))
+@pytest.mark.parametrize("kind", ["wide", "plain"])
+def test_a_group_is_the_same_for_the_same_number(kind):
+    first, again = (list(scenes(5, kind)) for _ in range(2))
     assert len(first) == GROUP
     for a, b in zip(first, again, strict=True):
         assert np.array_equal(a.joints, b.joints) and a.picture.tobytes() == b.picture.tobytes()

@@ -15,8 +15,8 @@ from autocompose.bodies.skeleton import SMPL22
 from autocompose.core.errors import PoseError
 
 LARGEST = 1e9  # of a coordinate, in the unit of the file
-MOST_BYTES = 512 << 20
-MOST_POSITIONS = 32_000_000  # frames times joints
+MAX_BYTES = 512 << 20
+MAX_POSITIONS = 32_000_000  # frames times joints
 SHORTEST = 2e-3  # share of the figure's size below which a bone has no direction: about 1 mm
 SIZES = (1e-4, 1e5)  # length of the trunk in the unit of the file, from kilometres to micrometres
 _STRETCH = 500_000  # positions that are computed together
@@ -52,8 +52,8 @@ def read_bvh(path: Path) -> Motion:
     """
     path = Path(path)
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise PoseError(f"{path}: larger than {MOST_BYTES >> 20} MB; split the motion")
+        if path.stat().st_size > MAX_BYTES:
+            raise PoseError(f"{path}: larger than {MAX_BYTES >> 20} MB; split the motion")
         text = decoded(path.read_bytes())
     except OSError as error:
         raise PoseError(f"{path}: cannot be read ({error.strerror or error})") from None
@@ -153,8 +153,8 @@ def _positions(hierarchy: Hierarchy, values: np.ndarray) -> np.ndarray:
     :raises ValueError: too many positions, or some that are not finite.
     """
     count = len(values) * len(hierarchy.names)
-    if count > MOST_POSITIONS:
-        raise ValueError(f"{count:,} joint positions, more than {MOST_POSITIONS:,}; split the motion")
+    if count > MAX_POSITIONS:
+        raise ValueError(f"{count:,} joint positions, more than {MAX_POSITIONS:,}; split the motion")
     joints = np.empty((len(values), len(hierarchy.names), 3))
     with np.errstate(all="ignore"):
         step = max(1, _STRETCH // len(hierarchy.names))

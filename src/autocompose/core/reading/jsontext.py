@@ -34,11 +34,11 @@ class _Oddities:
         return None
 
     def object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
+        mapping = dict(pairs)
+        if len(mapping) < len(pairs):
             seen: set[str] = set()
             self.twice += [key for key, _ in pairs if key in seen or seen.add(key)]  # type: ignore[func-returns-value]
-        return found
+        return mapping
 
     def notes(self) -> list[str]:
         """One sentence for each kind."""

@@ -11,7 +11,7 @@ import csv
 import io
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -55,15 +55,18 @@ class Table:
     notes: tuple[str, ...] = ()
 
 
-def read_table(path: Path, key: str) -> Table:
+def read_table(path: Path, key: str, *aliases: str) -> Table:
     """Read a table whose header names the column ``key`` (in small or capital letters).
+
+    :param aliases: other names of that column, where none is called ``key``.
 
     :raises InputError: the file cannot be read, is no table, has no such column, or a column twice.
     """
     text, notes = _decoded(read_file(path), path)
-    separator, lines = _records(text, key, path)
+    separator, lines = _records(text, (key, *aliases), path)
     header = next(lines)[1]
-    columns = [key if name.casefold() == key else name for name in header]
+    written = next(name for name in (key, *aliases) if name in [cell.casefold() for cell in header])
+    columns = [key if name.casefold() == written else name for name in header]
     twice = [name for name, n in Counter(filter(None, columns)).items() if n > 1]
     if twice:
         raise InputError(f"{path}: the column {twice[0]!r} occurs twice; give each column its own name")
@@ -77,10 +80,10 @@ def read_table(path: Path, key: str) -> Table:
 
 
 def _cells(columns: list[str], cells: list[str]) -> tuple[dict[str, str], str]:
-    found = {name: cell for name, cell in zip(columns, cells, strict=False) if cell}
+    filled = {name: cell for name, cell in zip(columns, cells, strict=False) if cell}
     if any(cells[len(columns) :]):
-        return found, "more cells than the header has columns"
-    return found, ""
+        return filled, "more cells than the header has columns"
+    return filled, ""
 
 
 def _decoded(data: bytes, path: Path) -> tuple[str, list[str]]:
@@ -109,8 +112,8 @@ def _western(data: bytes, path: Path, error: UnicodeDecodeError) -> tuple[str, s
     raise InputError(f"{path}: not UTF-8 at byte {error.start}, nor Windows-1252; save it as CSV UTF-8") from None
 
 
-def _records(text: str, key: str, path: Path) -> tuple[str, Iterator[tuple[int, list[str]]]]:
-    """The separator under which one of the first lines names ``key``; and the records from that line on."""
+def _records(text: str, names: Sequence[str], path: Path) -> tuple[str, Iterator[tuple[int, list[str]]]]:
+    """The separator under which one of the first lines has one of the names; and the records from that line on."""
     first, _, rest = text.partition("\n")
     declared = re.fullmatch(r'"?sep=(.)"?', first.strip(_BLANK), re.IGNORECASE)
     skipped = 1 if declared else 0
@@ -120,14 +123,14 @@ def _records(text: str, key: str, path: Path) -> tuple[str, Iterator[tuple[int, 
         records = _parsed(text, separator, skipped, path)
         try:
             for line, cells in islice((record for record in records if any(record[1])), ABOVE):
-                if key in [cell.casefold() for cell in cells]:
+                if any(cell.casefold() in names for cell in cells):
                     return separator, chain([(line, cells)], records)
         except InputError as error:
             fault = fault or error
     if fault:
         raise fault
     shown = next((line for line in text.splitlines() if line.strip(_BLANK)), "")[:80]
-    raise InputError(f"{path}: no column {key!r}; the first line, {shown!r}, must name the columns")
+    raise InputError(f"{path}: no column {names[0]!r}; the first line, {shown!r}, must name the columns")
 
 
 def _parsed(text: str, separator: str, skipped: int, path: Path) -> Iterator[tuple[int, list[str]]]:

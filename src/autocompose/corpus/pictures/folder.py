@@ -6,11 +6,11 @@ import errno
 import hashlib
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from autocompose.core.errors import InputError, one_line
 from autocompose.core.files import file_hash
@@ -19,6 +19,7 @@ from autocompose.corpus.names import name_fault
 from autocompose.corpus.videos.formats import ENDINGS as VIDEO_ENDINGS
 from autocompose.corpus.walk import ending_fault
 
+T = TypeVar("T")
 VIDEO = "video, which must be on this machine"
 MAX_BYTES = 512 << 20  # of a file elsewhere, which is read as a whole
 TRIES, WAIT = 4, 0.5  # of reading a file elsewhere; seconds after the first, doubled each time
@@ -95,15 +96,15 @@ class PictureFolder:
         try:
             if not fs.isdir(root):
                 raise InputError(f"{self.address}: folder not found; name one that holds pictures")
-            found: dict[str, dict[str, Any]] = fs.find(root, detail=True)
+            files: dict[str, dict[str, Any]] = fs.find(root, detail=True)
         except InputError:
             raise
         except Exception as error:  # each store has its own exceptions
             raise self._refused("listed", error) from None
-        for path in sorted(found):
+        for path in sorted(files):
             name = path.lstrip("/")[len(root.strip("/")) :].lstrip("/")
             if name:
-                yield name, Entry(int(found[path].get("size") or 0), _stamp(found[path]))
+                yield name, Entry(int(files[path].get("size") or 0), _stamp(files[path]))
 
     def pictures(self) -> Iterator[tuple[str, Entry, str]]:
         """Of ``entries`` the pictures, by their endings, and why each cannot be used, "" = it can; no hidden ones.
@@ -137,6 +138,8 @@ class PictureFolder:
         """
         for name in names:
             try:
+                if (size := self._size(name)) > MAX_BYTES:
+                    raise InputError(f"{self.address}: {name}: {size:,} bytes, more than {MAX_BYTES:,}")
                 data = self._read(name)
             except FileNotFoundError:
                 continue
@@ -164,12 +167,19 @@ class PictureFolder:
         )
 
     def _read(self, name: str) -> bytes:
+        # No range, though it would bound what is read: object stores refuse any range of an empty file, and some
+        # versions of s3fs take one that begins at 0 for one at the end.
+        return self._tried(name, lambda fs, path: fs.cat_file(path))
+
+    def _size(self, name: str) -> int:
+        return int(self._tried(name, lambda fs, path: fs.info(path).get("size")) or 0)
+
+    def _tried(self, name: str, work: Callable[[Any, str], T]) -> T:
         fs, root = self._store
         path, wait = f"{root.rstrip('/')}/{name}" if root else name, WAIT
         for attempt in range(1, TRIES + 1):
             try:
-                data: bytes = fs.cat_file(path, 0, MAX_BYTES)
-                return data
+                return work(fs, path)
             except (FileNotFoundError, PermissionError) as error:
                 code = errno.ENOENT if isinstance(error, FileNotFoundError) else errno.EACCES
                 raise OSError(code, os.strerror(code), name) from None

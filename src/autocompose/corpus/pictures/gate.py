@@ -154,9 +154,9 @@ class Picture:
     def _check(self) -> None:
         self._stored = self._image.size
         width, height = self._stored
-        most = MAX_PIXELS if self._bounds.pixels is None else self._bounds.pixels
-        if width * height > most:
-            raise OversizeError(f"{self.name}: {width} x {height} pixels, more than {most:,}; make it smaller")
+        limit = MAX_PIXELS if self._bounds.pixels is None else self._bounds.pixels
+        if width * height > limit:
+            raise OversizeError(f"{self.name}: {width} x {height} pixels, more than {limit:,}; make it smaller")
         if self._scans > self._bounds.scans or self._scans * width * height > self._bounds.work:
             raise OversizeError(
                 f"{self.name}: {width} x {height} pixels in {self._scans} scans take too long to decode; save it again"

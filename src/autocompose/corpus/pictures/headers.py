@@ -69,12 +69,12 @@ def read_jpeg(data: bytes) -> Jpeg:
 def count_scans(data: bytes, start: int, enough: int = 40) -> int:
     """Scans of a JPEG from its first scan on.
 
-    A search for the marker is enough where few are found. What follows the end of the picture, such as a phone's film,
-    may hold the two bytes too, so that many are counted one by one.
+    Counting the marker's two bytes is enough while there are few. Data after the end of the picture, such as a phone's
+    video clip, may contain them too, so larger counts are checked segment by segment.
     """
-    found = data.count(b"\xff\xda", start)
-    if found <= enough:
-        return found
+    markers = data.count(b"\xff\xda", start)
+    if markers <= enough:
+        return markers
     scans, at = 0, start
     for _ in range(2 * MAX_SEGMENTS):
         marker = _MARKER.search(data, at)

@@ -176,14 +176,14 @@ def _shards(corpus: Corpus, split: Split, key: str, turns: bool, tally: Tally) -
 
 def _judged(shard: Shard) -> list[tuple[dict[str, Any], list[Judgement]]]:
     """Record and judgements of every text of a shard."""
-    large, found = large_changes(shard.start, shard.goal), []
+    large, records = large_changes(shard.start, shard.goal), []
     for i, (number, pair) in enumerate(zip(shard.numbers, shard.pairs, strict=True)):
         changes = [unit for unit, big in zip(UNITS, large[i], strict=True) if big]
         for index, text in enumerate(pair.texts[shard.key]):
             judged = judge_pair(parse(text), shard.start.row(i), shard.goal.row(i))
             where = {"split": str(shard.split), "field": shard.key, "pair": number, "text_index": index}
-            found.append((text_record(where, pair, text, judged, changes), judged))
-    return found
+            records.append((text_record(where, pair, text, judged, changes), judged))
+    return records
 
 
 def _pose_rows(
@@ -195,15 +195,15 @@ def _pose_rows(
     for number, pair in enumerate(pairs):
         texts = len(pair.texts.get(key, ()))
         ends = (pair.target, pair.reference) if edit.reverses else (pair.reference, pair.target)
-        found = [index.get(name, -1) for name in ends]
+        pose_rows = [index.get(name, -1) for name in ends]
         if not texts:
             continue
-        if min(found) < 0:
+        if min(pose_rows) < 0:
             tally.drop("no 3D pose", f"{pair.reference} {pair.target}", texts)
-        elif not usable[found].all():
+        elif not usable[pose_rows].all():
             tally.drop("pose is not finite", f"{pair.reference} {pair.target}", texts)
         else:
-            rows.append(found)
+            rows.append(pose_rows)
             kept.append(number)
     return np.array(rows, int).reshape(-1, 2), kept
 

@@ -132,7 +132,9 @@ def judge(claims: Sequence[Claim], a: Poses | PoseRow, b: Poses | PoseRow) -> li
         (claim, agreement(claim, a, b), agreement(claim.swapped(), a, b)[0] if claim.sided else None)
         for claim in claims
     ]
-    return [[_judgement(claim, found, mirrored, row) for claim, found, mirrored in measured] for row in range(len(b))]
+    return [
+        [_judgement(claim, outcome, mirrored, row) for claim, outcome, mirrored in measured] for row in range(len(b))
+    ]
 
 
 def judge_pair(claims: Sequence[Claim], a: Poses | PoseRow, b: Poses | PoseRow) -> list[Judgement]:

@@ -30,9 +30,11 @@ class Poses:
     """
 
     def __init__(self, joints: np.ndarray, yaw: np.ndarray | None = None, face: np.ndarray | None = None) -> None:
-        joints = np.asarray(joints, np.float64)
+        joints = np.asarray(joints)
         if joints.ndim != 3 or joints.shape[1:] != (22, 3):
             raise PoseError(f"audit: joints of shape {joints.shape}, expected (N, 22, 3) in SMPL-22 order")
+        # column by column in memory: features are sums over few joints and three axes, but many poses
+        joints = np.ascontiguousarray(joints.transpose(1, 2, 0), np.float64).transpose(2, 0, 1)
         if not np.isfinite(joints).all():
             row = int(np.flatnonzero(~np.isfinite(joints).all((1, 2)))[0])
             raise PoseError(f"audit: pose {row} has joints that are not finite; drop it or repair it")
@@ -117,7 +119,9 @@ def normalise(joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     s = np.where(known, across[:, 2] / np.where(known, length, 1), 0.0)
     zero, one = np.zeros_like(c), np.ones_like(c)
     frame = np.stack([np.stack([c, zero, s], 1), np.stack([zero, one, zero], 1), np.stack([-s, zero, c], 1)], 1)
-    centred = np.einsum("nij,nkj->nki", frame, joints - joints[:, :1])
+    centred = joints - joints[:, :1]
+    x, z, c, s = centred[..., 0], centred[..., 2], c[:, None], s[:, None]
+    x[:], z[:] = c * x + s * z, c * z - s * x  # the turn, which leaves y as it is
     legs = sum(
         np.linalg.norm(joints[:, JOINT[f"{side}_{a}"]] - joints[:, JOINT[f"{side}_{b}"]], axis=1)
         for side in ("left", "right")

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from autocompose.describe.audit.judge import Judgement, Verdict
 
 INTERCEPT, PER_WRONG, PER_UNSUPPORTED = 2.21, -2.91, -0.83
-MOST_WRONG = 2  # more wrong claims say nothing new
-LEAST = 0.5
+MAX_WRONG = 2  # more wrong claims say nothing new
+MIN_AGREEMENT = 0.5
 """Default of ``describe export --min-agreement``."""
 
 
@@ -24,7 +24,7 @@ def score(wrong: int, unsupported: int) -> float:
     :param wrong: its claims that are contradicted, or true only with left and right swapped.
     :param unsupported: its other checkable claims that the joints do not support.
     """
-    return 1 / (1 + math.exp(-(INTERCEPT + PER_WRONG * min(wrong, MOST_WRONG) + PER_UNSUPPORTED * unsupported)))
+    return 1 / (1 + math.exp(-(INTERCEPT + PER_WRONG * min(wrong, MAX_WRONG) + PER_UNSUPPORTED * unsupported)))
 
 
 def counts(judged: Sequence[Judgement]) -> tuple[int, int]:

@@ -35,22 +35,22 @@ def status(root: Path) -> dict[str, Any]:
 
 def _status(journal: Journal) -> dict[str, Any]:
     version, last, living = journal.version(), last_run(journal), {run["id"] for run in journal.living()}
-    found = progress(journal, version)
-    answered = [r.seconds for r in found.requests if r.kind == "ok" and r.seconds]
+    counts = progress(journal, version)
+    answered = [r.seconds for r in counts.requests if r.kind == "ok" and r.seconds]
     return {
         "version": version,
         "model": json.loads(last["recipe"])["model"] if last else None,
         "running": len(living),
         "last run": (last["stopped"] or ("at work" if last["id"] in living else "killed")) if last else None,
-        "done": sum(found.done.values()),
-        "imperfect": {kind: n for kind, n in found.done.items() if kind},
-        "failed": found.failed,
-        "stale": found.stale,
-        "requests": {r.kind: r.count for r in found.requests},
+        "done": sum(counts.done.values()),
+        "imperfect": {kind: n for kind, n in counts.done.items() if kind},
+        "failed": counts.failed,
+        "stale": counts.stale,
+        "requests": {r.kind: r.count for r in counts.requests},
         "answer seconds": round(answered[0], 3) if answered else None,
-        "cost": round(sum(r.cost for r in found.requests), 6),
+        "cost": round(sum(r.cost for r in counts.requests), 6),
         "prices of": ", ".join(journal.get("prices") or ()) or None,
-        "tokens": sum(r.tokens for r in found.requests),
+        "tokens": sum(r.tokens for r in counts.requests),
     }
 
 
@@ -64,21 +64,25 @@ def report(root: Path) -> dict[str, Any]:
     finally:
         journal.close()
     corpus = load_corpus(root)
-    units, pairs = max(1, len(finished)), max(1, len({found.variant[:2] for found in finished}))
-    texts = {found.variant: [w.text for w in found.wordings] for found in finished if found.state == "done"}
+    units, pairs = max(1, len(finished)), max(1, len({annotation.variant[:2] for annotation in finished}))
+    texts = {
+        annotation.variant: [w.text for w in annotation.wordings]
+        for annotation in finished
+        if annotation.state == "done"
+    }
     rules = {
         (p.reference, p.target, edit): list(p.texts_of(Source.RULES, edit))
         for split in corpus.pairs.values() for p in split for edit in Edit
         if (p.reference, p.target, edit) in texts and p.texts_of(Source.RULES, edit)
     }  # fmt: skip
     agreed = agreement(finished).values()  # counts, as in the status, never shares
-    crossed = sum("crossed" in wording.flags for found in finished for wording in found.wordings[:1])
+    crossed = sum("crossed" in wording.flags for annotation in finished for wording in annotation.wordings[:1])
     return {
         **counts,
         "per pair": {key: round(spent[key] / pairs, 6) for key in ("cost", "tokens", "seconds")},
         "per variant": {key: round(spent[key] / units, 6) for key in ("cost", "tokens", "seconds")},
         "variants": len(finished),
-        "repaired": sum(bool(found.repaired) for found in finished),
+        "repaired": sum(bool(annotation.repaired) for annotation in finished),
         "mirrors compared": len(agreed),
         "mirrors that disagree": len(agreed) - sum(agreed),
         "crossed limbs": crossed,
@@ -123,8 +127,8 @@ def _against_poses(corpus: Corpus, texts: dict[Variant, list[str]]) -> dict[str,
         for text in group:
             if moved:
                 covered.append(len(moved & mentions(text).limbs) / len(moved))
-            found = geometry.audit(text, poses)
-            sums.update(found._asdict() | {"texts": 1, "bad texts": found.wrong > 0})
+            claims = geometry.audit(text, poses)
+            sums.update(claims._asdict() | {"texts": 1, "bad texts": claims.wrong > 0})
     if not sums["texts"]:
         return {}
     return {

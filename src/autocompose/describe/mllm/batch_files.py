@@ -21,12 +21,12 @@ from autocompose.describe.mllm.rounds import Rounds
 from autocompose.describe.mllm.sending.client import MAX_WORDS
 from autocompose.describe.mllm.sending.completion import NoAnswerError, read_completion
 
-MOST_LINES, MOST_BYTES = 50_000, 200_000_000
+MAX_LINES, MAX_BYTES = 50_000, 200_000_000
 DISCOUNT = 0.5
 HOST = "batch"
 
 
-def export_batch(job: Job, folder: Path, most_bytes: int = MOST_BYTES, most_lines: int = MOST_LINES) -> list[Path]:
+def export_batch(job: Job, folder: Path, max_bytes: int = MAX_BYTES, max_lines: int = MAX_LINES) -> list[Path]:
     """Write the open questions of a job as batch files ``requests-001.jsonl`` ...
 
     :return: the files; none when everything is answered.
@@ -45,7 +45,7 @@ def export_batch(job: Job, folder: Path, most_bytes: int = MOST_BYTES, most_line
     with Rounds(job) as rounds:
         dialect = rounds.dialect()
         lines = (_line(ask, dialect) for ask in rounds.open_questions())
-        for block in _blocks(lines, most_bytes, most_lines):
+        for block in _blocks(lines, max_bytes, max_lines):
             files.append(folder / f"requests-{len(files) + 1:03d}.jsonl")
             own.start({}, [files[-1].name])
             write_bytes(files[-1], block)
@@ -54,11 +54,11 @@ def export_batch(job: Job, folder: Path, most_bytes: int = MOST_BYTES, most_line
     return files
 
 
-def _blocks(lines: Iterator[bytes], most_bytes: int, most_lines: int) -> Iterator[bytes]:
+def _blocks(lines: Iterator[bytes], max_bytes: int, max_lines: int) -> Iterator[bytes]:
     block: list[bytes] = []
     size = 0
     for line in lines:
-        if block and (size + len(line) > most_bytes or len(block) == most_lines):
+        if block and (size + len(line) > max_bytes or len(block) == max_lines):
             yield b"".join(block)
             block, size = [], 0
         block.append(line)

@@ -9,7 +9,7 @@ from typing import Any
 from autocompose.core.log import Limit, Tally
 from autocompose.core.text_fields import TEXT_FIELDS, Source
 from autocompose.corpus.format import Corpus
-from autocompose.describe.audit.score import LEAST
+from autocompose.describe.audit.score import MIN_AGREEMENT
 from autocompose.describe.mllm.asking.sent_pictures import Pictures
 from autocompose.describe.mllm.judging.pose_checks import Audit
 from autocompose.describe.mllm.judging.witness import TWIN, agreement
@@ -47,7 +47,7 @@ class Rules:
     :param allow_stale: also texts whose pictures or poses have changed since.
     """
 
-    min_agreement: float = LEAST
+    min_agreement: float = MIN_AGREEMENT
     mirrors_agree: bool = False
     fill_mirrors: bool = False
     keep_long: bool = False
@@ -69,20 +69,20 @@ def choose(
     missing: _Missing = {}
     agreed = agreement(variants) if rules.mirrors_agree else {}
     limits: dict[Variant, Limit | None] = {}
-    for found in variants:
-        stale = found.inputs != pictures.inputs(found.item)
-        kept, reasons = _kept(found, stale, recipe.texts, latest, rules)
-        if not agreed.get(found.variant, True):
+    for annotation in variants:
+        stale = annotation.inputs != pictures.inputs(annotation.item)
+        kept, reasons = _kept(annotation, stale, recipe.texts, latest, rules)
+        if not agreed.get(annotation.variant, True):
             reasons.append(DISAGREES)
         if reasons:
-            missing[found.variant] = " and ".join(dict.fromkeys(reasons))
-            limits[found.variant] = _limit(found, reasons, recipe.texts, rules)
+            missing[annotation.variant] = " and ".join(dict.fromkeys(reasons))
+            limits[annotation.variant] = _limit(annotation, reasons, recipe.texts, rules)
             continue
-        chosen[found.variant] = kept
-        judged = [latest[key] for n in range(recipe.texts) if (key := (found.variant, n)) in latest]
+        chosen[annotation.variant] = kept
+        judged = [latest[key] for n in range(recipe.texts) if (key := (annotation.variant, n)) in latest]
         if judged:
             notes = [{"number": r.number, "verdict": r.verdict, "by": r.reviewer} for r in judged]
-            reviewed.setdefault(found.variant[:2], {})[TEXT_FIELDS[Source.MLLM, found.item.edit]] = notes
+            reviewed.setdefault(annotation.variant[:2], {})[TEXT_FIELDS[Source.MLLM, annotation.item.edit]] = notes
     if recipe.mirror == "derive":
         _derive(chosen, missing)
     if rules.fill_mirrors:

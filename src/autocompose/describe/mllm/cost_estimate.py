@@ -89,7 +89,7 @@ def dry_run(job: Job, prompts: int = 3) -> str:
         blocks.append(f"--- Stage I, {item}\n[system]\n{ask.system}\n[user; {sizes}]\n{ask.text}")
     second = next(iter(job.stages.values())).texts_ask(EXAMPLE, "mllm")
     blocks.append(f"--- Stage II, with made-up movements\n[system]\n{second.system}\n[user]\n{second.text}")
-    found = estimate(job)
+    cost = estimate(job)
     unknown = {name for item in job.items() for name in (item.reference, item.target)}
-    blocks.append(f"{found.items:,} variants of {len(unknown):,} pictures: {found.line()}; nothing was sent")
+    blocks.append(f"{cost.items:,} variants of {len(unknown):,} pictures: {cost.line()}; nothing was sent")
     return "\n\n".join(blocks)

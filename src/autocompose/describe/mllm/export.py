@@ -44,7 +44,7 @@ def export_texts(root: str | Path, rules: Rules | None = None) -> dict[str, Tall
         raise AnnotationError(f"{root}: mirrored pictures were not asked about (--mirrored derive): none can disagree")
     corpus = load_corpus(root)
     chosen, tallies, reviewed = choose(corpus, recipe, variants, latest, rules)
-    known = {found.variant[:2] for found in variants}
+    known = {annotation.variant[:2] for annotation in variants}
     fields = {TEXT_FIELDS[Source.MLLM, e]: e for e in Edit if TEXT_FIELDS[Source.MLLM, e] in tallies}
     for split, pairs in corpus.pairs.items():
         changed = [_with_texts(p, chosen, reviewed, fields) if (p.reference, p.target) in known else p for p in pairs]
@@ -68,8 +68,8 @@ def _finished(journal: Journal) -> tuple[str, Recipe, list[Described]]:
 def _with_texts(pair: Pair, chosen: Chosen, reviewed: Reviewed, fields: dict[str, Edit]) -> Pair:
     texts = {key: value for key, value in pair.texts.items() if key not in fields}
     for key, edit in fields.items():
-        if found := chosen.get((pair.reference, pair.target, edit)):
-            texts[key] = found
+        if wordings := chosen.get((pair.reference, pair.target, edit)):
+            texts[key] = wordings
     extra = {key: value for key, value in pair.extra.items() if key != "reviewed"}
     if notes := reviewed.get((pair.reference, pair.target)):
         extra["reviewed"] = notes

@@ -57,20 +57,20 @@ class Rounds:
     def _replay(self, item: Item, row: int) -> Ask | None:
         """Answer a pair's questions from the journal; return the first one without an answer, or None at the end."""
         steps = self.job.steps(item)
-        found = advance(steps)
-        while isinstance(found, Ask):
-            reply: Answer | Unanswered | None = self.journal.lookup(found)
-            if reply is None and (failed := self.journal.failure(found)) is not None:
+        outcome = advance(steps)
+        while isinstance(outcome, Ask):
+            reply: Answer | Unanswered | None = self.journal.lookup(outcome)
+            if reply is None and (failed := self.journal.failure(outcome)) is not None:
                 reply = Unanswered("rejected", failed)
             if reply is None:
                 with self.journal.transaction():
-                    self.journal.enter(found, row, "open")
+                    self.journal.enter(outcome, row, "open")
                     self.journal.unclaim(row)
-                return found
-            found = advance(steps, reply)
+                return outcome
+            outcome = advance(steps, reply)
         with self.journal.transaction():
-            self.journal.finish(row, found.state, **stored(self.job, item, found))
-        self.summary.count(found)
+            self.journal.finish(row, outcome.state, **stored(self.job, item, outcome))
+        self.summary.count(outcome)
         return None
 
     def dialect(self) -> Dialect:

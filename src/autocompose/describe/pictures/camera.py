@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-MOST_TILT = 30.0  # degrees; a person who tilts by more lies down, whatever the camera did
+MAX_TILT = 30.0  # degrees; a person who tilts by more lies down, whatever the camera did
 EXPLAINED = 0.5  # share of the joints' mean distance that must go before a tilt counts as the camera's
 ROUNDS, SOFT = 10, 0.03  # of the robust fit, and metres below which a distance counts as none
 
@@ -25,7 +25,7 @@ def without_tilt(start: np.ndarray, goal: np.ndarray) -> tuple[np.ndarray, float
         weights = 1 / np.maximum(left, SOFT)
     tilt = float(np.degrees(np.arccos(np.clip((np.trace(rotation) - 1) / 2, -1, 1))))
     before = np.linalg.norm(goal - start, axis=1).mean()
-    if tilt > MOST_TILT or left.mean() > (1 - EXPLAINED) * before:
+    if tilt > MAX_TILT or left.mean() > (1 - EXPLAINED) * before:
         return goal, 0.0
     return goal @ rotation.T, tilt
 

@@ -40,8 +40,8 @@ def describe_change(
 ) -> PoseChange:
     """Say how to get from the pose in picture A to that in picture B.
 
-    A change is told when it is larger than what the uncertainties of the estimated joints may explain. The heading, and
-    a tilt of the whole person, may be the camera's and are not told.
+    Only changes that exceed the uncertainty of the estimated joints are described. A turn or tilt of the whole person
+    may come from the camera and is left out.
 
     :param a, b: files, opened pictures, or uint8 arrays ``(H, W, 3)``.
     :param person: which person of A and of B, counted from the left, beginning with 1; None = the most prominent.
@@ -56,10 +56,10 @@ def describe_change(
     estimator = estimator or Estimator.load(weights)
     figures, people, chosen = [], [], []
     for picture, shown, name, number in zip(opened, (a, b), NAMES, person, strict=True):
-        found = estimator.people([picture])[0]
-        one, place = _chosen(found, number, str(shown) if isinstance(shown, (Path, str)) else name)
+        detected = estimator.people([picture])[0]
+        one, place = _chosen(detected, number, str(shown) if isinstance(shown, (Path, str)) else name)
         figures.append(Figures(turn(one.joints[None], np.array([one.heading])), uncertainty=one.uncertainty[None]))
-        people.append(len(found))
+        people.append(len(detected))
         chosen.append(place)
     change = pose_change(*figures, wordings=wordings, seed=seed)
     return replace(change, people=(people[0], people[1]), chosen=(chosen[0], chosen[1]))

@@ -19,7 +19,7 @@ PAST = frozenset(("was", "were"))
 LASTING = frozenset(("still", "yet", "stuck", "currently", "now"))
 DUTY = frozenset(("should", "must", "need", "needs", "ought", "will", "would", "can", "could", "now", "end", "ends"))
 POSTPOSED = frozenset(("in front", "behind", "ahead", "behind you", "in front of you", "out in front"))
-MOST = 16  # parts or goals of one clause; more open the next one, so that reading stays linear
+MAX_ITEMS = 16  # parts or goals of one clause; more open the next one, so that reading stays linear
 TRUNK_WAYS = frozenset(("forward", "backward", "left", "right", "down", "aside"))
 WAYS = frozenset(("left", "right", "forward", "backward", "up", "down"))
 OTHER_SIDE = {"left": "right", "right": "left"}
@@ -117,14 +117,14 @@ def clauses(tokens: list[Token]) -> list[Clause]:
     for phrase in phrases(tokens):
         builder.read(phrase)
     builder.read(Token("end", None, ""))
-    return builder.found
+    return builder.finished
 
 
 class _Builder:
-    """Reads phrases one by one; ``found`` grows whenever a clause closes."""
+    """Reads phrases one by one; ``finished`` grows whenever a clause closes."""
 
     def __init__(self) -> None:
-        self.found: list[Clause] = []
+        self.finished: list[Clause] = []
         self.clause = Clause(opens=True)
         self.memory = Memory()
         self.last = Token("end", None, "")  # the phrase before, adverbs and articles left out
@@ -164,11 +164,11 @@ class _Builder:
             clause.dropped = True
         else:
             self._complete(clause)
-        self.found.append(clause)
+        self.finished.append(clause)
 
     def _complete(self, clause: Clause) -> None:
         """Fill in the parts and the verb that a clause leaves out."""
-        before = self.found[-1] if self.found and not clause.opens else None
+        before = self.finished[-1] if self.finished and not clause.opens else None
         continues = clause.joined and not (clause.parts or clause.verb or clause.pronoun) and before is not None
         parts = clause.parts or (before.parts if continues and before else implied(clause, self.memory, before))
         if clause.verb is None and (clause.joined or not clause.named):
@@ -217,7 +217,7 @@ class _Builder:
             self._subject(entity, joined=True)
         elif clause.verb is not None and clause.verb.mode == "touch" and (self.last.kind == "with" or not clause.goals):
             self._touch(entity)
-        elif self._joins(clause, after_and) and len(clause.parts) < MOST:
+        elif self._joins(clause, after_and) and len(clause.parts) < MAX_ITEMS:
             clause.parts.append(entity)
         else:
             self._subject(entity, joined=after_and)
@@ -273,7 +273,7 @@ class _Builder:
                 return None
             mod = mod._replace(other=other)
             self.memory.part = self.memory.part or other.part
-        if len(self.clause.goals) >= MOST:
+        if len(self.clause.goals) >= MAX_ITEMS:
             self.close(joined=True)
         self.clause.goals.append(mod)
         return None
@@ -327,8 +327,8 @@ class _Builder:
         if words in DUTY and self.last.kind == "and" and self.clause.goals:
             self.close(joined=True)  # "the arm is overhead and should come down"
         clause = self.clause
-        if words == "too" and self.found and clause.parts and not (clause.verb or clause.goals):
-            clause.goals = list(self.found[-1].goals)  # "turn your head left, your chest too"
+        if words == "too" and self.finished and clause.parts and not (clause.verb or clause.goals):
+            clause.goals = list(self.finished[-1].goals)  # "turn your head left, your chest too"
         if words in word_set("people") and clause.verb is None:
             clause.thing = False
         clause.copula = clause.copula or words in STATIVE or words in PAST

@@ -70,16 +70,16 @@ def inflect(base: str) -> list[str]:
 def phrases() -> dict[str, Meaning]:
     """Every phrase with its meaning; where a phrase stands twice, the more specific table wins."""
     tables, plural = lexicon(), word_set("plural")
-    found: dict[str, Meaning] = dict.fromkeys(word_set("neutral"), ("word", None))
-    found |= dict.fromkeys(word_set("determiners"), ("det", None))
+    meanings: dict[str, Meaning] = dict.fromkeys(word_set("neutral"), ("word", None))
+    meanings |= dict.fromkeys(word_set("determiners"), ("det", None))
     for entry in tables["verbs"]:
-        found |= _verb(entry)
+        meanings |= _verb(entry)
     kinds = (("dir", "directions"), ("state", "states"), ("rel", "relations"), ("degree", "degrees"), ("side", "sides"))
     for kind, name in kinds[:4]:
-        found |= {phrase: (kind, value) for value, text in tables[name].items() for phrase in phrases_of(text)}
+        meanings |= {phrase: (kind, value) for value, text in tables[name].items() for phrase in phrases_of(text)}
     for part, text in tables["parts"].items():
-        found |= {phrase: ("part", (part, phrase.split()[-1] in plural)) for phrase in phrases_of(text)}
-    found |= {phrase: ("side", side) for side, text in tables["sides"].items() for phrase in phrases_of(text)}
+        meanings |= {phrase: ("part", (part, phrase.split()[-1] in plural)) for phrase in phrases_of(text)}
+    meanings |= {phrase: ("side", side) for side, text in tables["sides"].items() for phrase in phrases_of(text)}
     for kind, name in (
         ("neg", "negations"),
         ("break", "breaks"),
@@ -87,19 +87,19 @@ def phrases() -> dict[str, Meaning]:
         ("excess", "excess"),
         ("undo", "undo"),
     ):
-        found |= dict.fromkeys(word_set(name), (kind, None))
-    return found | {"and": ("and", None), "or": ("and", None), "with": ("with", None)}
+        meanings |= dict.fromkeys(word_set(name), (kind, None))
+    return meanings | {"and": ("and", None), "or": ("and", None), "with": ("with", None)}
 
 
 def _verb(entry: dict[str, Any]) -> dict[str, Meaning]:
     does = tuple(phrases_of(entry["does"])) if "does" in entry else ()
     verb = Verb(entry.get("mode", "move"), does, entry.get("part", ""), entry.get("fallback", False))
-    found: dict[str, Meaning] = {}
+    meanings: dict[str, Meaning] = {}
     for base in phrases_of(entry.get("words", "")):
         for form in inflect(base) if base else ():
             passive = form != base and (form.endswith("ed") or form in word_set("passive"))
-            found[form] = ("verb", verb._replace(passive=passive))
-    return found | {phrase: ("verb", verb) for phrase in phrases_of(entry.get("phrases", "")) if phrase}
+            meanings[form] = ("verb", verb._replace(passive=passive))
+    return meanings | {phrase: ("verb", verb) for phrase in phrases_of(entry.get("phrases", "")) if phrase}
 
 
 @cache

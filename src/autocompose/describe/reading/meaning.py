@@ -13,7 +13,7 @@ from autocompose.describe.reading.tokens import Entity
 if TYPE_CHECKING:
     from autocompose.describe.reading.clauses import Clause
 
-Found = tuple[Entity, str, Entity | None] | tuple[Entity, str, Entity | None, str]
+PartClaim = tuple[Entity, str, Entity | None] | tuple[Entity, str, Entity | None, str]
 
 BODY = Entity("body", "none")
 HEAD = Entity("head", "none")
@@ -41,7 +41,7 @@ LEAN_OF = {"left": "lean-left", "right": "lean-right", "forward": "lean-forward"
 
 def actions_of(
     verb: Verb | None, own: bool, entity: Entity, mods: list[Mod], clause: Clause | None = None
-) -> Iterator[Found]:
+) -> Iterator[PartClaim]:
     """The claims about one part that make sense for such a part; parameters as for ``_read``.
 
     :param clause: where the verb stands; None when only modifiers are read.
@@ -90,8 +90,8 @@ def _how(verb: Verb, own: bool, part: Entity, action: str, mods: list[Mod], clau
         return "place"
     if action in OPPOSITE and own and verb.passive and verb.mode == "move":
         return "place"  # "the right arm lowered to the right"
-    told = own and action in verb.does and not verb.passive
-    if not told and any("floor" in w or "ground" in w for w in words):
+    commanded = own and action in verb.does and not verb.passive
+    if not commanded and any("floor" in w or "ground" in w for w in words):
         return "place"
     ways = {mod.action for mod in mods if mod.kind == "dir"}
     ways |= set(verb.does)
@@ -104,7 +104,7 @@ def _how(verb: Verb, own: bool, part: Entity, action: str, mods: list[Mod], clau
     return "place" if placed and not moves else "move"
 
 
-def _read(verb: Verb, own: bool, entity: Entity, mods: list[Mod]) -> Iterator[Found]:
+def _read(verb: Verb, own: bool, entity: Entity, mods: list[Mod]) -> Iterator[PartClaim]:
     """What a frame says about one part.
 
     :param verb: the frame's verb, possibly inherited from the frame before.
@@ -140,12 +140,12 @@ def _read(verb: Verb, own: bool, entity: Entity, mods: list[Mod]) -> Iterator[Fo
             yield from _relation(verb, entity, action, other, words)
 
 
-def _stands_on(side: str) -> Found:
+def _stands_on(side: str) -> PartClaim:
     """ "Stand on one leg" lifts the other foot."""
     return (Entity("foot", "none"), "up", None) if side == "none" else (Entity("foot", side), "on-floor", None)
 
 
-def _kneel_or_look(verb: Verb, entity: Entity) -> Iterator[Found]:
+def _kneel_or_look(verb: Verb, entity: Entity) -> Iterator[PartClaim]:
     if verb.mode == "all-fours":
         yield Entity("hand", "both"), "on-floor", None
         yield Entity("knee", "both"), "on-floor", None
@@ -155,7 +155,7 @@ def _kneel_or_look(verb: Verb, entity: Entity) -> Iterator[Found]:
         yield HEAD, f"turn-{entity.side}", None
 
 
-def _weight(mods: list[Mod]) -> Iterator[Found]:
+def _weight(mods: list[Mod]) -> Iterator[PartClaim]:
     pelvis = Entity("pelvis", "none")
     for kind, action, other, _ in mods:
         if kind == "dir" and action in PLAIN:
@@ -164,7 +164,7 @@ def _weight(mods: list[Mod]) -> Iterator[Found]:
             yield pelvis, OPPOSITE[other.side] if action == "apart" else other.side, None
 
 
-def _verb_alone(verb: Verb, entity: Entity, mods: list[Mod], directions: list[str]) -> Iterator[Found]:
+def _verb_alone(verb: Verb, entity: Entity, mods: list[Mod], directions: list[str]) -> Iterator[PartClaim]:
     if verb.fallback and any(
         kind == "rel" and action in ("apart", "closer", "near", "behind", "level") for kind, action, _, _ in mods
     ):
@@ -201,7 +201,7 @@ def _sensible(action: str, verb: Verb, entity: Entity, directions: list[str]) ->
     return action != "stand" and (action != "lean-forward" or verb.mode != "look" or entity.part == "head")
 
 
-def _bend(verb: Verb, entity: Entity, mods: list[Mod], directions: list[str]) -> Iterator[Found]:
+def _bend(verb: Verb, entity: Entity, mods: list[Mod], directions: list[str]) -> Iterator[PartClaim]:
     if entity.part in TRUNK | {"head", "hip"}:
         if not {"left", "right", "backward", "forward", "down", "aside", "beside"} & set(directions):
             yield _trunk(entity), "lean-forward", None
@@ -227,14 +227,16 @@ def _joint(joint: Entity, limb: Entity) -> Entity:
     return joint if joint.side in OPPOSITE or limb.side == "none" else Entity(joint.part, limb.side)
 
 
-def _open(entity: Entity, action: str, less: bool, together: bool) -> Iterator[Found]:
+def _open(entity: Entity, action: str, less: bool, together: bool) -> Iterator[PartClaim]:
     if entity.part in ("elbow", "knee") and not (entity.side == "both" and together):
         yield entity, "straighten" if (action == "open") != less else "bend", None
     elif entity.side == "both":
         yield entity, "apart" if action == "open" else "closer", BODY if entity.part == "arm" else None
 
 
-def _direction(verb: Verb, entity: Entity, action: str, directions: list[str], bending_trunk: bool) -> Iterator[Found]:
+def _direction(
+    verb: Verb, entity: Entity, action: str, directions: list[str], bending_trunk: bool
+) -> Iterator[PartClaim]:
     part = entity.part
     if action in ALWAYS:
         yield entity, ALWAYS[action], None
@@ -254,7 +256,7 @@ def _direction(verb: Verb, entity: Entity, action: str, directions: list[str], b
         yield from _moved(verb, entity, action, directions)
 
 
-def _moved(verb: Verb, entity: Entity, action: str, directions: list[str]) -> Iterator[Found]:
+def _moved(verb: Verb, entity: Entity, action: str, directions: list[str]) -> Iterator[PartClaim]:
     """Directions as moves."""
     if action == "up" and _only_stresses(verb, entity.part):
         return  # "close your hands up together", "fold the elbow up"
@@ -281,7 +283,7 @@ def _only_stresses(verb: Verb, part: str) -> bool:
     return bool({"open", "shut"} & set(verb.does))
 
 
-def _turned(verb: Verb, entity: Entity, action: str) -> Iterator[Found]:
+def _turned(verb: Verb, entity: Entity, action: str) -> Iterator[PartClaim]:
     if action in ("left", "right"):
         yield entity, f"turn-{action}", None
     elif action == "around" and verb.mode == "turn":
@@ -297,7 +299,7 @@ def _turned(verb: Verb, entity: Entity, action: str) -> Iterator[Found]:
         yield entity, LEAN_OF[action], None
 
 
-def _out(entity: Entity, directions: list[str], outward: bool) -> Iterator[Found]:
+def _out(entity: Entity, directions: list[str], outward: bool) -> Iterator[PartClaim]:
     if set(directions) & {"left", "right", "forward", "backward", "apart"}:
         return
     if entity.part in ("torso", "pelvis"):
@@ -307,7 +309,7 @@ def _out(entity: Entity, directions: list[str], outward: bool) -> Iterator[Found
         yield entity, "apart", BODY
 
 
-def _state(verb: Verb, entity: Entity, action: str, words: str, mods: list[Mod]) -> Iterator[Found]:
+def _state(verb: Verb, entity: Entity, action: str, words: str, mods: list[Mod]) -> Iterator[PartClaim]:
     part = entity.part
     if part == "body" and action in ("straight", "vertical"):
         yield TORSO, "vertical", None
@@ -330,7 +332,7 @@ def _state(verb: Verb, entity: Entity, action: str, words: str, mods: list[Mod])
         yield entity, action, None
 
 
-def _relation(verb: Verb, entity: Entity, action: str, other: Entity, words: str) -> Iterator[Found]:  # noqa: C901 (one rule a line)
+def _relation(verb: Verb, entity: Entity, action: str, other: Entity, words: str) -> Iterator[PartClaim]:  # noqa: C901 (one rule a line)
     waist = other.part == "waist"
     other = {
         "waist": Entity("pelvis", "none"),

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from autocompose.describe.reading.claims import STATED, Claim
 from autocompose.describe.reading.clauses import Clause, clauses, is_imperative
-from autocompose.describe.reading.meaning import Found, actions_of
+from autocompose.describe.reading.meaning import PartClaim, actions_of
 from autocompose.describe.reading.phrases import STAYING, Mod, limb_of
 from autocompose.describe.reading.tokens import Entity, tokens
 
@@ -40,18 +40,18 @@ def read(text: str) -> list[Claim]:
     >>> [str(c) for c in read("straighten your bent left knee")]
     ['left knee: straighten', 'left knee: bent, at first']
     """
-    found: list[Claim] = []
+    claims: list[Claim] = []
     said = clauses(tokens(text))
     starts = reference_clauses(said)
     for clause, start in zip(said, starts, strict=True):
-        found += _starts(clause)
+        claims += _starts(clause)
         if start or clause.dropped:
-            found += [replace(c, start=True) for c in _claims(clause) if c.action in STATED]
+            claims += [replace(c, start=True) for c in _claims(clause) if c.action in STATED]
         elif clause.opposite:
-            found += [replace(c, action=OPPOSITE[c.action]) for c in _claims(clause) if c.action in OPPOSITE]
+            claims += [replace(c, action=OPPOSITE[c.action]) for c in _claims(clause) if c.action in OPPOSITE]
         else:
-            found += _claims(clause)
-    return _distinct(found)
+            claims += _claims(clause)
+    return _distinct(claims)
 
 
 def _claims(clause: Clause) -> Iterator[Claim]:
@@ -59,23 +59,23 @@ def _claims(clause: Clause) -> Iterator[Claim]:
     if clause.lends and not (clause.goals or clause.lists):
         return
     for part in clause.parts:
-        for found in actions_of(clause.verb, own, part, clause.goals, clause):
-            yield _claim(found, clause.degree)
+        for part_claim in actions_of(clause.verb, own, part, clause.goals, clause):
+            yield _claim(part_claim, clause.degree)
 
 
-def _claim(found: Found, degree: str | None, start: bool = False) -> Claim:
-    entity, action, other, *how = found
+def _claim(part_claim: PartClaim, degree: str | None, start: bool = False) -> Claim:
+    entity, action, other, *how = part_claim
     other_part, other_side = (other.part, other.side) if other else (None, "none")
     return Claim(entity.part, entity.side, action, other_part, other_side, degree, how[0] if how else "move", start)
 
 
 def _starts(clause: Clause) -> Iterator[Claim]:
     """What adjectives and sources say about the reference."""
-    told = [(part, mod) for part in clause.parts for mod in clause.source] + clause.was
-    for part, mod in told:
-        for found in actions_of(None, False, part, [mod], None):
-            if found[1] in STATED:
-                yield _claim(found, None, start=True)
+    initial = [(part, mod) for part in clause.parts for mod in clause.source] + clause.was
+    for part, mod in initial:
+        for part_claim in actions_of(None, False, part, [mod], None):
+            if part_claim[1] in STATED:
+                yield _claim(part_claim, None, start=True)
 
 
 def reference_clauses(said: list[Clause]) -> list[bool]:
@@ -100,8 +100,8 @@ def _apposed(said: list[Clause], i: int) -> bool:
     """ "The right arm, stretched wide sideways, folds in", "the knee, now bent, straightens"."""
     clause = said[i]
     still = clause.verb is not None and (clause.verb.passive or clause.verb_words in STAYING)
-    told = clause.lasting if clause.lends else still
-    if not told or clause.named or not clause.joined or i + 1 == len(said):
+    lasting = clause.lasting if clause.lends else still
+    if not lasting or clause.named or not clause.joined or i + 1 == len(said):
         return False
     after = said[i + 1]
     return after.joined and not after.named and after.verb_words.split(" ")[0].endswith("s") and not after.lends

@@ -52,7 +52,7 @@ _WAYS = frozenset(
      "backwards", "sideways", "left", "right")
 )  # fmt: skip
 WAY = "straight down"  # words of a "straight" that may belong to a direction
-_MOST_ADJECTIVES = 6
+_MAX_ADJECTIVES = 6
 
 
 def limb_of(part: str) -> str:
@@ -64,46 +64,46 @@ def limb_of(part: str) -> str:
 
 def phrases(tokens: list[Token]) -> list[Token]:  # noqa: C901 (one branch for each kind of phrase)
     """Fold tokens to phrases; linear in their number."""
-    found: list[Token] = []
+    folded: list[Token] = []
     i = 0
     while i < len(tokens):
         kind = tokens[i].kind
-        if starts_source(tokens, i, found):
-            i = _source(tokens, i, found)
+        if starts_source(tokens, i, folded):
+            i = _source(tokens, i, folded)
         elif kind == "det":
-            i = _determined(tokens, i, found)
+            i = _determined(tokens, i, folded)
         elif kind == "entity":
-            i = _noun(tokens, i, found, (), True)
-        elif _relative(tokens, i, found):
-            i = _told(tokens, i, found)
-        elif _postmodifies(tokens[i], found):
-            i = _postmodifier(tokens, i, found)
-        elif _resumes(tokens, i, found):
-            found.append(Token("noun", Noun(found[-2].value.other, resumed=True), "which"))
+            i = _noun(tokens, i, folded, (), True)
+        elif _relative(tokens, i, folded):
+            i = _relative_clause(tokens, i, folded)
+        elif _postmodifies(tokens[i], folded):
+            i = _postmodifier(tokens, i, folded)
+        elif _resumes(tokens, i, folded):
+            folded.append(Token("noun", Noun(folded[-2].value.other, resumed=True), "which"))
             i += 1
         elif _while(tokens, i):
-            found.append(Token("break", None, "as"))
+            folded.append(Token("break", None, "as"))
             i += 1
         elif kind == "rel" or (kind == "break" and tokens[i].words == "before"):
-            i = _relation(tokens, i, found)
+            i = _relation(tokens, i, folded)
         elif tokens[i].words == "straight" and i + 1 < len(tokens) and tokens[i + 1].words in _WAYS:
-            found.append(Token("mod", Mod("state", "straight", None, WAY), "straight"))
+            folded.append(Token("mod", Mod("state", "straight", None, WAY), "straight"))
             i += 1
         elif kind in ("dir", "state"):
-            if kind == "state" and found and found[-1].words == "back" and found[-1].kind == "mod":
-                found.pop()  # "back on the floor" is no direction
-            if tokens[i].value == "forward" and found and found[-1].words == "back":
-                found.pop()  # "back to the front"
-            found.append(Token("mod", Mod(kind, tokens[i].value, None, tokens[i].words), tokens[i].words))
+            if kind == "state" and folded and folded[-1].words == "back" and folded[-1].kind == "mod":
+                folded.pop()  # "back on the floor" is no direction
+            if tokens[i].value == "forward" and folded and folded[-1].words == "back":
+                folded.pop()  # "back to the front"
+            folded.append(Token("mod", Mod(kind, tokens[i].value, None, tokens[i].words), tokens[i].words))
             i += 1
         elif kind == "level":
             level = Mod("rel", "level", tokens[i].value, tokens[i].words)
-            found.append(Token("mod", level, tokens[i].words))
+            folded.append(Token("mod", level, tokens[i].words))
             i += 1
         else:
-            found.append(tokens[i])
+            folded.append(tokens[i])
             i += 1
-    return found
+    return folded
 
 
 def _while(tokens: list[Token], i: int) -> bool:
@@ -119,10 +119,12 @@ def _while(tokens: list[Token], i: int) -> bool:
     return False
 
 
-def _relative(tokens: list[Token], i: int, found: list[Token]) -> bool:
+def _relative(tokens: list[Token], i: int, folded: list[Token]) -> bool:
     """ "The arm that reached forward", "your leg, which is stretched behind": how it was before."""
-    noun = found[-2] if len(found) > 1 and found[-1].kind == "comma" and tokens[i].words.startswith("which") else None
-    if (noun or (found or tokens)[-1]).kind != "noun":
+    noun = (
+        folded[-2] if len(folded) > 1 and folded[-1].kind == "comma" and tokens[i].words.startswith("which") else None
+    )
+    if (noun or (folded or tokens)[-1]).kind != "noun":
         return False
     if tokens[i].words in _WAS or (tokens[i].words == "which" and tokens[i + 1 : i + 2] and tokens[i + 1].words in _IS):
         return True
@@ -135,15 +137,15 @@ _IS = ("is", "are")
 _WAS = ("that was", "that were", "which was", "which were", "that is", "that are")
 
 
-def _postmodifies(token: Token, found: list[Token]) -> bool:
+def _postmodifies(token: Token, folded: list[Token]) -> bool:
     """ "Lower the arm raised above your head", "bend the leg stretched behind": how the part of a command was."""
-    if len(found) < 2 or found[-1].kind != "noun":
+    if len(folded) < 2 or folded[-1].kind != "noun":
         return False
     still = token.kind == "verb" and (token.value.passive or token.words in STAYING)
     if not still and token.words != "bent":
         return False
-    told = found[-3:-1] if found[-2].kind == "det" else found[-2:-1]
-    command = told[0]
+    before = folded[-3:-1] if folded[-2].kind == "det" else folded[-2:-1]
+    command = before[0]
     if command.kind != "verb" or command.value.neutral or participle(command):
         return False
     if token.words == "bent" and command.value.does != ("straighten",):
@@ -151,38 +153,38 @@ def _postmodifies(token: Token, found: list[Token]) -> bool:
     return not command.words.split(" ")[0].endswith("s") and command.value.mode in ("move", "bend")
 
 
-def _postmodifier(tokens: list[Token], i: int, found: list[Token]) -> int:
+def _postmodifier(tokens: list[Token], i: int, folded: list[Token]) -> int:
     """Read such a participle, with what follows it, as a source."""
-    end = _source(tokens, i, found)
-    found[-1] = found[-1]._replace(value=(*_said(tokens[i : i + 1]), *found[-1].value))
+    end = _source(tokens, i, folded)
+    folded[-1] = folded[-1]._replace(value=(*_said(tokens[i : i + 1]), *folded[-1].value))
     return end
 
 
 STAYING = ("hanging", "resting", "hovering", "lying", "dangling")
 
 
-def _resumes(tokens: list[Token], i: int, found: list[Token]) -> bool:
+def _resumes(tokens: list[Token], i: int, folded: list[Token]) -> bool:
     """ "Closer to the right foot, which slides in": the object of a relation acts."""
-    before = found[-2] if len(found) > 1 and found[-1].kind == "comma" else None
+    before = folded[-2] if len(folded) > 1 and folded[-1].kind == "comma" else None
     if tokens[i].words != "which" or before is None or before.kind != "mod" or before.value.other is None:
         return False
     return _acts(tokens, i + 1)
 
 
-def _told(tokens: list[Token], i: int, found: list[Token]) -> int:
+def _relative_clause(tokens: list[Token], i: int, folded: list[Token]) -> int:
     """Read a relative clause as a source."""
-    if found[-1].kind == "comma":
-        found.pop()
+    if folded[-1].kind == "comma":
+        folded.pop()
     i += tokens[i + 1].words in _IS or tokens[i + 1].kind == "verb"
     while i + 1 < len(tokens) and tokens[i + 1].kind == "verb" and participle(tokens[i + 1]):
         i += 1
-    end = _source(tokens, i, found)
+    end = _source(tokens, i, folded)
     return end + (end < len(tokens) and tokens[end].kind == "comma" and tokens[i].words not in _WAS)
 
 
 def _adjectives(tokens: list[Token], i: int) -> int:
     """Index of the part that adjectives from ``i`` on belong to, -1 when they belong to none."""
-    for j in range(i, min(i + _MOST_ADJECTIVES, len(tokens))):
+    for j in range(i, min(i + _MAX_ADJECTIVES, len(tokens))):
         token = tokens[j]
         if token.kind == "entity":
             return j
@@ -212,30 +214,36 @@ def _said(tokens: list[Token]) -> tuple[Mod, ...]:
     return tuple(mods)
 
 
-def _determined(tokens: list[Token], i: int, found: list[Token], owned: bool = True) -> int:
+def _determined(tokens: list[Token], i: int, folded: list[Token], owned: bool = True) -> int:
     """A determiner and, when a part follows, its noun phrase."""
     j = _adjectives(tokens, i + 1)
     between = tokens[i + 1 : j] if j > 0 else []
     telling = [t for t in between if t.kind in ("state", "verb", "dir")]
     if j < 0 or not telling or (telling[0].kind == "dir" and telling[0].words in ("left", "right")):
-        found.append(tokens[i])
+        folded.append(tokens[i])
         return i + 1
-    if tokens[i].words in INDEFINITE or (found and found[-1].words == "with" and tokens[i].words != "your"):
-        i = _noun(tokens, j, found, (), True, owned=owned)
-        found += [Token("mod", mod, mod.words) for mod in _said(between)]
+    if tokens[i].words in INDEFINITE or (folded and folded[-1].words == "with" and tokens[i].words != "your"):
+        i = _noun(tokens, j, folded, (), True, owned=owned)
+        folded += [Token("mod", mod, mod.words) for mod in _said(between)]
         return i
-    return _noun(tokens, j, found, _said(between), False, tokens[i].words, owned)
+    return _noun(tokens, j, folded, _said(between), False, tokens[i].words, owned)
 
 
 def _noun(
-    tokens: list[Token], i: int, found: list[Token], was: tuple[Mod, ...], bare: bool, det: str = "", owned: bool = True
+    tokens: list[Token],
+    i: int,
+    folded: list[Token],
+    was: tuple[Mod, ...],
+    bare: bool,
+    det: str = "",
+    owned: bool = True,
 ) -> int:
     """The noun phrase whose part stands at ``i``, with an owner before or after it.
 
     :param owned: look for an owner after "of"; owners have none of their own, so that nothing nests.
     """
     entity: Entity = tokens[i].value
-    last = found[-1] if found else Token("end", None, "")
+    last = folded[-1] if folded else Token("end", None, "")
     bare = bare and last.kind not in ("word", "degree")
     resumed = (det or last.words) in ("that", "its", "this")
     end, words = i + 1, tokens[i].words
@@ -246,7 +254,7 @@ def _noun(
     if owner is not None and _owns(owner.value.entity, entity):
         entity = Entity(entity.part, owner.value.entity.side)
         was, resumed, end = was + owner.value.was, resumed or owner.value.resumed, after
-    found.append(Token("noun", Noun(entity, was, bare, resumed), words))
+    folded.append(Token("noun", Noun(entity, was, bare, resumed), words))
     return end
 
 
@@ -269,7 +277,7 @@ def _owner(tokens: list[Token], i: int) -> tuple[Token | None, int]:
     return (part[-1], j) if part and part[-1].kind == "noun" else (None, i)
 
 
-def _relation(tokens: list[Token], i: int, found: list[Token]) -> int:
+def _relation(tokens: list[Token], i: int, folded: list[Token]) -> int:
     """A relation and its object; without one it says nothing, or where the person stands ("behind you")."""
     token, j = tokens[i], i + 1
     if token.words == "between" and tokens[j : j + 1] and tokens[j].kind == "pron":
@@ -279,7 +287,7 @@ def _relation(tokens: list[Token], i: int, found: list[Token]) -> int:
     addressed = addressed or (tokens[j : j + 1] == [Token("det", None, "her")] and _adjectives(tokens, j + 1) < 0)
     if addressed and (action in _PERSON or action == "below"):
         beside = Mod("dir", _PERSON[action], None, f"{token.words} you") if action != "below" else None
-        found.append(Token("mod", beside or Mod("rel", "below", _BODY, token.words), token.words))
+        folded.append(Token("mod", beside or Mod("rel", "below", _BODY, token.words), token.words))
         return i + 2
     while j < len(tokens) and tokens[j].kind in ("det", "degree", "word", "state", "verb"):
         adjective = tokens[j].kind in ("det", "degree", "word") or (
@@ -290,19 +298,19 @@ def _relation(tokens: list[Token], i: int, found: list[Token]) -> int:
         j += 1
     target = tokens[j] if j < len(tokens) else Token("end", None, "")
     if target.kind in ("entity", "level") and not (token.kind == "break" and _acts(tokens, j + 1)):
-        return _related(tokens, i, j, action, found)
+        return _related(tokens, i, j, action, folded)
     if token.kind == "break":
         person = tokens[i + 1 : i + 2] and tokens[i + 1].words in ("you", "him", "her", "them", "yourself")
-        found.append(Token("mod", Mod("dir", "forward", None, "before you"), "before") if person else token)
+        folded.append(Token("mod", Mod("dir", "forward", None, "before you"), "before") if person else token)
         return i + 2 if person else i + 1
     if target.kind == "rel" and tokens[i].words != "from":
-        if found and found[-1].words == "back" and found[-1].kind == "mod" and action == "near?":
-            found.pop()
+        if folded and folded[-1].words == "back" and folded[-1].kind == "mod" and action == "near?":
+            folded.pop()
         return j
     if action == "behind" and (target.kind in ("comma", "end", "and", "break")) and j == i + 1:
-        found.append(Token("mod", Mod("dir", "backward", None, "behind"), "behind"))
+        folded.append(Token("mod", Mod("dir", "backward", None, "behind"), "behind"))
         return i + 1
-    found.append(Token("to" if action == "near?" else "by", action, token.words))
+    folded.append(Token("to" if action == "near?" else "by", action, token.words))
     return i + 1
 
 
@@ -321,38 +329,38 @@ def _acts(tokens: list[Token], i: int) -> bool:
     return i < len(tokens) and tokens[i].kind == "verb" and not participle(tokens[i])
 
 
-def _related(tokens: list[Token], i: int, j: int, action: str, found: list[Token]) -> int:
+def _related(tokens: list[Token], i: int, j: int, action: str, folded: list[Token]) -> int:
     """A relation whose object stands at ``j``."""
     token, target = tokens[i], tokens[j]
-    last = found[-1] if found else Token("end", None, "")
+    last = folded[-1] if folded else Token("end", None, "")
     if target.kind == "level":
         if action not in ("above", "below"):
             action = "" if action == "of" else "level"
-        found.append(Token("mod", Mod("rel", action or "of", target.value, target.words), target.words))
+        folded.append(Token("mod", Mod("rel", action or "of", target.value, target.words), target.words))
         return j + 1
-    walks = any(t.kind == "verb" and t.value.part == "foot" for t in found[-4:])
+    walks = any(t.kind == "verb" and t.value.part == "foot" for t in folded[-4:])
     if last.kind == "mod" and last.words == "back" and token.words in ("to", "on", "onto", "against") and not walks:
-        found.pop()  # "back to the hip" is no direction
-        last = found[-1] if found else Token("end", None, "")
-    if action == "of" and last.kind == "word" and token.words == "of" and len(found) > 1 and found[-2].kind == "rel":
+        folded.pop()  # "back to the hip" is no direction
+        last = folded[-1] if folded else Token("end", None, "")
+    if action == "of" and last.kind == "word" and token.words == "of" and len(folded) > 1 and folded[-2].kind == "rel":
         action = "of"
-    held = next((t for t in reversed(found[-3:]) if t.kind not in ("word", "degree")), last)
+    held = next((t for t in reversed(folded[-3:]) if t.kind not in ("word", "degree")), last)
     held = held.kind == "mod" and held.value.action in ("near", "near?") and held.value.other is not None
     if held and action in ("above", "below", "behind", "in-front"):
         action = "of"  # "on the thighs just above the knees"
     part: list[Token] = []
     end = _noun(tokens, j, part, (), True, tokens[j - 1].words)
     noun = part[0].value
-    found.append(Token("mod", Mod("rel", action, noun.entity, token.words), f"{token.words} {part[0].words}"))
+    folded.append(Token("mod", Mod("rel", action, noun.entity, token.words), f"{token.words} {part[0].words}"))
     return end
 
 
-def starts_source(tokens: list[Token], i: int, found: list[Token]) -> bool:
+def starts_source(tokens: list[Token], i: int, folded: list[Token]) -> bool:
     """ "From", "out of its fold", "out from behind your back", "leaves the ribs"."""
     token = tokens[i]
     if token.words == "from" and token.kind == "rel":
         return True
-    if token.kind == "verb" and token.words in ("leave", "leaves", "leaving") and found and found[-1].kind == "noun":
+    if token.kind == "verb" and token.words in ("leave", "leaves", "leaving") and folded and folded[-1].kind == "noun":
         return i + 1 < len(tokens) and tokens[i + 1].kind in ("det", "entity")
     if token.kind != "rel" or token.value != "apart" or i + 1 >= len(tokens):
         return False
@@ -362,7 +370,7 @@ def starts_source(tokens: list[Token], i: int, found: list[Token]) -> bool:
     return token.words == "out of" and (noun is None or noun.kind not in ("entity", "level"))
 
 
-def _source(tokens: list[Token], i: int, found: list[Token]) -> int:  # noqa: C901 (one branch for each kind of token)
+def _source(tokens: list[Token], i: int, folded: list[Token]) -> int:  # noqa: C901 (one branch for each kind of token)
     """Read a source phrase; what follows it is the way or the goal again."""
     j, mods, named, relation, thing = i + 1, list[Mod](), False, "", False
     whole = j < len(tokens) and tokens[j].words in ("where", "how")
@@ -402,7 +410,7 @@ def _source(tokens: list[Token], i: int, found: list[Token]) -> int:  # noqa: C9
         elif token.kind == "thing" or token.words in word_set("nouns"):
             named = thing = not (j + 1 < len(tokens) and tokens[j + 1].kind in ("verb", "thing", "state", "dir"))
         j += 1
-    found.append(Token("source", tuple(mods), "from"))
+    folded.append(Token("source", tuple(mods), "from"))
     return max(j, i + 1)
 
 

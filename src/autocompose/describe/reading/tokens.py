@@ -103,12 +103,12 @@ _PUNCTUATION = {",": "comma", ":": "comma", "(": "comma", ")": "comma", "\u2014"
 
 
 def _lex(words: list[str]) -> list[Token]:
-    found: list[Token] = []
+    lexed: list[Token] = []
     trie, i = _trie(), 0
     while i < len(words):
         word = words[i]
         if not word.isalnum():
-            found.append(Token(_PUNCTUATION.get(word, "end"), None, word))
+            lexed.append(Token(_PUNCTUATION.get(word, "end"), None, word))
             i += 1
             continue
         for phrase, meaning in trie.get(word, ()):
@@ -117,17 +117,17 @@ def _lex(words: list[str]) -> list[Token]:
                 break
         else:
             phrase, kind, value, n = (word,), "number" if word.isdigit() else "word", None, 1
-            if (found and found[-1].kind == "det" and not _noun_follows(words, i, trie)) or _bare_plural(
-                word, found, words[i + 1 : i + 2], trie
+            if (lexed and lexed[-1].kind == "det" and not _noun_follows(words, i, trie)) or _bare_plural(
+                word, lexed, words[i + 1 : i + 2], trie
             ):
                 kind = "thing"
-            elif _unknown_verb(word, found, words[i + 1 : i + 2]):
+            elif _unknown_verb(word, lexed, words[i + 1 : i + 2]):
                 kind, value = "verb", Verb()
-            elif _unknown_predicate(word, found, words[i + 1 : i + 2]):
+            elif _unknown_predicate(word, lexed, words[i + 1 : i + 2]):
                 kind, value = "rel", "of"
-        found.append(_disambiguate(Token(kind, value, " ".join(phrase)), found, words[i + n : i + n + 2]))
+        lexed.append(_disambiguate(Token(kind, value, " ".join(phrase)), lexed, words[i + n : i + n + 2]))
         i += n
-    return found
+    return lexed
 
 
 def _bare_plural(word: str, before: list[Token], after: list[str], trie: dict[str, Any]) -> bool:
@@ -153,8 +153,8 @@ _PREPOSITIONS = frozenset(
 
 def _unknown_predicate(word: str, before: list[Token], after: list[str]) -> bool:
     """An unknown verb between two parts: in "the hand passes the thigh" nothing is known of the thigh."""
-    told = bool(before) and before[-1].kind == "part"
-    return told and word.endswith("s") and not word.endswith("ss") and bool(after) and after[0] in _OBJECT_STARTS
+    after_part = bool(before) and before[-1].kind == "part"
+    return after_part and word.endswith("s") and not word.endswith("ss") and bool(after) and after[0] in _OBJECT_STARTS
 
 
 _COPULAS = frozenset(("are", "were", "on", "in"))
@@ -265,42 +265,42 @@ _OBJECT_STARTS = frozenset(
 )
 
 
-def _join(found: list[Token]) -> list[Token]:
-    """Join sides with the parts they belong to; the rest stays."""
+def _join(lexed: list[Token]) -> list[Token]:
+    """Join sides with the parts they belong to; other tokens stay as they are."""
     joined: list[Token] = []
     i = 0
-    while i < len(found):
-        kind = found[i].kind
+    while i < len(lexed):
+        kind = lexed[i].kind
         if kind == "part":
-            token, i = _entity("", found, i, i)
+            token, i = _entity("", lexed, i, i)
         elif kind == "side":
-            token, i = _sided(found, i, joined)
+            token, i = _sided(lexed, i, joined)
         else:
-            token, i = found[i], i + 1
+            token, i = lexed[i], i + 1
         joined.append(token)
     return joined
 
 
-def _sided(found: list[Token], i: int, before: list[Token]) -> tuple[Token, int]:
+def _sided(lexed: list[Token], i: int, before: list[Token]) -> tuple[Token, int]:
     """An entity ("both of your arms", "left and right hand", "the right one") or a direction ("turn left")."""
-    side, j = found[i].value, i + 1
-    while j < len(found):
-        kinds = [t.kind for t in found[j : j + 3]]
+    side, j = lexed[i].value, i + 1
+    while j < len(lexed):
+        kinds = [t.kind for t in lexed[j : j + 3]]
         if kinds[:2] == ["and", "side"] or kinds == ["and", "det", "side"]:
             j += kinds.index("side")
-            side = "both" if found[j].value != side else side
-        elif not (found[j].words in _FILLERS or (kinds[0] == "det" and side in ("both", "other"))):
+            side = "both" if lexed[j].value != side else side
+        elif not (lexed[j].words in _FILLERS or (kinds[0] == "det" and side in ("both", "other"))):
             break
         j += 1
-    if j < len(found) and found[j].kind == "part":
-        return _entity(side, found, i, j)
-    side = found[i].value
-    if i + 1 < len(found) and found[i + 1].words == "one":
-        return Token("entity", Entity("", side), f"{found[i].words} one"), i + 2
+    if j < len(lexed) and lexed[j].kind == "part":
+        return _entity(side, lexed, i, j)
+    side = lexed[i].value
+    if i + 1 < len(lexed) and lexed[i + 1].words == "one":
+        return Token("entity", Entity("", side), f"{lexed[i].words} one"), i + 2
     named = bool(before) and (before[-1].kind == "det" or (before[-1].kind == "rel" and before[-1].words != "to"))
     if side in ("both", "other") or named:
-        return Token("entity", Entity("", side), found[i].words), i + 1
-    return Token("dir", side, found[i].words), i + 1
+        return Token("entity", Entity("", side), lexed[i].words), i + 1
+    return Token("dir", side, lexed[i].words), i + 1
 
 
 _FILLERS = frozenset(
@@ -309,17 +309,17 @@ _FILLERS = frozenset(
 )  # fmt: skip
 
 
-def _entity(side: str, found: list[Token], i: int, j: int) -> tuple[Token, int]:
-    part, plural = found[j].value
+def _entity(side: str, lexed: list[Token], i: int, j: int) -> tuple[Token, int]:
+    part, plural = lexed[j].value
     if part in CENTRAL_PARTS or part == "weight":
         side = "none"
     elif not side:
         side = "both" if plural else "none"
-    words = " ".join(t.words for t in found[i : j + 1])
-    after = found[j + 1].words if j + 1 < len(found) else ""
-    named = found[j].words != words or (i > 0 and found[i - 1].kind == "det")
-    then = found[j + 2].words if j + 2 < len(found) else ""
+    words = " ".join(t.words for t in lexed[i : j + 1])
+    after = lexed[j + 1].words if j + 1 < len(lexed) else ""
+    named = lexed[j].words != words or (i > 0 and lexed[i - 1].kind == "det")
+    then = lexed[j + 2].words if j + 2 < len(lexed) else ""
     adjective = named and (after == "high" or (after == "level" and then in ("at", "with")))
     if after in word_set("level") and not adjective:  # "raise your left arm high"
-        return Token("level", Entity(part, side), f"{words} {found[j + 1].words}"), j + 2
+        return Token("level", Entity(part, side), f"{words} {lexed[j + 1].words}"), j + 2
     return Token("entity", Entity(part, side), words), j + 1

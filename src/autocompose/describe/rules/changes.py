@@ -131,8 +131,8 @@ class Changes:
         """The statements of each pair: changes in the order of the rows, then states."""
         changes = _per_pair(self.levels, self.weights)
         states = _per_pair(self.states, self.states)
-        for told, held in zip(changes, states, strict=True):
-            result = [_PROTOTYPES[row, level]._replace(weight=weight) for row, level, weight in told]
+        for changed, held in zip(changes, states, strict=True):
+            result = [_PROTOTYPES[row, level]._replace(weight=weight) for row, level, weight in changed]
             yield result + [absolute.STATEMENTS[row]._replace(weight=weight) for row, _, weight in held]
 
     def numbers(self, pair: int) -> list[dict[str, Any]]:
@@ -190,18 +190,18 @@ def find_changes(start: Poses, goal: Poses, keys: np.ndarray, seed: int, options
     weights = np.abs(np.nan_to_num(values))
     for kind, rows in ROWS.items():
         weights[rows] /= UNIT[kind]
-    found = np.concatenate([levels, straight, turned, upper])
+    combined = np.concatenate([levels, straight, turned, upper])
     sizes = np.abs(np.nan_to_num(np.concatenate([values, values[ROWS["bend"]], turns[None], start.upper - goal.upper])))
     spread = _row_spreads(start, goal)
     sure = sizes >= SURE * spread
     return Changes(
         start,
         goal,
-        found * sure,
+        combined * sure,
         np.concatenate([weights, weights[ROWS["bend"]], np.abs(turns)[None] / TURN_UNIT, upper_weights]),
         turns,
         _states(start, goal, levels, straight, _noise((269, len(keys)), keys, seed, 3, options.noise)),
-        found * ~sure,
+        combined * ~sure,
         spread,
     )
 
@@ -278,12 +278,12 @@ def _silenced() -> dict[int, int]:
 def _per_pair(chosen: np.ndarray, weights: np.ndarray) -> Iterator[list[tuple[int, int, float]]]:
     """For each column of ``(R, P)`` the (row, value, weight) of its non-zero entries."""
     columns, rows = np.nonzero(chosen.T)
-    found = list(
+    entries = list(
         zip(rows.tolist(), chosen[rows, columns].astype(int).tolist(), weights[rows, columns].tolist(), strict=True)
     )
     start = 0
     for end in np.searchsorted(columns, np.arange(chosen.shape[1]), side="right").tolist():
-        yield found[start:end]
+        yield entries[start:end]
         start = end
 
 

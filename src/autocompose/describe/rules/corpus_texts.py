@@ -201,8 +201,8 @@ def _do(job: Job) -> None:
     start, goal = (job.goal, job.start) if job.edit.reverses else (job.start, job.goal)
     if job.edit.mirrors:
         start, goal = start.mirrored(), goal.mirrored()
-    found = describe(start, goal, job.seed, job.n_texts, job.options, job.keys, job.numbers)
-    write_json(job.path, [_record(d, job.numbers) for d in found], indent=None)
+    descriptions = describe(start, goal, job.seed, job.n_texts, job.options, job.keys, job.numbers)
+    write_json(job.path, [_record(d, job.numbers) for d in descriptions], indent=None)
 
 
 def _record(description: Description, numbers: bool) -> dict[str, Any]:
@@ -246,7 +246,7 @@ def _merge(
             for i, number in enumerate(numbers[start : start + PART]):
                 records = {key: part[i] for key, part in parts.items()}
                 left += sum(r["left_out"] for r in records.values())
-                pairs[number] = _told(pairs[number], records, counts)
+                pairs[number] = _with_texts(pairs[number], records, counts)
                 if file is not None:
                     names = {"reference": pairs[number].reference, "target": pairs[number].target}
                     line = names | {key: r["codes"] for key, r in records.items()}
@@ -256,8 +256,8 @@ def _merge(
         say(f"{split}: {left} statements did not fit into their texts (least important first)")
 
 
-def _told(pair: Pair, records: dict[str, Any], counts: Counts) -> Pair:
-    """The pair with its new texts; a field without texts keeps what it has."""
+def _with_texts(pair: Pair, records: dict[str, Any], counts: Counts) -> Pair:
+    """The pair with its new texts; a field without new texts keeps its old ones."""
     for record in records.values():
         counts.add(pair, len(record["texts"]))
     texts = {key: tuple(record["texts"]) for key, record in records.items() if record["texts"]}

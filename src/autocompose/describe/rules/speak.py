@@ -67,13 +67,13 @@ class Speaker:
         opens, self._opened = not self._opened, True
         head = group.statements[0]
         if group.shared == "predicate":
-            x, many, told = series([self.noun(s) for s in group.statements]), True, [head]
+            x, many, statements = series([self.noun(s) for s in group.statements]), True, [head]
         else:
-            x, many, told = (self.noun(head) if head.part else ""), head.many, list(group.statements)
+            x, many, statements = (self.noun(head) if head.part else ""), head.many, list(group.statements)
         if self.observe:
-            return [self._claim(told, x, many, opens)]
-        doing = [s for s in told if not s.absolute]
-        being = [s for s in told if s.absolute]
+            return [self._claim(statements, x, many, opens)]
+        doing = [s for s in statements if not s.absolute]
+        being = [s for s in statements if s.absolute]
         result = [self._acts(doing, x, many)] if doing else []
         if being:
             x = x if self.simple or not doing else PRONOUNS[many]

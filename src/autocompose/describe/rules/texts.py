@@ -94,13 +94,13 @@ def describe(
             elsewhere = a.scene[part] != b.scene[part]
             poses[1] = replace(poses[1], yaw=np.where(elsewhere, poses[0].yaw, poses[1].yaw))
         changes = find_changes(poses[0], poses[1], hashes[part], seed, options)
-        found = [
+        descriptions = [
             _wordings(statements, Random((seed << 64) ^ int(key)), n_texts, options)
             for statements, key in zip(changes.statements(), hashes[part], strict=True)
         ]
-        for k, description in enumerate(found if numbers else ()):
+        for k, description in enumerate(descriptions if numbers else ()):
             description.measured, description.doubtful = changes.numbers(k), changes.doubtful_numbers(k)
-        result += found
+        result += descriptions
     return result
 
 

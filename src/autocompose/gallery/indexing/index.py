@@ -10,6 +10,8 @@ from dataclasses import replace
 from itertools import chain
 from pathlib import Path
 
+import numpy as np
+
 from autocompose.core.errors import GalleryError, InputError
 from autocompose.core.fingerprint import TICK_NS
 from autocompose.core.log import Tally, track
@@ -30,7 +32,7 @@ from autocompose.gallery.gallery_folder import (
 )
 from autocompose.gallery.indexing.embedding import Job, Source, embed_all
 from autocompose.gallery.indexing.report import Report
-from autocompose.gallery.indexing.scan import Found, Scan, picture_root, scan
+from autocompose.gallery.indexing.scan import MediaFile, Scan, picture_root, scan
 from autocompose.gallery.indexing.thumbs import sweep_thumbs
 from autocompose.gallery.indexing.videos import VideoRun
 from autocompose.gallery.item import Item
@@ -56,6 +58,7 @@ def build(
     finder: Finder | None = None,
     videos: bool | None = None,
     sampling: Sampling | None = None,
+    features: Mapping[str, np.ndarray] | None = None,
 ) -> Report:
     """Make or update the gallery ``out`` of all pictures and videos below ``pictures`` (a folder or a corpus).
 
@@ -67,10 +70,12 @@ def build(
     :param store: ``embedded`` or ``qdrant://host:port/collection``.
     :param model_name: what names the model, so that the gallery finds it again.
     :param people: corpus whose poses tell where people are in the pictures; each becomes an item of its own. Default:
-        what the last run was told.
+        that of the last run.
     :param finder: finds people and estimates their poses where neither is known; None: nobody is looked for.
     :param videos: whether videos are indexed, and :param sampling: which of their frames; None: as in the last run,
         else yes, and four a second.
+    :param features: path below the picture folder -> un-normalised feature ``(D,)`` that the model gave to this very
+        picture before.
     :raises GalleryError: another process is indexing; the gallery belongs to another model or folder; ``out`` holds
         something else than a gallery.
     :raises InputError: no picture or video was found.
@@ -86,9 +91,9 @@ def build(
     with writer_lock(out):
         config = _configure(pictures, model, Path(out), kind, store, model_name, people, finder)
         config = _with_videos(config, read_config(out), videos, sampling)
-        found = scan(pictures, report.tally, Path(config.people) if config.people else None, config.videos)
-        report.sides, report.videos = found.sides, found.moving
-        if not found.found and not found.videos:
+        scanned = scan(pictures, report.tally, Path(config.people) if config.people else None, config.videos)
+        report.sides, report.videos = scanned.sides, scanned.moving
+        if not scanned.pictures and not scanned.videos:
             counts = "; ".join(
                 tally.line() for tally in (report.tally, report.videos) if tally.total or tally is report.tally
             )
@@ -96,8 +101,8 @@ def build(
         config.save(Path(out))
         target = open_store(out, config, write=True)
         try:
-            source = Source(model, finder, Path(out), PictureFolder(config.pictures))
-            _update(target, found, source, config, processes, report)
+            source = Source(model, finder, Path(out), PictureFolder(config.pictures), features or {})
+            _update(target, scanned, source, config, processes, report)
             target.publish()
             config.model_copy(update={"indexed_ns": began}).save(Path(out))
         finally:
@@ -152,13 +157,13 @@ def _update(store: Store, scanned: Scan, source: Source, config: GalleryConfig, 
     searched = source.finder.fingerprint if source.finder else ""
     for item in store.items():
         known[item.path].append(item)
-    found = scanned.found
-    new = [f for f in [*found, *scanned.videos] if not _settled(f, known.get(f.path, []), config.indexed_ns)]
+    pictures = scanned.pictures
+    new = [f for f in [*pictures, *scanned.videos] if not _settled(f, known.get(f.path, []), config.indexed_ns)]
     digests = _digests(new, source.folder, scanned)
     banned = forgotten(out)
     keep: set[int] = set()
     jobs, described = [], []
-    for picture in found:
+    for picture in pictures:
         if picture.path in scanned.blocked:
             continue
         old = known.get(picture.path, [])
@@ -188,34 +193,34 @@ def _moving(
 ) -> list[Job]:
     """The videos that can be read and may be in the gallery."""
     jobs = []
-    for found in scanned.videos:
-        if found.path in scanned.blocked:
+    for video in scanned.videos:
+        if video.path in scanned.blocked:
             continue
-        job = Job(found, digests.get(found.path) or known[found.path][0].digest)
+        job = Job(video, digests.get(video.path) or known[video.path][0].digest)
         if job.digest in banned:
-            report.videos.drop("deleted on request", found.path)
+            report.videos.drop("deleted on request", video.path)
         else:
             jobs.append(job)
     return jobs
 
 
-def _settled(found: Found, items: list[Item], indexed_ns: int) -> bool:
-    """Size and time of change are those of the items, and the clock had ticked on before they were last read."""
-    same = all((i.size, i.mtime_ns) == (found.size, found.mtime_ns) for i in items)
-    return bool(items) and same and found.mtime_ns + TICK_NS < indexed_ns
+def _settled(file: MediaFile, items: list[Item], indexed_ns: int) -> bool:
+    """The items have the file's size and time of change, which lies at least a tick before they were last read."""
+    same = all((i.size, i.mtime_ns) == (file.size, file.mtime_ns) for i in items)
+    return bool(items) and same and file.mtime_ns + TICK_NS < indexed_ns
 
 
-def _renew(item: Item, found: Found, finder: str) -> Item:
-    known = found.pose(item.box)
+def _renew(item: Item, file: MediaFile, finder: str) -> Item:
+    known = file.pose(item.box)
     pose, searched = (item.pose, item.searched) if finder and not known else (known, "")
     return replace(
-        item, size=found.size, mtime_ns=found.mtime_ns, meta=found.meta, pose=pose, searched=searched
+        item, size=file.size, mtime_ns=file.mtime_ns, meta=file.meta, pose=pose, searched=searched
     )  # fmt: skip
 
 
-def _digests(new: Sequence[Found], folder: PictureFolder, scanned: Scan) -> dict[str, str]:
+def _digests(new: Sequence[MediaFile], folder: PictureFolder, scanned: Scan) -> dict[str, str]:
     """Path -> SHA-256 of the file; files that cannot be read are counted as blocked."""
-    shards = [[found.path for found in new[i : i + SHARD]] for i in range(0, len(new), SHARD)]
+    shards = [[file.path for file in new[i : i + SHARD]] for i in range(0, len(new), SHARD)]
     digests = {}
     results = track(each_with(folder, _read, shards), "reading pictures", len(new), len)
     for path, digest in zip((f.path for f in new), chain.from_iterable(results), strict=True):

@@ -50,17 +50,17 @@ def read_boxes(path: Path, names: PictureNames, root: PictureFolder) -> tuple[di
             side.unmatched(name, names)
             continue
         size = _size(root, picture)
-        found = list(people.get(picture, ()))
+        persons = list(people.get(picture, ()))
         for numbers in boxes:
             box, fault = _box(numbers, size)
             if box is None:
                 side.tally.drop(fault, f"{shown(name)} {json.dumps(numbers)[:80]}")
-            elif (box, None) not in found:
+            elif (box, None) not in persons:
                 side.tally.keep()
-                found.append((box, None))
+                persons.append((box, None))
             else:
                 side.tally.drop("the same box twice", f"{shown(name)} {list(box)}")
-        people[picture] = tuple(found)
+        people[picture] = tuple(persons)
     return people, side
 
 
@@ -94,7 +94,7 @@ def read_people(
     table = PoseTable.load(path)
     said, rectangles = _rectangles(path, table)
     side = SideFile(Tally("people"))
-    found: dict[str, list[Known]] = defaultdict(list)
+    by_picture: dict[str, list[Known]] = defaultdict(list)
     sizes: dict[str, tuple[int, int] | None] = {}
     for name, rectangle, pose in zip(said, rectangles, pose_rows(path, table), strict=True):
         picture = names.find(name)
@@ -107,15 +107,15 @@ def read_people(
         box = _within(rectangle, size) if size and np.isfinite(rectangle).all() else None
         if not size or box is None:
             side.tally.drop("box outside the picture" if size else "unreadable picture", shown(name))
-        elif box in [known for known, _ in found[picture]]:
+        elif box in [known for known, _ in by_picture[picture]]:
             side.tally.drop("the same box twice", shown(name))
         else:
             side.tally.keep()
-            found[picture].append((box, pose))
-    if not any(found.values()):
+            by_picture[picture].append((box, pose))
+    if not any(by_picture.values()):
         other = "was it made from other pictures?"
         raise InputError(f"{path}: none of its people is in a picture below {root.address}; {other}")
-    return {name: tuple(people) for name, people in found.items() if people}, side
+    return {name: tuple(people) for name, people in by_picture.items() if people}, side
 
 
 def _rectangles(path: Path, table: PoseTable) -> tuple[list[str], np.ndarray]:
@@ -143,5 +143,5 @@ def _size(root: PictureFolder, name: str) -> tuple[int, int] | None:
 def _within(rectangle: np.ndarray, size: tuple[int, int]) -> Box | None:
     """Cut to the picture; None when nothing is left."""
     left, top = (max(0, round(float(v))) for v in rectangle[:2])
-    right, bottom = (min(most, round(float(v))) for v, most in zip(rectangle[2:], size, strict=True))
+    right, bottom = (min(limit, round(float(v))) for v, limit in zip(rectangle[2:], size, strict=True))
     return (left, top, right, bottom) if left < right and top < bottom else None

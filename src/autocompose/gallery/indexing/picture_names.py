@@ -34,8 +34,8 @@ class PictureNames:
                 self._by_key[_key(known)].append(known)
         key = _key(name)
         for candidate in (key, *(key.removeprefix(p) for p in self._prefixes if key.startswith(p))):
-            if found := self._by_key.get(candidate):
-                return found[0] if len(found) == 1 else None
+            if matches := self._by_key.get(candidate):
+                return matches[0] if len(matches) == 1 else None
         return None
 
     def suggest(self, name: str) -> str | None:

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
-from autocompose.core.errors import missing_file
+from autocompose.core.errors import InputError, missing_file
 from autocompose.core.fingerprint import changed_ns
 from autocompose.core.log import Tally
 from autocompose.core.reading.plain import cause, unreadable
@@ -41,7 +41,7 @@ States = dict[str, tuple[int, int]]  # path -> size, and a number that changes w
 
 
 @dataclass(frozen=True)
-class Found:
+class MediaFile:
     """One picture or video file and what is known about it; fields as in ``Item``.
 
     :param people: box and pose of each person that is known to be in it; of pictures only.
@@ -78,24 +78,24 @@ class Found:
         return finder if self.open or not finder else f"{finder} in boxes"
 
     def current(self, items: Sequence[Item], finder: str) -> list[Item]:
-        """Items, all of this content, that hold what indexing the picture again would; [] when there are none.
+        """Those of the items that hold what indexing the picture again would give; [] when there are none.
 
-        :param finder: fingerprint of what looks for people, "" = nothing does.
+        :param items: all of this content. :param finder: fingerprint of the people finder, "" = none.
         """
         wanted = self.searched_by(finder)
         for path in dict.fromkeys(item.path for item in items):
             own = [item for item in items if item.path == path]
             by_box = {item.box: item for item in own}
             if self.open and finder:
-                found = [item for item in own if item.searched == wanted]
+                matching = [item for item in own if item.searched == wanted]
             elif all(
                 box in by_box and (not finder or pose or by_box[box].searched == wanted) for box, pose in self.people
             ):
-                found = [by_box[box] for box in self.boxes]
+                matching = [by_box[box] for box in self.boxes]
             else:
-                found = []
-            if found:
-                return found
+                matching = []
+            if matching:
+                return matching
         return []
 
 
@@ -103,7 +103,7 @@ class Found:
 class Scan:
     """The contents of a folder of pictures.
 
-    :param found: the pictures, sorted by path; ``videos``: likewise.
+    :param pictures: the pictures, sorted by path; ``videos``: likewise.
     :param tally: counts every file that is left out, with its reason; ``moving``: the same for videos.
     :param sides: how the side files were used.
     :param blocked: paths of folders and files that are there and cannot be read.
@@ -111,8 +111,8 @@ class Scan:
 
     tally: Tally
     moving: Tally = field(default_factory=lambda: Tally("videos"))
-    found: list[Found] = field(default_factory=list)
-    videos: list[Found] = field(default_factory=list)
+    pictures: list[MediaFile] = field(default_factory=list)
+    videos: list[MediaFile] = field(default_factory=list)
     sides: list[SideFile] = field(default_factory=list)
     blocked: list[str] = field(default_factory=list)
 
@@ -159,7 +159,14 @@ def scan(pictures: str | Path, tally: Tally, people: Path | None = None, videos:
         return _described(Path(pictures), root, *_states(root.path, result, videos), result, people)
     with tempfile.TemporaryDirectory() as scratch:
         PictureFolder(str(pictures)).fetch(SIDE_FILES, Path(scratch))
-        return _described(Path(scratch), root, _states_elsewhere(root, result), {}, result, people)
+        states = _states_elsewhere(root, result)
+        try:
+            return _described(Path(scratch), root, states, {}, result, people)
+        except InputError as error:  # which names the copy
+            message = str(error)
+            for name in SIDE_FILES:
+                message = message.replace(str(Path(scratch) / name), below(str(pictures), name))
+            raise InputError(message) from None
 
 
 def _described(
@@ -189,8 +196,8 @@ def _described(
         values = {**poses.meta.get(name, {}), **meta.get(name, {}), **table.get(name, {})}
         still = name in states
         inside = _inside(known.get(name), poses.poses.get(name)) if still else WHOLE
-        found = Found(name, size, changed, inside, values, is_video=not still)
-        (result.found if still else result.videos).append(found)
+        file = MediaFile(name, size, changed, inside, values, is_video=not still)
+        (result.pictures if still else result.videos).append(file)
     return result
 
 

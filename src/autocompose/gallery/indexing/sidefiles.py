@@ -22,6 +22,7 @@ from autocompose.gallery.values import Value, plain, typed
 
 SUGGESTED = 5  # names for which a suggestion is looked for
 NO_PICTURE = "matches no picture"
+ALIASES = ("file_name", "filename")  # of the column ``path``; Hugging Face's image folders name it so
 Meta = dict[str, dict[str, Value]]  # picture -> column -> value
 
 
@@ -57,9 +58,9 @@ class SideFile:
 def read_metadata(path: Path, names: PictureNames) -> tuple[Meta, SideFile]:
     """``metadata.csv``: picture -> its values; see ``core.table`` for the spellings that are read.
 
-    :raises InputError: unreadable, or no column ``path``.
+    :raises InputError: unreadable, or no column ``path`` (or ``ALIASES``).
     """
-    table = read_table(path, "path")
+    table = read_table(path, "path", *ALIASES)
     side = SideFile(Tally(f"{path.name} rows"), [f"{path.name}: {note}" for note in table.notes])
     side.notes += [
         f"{path.name}: the column {name!r} cannot be filtered by; rename it without '='"

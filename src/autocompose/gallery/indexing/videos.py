@@ -16,16 +16,15 @@ from autocompose.corpus.videos.gate import Video
 from autocompose.estimate.videos.sampling import Sampling
 from autocompose.estimate.videos.watching import METHOD, Memory, Moment, watch
 from autocompose.gallery.crops import Crop, person_crop, shrink
-from autocompose.gallery.indexing.embedding import REFUSED, Job, Source
+from autocompose.gallery.indexing.embedding import REFUSED, Job, Source, embed_crops
 from autocompose.gallery.indexing.report import Report
-from autocompose.gallery.indexing.scan import Found
+from autocompose.gallery.indexing.scan import MediaFile
 from autocompose.gallery.indexing.thumbs import thumb_bytes, write_thumb
 from autocompose.gallery.item import Item, frame_digest
 from autocompose.gallery.moments.moment import Moment as Place
 from autocompose.gallery.moments.video_record import VideoRecord, read_record
 from autocompose.gallery.storage.store import Store
 from autocompose.gallery.values import Value
-from autocompose.model.embedders.embedder import embed_pictures
 
 BATCH = 16  # people that are embedded and put at once
 COMMIT = 240  # frames after which the record is brought up to date, whatever they show
@@ -68,13 +67,13 @@ class VideoRun:
     def _one(self, job: Job) -> set[int]:
         record = read_record(self.source.out, job.digest)
         record = record if record and record.made_from == self.made_from else None
-        own = [item for item in self.known.get(job.found.path, ()) if item.digest == job.digest]
+        own = [item for item in self.known.get(job.file.path, ()) if item.digest == job.digest]
         if record and record.done:
             if len(own) == record.items:
-                return self._described(own, job.found)
+                return self._described(own, job.file)
             if twins := self._twins(job, record):
                 return self._copied(twins, job)
-        own = [i for i in own if record and not record.done and record.path == job.found.path and _is_before(i, record)]
+        own = [i for i in own if record and not record.done and record.path == job.file.path and _is_before(i, record)]
         return _Indexing(self, job, record if record and len(own) == record.items else None, own).run()
 
     def _twins(self, job: Job, record: VideoRecord) -> list[int]:
@@ -82,12 +81,12 @@ class VideoRun:
         paths: dict[str, list[int]] = {}
         for item in self.store.get(self.store.same_picture(job.digest)):
             paths.setdefault(item.path, []).append(item.id)
-        paths.pop(job.found.path, None)
+        paths.pop(job.file.path, None)
         return next((ids for ids in paths.values() if len(ids) == record.items), [])
 
-    def _described(self, items: Sequence[Item], found: Found) -> set[int]:
-        """Items that stay, with what is known of the file now."""
-        changed = [new for item in items if (new := _of_file(item, found)) != item]
+    def _described(self, items: Sequence[Item], file: MediaFile) -> set[int]:
+        """Keep the items, with what is known about the file now."""
+        changed = [new for item in items if (new := _of_file(item, file)) != item]
         self.store.describe(changed)
         self.report.described += len(changed)
         self.report.unchanged += len(items) - len(changed)
@@ -98,7 +97,7 @@ class VideoRun:
         put: set[int] = set()
         for start in range(0, len(twins), COPIED):
             ids = twins[start : start + COPIED]
-            items = [_of_file(item, job.found) for item in self.store.get(ids)]
+            items = [_of_file(item, job.file) for item in self.store.get(ids)]
             self.store.put(items, self.store.vectors(ids))
             put.update(item.id for item in items)
         self.report.copied += len(put)
@@ -122,7 +121,7 @@ class _Indexing:
 
     def run(self) -> set[int]:
         """Returns the ids of the items of this video; () of one that cannot be read."""
-        run, path = self.run_, self.job.found.path
+        run, path = self.run_, self.job.file.path
         self.put, begun = {item.id for item in self.before}, False
         try:
             with Video(run.source.folder.path / path) as video:
@@ -141,12 +140,12 @@ class _Indexing:
         run, facts = self.run_, video.facts
         memory = self.memory = Memory.of_record(self.record.memory) if self.record else Memory()
         self.now = self.record or VideoRecord(
-            run.made_from, self.job.found.path, facts.rate, facts.seconds or 0, facts.codec
+            run.made_from, self.job.file.path, facts.rate, facts.seconds or 0, facts.codec
         )
         total = int((facts.seconds or 0) * run.sampling.rate) + 1 - self.now.frames if facts.seconds else None
         moments = watch(video, run.source.finder, run.sampling, memory, run.processes)
         since = 0
-        for moment in track(moments, f"watching {self.job.found.path}", total):
+        for moment in track(moments, f"watching {self.job.file.path}", total):
             self._see(moment)
             since += 1
             if len(self.crops) >= BATCH or since >= COMMIT:
@@ -172,7 +171,7 @@ class _Indexing:
         """Put what has come, then write down how far this is."""
         run = self.run_
         if self.items:
-            vectors, refused = embed_pictures(run.source.model, [crop.image for crop in self.crops])
+            vectors, refused = embed_crops(run.source, self.crops)
             rows = [row for row in range(len(self.items)) if row not in refused]
             items = [self.items[row] for row in rows]
             run.store.put(items, vectors[rows])
@@ -180,7 +179,7 @@ class _Indexing:
             self.put.update(item.id for item in items)
             if refused:
                 why = next(iter(refused.values()))
-                run.report.seen.append(f"{self.job.found.path}: {len(refused):,} moments: {REFUSED} ({why})")
+                run.report.seen.append(f"{self.job.file.path}: {len(refused):,} moments: {REFUSED} ({why})")
             self.items, self.crops = [], []
         self.now = replace(self.now, items=len(self.put), done=done, damage=damage, memory=self.memory.record())
         self.now.save(run.source.out, self.job.digest)
@@ -199,25 +198,25 @@ class _Indexing:
 def _items(moment: Moment, job: Job, searched: str) -> Iterator[tuple[Crop, Item]]:
     """One for each person to keep; the whole frame when nobody is there."""
     crops = [(f.number, person_crop(moment.picture, moment.size, f.person)) for f in moment.people]
-    found = job.found
+    file = job.file
     for number, crop in crops or [(0, Crop(None, shrink(moment.picture)))]:
         place = Place(moment.place.seconds, moment.place.number, moment.shot, number)
-        meta = video_meta(found, number)
+        meta = video_meta(file, number)
         yield crop, Item(
-            found.path, job.digest, found.size, found.mtime_ns, *moment.size, crop.box, meta, crop.pose, searched, place
+            file.path, job.digest, file.size, file.mtime_ns, *moment.size, crop.box, meta, crop.pose, searched, place
         )  # fmt: skip
 
 
-def video_meta(found: Found, person: int) -> dict[str, Value]:
+def video_meta(file: MediaFile, person: int) -> dict[str, Value]:
     """What a moment can be filtered by: its video, its person, and what side files say of the video, which wins."""
-    who: dict[str, Value] = {"person": f"{found.path}#{person}"} if person else {}
-    return {"video": found.path, **who, **found.meta}
+    who: dict[str, Value] = {"person": f"{file.path}#{person}"} if person else {}
+    return {"video": file.path, **who, **file.meta}
 
 
-def _of_file(item: Item, found: Found) -> Item:
+def _of_file(item: Item, file: MediaFile) -> Item:
     """The same moment of a file of the same content."""
-    meta = video_meta(found, item.moment.person if item.moment else 0)
-    return replace(item, path=found.path, size=found.size, mtime_ns=found.mtime_ns, meta=meta)
+    meta = video_meta(file, item.moment.person if item.moment else 0)
+    return replace(item, path=file.path, size=file.size, mtime_ns=file.mtime_ns, meta=meta)
 
 
 def _is_before(item: Item, record: VideoRecord) -> bool:

@@ -60,12 +60,12 @@ def _overlap(one: Clip, other: Clip) -> bool:
     return one.start <= other.end and other.start <= one.end
 
 
-def as_csv(found: Sequence[Clip]) -> str:
+def as_csv(clips: Sequence[Clip]) -> str:
     """One row for each clip; times in seconds."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for clip in found:
+    for clip in clips:
         item, moment = clip.hit.item, clip.hit.item.moment
         assert moment is not None
         times = (f"{value:.3f}" for value in (clip.start, clip.end, moment.seconds))
@@ -74,18 +74,18 @@ def as_csv(found: Sequence[Clip]) -> str:
     return text.getvalue()
 
 
-def as_edl(found: Sequence[Clip], title: str = "") -> str:
+def as_edl(clips: Sequence[Clip], title: str = "") -> str:
     """The clips one after the other on one video track, as CMX3600 with non-drop time code.
 
     The time code of a source begins at zero. Its base is the most frequent rate, to which an editing program sets the
     sequence; a video of another rate says so in a comment.
     """
-    found = found[:MAX_EVENTS]
-    rates = Counter(round(clip.rate) or 25 for clip in found)
+    clips = clips[:MAX_EVENTS]
+    rates = Counter(round(clip.rate) or 25 for clip in clips)
     base = rates.most_common(1)[0][0] if rates else 25
     lines = [" ".join(f"{TITLE} {_plain(title)}".split())[:70], "FCM: NON-DROP FRAME", ""]
     begin = 0
-    for number, clip in enumerate(found, 1):
+    for number, clip in enumerate(clips, 1):
         start, end = round(clip.start * base), max(round(clip.end * base), round(clip.start * base) + 1)
         codes = (start, end, begin, begin + end - start)
         lines.append(f"{number:03d}  AX       V     C        {' '.join(_time_code(code, base) for code in codes)}")
@@ -107,7 +107,7 @@ def _plain(text: str) -> str:
     return re.sub(r"[\x00-\x1f\x7f\u2028\u2029]", " ", text)
 
 
-def written(found: Sequence[Clip], kind: str, title: str = "") -> str:
+def written(clips: Sequence[Clip], kind: str, title: str = "") -> str:
     """The list in a format.
 
     :param kind: csv or edl.
@@ -115,4 +115,4 @@ def written(found: Sequence[Clip], kind: str, title: str = "") -> str:
     """
     if kind not in ("csv", "edl"):
         raise InputError(f"clip list {kind!r}: expected csv or edl")
-    return as_csv(found) if kind == "csv" else as_edl(found, title)
+    return as_csv(clips) if kind == "csv" else as_edl(clips, title)

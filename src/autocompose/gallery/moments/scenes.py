@@ -7,7 +7,7 @@ from collections import defaultdict
 from autocompose.gallery.item import Item
 
 NEAR = 3.0  # seconds; results of one shot within so much of the best are of its scene
-MOST = 24  # neighbours that are listed with a result
+MAX_NEIGHBOURS = 24  # listed with one result
 
 
 class Scenes:

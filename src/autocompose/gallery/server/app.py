@@ -32,7 +32,7 @@ from autocompose.gallery.search import Gallery
 from autocompose.gallery.server.batch import BatchedEmbedder
 from autocompose.gallery.server.compare import compared
 from autocompose.gallery.server.pages import Page, render
-from autocompose.gallery.server.replies import REFUSALS, Asked, ItemKey, item_of, picture_reply
+from autocompose.gallery.server.replies import REFUSALS, ItemKey, SearchQuery, item_of, picture_reply
 from autocompose.gallery.server.reranking import add_reranking
 from autocompose.gallery.server.telemetry import Metrics
 from autocompose.gallery.server.uploads import MAX_BYTES, RefusedUploadError, Uploads
@@ -43,7 +43,7 @@ from autocompose.web.guard import LOOPBACK, Guard, error_page
 from autocompose.web.limits import HeavyWork
 
 log = logging.getLogger("autocompose.server")
-WARM_TEXT = "Raise the left arm."
+WARM_TEXT, WARM_SIZE = "Raise the left arm.", (256, 256)
 HEAVY_THREADS = max(2, (os.cpu_count() or 1) // 2)  # that decode pictures
 HEAVY_QUEUE, PATIENCE = 64, 20.0  # requests that wait for them, and how many seconds
 BOUNDS = Bounds(patience=PATIENCE)
@@ -132,8 +132,12 @@ def _warm(gallery: Gallery) -> None:
     sample = gallery.store.sample(1)
     if sample and gallery.model:
         gallery.search(reference=sample[0], text=WARM_TEXT, k=1)
-        gallery.outside(gallery.open_picture(sample[0]))
-        gallery.model.embed_images([gallery.open_picture(sample[0])])
+        try:
+            picture = gallery.open_picture(sample[0])
+        except AutocomposeError:  # its file is gone; vectors and thumbnails are there, and so is the rest
+            picture = Image.new("RGB", WARM_SIZE)
+        gallery.outside(picture)
+        gallery.model.embed_images([picture])
 
 
 async def _tidy_for_ever(uploads: Uploads) -> None:
@@ -179,7 +183,7 @@ def with_key(gallery: Gallery, request: SearchRequest) -> SearchRequest:
 
 def _add_api(app: FastAPI, gallery: Gallery, uploads: Uploads, metrics: Metrics, heavy: HeavyWork) -> None:
     @app.get("/api/search", responses=REFUSALS, response_model=dict[str, Any])
-    def search(request: Asked) -> Response:
+    def search(request: SearchQuery) -> Response:
         """Pictures like the reference, but with the change that the text describes, best first."""
         result = ask(gallery, uploads, with_key(gallery, request))
         return JSONResponse(result.record())  # plain values: nothing to validate once more
@@ -267,7 +271,7 @@ def _add_pages(app: FastAPI, gallery: Gallery, uploads: Uploads, reranker: Reran
         add_reranking(app, gallery, searched, reranker)
 
     @app.get("/", response_class=HTMLResponse, include_in_schema=False)
-    def page(request: Asked) -> HTMLResponse:
+    def page(request: SearchQuery) -> HTMLResponse:
         request = with_key(gallery, request)
         answer = ask(gallery, uploads, request) if request.asks else None
         offer = Reranking(gallery, request, answer, reranker) if answer is not None and reranker else None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from autocompose.estimate.estimator import Person
 from autocompose.model.embedders.embedder import Embedder
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ Job = tuple[Kind, Any, Future[np.ndarray]]
 KINDS: tuple[Kind, ...] = ("texts", "images", "compositions", "joint")
 MAX_BATCH = 32
 PATIENCE = 0.5  # of the last run's time: what a run may wait for its share, when another run is under way
-MOST_PATIENCE = 0.1  # seconds; the first run may have loaded the model
+MAX_PATIENCE = 0.1  # seconds; the first run may have loaded the model
 
 
 class BatchedEmbedder(Embedder):
@@ -55,6 +56,15 @@ class BatchedEmbedder(Embedder):
     def joint(self) -> bool:
         """As the model says."""
         return self._model.joint
+
+    @property
+    def finder(self) -> str:
+        """As the model says."""
+        return self._model.finder
+
+    def embed_people(self, people: Sequence[Sequence[Person]]) -> np.ndarray:
+        """``(N, D)`` un-normalised; too little work to be shared."""
+        return self._model.embed_people(people)
 
     def embed_images(self, images: Sequence[Picture]) -> np.ndarray:
         """``(N, D)`` un-normalised."""
@@ -104,7 +114,7 @@ class BatchedEmbedder(Embedder):
         with self._news:
             while not jobs and (self._waiting or not self._closed):
                 self._news.wait_for(lambda: self._waiting or self._closed)
-                patience = min(PATIENCE * self._last, MOST_PATIENCE)
+                patience = min(PATIENCE * self._last, MAX_PATIENCE)
                 self._news.wait_for(lambda: len(self._waiting) >= self._share() or self._closed, patience)
                 jobs = [self._waiting.popleft() for _ in range(min(self._share(), len(self._waiting)))]
             self._under_way += len(jobs)

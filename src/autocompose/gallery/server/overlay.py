@@ -64,7 +64,7 @@ def _paths(pose: Pose) -> tuple[tuple[str, str], ...]:
             ends = pose.landmarks[[a, b]]
             kind = part if ends[:, 2].min() >= SEEN else f"{part} unseen"
             lines.setdefault(kind, []).append(_line(ends))
-    return tuple((kind, "".join(found)) for kind, found in lines.items())
+    return tuple((kind, "".join(segments)) for kind, segments in lines.items())
 
 
 def _line(ends: np.ndarray) -> str:

@@ -43,7 +43,7 @@ def render(template: str, **values: Any) -> str:
     return _environment().get_template(template).render(**values)
 
 
-def about(item: Item, most: int = MAX_SUMMARY) -> str:
+def about(item: Item, limit: int = MAX_SUMMARY) -> str:
     """An item's metadata in a few words."""
     said = {item.path, f"{item.path}#{item.moment.person}"} if item.moment else set()  # of a moment, its label says it
     values = [
@@ -53,7 +53,7 @@ def about(item: Item, most: int = MAX_SUMMARY) -> str:
     ]
     if item.moment and item.moment.person:
         values.insert(0, f"person {item.moment.person}")
-    return " · ".join(values[:most])
+    return " · ".join(values[:limit])
 
 
 def score(value: float) -> str:

@@ -14,7 +14,7 @@ from autocompose.gallery.item import Item
 from autocompose.gallery.request import SearchRequest
 from autocompose.gallery.search import Gallery
 
-Asked = Annotated[SearchRequest, Query()]
+SearchQuery = Annotated[SearchRequest, Query()]
 ItemKey = Annotated[str, Path(description="An item's id, from a search result.")]
 
 

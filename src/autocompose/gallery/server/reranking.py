@@ -17,7 +17,7 @@ from autocompose.gallery.request import SearchRequest
 from autocompose.gallery.reranked import Reranking
 from autocompose.gallery.search import Gallery
 from autocompose.gallery.server.pages import Page
-from autocompose.gallery.server.replies import REFUSALS, Asked
+from autocompose.gallery.server.replies import REFUSALS, SearchQuery
 from autocompose.rerank.settings import Reranker
 
 log = logging.getLogger("autocompose.server")
@@ -57,7 +57,7 @@ def add_reranking(app: FastAPI, gallery: Gallery, ask: Ask, reranker: Reranker) 
                 return reranking, None
 
     @app.post("/api/rerank", responses=REFUSALS, response_model=dict[str, Any])
-    def rerank(request: Asked) -> Response:
+    def rerank(request: SearchQuery) -> Response:
         """The results of a search, the first of them put in order by a multimodal LLM, to which they are sent."""
         answer = reranked(request)[1]
         if answer is None:
@@ -65,7 +65,7 @@ def add_reranking(app: FastAPI, gallery: Gallery, ask: Ask, reranker: Reranker) 
         return JSONResponse(answer.record())
 
     @app.post("/rerank", response_class=HTMLResponse, include_in_schema=False)
-    def page(request: Asked) -> HTMLResponse:
+    def page(request: SearchQuery) -> HTMLResponse:
         if not request.asks:
             raise InputError("nothing to search for; give a reference picture, a text, or both")
         plain, answer = reranked(request)

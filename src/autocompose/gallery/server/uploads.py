@@ -64,7 +64,8 @@ class Uploads:
         buffer = io.BytesIO()
         bare(picture).save(buffer, "JPEG", quality=92)
         seen = outside(picture, hashlib.sha256(data).hexdigest())
-        seen = replace(seen, vector=model.embed_images([seen.load()])[0])
+        if seen.vector is None:
+            seen = replace(seen, vector=model.embed_images([seen.load()])[0])
         write_npz(self.path(key).with_suffix(".npz"), _arrays(seen))
         write_bytes(self.path(key), buffer.getvalue())
         return key, seen

@@ -19,7 +19,7 @@ from autocompose.gallery.moments.frames import frame_picture
 from autocompose.gallery.moments.moment import Moment
 from autocompose.gallery.request import SearchRequest
 from autocompose.gallery.search import Gallery
-from autocompose.gallery.server.replies import REFUSALS, Asked, ItemKey, item_of, picture_reply
+from autocompose.gallery.server.replies import REFUSALS, ItemKey, SearchQuery, item_of, picture_reply
 from autocompose.web.limits import HeavyWork
 
 FRAME_SIDE = 640
@@ -61,7 +61,7 @@ def add_videos(app: FastAPI, gallery: Gallery, heavy: HeavyWork, ask: Callable[[
         return await picture_reply(request, f"{key}{shift:+.3f}", content, "image/jpeg")
 
     @app.get("/api/clips.{kind}", response_class=Response, responses=REFUSALS)
-    def clip_list(request: Asked, kind: ListFormat, around: Around = AROUND) -> Response:
+    def clip_list(request: SearchQuery, kind: ListFormat, around: Around = AROUND) -> Response:
         """The results of a search in videos as a list of clips: csv, or edl (CMX3600)."""
         text = written(gallery.clips(ask(request), around), kind, request.text)
         headers = {"content-disposition": f'attachment; filename="clips.{kind}"'}

@@ -219,7 +219,8 @@ class QdrantStore:
         """See ``Store.vectors``."""
         points = self._points(ids, with_payload=["length"], with_vectors=True)
         found = {int(p.id): np.asarray(p.vector, np.float32) * (p.payload or {})["length"] for p in points}
-        return np.stack([found[int(i)] for i in ids if int(i) in found]).astype(np.float32)
+        vectors = [found[int(i)] for i in ids if int(i) in found]
+        return np.stack(vectors).astype(np.float32) if vectors else np.empty((0, 0), np.float32)
 
     def search(
         self, query: np.ndarray, k: int, where: Where | None = None, banned: Sequence[int] = ()

@@ -329,7 +329,9 @@ class EmbeddedStore:
     def vectors(self, ids: Sequence[int]) -> np.ndarray:
         """See ``Store.vectors``."""
         found = dict(self._among("id, vector", ids))
-        return np.stack([np.frombuffer(found[int(i)], np.float32) for i in ids if int(i) in found])
+        blobs = [found[int(i)] for i in ids if int(i) in found]
+        values = np.frombuffer(bytearray().join(blobs), np.float32)  # of a bytearray, so that it can be written to
+        return values.reshape(len(blobs), -1 if blobs else 0)
 
     def search(
         self, query: np.ndarray, k: int, where: Where | None = None, banned: Sequence[int] = ()

@@ -16,6 +16,7 @@ from autocompose.core.errors import InputError
 from autocompose.corpus.pictures.gate import as_rgb, open_image
 
 if TYPE_CHECKING:
+    from autocompose.estimate.estimator import Person
     from autocompose.model.embed import Picture
 
 BALANCED = 0.5  # weight of the text in a sum that nobody has fitted
@@ -75,6 +76,11 @@ class Embedder(ABC):
         return ""
 
     @property
+    def finder(self) -> str:
+        """Fingerprint of the people finder whose people ``embed_people`` takes; "" = it needs the pictures."""
+        return ""
+
+    @property
     def dim(self) -> int:
         """Feature size D."""
         return int(self.embed_texts(["a person"]).shape[1])
@@ -85,6 +91,13 @@ class Embedder(ABC):
 
         :raises ImageError: a file cannot be opened; RefusedInputsError: some have no features.
         """
+
+    def embed_people(self, people: Sequence[Sequence[Person]]) -> np.ndarray:
+        """``(N, D)`` of N pictures in each of which the finder saw one person or nobody.
+
+        :raises NotImplementedError: ``finder`` is "".
+        """
+        raise NotImplementedError(f"{type(self).__name__} embeds pictures")
 
     @abstractmethod
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:

@@ -17,6 +17,7 @@ from autocompose.model.embedders.embedder import Embedder, TextCache
 from autocompose.model.fingerprint import stated_fingerprint
 
 if TYPE_CHECKING:
+    from autocompose.estimate.estimator import Person
     from autocompose.model.embed import Picture
     from autocompose.model.model import Model
 
@@ -59,6 +60,18 @@ class LazyModel(Embedder):
 
 class ComposingModel(LazyModel):
     """A model with a composer of its own."""
+
+    @property
+    def finder(self) -> str:
+        """That of the shipped estimator, for a model that sees with it."""
+        from autocompose.estimate.people_finder import shared_finder
+        from autocompose.model.small2.pose_net import PoseNet
+
+        return shared_finder().fingerprint if isinstance(self.model.encoder.visual, PoseNet) else ""
+
+    def embed_people(self, people: Sequence[Sequence[Person]]) -> np.ndarray:
+        """``(N, D)`` un-normalised features of pictures in which the finder saw these, one or nobody each."""
+        return self.model.encode_people(people)
 
     @property
     def learned(self) -> bool:

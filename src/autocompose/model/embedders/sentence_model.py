@@ -59,13 +59,13 @@ class SentenceModel(Embedder):
         from huggingface_hub import try_to_load_from_cache
 
         try:
-            found = try_to_load_from_cache(self.source, COMMIT) or (self.loaded and None)
-            found = found or try_to_load_from_cache(self.source, COMMIT)
+            cached = try_to_load_from_cache(self.source, COMMIT) or (self.loaded and None)
+            cached = cached or try_to_load_from_cache(self.source, COMMIT)
         except AutocomposeError:
             raise
         except Exception as error:  # no possible name of a repository
             raise CheckpointError(f"{self.name}: neither a folder nor OWNER/NAME on the hub ({error})") from None
-        return [self.source, Path(found).parent.name if isinstance(found, str) else ""]
+        return [self.source, Path(cached).parent.name if isinstance(cached, str) else ""]
 
     @property
     def loaded(self) -> SentenceTransformer:
@@ -114,7 +114,7 @@ class SentenceModel(Embedder):
         return unit(self._encode("encode_query", inputs, self.options.composed_prompt))
 
     def _encode(self, method: str, inputs: list[dict[str, Any]], prompt: str | None) -> np.ndarray:
-        """Inputs are dictionaries, as the library takes a bare text that looks like an address for a picture."""
+        """Inputs are dictionaries: the library would take a bare text that looks like an address for a picture."""
         encode, size = getattr(self.loaded, method), self.options.batch_size
         given = {} if prompt is None else {"prompt": prompt}
         parts = []
@@ -124,10 +124,10 @@ class SentenceModel(Embedder):
                 for one in inputs[start : start + size]
             ]
             try:
-                found = encode(batch, batch_size=size, show_progress_bar=False, **given)
+                vectors = encode(batch, batch_size=size, show_progress_bar=False, **given)
             except Exception as error:  # of the library, and of the model
                 raise CheckpointError(f"{self.name}: {method} failed ({_words(error)})") from None
-            parts.append(np.asarray(found, np.float32).reshape(len(batch), -1))
+            parts.append(np.asarray(vectors, np.float32).reshape(len(batch), -1))
         return np.concatenate(parts)
 
 

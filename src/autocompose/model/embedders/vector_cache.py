@@ -15,7 +15,7 @@ TABLES = """
 CREATE TABLE IF NOT EXISTS vectors (key TEXT PRIMARY KEY, vector BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
-ASKED_AT_ONCE = 500
+KEYS_PER_QUERY = 500
 
 
 class VectorCache:
@@ -30,17 +30,17 @@ class VectorCache:
         self.path = Path(path)
 
     def get(self, keys: Iterable[str]) -> dict[str, np.ndarray]:
-        """The vectors that are known."""
-        wanted, found = list(keys), dict[str, np.ndarray]()
+        """The stored vectors of these keys; unknown keys are left out."""
+        wanted, vectors = list(keys), dict[str, np.ndarray]()
         if not self.path.exists():
-            return found
+            return vectors
         with closing(self._open()) as base:
-            for start in range(0, len(wanted), ASKED_AT_ONCE):
-                part = wanted[start : start + ASKED_AT_ONCE]
+            for start in range(0, len(wanted), KEYS_PER_QUERY):
+                part = wanted[start : start + KEYS_PER_QUERY]
                 marks = ",".join("?" * len(part))
                 rows = base.execute(f"SELECT key, vector FROM vectors WHERE key IN ({marks})", part)
-                found |= {key: np.frombuffer(blob, "<f4").astype(np.float32) for key, blob in rows}
-        return found
+                vectors |= {key: np.frombuffer(blob, "<f4").astype(np.float32) for key, blob in rows}
+        return vectors
 
     def put(self, vectors: Mapping[str, np.ndarray]) -> None:
         """Store vectors.

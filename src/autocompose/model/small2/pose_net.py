@@ -6,6 +6,7 @@ input of the trained head: joints in the person's own frame, the certainty of ea
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -19,7 +20,7 @@ from autocompose.core.config import Config
 from autocompose.core.files import file_hash
 from autocompose.corpus.pictures.transforms import CLIP_MEAN, CLIP_STD
 from autocompose.estimate import weights
-from autocompose.estimate.estimator import Estimator
+from autocompose.estimate.estimator import Estimator, Person
 from autocompose.estimate.lifting import JOINT_ORDER, SHIPPED, Seen
 from autocompose.model.visual import UnitLength
 
@@ -80,6 +81,17 @@ def trunk_of(joints: Tensor, heading: Tensor, uncertainty: Tensor) -> Tensor:
     sure = (uncertainty[:, 1:].clamp(min=1e-3) / SURE).log()  # of all but the pelvis, which is the origin
     turn = torch.stack([heading.sin(), heading.cos(), torch.ones_like(heading)], 1)
     return torch.cat([(joints / JOINT_SCALE).flatten(1), torch.zeros_like(sure[:, :1]), sure, turn], 1)
+
+
+def trunk_of_people(people: Sequence[Sequence[Person]]) -> Tensor:
+    """The trunks ``(N, TRUNK)`` of N pictures, from the person that the estimator sees in each; zeros of nobody."""
+    rows = torch.zeros(len(people), TRUNK)
+    there = {row: seen[0] for row, seen in enumerate(people) if seen}
+    if there:
+        columns = [[p.joints for p in there.values()], np.radians([p.heading for p in there.values()])]
+        columns.append([p.uncertainty for p in there.values()])
+        rows[list(there)] = trunk_of(*(torch.from_numpy(np.asarray(column, np.float32)) for column in columns))
+    return rows
 
 
 def joints_of(trunk: Tensor) -> Tensor:

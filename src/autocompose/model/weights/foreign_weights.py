@@ -166,7 +166,7 @@ def _model_of(state: dict[str, Tensor], stated: dict[str, Any]) -> dict[str, Any
 
 
 def _count(state: dict[str, Tensor], pattern: str) -> int:
-    return len({found[1] for name in state if (found := re.match(pattern, name))})
+    return len({match[1] for name in state if (match := re.match(pattern, name))})
 
 
 def _essence(model: dict[str, Any]) -> dict[str, Any]:

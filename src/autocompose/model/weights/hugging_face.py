@@ -65,27 +65,27 @@ def openai_names(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
 
     :raises CheckpointError: not all of an attention layer is there, or a name is not a CLIPModel's.
     """
-    found: dict[str, Tensor] = {}
+    renamed: dict[str, Tensor] = {}
     for name, tensor in tensors.items():
         stem, _, kind = name.rpartition(".")
         if name in NAMES:
-            found[NAMES[name]] = tensor
+            renamed[NAMES[name]] = tensor
         elif name in TRANSPOSED:
-            found[TRANSPOSED[name]] = tensor.T.contiguous()
+            renamed[TRANSPOSED[name]] = tensor.T.contiguous()
         elif stem in NORMS:
-            found[f"{NORMS[stem]}.{kind}"] = tensor
+            renamed[f"{NORMS[stem]}.{kind}"] = tensor
         elif match := LAYER.fullmatch(name):
             side, number, layer, kind = match.groups()
             block = f"{BLOCKS[side]}.{number}"
             if layer in LAYERS:
-                found[f"{block}.{LAYERS[layer]}.{kind}"] = tensor
+                renamed[f"{block}.{LAYERS[layer]}.{kind}"] = tensor
             elif layer == "self_attn.q_proj":
-                found[f"{block}.attn.in_proj_{kind}"] = _joined(tensors, name, path)
+                renamed[f"{block}.attn.in_proj_{kind}"] = _joined(tensors, name, path)
             elif layer not in ("self_attn.k_proj", "self_attn.v_proj"):
                 raise _unknown(name, path)
         else:
             raise _unknown(name, path)
-    return found
+    return renamed
 
 
 def _joined(tensors: dict[str, Tensor], query: str, path: Path) -> Tensor:
@@ -118,5 +118,5 @@ def unseen_in_shapes(path: Path) -> dict[str, Any]:
 
 
 def _config(folder: Path) -> dict[str, Any]:
-    found = read_json(folder / "config.json")
-    return found if isinstance(found, dict) else {}
+    config = read_json(folder / "config.json")
+    return config if isinstance(config, dict) else {}

@@ -104,9 +104,9 @@ def weights_of(tensors: dict[str, Tensor], network: Network, path: Path) -> Weig
 
 
 def _places(names: Sequence[str] | dict[str, Tensor], network: Network) -> list[str]:
-    """What stands before a mark of the network, in the order of the file."""
+    """The prefixes of the names that end in a mark of the network, in file order."""
     for mark in network.marks:
-        found = [name.removesuffix(mark).rstrip(".") for name in names if f".{name}".endswith(f".{mark}")]
-        if found:
-            return list(dict.fromkeys(found))
+        prefixes = [name.removesuffix(mark).rstrip(".") for name in names if f".{name}".endswith(f".{mark}")]
+        if prefixes:
+            return list(dict.fromkeys(prefixes))
     return []

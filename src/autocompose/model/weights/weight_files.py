@@ -156,21 +156,21 @@ def _text(head: bytes) -> str | None:
 
 def _flat(tree: Any) -> dict[str, Tensor]:
     """Tensors of nested dictionaries and stand-ins under dotted names, each container once."""
-    found: dict[str, Tensor] = {}
+    tensors: dict[str, Tensor] = {}
     waiting: list[tuple[str, Any]] = [("", tree)]
     seen: set[int] = set()
     while waiting:
         name, value = waiting.pop()
         if isinstance(value, Tensor):
-            found[name] = _checked(name, value)
+            tensors[name] = _checked(name, value)
         elif isinstance(value, (int, float)) and name.rpartition(".")[2] == "logit_scale":
-            found[name] = torch.tensor(float(value))
+            tensors[name] = torch.tensor(float(value))
         content = value.content if isinstance(value, StandIn) else value
         if isinstance(content, dict) and id(content) not in seen:
             seen.add(id(content))
             inner = [(_joined(name, key), part) for key, part in content.items()]
             waiting += reversed(inner)
-    return found
+    return tensors
 
 
 def _joined(name: str, key: Any) -> str:

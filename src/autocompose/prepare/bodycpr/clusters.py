@@ -157,15 +157,15 @@ def make_cluster(task: Task, seed: int, count: int) -> Made:
     for attempt in range(PATIENCE * len(FAMILIES)):
         rng = np.random.default_rng([seed, 0, task.number, attempt])
         base = draw_base(task, attempt, seed, rng)
-        found = cluster(base, rng, count, twins=task.split is not Split.TRAIN)
-        if len(found) == count:
+        cubes = cluster(base, rng, count, twins=task.split is not Split.TRAIN)
+        if len(cubes) == count:
             break
     else:
         raise RuntimeError(f"cluster {task.number}: no base pose with {count} cubes in {attempt + 1} attempts")
     yaw = _draw_yaw(8 * count, rng)
-    rotations = frozen.rounded(turned(np.concatenate([cube.rotations for cube in found]), yaw))
+    rotations = frozen.rounded(turned(np.concatenate([cube.rotations for cube in cubes]), yaw))
     joints, coco = shared_body().joints_on_floor(rotations, look_of(seed, task.number).phenotype)
-    return Made(task, base, found, rotations, yaw, joints, coco, attempt)
+    return Made(task, base, cubes, rotations, yaw, joints, coco, attempt)
 
 
 def _draw_yaw(count: int, rng: np.random.Generator) -> np.ndarray:

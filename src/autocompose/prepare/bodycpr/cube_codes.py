@@ -13,10 +13,10 @@ from autocompose.describe.rules.codes.pair_codes import NOISE, PAIR_CODES, THRES
 
 MASKS = np.array([[m >> 2 & 1, m >> 1 & 1, m & 1] for m in range(8)])  # (8, 3) edits on or off
 USABLE = np.array([[(r ^ t).bit_count() in (1, 2) for t in range(8)] for r in range(8)])  # [reference, target]
-LEAST_MOVE = 0.018  # metres, mean over the joints: an edit that small pictures show (one hand moves by 40 cm)
-_TOLD = np.array([code.kind != "gap" for code in PAIR_CODES])
-_THRESHOLD = np.array([THRESHOLDS[code.kind][0] for code in PAIR_CODES])[_TOLD]
-_CLEAR = _THRESHOLD + np.array([NOISE[code.kind] for code in PAIR_CODES])[_TOLD]
+MIN_MOVE = 0.018  # metres, mean over the joints: an edit that small pictures show (one hand moves by 40 cm)
+_STATED = np.array([code.kind != "gap" for code in PAIR_CODES])
+_THRESHOLD = np.array([THRESHOLDS[code.kind][0] for code in PAIR_CODES])[_STATED]
+_CLEAR = _THRESHOLD + np.array([NOISE[code.kind] for code in PAIR_CODES])[_STATED]
 
 
 def cube_levels(joints: np.ndarray) -> np.ndarray:
@@ -28,7 +28,7 @@ def cube_levels(joints: np.ndarray) -> np.ndarray:
     measures = pair_measures(normal_points(joints))
     n = measures.shape[1]
     values = measures[:, :, None] - measures[:, None, :]
-    return pair_levels(values.reshape(len(measures), -1)).reshape(-1, n, n)[_TOLD].transpose(1, 2, 0)
+    return pair_levels(values.reshape(len(measures), -1)).reshape(-1, n, n)[_STATED].transpose(1, 2, 0)
 
 
 def told_apart(levels: np.ndarray) -> np.ndarray:
@@ -49,11 +49,11 @@ def clearly_differ(one: np.ndarray, other: np.ndarray, margin: float = 1.0) -> n
     :param margin: factor on both limits.
     :return: ``(A, B)`` bool.
     """
-    first = pair_measures(normal_points(one))[_TOLD]
-    second = first if other is one else pair_measures(normal_points(other))[_TOLD]
-    told = np.abs(first[:, :, None] - second[:, None]) > margin * _CLEAR[:, None, None]
+    first = pair_measures(normal_points(one))[_STATED]
+    second = first if other is one else pair_measures(normal_points(other))[_STATED]
+    differ = np.abs(first[:, :, None] - second[:, None]) > margin * _CLEAR[:, None, None]
     move = np.linalg.norm(centre(one)[:, None] - centre(other)[None], axis=-1).mean(-1)
-    return told.any(0) & (move > margin * LEAST_MOVE)
+    return differ.any(0) & (move > margin * MIN_MOVE)
 
 
 def edits_are_clear(joints: np.ndarray) -> bool:
@@ -71,7 +71,7 @@ def blind(joints: np.ndarray) -> float:
     :param joints: ``(8, 22, 3)`` metres.
     """
     levels = cube_levels(joints).astype(float)
-    measures = pair_measures(normal_points(joints))[_TOLD] / _THRESHOLD[:, None]
+    measures = pair_measures(normal_points(joints))[_STATED] / _THRESHOLD[:, None]
     scores = levels @ measures  # (r, t, candidate)
     index = np.arange(len(levels))
     scores[index, :, index] = -np.inf  # the reference is no candidate

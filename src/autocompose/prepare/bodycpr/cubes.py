@@ -73,10 +73,10 @@ def cluster(
         tries -= number + 1
         ahead, trial = AHEAD[0], trials[number]
         rng.bit_generator.state = trial.after  # draws after it do not count
-        found = _twins(base, states, trial, count if twins else 1, plausible, rng)
-        if found:
+        versions = _twins(base, states, trial, count if twins else 1, plausible, rng)
+        if versions:
             taken |= set(map(tuple, trial.choices.tolist()))
-            cubes += found
+            cubes += versions
     return cubes
 
 
@@ -126,14 +126,14 @@ def _twins(
     """``count`` slightly turned versions of a sound trial, itself the first; none if one of them does not work."""
     parts = tuple(states[part].part for part in trial.free)
     poses = compose(base.rotations, states, trial.choices)
-    found = [Cube(poses + trial.turns, parts)]
+    versions = [Cube(poses + trial.turns, parts)]
     for _ in range(count - 1):
         cube = Cube(poses + _draw_turns(rng), parts)
         joints = forward(cube.rotations)[0]
         if not (plausible(joints).all() and _clear(joints)):
             return []
-        found.append(cube)
-    return found
+        versions.append(cube)
+    return versions
 
 
 def _draw_cube(sizes: list[int], rng: np.random.Generator) -> tuple[np.ndarray, list[int]]:

@@ -34,8 +34,8 @@ def load() -> Texts:
 
     :raises InputError: the shipped file is damaged.
     """
-    found: Texts = _read(FILE, HASH)
-    return found
+    texts: Texts = _read(FILE, HASH)
+    return texts
 
 
 @lru_cache(maxsize=1)
@@ -44,8 +44,8 @@ def load_written() -> dict[str, Any]:
 
     :raises InputError: the shipped file is damaged.
     """
-    found: dict[str, Any] = _read(WRITTEN_FILE, WRITTEN_HASH)
-    return found
+    bank: dict[str, Any] = _read(WRITTEN_FILE, WRITTEN_HASH)
+    return bank
 
 
 def _read(name: str, expected: str) -> Any:
@@ -70,7 +70,7 @@ def with_frozen_texts(pairs: Iterable[Pair]) -> tuple[Pair, ...]:
 
     :raises InputError: a pair is not one of BodyCPR-v1.
     """
-    texts, written, found = load(), load_written()["texts"], []
+    texts, written, with_banks = load(), load_written()["texts"], []
     for pair in pairs:
         frozen = texts.get(_key(pair))
         if frozen is None:
@@ -78,8 +78,8 @@ def with_frozen_texts(pairs: Iterable[Pair]) -> tuple[Pair, ...]:
         banks = {key: tuple(frozen[key]) for key in KEYS}
         if _key(pair) in written:
             banks[WRITTEN] = tuple(written[_key(pair)])
-        found.append(dataclasses.replace(pair, texts=banks))
-    return tuple(found)
+        with_banks.append(dataclasses.replace(pair, texts=banks))
+    return tuple(with_banks)
 
 
 def write(path: Path, pairs: Iterable[Pair]) -> str:
@@ -92,7 +92,7 @@ def write_written(path: Path, provenance: str, texts: Mapping[tuple[str, str], l
 
     :param texts: (reference, target) -> texts; every pair is one of BodyCPR-v1.
     """
-    bank = {f"{reference} {target}": found for (reference, target), found in sorted(texts.items())}
+    bank = {f"{reference} {target}": wordings for (reference, target), wordings in sorted(texts.items())}
     unknown = sorted(bank.keys() - load().keys())
     if unknown:
         raise InputError(f"{unknown[0]}: no test pair of BodyCPR-v1")

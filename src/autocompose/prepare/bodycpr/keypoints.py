@@ -41,8 +41,8 @@ def add_keypoints(root: Path, workers: int | None = None) -> PoseTable:
     rows = [np.flatnonzero(table.columns["cube"] == cube) for cube in np.unique(table.columns["cube"])]
     shards = [bodycpr.shard_of(root, table, r, size, settings["seed"]) for r in rows]
     points = np.zeros((len(table.names), 17, 2), np.float32)
-    found = each(partial(keypoints, size=size.size), shards, workers)
-    for r, part in zip(rows, track(found, "keypoints", len(shards)), strict=True):
+    projected = each(partial(keypoints, size=size.size), shards, workers)
+    for r, part in zip(rows, track(projected, "keypoints", len(shards)), strict=True):
         points[r] = part
     table = replace(table, columns={**table.columns, COLUMN: points})
     table.save(root / "poses.npz")

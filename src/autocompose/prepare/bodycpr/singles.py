@@ -101,8 +101,8 @@ def cube_pictures(corpus: Corpus, pixels: np.ndarray, preset: Preset, seed: int,
     if not points.exists():
         shards = [shard_of(corpus.root, poses, cube, preset, seed) for cube in rows.reshape(-1, 8)]
         write_npz(points, {"points": np.concatenate(list(each(_cube_points, shards)))})
-    found = np.load(points)["points"]
-    return Singles(pixels, poses.joints[rows], poses.yaw[rows], found, poses.columns["cube"][rows])
+    pixel_joints = np.load(points)["points"]
+    return Singles(pixels, poses.joints[rows], poses.yaw[rows], pixel_joints, poses.columns["cube"][rows])
 
 
 def _cube_points(shard: Shard) -> np.ndarray:
@@ -159,18 +159,18 @@ def _draw_poses(count: int, seed: int, rng: np.random.Generator) -> tuple[np.nda
     """``(count, 22, 3)`` rotations facing +z; without self-intersection; and the group number of each."""
     families = [family for family in FAMILIES if family not in UNSEEN_FAMILIES]
     frames = clip_frames(Split.TRAIN, seed)
-    found, group, bases = list[np.ndarray](), list[np.ndarray](), 0
-    while sum(map(len, found)) < count:
+    rotations, group, bases = list[np.ndarray](), list[np.ndarray](), 0
+    while sum(map(len, rotations)) < count:
         if frames and rng.random() < MOCAP_SHARE:
             drawn = _mix_frames(frames, rng)
         else:
             drawn = _vary(families[rng.integers(len(families))], rng)
         sound = selfhit.depth(forward(drawn)[0]) <= DEEPEST
-        found.append(drawn[sound])
+        rotations.append(drawn[sound])
         group.append((bases + np.arange(BASES)).repeat(ALIKE)[sound])
         bases += BASES
     numbers = np.unique(np.concatenate(group)[:count], return_inverse=True)[1]
-    return np.concatenate(found)[:count], numbers
+    return np.concatenate(rotations)[:count], numbers
 
 
 def _vary(family: str, rng: np.random.Generator) -> np.ndarray:

@@ -109,15 +109,15 @@ def prepare_motion(
 
     table = poses.table(shared_body())
     names = [str(name) for name in poses.columns["sequence"]]
-    # models of the benchmark have seen its training clips, so that corpora of the clips divide them alike
+    # the benchmark's models have seen its training clips, so every corpus of these clips splits them the same way
     split_of = {n: clip_split(n) for n in names} if kind is Kind.CLIPS else split_motions(names, seed)
     rows = {s: [i for i, name in enumerate(names) if split_of[name] is s] for s in Split}
     goals = Tally("poses")
     pairs = mined_pairs(table, rows, mining, seed, goals)
-    galleries = {split: tuple(table.names[i] for i in found) for split, found in rows.items()}
+    galleries = {split: tuple(table.names[i] for i in indices) for split, indices in rows.items()}
     about = _about(kind, source, count)
     corpus = Corpus(stage.out, pairs, galleries, table)
-    return stage.finish(corpus, about, [motions, frames, goals], 0, seed, lambda found: nearest_groups(found, table))
+    return stage.finish(corpus, about, [motions, frames, goals], 0, seed, lambda pairs: nearest_groups(pairs, table))
 
 
 def _about(kind: Kind, source: Path | None, count: int) -> About:
@@ -154,10 +154,10 @@ def motion_files(source: Path | None, kind: Kind) -> dict[str, Path]:
     if not path.is_dir():
         raise InputError(f"{path}: file or folder not found")
     seen = walk(path, _say_blocked, lambda folder: maker(folder) is None)
-    found = sorted(p for p in seen if p.suffix.lower() in SUFFIXES[kind] and os.path.isfile(p))
-    if not found:
+    paths = sorted(p for p in seen if p.suffix.lower() in SUFFIXES[kind] and os.path.isfile(p))
+    if not paths:
         raise InputError(f"{path}: no {' or '.join(SUFFIXES[kind])} file in it or below{archive_hint(path)}")
-    return safe_names(found, path, suffix=False)
+    return safe_names(paths, path, suffix=False)
 
 
 def read_clips(files: dict[str, Path], kind: Kind, up: str, tally: Tally) -> list[Clip]:
@@ -215,12 +215,12 @@ def read_joints(path: Path, up: str = "y") -> Clip:
     :raises InputError, PoseError: another layout, or values that are not finite.
     """
     arrays = read_npz(path, (), optional=("fps",), one_of=("joints", "keypoints3d"))
-    found = arrays["joints" if "joints" in arrays else "keypoints3d"]
+    joints = arrays["joints" if "joints" in arrays else "keypoints3d"]
     skeletons = {len(names): skeleton for skeleton, names in SKELETONS.items()}
-    if found.ndim != 3 or found.shape[1] not in skeletons or found.shape[2] != 3:
+    if joints.ndim != 3 or joints.shape[1] not in skeletons or joints.shape[2] != 3:
         wanted = f"joints or keypoints3d (T, J, 3) with J in {sorted(skeletons)}"
-        raise InputError(f"{path}: expected {wanted}, got {found.shape}")
-    converted = convert_joints(found, skeletons[found.shape[1]], up)
+        raise InputError(f"{path}: expected {wanted}, got {joints.shape}")
+    converted = convert_joints(joints, skeletons[joints.shape[1]], up)
     rotations = rotations_from_joints(converted.joints[:, :22], converted.known)
     rate = positive(arrays.get("fps", 30.0), f"{path}: fps")
     return Clip(path.stem, np.arange(len(rotations)) / rate, rotations)

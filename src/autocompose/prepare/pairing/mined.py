@@ -55,8 +55,8 @@ def mined_pairs(
     """
     result = {}
     options = PairOptions(low=mining.low, high=mining.high, gap=mining.gap)
-    for split, found in rows.items():
-        pool = np.asarray(found, int)
+    for split, indices in rows.items():
+        pool = np.asarray(indices, int)
         chosen = [pair for part in _pools(table, pool, mining.views) for pair in _mine(table, part, options, seed)]
         if mining.views == "different":
             view = table.columns["view"]
@@ -76,8 +76,8 @@ def _pools(table: PoseTable, pool: np.ndarray, views: str) -> list[np.ndarray]:
 
 
 def _mine(table: PoseTable, pool: np.ndarray, options: PairOptions, seed: int) -> list[_Rows]:
-    found = mine_pairs(table.joints[pool], *_motion(table, pool), seed, options)
-    return [_Rows(int(pool[m.start]), int(pool[m.goal]), m.in_sequence) for m in found]
+    mined = mine_pairs(table.joints[pool], *_motion(table, pool), seed, options)
+    return [_Rows(int(pool[m.start]), int(pool[m.goal]), m.in_sequence) for m in mined]
 
 
 def _motion(table: PoseTable, pool: np.ndarray) -> tuple[np.ndarray | None, np.ndarray | None]:
@@ -99,7 +99,7 @@ def _written(table: PoseTable, chosen: list[_Rows], n_texts: int, seed: int) -> 
         back = describe_pairs(b, a, seed, n_texts, keys=[f"{other}>{one}" for one, other in ends])
     pairs = []
     for pair, (reference, target), texts, reverse in zip(chosen, ends, there, back, strict=True):
-        found = {"auto": tuple(texts), "auto-reverse": tuple(reverse)}
+        fields = {"auto": tuple(texts), "auto-reverse": tuple(reverse)}
         extra = {"sequence_relation": "in" if pair.in_sequence else "out"}
-        pairs.append(Pair(reference, target, (), {k: v for k, v in found.items() if v}, extra))
+        pairs.append(Pair(reference, target, (), {k: v for k, v in fields.items() if v}, extra))
     return pairs

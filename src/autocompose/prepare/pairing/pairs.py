@@ -119,8 +119,8 @@ def mine_pairs(
     chunks = [joints[i : i + CHUNK] for i in range(0, n, CHUNK)]
     features = np.concatenate([pose_features(c) for c in chunks])
     codes = np.concatenate([pose_codes(c) for c in chunks])
-    found = _candidates(features, codes, motion, seconds, options)
-    return _in_sequence(found, seconds) + _out_of_sequence(found, n, options, np.random.default_rng(seed))
+    candidates = _candidates(features, codes, motion, seconds, options)
+    return _in_sequence(candidates, seconds) + _out_of_sequence(candidates, n, options, np.random.default_rng(seed))
 
 
 def widened(
@@ -236,13 +236,13 @@ def pair_corpus(root: Path, *, seed: int = 0, options: PairOptions | None = None
     filled = [s for s in splits if (root / "captions" / f"{s}.json").exists() and load_corpus(root, [s]).pairs[s]]
     if filled and not replace_pairs:
         raise CorpusError(f"{root}/captions/{filled[0]}.json: already has pairs; use --replace to drop them")
-    tally, found = Tally("poses"), {}
+    tally, pairs_of = Tally("poses"), {}
     for split in splits:
         names = read_json(root / "image_splits" / f"{split}.json")
-        found[split] = _split_pairs(names, poses, seed, options or PairOptions(), tally)
-    if not any(found.values()):
+        pairs_of[split] = _split_pairs(names, poses, seed, options or PairOptions(), tally)
+    if not any(pairs_of.values()):
         raise nothing_left(root, [tally])
-    for split, pairs in found.items():
+    for split, pairs in pairs_of.items():
         if split != Split.TRAIN:
             pairs = nearest_groups(pairs, poses)
         write_json(root / "captions" / f"{split}.json", [pair_to_json(p) for p in pairs])

@@ -77,7 +77,7 @@ def prepare_folder(
 
     :param photos: a folder, or an address that fsspec reads (s3://, gs://, hf:// ...).
     :param by_folder: all pictures of one folder go to the same split (for bursts and video frames).
-    :param processes: that look for people; the result is the same for any number.
+    :param processes: how many look for people; their number does not change the result.
     :param finder: finds people and their poses; default: the networks of the package.
     :raises InputError: no pictures; NothingLeftError: no person is left.
     """
@@ -97,8 +97,8 @@ def prepare_folder(
     if stage.finished:
         return stage.result()
     kept: list[tuple[str, str, Person]] = []
-    for name, found in find_people(folder, files, stage.settings["raw"], stage.out, finder, processes, pictures):
-        kept += [(crop_name(name, k), name, p) for k, p in enumerate(found, 1) if is_wanted(p, wanted, people, name)]
+    for name, persons in find_people(folder, files, stage.settings["raw"], stage.out, finder, processes, pictures):
+        kept += [(crop_name(name, k), name, p) for k, p in enumerate(persons, 1) if is_wanted(p, wanted, people, name)]
     if not kept:
         raise nothing_left(out, [pictures, people])
     stage.name_pictures(name for name, _, _ in kept)
@@ -109,10 +109,10 @@ def prepare_folder(
     rows = {split: [i for i, s in enumerate(splits) if s is split] for split in Split}
     goals = Tally("poses")
     pairs = mined_pairs(table, rows, mining, seed, goals)
-    galleries = {split: tuple(table.names[i] for i in found) for split, found in rows.items()}
+    galleries = {split: tuple(table.names[i] for i in indices) for split, indices in rows.items()}
     corpus = Corpus(stage.out, pairs, galleries, table)
     tallies = [pictures, people, goals]
-    return stage.finish(corpus, _about(photos), tallies, 0, seed, lambda found: nearest_groups(found, table), True)
+    return stage.finish(corpus, _about(photos), tallies, 0, seed, lambda pairs: nearest_groups(pairs, table), True)
 
 
 def _about(photos: str | Path) -> About:
@@ -170,10 +170,10 @@ def photo_files(photos: Path, out: Path, tally: Tally | None = None) -> dict[str
             tally.drop(fault, path.relative_to(photos).as_posix())
         elif fault == "":
             files.append(path)
-    found = safe_names(files, photos)
-    if not found:
+    by_name = safe_names(files, photos)
+    if not by_name:
         raise InputError(f"{photos}: no pictures in it or below ({tally.line()})")
-    return found
+    return by_name
 
 
 def crop_name(photo: str, person: int) -> str:
@@ -212,8 +212,8 @@ def cut(
             missing.setdefault(source, []).append((name, person))
     jobs = [(files[source], [person.box for _, person in people]) for source, people in missing.items()]
     crops = track(each_with((folder, wanted), _crops, jobs, processes), "cutting people out", len(jobs))
-    for people, found in zip(missing.values(), crops, strict=True):
-        for (name, _), data in zip(people, found, strict=True):
+    for people, pictures in zip(missing.values(), crops, strict=True):
+        for (name, _), data in zip(people, pictures, strict=True):
             write_bytes(images / name, data)
 
 

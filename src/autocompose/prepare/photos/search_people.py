@@ -19,7 +19,7 @@ from autocompose.corpus.pictures.gate import open_image
 from autocompose.estimate.estimator import Person
 from autocompose.estimate.people_finder import Finder
 
-FOUND = "people"  # folder of what was found in each photo
+PEOPLE = "people"  # folder with a record of the people in each photo
 SEARCHED_SIDE = 1280  # pixels; larger pictures are shrunk before they are searched
 DIGITS = 5
 
@@ -33,13 +33,13 @@ def find_people(
     processes: int,
     tally: Tally,
 ) -> Iterator[tuple[str, list[Person]]]:
-    """People of each photo, in order; what was found before an interruption is read back, faults are not.
+    """The people of each photo, in order. After an interruption only photos that are missing or failed are searched.
 
     :param files: name of each photo -> its file below ``folder``.
     :param contents: hashes of the photos' contents, which the records belong to.
     """
     records = {
-        name: out / FOUND / f"{value_hash([contents[name], finder.fingerprint])[:24]}.json" for name in files
+        name: out / PEOPLE / f"{value_hash([contents[name], finder.fingerprint])[:24]}.json" for name in files
     }  # fmt: skip
     todo = [name for name in files if not records[name].exists()]
     looked = each_with((finder, folder), _look, [files[name] for name in todo], processes)

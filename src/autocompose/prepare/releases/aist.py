@@ -126,24 +126,24 @@ def prepare_aist(
     from autocompose.bodies.rendering.body import shared_body
 
     table = poses.table(shared_body())
-    split_of = {name: split for split, found in annotations.splits.items() for name in found}
+    split_of = {name: split for split, names in annotations.splits.items() for name in names}
     of_rows = [split_of[name] for name in poses.columns["sequence"]]
     rows = {split: [i for i, s in enumerate(of_rows) if s is split] for split in annotations.splits}
     goals = Tally("poses")
     pairs = mined_pairs(table, rows, mining, seed, goals)
-    galleries = {split: tuple(table.names[i] for i in found) for split, found in rows.items()}
+    galleries = {split: tuple(table.names[i] for i in indices) for split, indices in rows.items()}
     protocol = "split by dancer" + (", the authors' files" if annotations.official else ", by the rule")
     about = ABOUT.model_copy(update={"protocol": f"{protocol}; pairs mined by pose; {asdict(choice)} {asdict(mining)}"})
     corpus = Corpus(stage.out, pairs, galleries, table)
     share = 0.0 if annotations.official else val_share
-    return stage.finish(corpus, about, [frames, goals], share, seed, lambda found: nearest_groups(found, table))
+    return stage.finish(corpus, about, [frames, goals], share, seed, lambda pairs: nearest_groups(pairs, table))
 
 
 def _frames_of(
     annotations: Annotations, choice: Choice, videos: Path | None, stage: Stage, processes: int
 ) -> tuple[PoseSet, Tally]:
     """The chosen poses of all sequences, and what became of their frames; pictures are cut from the videos, if any."""
-    names = [name for found in annotations.splits.values() for name in found]
+    names = [name for split_names in annotations.splits.values() for name in split_names]
     swapped = _check_sides(annotations, names)
     work = partial(shots_of, root=annotations.root, cameras=annotations.cameras, choice=choice, swapped=swapped)
     work = partial(work, videos=videos, images=stage.out / "images")

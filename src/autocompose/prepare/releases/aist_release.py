@@ -105,8 +105,8 @@ def read_annotations(raw: Path) -> Annotations:
     there = {path.stem for path in files if not path.name.startswith(".")}  # a Mac leaves ._NAME.pkl
     odd = sorted(name for name in there if not NAME.fullmatch(name))
     if odd or not there:
-        found = odd[0] if odd else "no .pkl files"
-        raise InputError(f"{root / 'motions'}: {found}; expected files such as {EXAMPLE}.pkl")
+        example = odd[0] if odd else "no .pkl files"
+        raise InputError(f"{root / 'motions'}: {example}; expected files such as {EXAMPLE}.pkl")
     ignored = {n for f in (root, root / "splits") for n in _lines(f / "ignore_list.txt")}
     splits, official = _splits(root, there)
     kept = {split: [n for n in names if n in there and n not in ignored] for split, names in splits.items()}
@@ -135,10 +135,10 @@ def _splits(root: Path, there: set[str]) -> tuple[dict[Split, list[str]], bool]:
 
 def dancer_of(name: str) -> int:
     """The dancer's number in a sequence name."""
-    found = NAME.fullmatch(name)
-    if not found:
+    match = NAME.fullmatch(name)
+    if not match:
         raise InputError(f"{name}: not an AIST++ sequence name")
-    return int(found[1])
+    return int(match[1])
 
 
 def _cameras(root: Path) -> dict[str, dict[str, Camera]]:
@@ -197,14 +197,14 @@ def read_sequence(root: Path, name: str) -> Sequence:
     if (flat_file := _pickle(root / "keypoints2d", name)).exists():
         seen = _read(flat_file, ("keypoints2d",))["keypoints2d"]
         flat = array_of(seen, f"keypoints2d/{name}.pkl")
-    found = array_of(points[key], f"keypoints3d/{name}.pkl")
+    keypoints = array_of(points[key], f"keypoints3d/{name}.pkl")
     n = len(rotations)
-    if found.shape != (n, 17, 3) or (flat is not None and flat.shape != (len(VIEWS), n, 17, 3)):
+    if keypoints.shape != (n, 17, 3) or (flat is not None and flat.shape != (len(VIEWS), n, 17, 3)):
         raise InputError(
             f"{name}: {n} frames of motion need keypoints3d ({n}, 17, 3) and keypoints2d (9, {n}, 17, 3),"
-            f" got {found.shape} and {None if flat is None else flat.shape}"
+            f" got {keypoints.shape} and {None if flat is None else flat.shape}"
         )
-    return Sequence(name, rotations, found / scale, flat, scale)
+    return Sequence(name, rotations, keypoints / scale, flat, scale)
 
 
 def _pickle(folder: Path, name: str) -> Path:

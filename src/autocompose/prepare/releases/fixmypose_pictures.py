@@ -51,14 +51,14 @@ def place_pictures(items: Sequence[HasPictures], root: Path, images: Path) -> se
 
 
 def _png_files(root: Path) -> dict[str, Path]:
-    found: dict[str, Path] = {}
+    files: dict[str, Path] = {}
     for path in sorted(root.rglob("*.png")):
-        other = found.setdefault(path.name, path)
+        other = files.setdefault(path.name, path)
         if other is not path:
             raise InputError(
                 f"{path.name} lies in {other.parent} and in {path.parent}; name one folder with --picture-folder"
             )
-    return found
+    return files
 
 
 def _place_files(names: list[str], files: dict[str, Path], images: Path) -> set[str]:

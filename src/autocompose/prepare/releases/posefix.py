@@ -103,7 +103,7 @@ def prepare_posefix(
     """
     amass = expect_folder(amass, "the root of AMASS' SMPL+H release")
     if smplh is not None:
-        SmplhBody(smplh)  # a wrong file stops here and not after the motions are read
+        SmplhBody(smplh)  # reject a wrong file now, not after the motions are read
     settings = {
         "verb": "posefix", "training": str(training), "where": str(where), "size": size, "style": str(style),
         "reverse_texts": reverse_texts, "seed": seed, "smplh": smplh is not None,
@@ -117,8 +117,8 @@ def prepare_posefix(
     chosen = {split: list(_chosen(release, split, training, where, tally)) for split in Split}
     needed = {pose for ids in chosen.values() for i in ids for pose in release.pairs[i]}
     rotations = read_poses(release.frames, needed, amass, stage.out)
-    ids = {split: _posed(release, found, rotations, tally) for split, found in chosen.items()}
-    views = list(dict.fromkeys(v for found in ids.values() for i in found for v in views_of(release, i)))
+    ids = {split: _posed(release, numbers, rotations, tally) for split, numbers in chosen.items()}
+    views = list(dict.fromkeys(v for numbers in ids.values() for i in numbers for v in views_of(release, i)))
     poses = pose_set(views, rotations, release)
     images = stage.out / "images"
     stage.name_pictures(poses.names)
@@ -126,14 +126,14 @@ def prepare_posefix(
     from autocompose.bodies.rendering.body import shared_body
 
     table = poses.table(shared_body())
-    pairs = {split: _entries(release, found, table, reverse_texts, seed) for split, found in ids.items()}
+    pairs = {split: _entries(release, numbers, table, reverse_texts, seed) for split, numbers in ids.items()}
     galleries = {
-        s: tuple(dict.fromkeys(n for p in found for n in (p.reference, p.target))) for s, found in pairs.items()
+        s: tuple(dict.fromkeys(n for p in entries for n in (p.reference, p.target))) for s, entries in pairs.items()
     }
     protocol = f"official splits; training pairs: {training}; {where} of sequence; groups: the ten nearest poses"
     about = ABOUT.model_copy(update={"protocol": protocol})
     corpus = Corpus(stage.out, pairs, galleries, table)
-    return stage.finish(corpus, about, [tally], 0, seed, lambda found: nearest_groups(found, table))
+    return stage.finish(corpus, about, [tally], 0, seed, lambda pairs: nearest_groups(pairs, table))
 
 
 def _chosen(release: Release, split: Split, training: Training, where: Where, tally: Tally) -> Iterable[int]:
@@ -181,7 +181,7 @@ def read_poses(frames: dict[int, Frame], needed: set[int], amass: Path, out: Pat
 def _posed(release: Release, ids: Sequence[int], poses: dict[int, np.ndarray | str], tally: Tally) -> list[int]:
     kept = []
     for i in ids:
-        reasons = [found for pose in release.pairs[i] if isinstance(found := poses[pose], str)]
+        reasons = [reason for pose in release.pairs[i] if isinstance(reason := poses[pose], str)]
         if reasons:
             tally.drop(reasons[0], f"pair {i}")
         else:
@@ -223,6 +223,6 @@ def _entries(release: Release, ids: Sequence[int], table: PoseTable, reverse: in
         human = (*release.texts["human"].get(i, ()), *release.texts["paraphrases"].get(i, ()))
         texts = {"sents": human, "auto": release.texts["auto"].get(i, ()), "auto-reverse": tuple(reversed_texts)}
         where = "in" if release.in_sequence(i) else "out"
-        found = {key: value for key, value in texts.items() if value}
-        pairs.append(Pair(reference, target, (), found, {"pair_id": i, "sequence_relation": where}))
+        filled = {key: value for key, value in texts.items() if value}
+        pairs.append(Pair(reference, target, (), filled, {"pair_id": i, "sequence_relation": where}))
     return tuple(pairs)

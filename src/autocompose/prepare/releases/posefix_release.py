@@ -83,20 +83,20 @@ def amass_file(amass: Path, sequence: str) -> Path | None:
     other = {**ALIASES, **{old: new for new, old in ALIASES.items()}}.get(first, first)
     for name in dict.fromkeys((first, other)):
         path = f"{escape(name)}/{escape(rest)}.npz"
-        found = next(iter(sorted((*amass.glob(path), *amass.glob(f"*/{path}")))), None)
-        if found is not None:
-            return found
+        file = next(iter(sorted((*amass.glob(path), *amass.glob(f"*/{path}")))), None)
+        if file is not None:
+            return file
     return None
 
 
 def _glob(root: Path, pattern: str, what: str) -> Path:
     root = expect_folder(root, "the unpacked PoseFix release")
-    found = sorted(path for folder in FOLDERS for path in (root / folder).glob(pattern))
-    if not found:
+    files = sorted(path for folder in FOLDERS for path in (root / folder).glob(pattern))
+    if not files:
         raise InputError(f"{root}: no {pattern} ({what}); expected the unpacked PoseFix release{archive_hint(root)}")
-    if len(found) > 1:
-        raise InputError(f"{root}: {found[0].name} and {found[1].name} both match {pattern}; keep one")
-    return found[0]
+    if len(files) > 1:
+        raise InputError(f"{root}: {files[0].name} and {files[1].name} both match {pattern}; keep one")
+    return files[0]
 
 
 def _raise(path: Path, faults: list[str]) -> None:
@@ -174,7 +174,7 @@ def _report(release: Release, wrong: list[str]) -> None:
     for what, expected in EXPECTED.items():
         if sizes[what] != expected:
             say(f"PoseFix {what}: {sizes[what]:,}, the published release has {expected:,}")
-    ids = [i for found in release.splits.values() for i in found]
+    ids = [i for split_ids in release.splits.values() for i in split_ids]
     if len(set(ids)) != len(ids) or len(ids) != len(release.pairs):
         say(
             f"PoseFix splits name {len(set(ids)):,} of {len(release.pairs):,} pairs, {len(ids) - len(set(ids)):,} twice"

@@ -19,7 +19,7 @@ from autocompose.estimate.estimator import Person
 from autocompose.estimate.people_finder import Finder
 from autocompose.estimate.videos.sampling import Sampling
 from autocompose.estimate.videos.watching import METHOD, Memory, watch
-from autocompose.prepare.photos.search_people import FOUND, person_of, values_of
+from autocompose.prepare.photos.search_people import PEOPLE, person_of, values_of
 
 PART = 240  # frames that are looked at between two records
 
@@ -74,7 +74,7 @@ class Watching:
             yield str(last["damage"])
 
     def _record(self, key: str, number: int) -> Path:
-        return self.out / FOUND / f"{key}-{number:03d}.json"
+        return self.out / PEOPLE / f"{key}-{number:03d}.json"
 
     def _watch(
         self, name: str, path: Path, key: str, number: int, last: dict[str, Any] | None

@@ -46,14 +46,14 @@ def prepare_videos(
     Pairs are within one person (at most ``mining.gap`` seconds apart) and across people and shots.
 
     :param sampling: which frames are kept. :param wanted: which people.
-    :param processes: that look for people; the result is the same for any number.
+    :param processes: how many look for people; their number does not change the result.
     :param finder: finds people and their poses; default: the networks of the package.
     :raises InputError: no videos; NothingLeftError: no person is left; DependencyError: no PyAV.
     """
     finder = finder or PeopleFinder()
     sampling, wanted, mining = sampling or Sampling(), wanted or Wanted(), mining or Mining()
-    found, people = Tally("videos"), Tally("people")
-    files = video_files(videos, out, found)
+    video_tally, people = Tally("videos"), Tally("people")
+    files = video_files(videos, out, video_tally)
     settings = {"verb": "video", **asdict(sampling), **asdict(wanted), **asdict(mining), "seed": seed}
     settings["poses"] = finder.fingerprint
     stage = Stage(out, settings, files)
@@ -63,9 +63,11 @@ def prepare_videos(
     watching = Watching(stage.out, finder, sampling, processes, _cutter(stage.out / "images", wanted))
     kept: list[tuple[str, Sighting]] = []
     for name, path in files.items():
-        kept += [(name, one) for one in _people(watching, name, path, stage, found) if _keeps(one, wanted, people)]
+        kept += [
+            (name, one) for one in _people(watching, name, path, stage, video_tally) if _keeps(one, wanted, people)
+        ]
     if not kept:
-        raise nothing_left(out, [found, people])
+        raise nothing_left(out, [video_tally, people])
     table = _table(kept)
     split_of = split_motions([name for name, _ in kept], seed)
     rows = {split: [i for i, (name, _) in enumerate(kept) if split_of[name] is split] for split in Split}
@@ -73,7 +75,7 @@ def prepare_videos(
     pairs = mined_pairs(table, rows, mining, seed, goals)
     galleries = {split: tuple(table.names[i] for i in chosen) for split, chosen in rows.items()}
     corpus = Corpus(stage.out, pairs, galleries, table)
-    tallies = [found, people, goals]
+    tallies = [video_tally, people, goals]
     return stage.finish(
         corpus, _about(videos, sampling), tallies, 0, seed, lambda some: nearest_groups(some, table), True
     )  # fmt: skip

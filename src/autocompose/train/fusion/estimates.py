@@ -13,6 +13,9 @@ from autocompose.core.log import track
 from autocompose.corpus.format import Corpus
 from autocompose.corpus.pictures.gate import open_image
 from autocompose.estimate.estimator import Estimator, Person
+from autocompose.model.encoder import Encoder
+from autocompose.model.features import image_features
+from autocompose.model.small2.pose_net import PoseNet, joints_of, uncertainty_of
 
 SAVE_EVERY = 100  # pictures
 
@@ -28,6 +31,17 @@ class Estimates:
     joints: np.ndarray
     uncertainty: np.ndarray
     detected: np.ndarray
+
+
+def estimates(encoder: Encoder, corpus: Corpus, names: Sequence[str], cache: Path) -> Estimates:
+    """The poses that an image side has seen itself, where it is a pose estimator; otherwise ``estimated``.
+
+    :param cache: a folder; the features of the pictures are kept there too.
+    """
+    if not isinstance(encoder.visual, PoseNet):
+        return estimated(corpus, names, cache / "poses.npz")
+    trunk = image_features(encoder, [corpus.image_path(name) for name in names], cache, trunk=True).plain
+    return Estimates(joints_of(trunk).numpy(), uncertainty_of(trunk).numpy(), trunk[:, -1].numpy() > 0)
 
 
 def estimated(corpus: Corpus, names: Sequence[str], cache: Path) -> Estimates:

@@ -9,7 +9,7 @@ Poses are estimated from the pictures, as in a folder of photographs; OUT keeps 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,9 @@ from autocompose.evaluate.ranking import normalise
 from autocompose.evaluate.symbolic import rank_all
 from autocompose.model.bundled import model_folder
 from autocompose.model.checkpoint import load_model
+from autocompose.model.model import Model
 from autocompose.train.fusion.best_weight import fit
-from autocompose.train.fusion.estimates import Estimates, estimated
+from autocompose.train.fusion.estimates import Estimates, estimates
 
 REPORTED = ("group_recall_at1", "recall_at1", "recall_at10")
 
@@ -47,10 +48,10 @@ def main() -> None:
     options = parser.parse_args()
     corpus, folder = load_corpus(options.corpus, options.split), model_folder(options.model)
     options.out.mkdir(parents=True, exist_ok=True)
-    poses = estimated(corpus, corpus.galleries[options.split], options.out / f"poses-{options.split}.npz")
+    model, cache = load_model(folder), options.out / f"cache-{options.split}"
+    poses = estimates(model.encoder, corpus, corpus.galleries[options.split], cache)
     scored = [
-        Scored.of(folder, corpus, options.split, key, options.questions, poses, options.out)
-        for key in options.keys.split(",")
+        Scored.of(model, corpus, options.split, key, options.questions, poses, cache) for key in options.keys.split(",")
     ]
     weights = joint_fit(scored)
     report = {key: s.report(weights) for key, s in zip(options.keys.split(","), scored, strict=True)}
@@ -58,13 +59,18 @@ def main() -> None:
     write_json(
         options.out / "fusion.json", {"weights": stored, "metrics": report, "found": float(poses.detected.mean())}
     )
-    info = read_json(folder / "model.json", dict)
-    info.setdefault("card", {})[CARD_KEY] = stored
-    write_json(folder / "model.json", info)
-    say(f"{folder / 'model.json'}: fusion {weights.cosine:.1f} x cosine + symbolic")
+    store(folder, stored)
     for key, rows in report.items():
         for engine, metrics in rows.items():
             say(f"{key}, {engine}: " + ", ".join(f"{name} {metrics[name]:.1f}" for name in REPORTED))
+
+
+def store(folder: Path, record: Mapping[str, Any]) -> None:
+    """Write the weights, and what they were fitted on, into a model's card."""
+    info = read_json(folder / "model.json", dict)
+    info.setdefault("card", {})[CARD_KEY] = dict(record)
+    write_json(folder / "model.json", info)
+    say(f"{folder / 'model.json'}: fusion {record['cosine']:.1f} x cosine + symbolic")
 
 
 @dataclass(frozen=True)
@@ -77,11 +83,10 @@ class Scored:
 
     @classmethod
     def of(
-        cls, folder: Path, corpus: Corpus, split: Split, key: str, count: int, poses: Estimates, out: Path
+        cls, model: Model, corpus: Corpus, split: Split, key: str, count: int, poses: Estimates, cache: Path
     ) -> Scored:
         """Run both engines on a sample of the queries whose reference and target show a person."""
-        model = load_model(folder)
-        questions = ask(model.encoder, corpus, split, key, cache=out / "cache")
+        questions = ask(model.encoder, corpus, split, key, cache=cache)
         answers = questions.answers(model)
         usable = np.flatnonzero(poses.detected[questions.rows.reference] & poses.detected[questions.rows.target])
         if not len(usable):

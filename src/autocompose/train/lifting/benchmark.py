@@ -68,7 +68,7 @@ def collect_rows(path: Path, table: PoseTable, rows: np.ndarray, first: int, est
     kept = []
     for cube in rows.reshape(-1, 8):
         for picture, row in zip(pictures(table, cube, first), cube.tolist(), strict=True):
-            kept.append({**_seen(estimator, picture), **_truth(table, row)})
+            kept.append({**looked_at(estimator, picture), **_truth(table, row)})
     with atomic_file(path) as file:
         np.savez(file, **stacked(kept))  # type: ignore[arg-type]
 
@@ -79,7 +79,7 @@ def split_paths(folder: Path, split: Split) -> list[Path]:
 
 
 @torch.inference_mode()
-def _seen(estimator: Estimator, picture: Image.Image) -> dict[str, np.ndarray]:
+def looked_at(estimator: Estimator, picture: Image.Image) -> dict[str, np.ndarray]:
     """One person's record; if none is found, that of the whole picture, marked as such."""
     people = estimator.views(picture, windows=False)
     if people:

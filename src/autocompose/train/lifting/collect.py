@@ -2,9 +2,10 @@
 
 Files of ``GROUPS`` bodies each, written atomically under their number: a killed run continues where it stopped.
 
-    python -m autocompose.train.lifting.collect FOLDER FILES [BENCHMARK]
+    python -m autocompose.train.lifting.collect FOLDER WIDE PLAIN [BENCHMARK]
 
-BENCHMARK: files of 16 pictures of each of the benchmark's two parts; default: all.
+WIDE, PLAIN: files of each kind of scenes. BENCHMARK: files of 16 pictures of each of the benchmark's two parts;
+default: all.
 """
 
 from __future__ import annotations
@@ -21,48 +22,65 @@ from autocompose.core.records import Split
 from autocompose.estimate.detector import Detector
 from autocompose.estimate.estimator import Estimator, settled
 from autocompose.estimate.finding import find
-from autocompose.estimate.landmarks import LandmarkNet
 from autocompose.estimate.marking import Views, mark
 from autocompose.estimate.regions import Region
-from autocompose.train.lifting.benchmark import collect_split
+from autocompose.train.lifting.benchmark import collect_split, looked_at
 from autocompose.train.lifting.records import record, stacked
-from autocompose.train.lifting.scenes import GROUP, SEED, Scene, scenes
+from autocompose.train.lifting.scenes import GROUP, SEED, Kind, Scene, scenes
 
 GROUPS = 16  # bodies in a file
 DETECTED = 0.4  # share of the pictures whose region comes from the detector, where it finds a person
 JITTER = (0.04, 0.10, 8.0)  # of the other regions: share of the side, logarithm of the side, degrees
 
 
-def shard_path(folder: Path, number: int) -> Path:
+NAMES: dict[Kind, str] = {"wide": "scenes", "plain": "plain"}  # what the files' names begin with
+
+
+def shard_path(folder: Path, number: int, kind: Kind = "wide") -> Path:
     """File of the bodies ``number * GROUPS`` and on."""
-    return Path(folder) / f"scenes-{number:05d}.npz"
+    return Path(folder) / f"{NAMES[kind]}-{number:05d}.npz"
 
 
-def main(folder: Path, files: int, benchmark: int | None = None) -> None:
-    """Make the files that are missing of the first ``files``, and those of the benchmark."""
+def shards(folder: Path) -> list[Path]:
+    """All files that exist, of both kinds."""
+    return [path for name in NAMES.values() for path in sorted(Path(folder).glob(f"{name}-*.npz"))]
+
+
+def main(folder: Path, wide: int, plain: int, benchmark: int | None = None) -> None:
+    """Make the files that are missing of the first so many of each kind, and those of the benchmark."""
     torch.set_num_threads(1)  # of small pictures' small layers; start several processes over other files for more
     estimator = Estimator.load()
     for split in (Split.VAL, Split.TEST):
         collect_split(folder, split, estimator, benchmark)
-    for number in track(range(files), "scenes", files):
-        collect(folder, number, estimator.detector, estimator.net)
+    counts: dict[Kind, int] = {"wide": wide, "plain": plain}
+    for kind, files in counts.items():
+        for number in track(range(files), f"{kind} scenes", files):
+            collect(folder, number, estimator, kind)
 
 
-def collect(folder: Path, number: int, detector: Detector, net: LandmarkNet) -> None:
+def collect(folder: Path, number: int, estimator: Estimator, kind: Kind = "wide") -> None:
     """Make one file, unless it is there."""
-    if shard_path(folder, number).exists():
+    path = shard_path(folder, number, kind)
+    if path.exists():
         return
     rows: list[dict[str, np.ndarray]] = []
     for group in range(number * GROUPS, (number + 1) * GROUPS):
-        for place, scene in enumerate(scenes(group)):
-            rng = np.random.default_rng([SEED, group, place + 1])
-            with torch.inference_mode():
-                region = _region(detector, scene, rng)
-                plain = settled(net, scene.picture, region)
-                views = Views(plain, mark(net, scene.picture, plain.region, mirrored=True))
-            rows.append({**record(views, scene.picture), **_truth(scene, group, place)})
-    with atomic_file(shard_path(folder, number)) as file:
+        for place, scene in enumerate(scenes(group, kind)):
+            if kind == "plain":
+                seen = looked_at(estimator, scene.picture)
+            else:
+                seen = _jittered(estimator, scene, np.random.default_rng([SEED, group, place + 1]))
+            rows.append({**seen, **_truth(scene, group, place)})
+    with atomic_file(path) as file:
         np.savez(file, **stacked(rows))  # type: ignore[arg-type]
+
+
+@torch.inference_mode()
+def _jittered(estimator: Estimator, scene: Scene, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """One person's record, where the detector would not always find them."""
+    plain = settled(estimator.net, scene.picture, _region(estimator.detector, scene, rng))
+    views = Views(plain, mark(estimator.net, scene.picture, plain.region, mirrored=True))
+    return record(views, scene.picture)
 
 
 def _truth(scene: Scene, group: int, place: int) -> dict[str, np.ndarray]:

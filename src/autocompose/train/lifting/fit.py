@@ -25,10 +25,12 @@ from autocompose.core.log import say
 from autocompose.core.records import Split
 from autocompose.estimate.lifting import JOINT_ORDER, Lifter, LiftNet, Seen
 from autocompose.train.lifting.benchmark import split_paths
+from autocompose.train.lifting.collect import shards
 from autocompose.train.lifting.figures import figures
 
 EPOCHS, BATCH, RATE, DECAY = 36, 256, 1.5e-3, 0.02
 NOISE = 0.04  # standard deviation added to standardised features
+ROUGH = 15.0  # degrees, standard deviation added to the rough heading, which is often off
 DOUBT, TURN = 0.05, 0.1  # weights of the losses beside the mean distance
 
 
@@ -52,7 +54,8 @@ class Data(NamedTuple):
         if not paths:
             raise InputError("no collected scenes; run runs/lifting.sh, which makes them first")
         parts = [dict(np.load(path)) for path in paths]
-        columns = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+        common = set.intersection(*(set(part) for part in parts))
+        columns = {key: np.concatenate([part[key] for part in parts]) for key in parts[0] if key in common}
         joints = centre(columns["joints"])
         heading = yaw_of(joints)
         own = remove_yaw(joints, heading)
@@ -67,30 +70,30 @@ def _tensor(values: np.ndarray) -> Tensor:
 def train(data: Data, members: int, epochs: int = EPOCHS, seed: int = 0) -> Lifter:
     """Networks trained one after the other on the same people and their mirror images, in different orders."""
     torch.manual_seed(seed)
-    mirror = data.seen.mirrored()
-    features = torch.cat([data.seen.features(), mirror.features()])
-    rough = torch.cat([data.seen.yaw(), mirror.yaw()])
+    seen = data.seen.joined(data.seen.mirrored())
+    features = seen.features(seen.yaw())
     joints = torch.cat([data.joints, data.joints[:, JOINT_ORDER] * torch.tensor([-1.0, 1.0, 1.0])])
     heading = torch.cat([data.heading, -data.heading])
     lifter = Lifter(features.shape[1], members)
     lifter.mean, lifter.spread = features.mean(0), features.std(0).clamp(min=1e-3)
-    x = ((features - lifter.mean) / lifter.spread).clamp(-8, 8)
     for net in lifter.members:
         assert isinstance(net, LiftNet)
-        _train_one(net, x, joints, heading - rough, epochs)
+        _train_one(net, lifter, seen, joints, heading, epochs)
     return lifter.eval()
 
 
-def _train_one(net: LiftNet, x: Tensor, joints: Tensor, turn: Tensor, epochs: int) -> None:
+def _train_one(net: LiftNet, lifter: Lifter, seen: Seen, joints: Tensor, heading: Tensor, epochs: int) -> None:
     optimiser = torch.optim.AdamW(net.parameters(), RATE, weight_decay=DECAY)
-    steps = epochs * (len(x) // BATCH)
+    steps, rough = epochs * (len(joints) // BATCH), seen.yaw()
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, RATE, steps, pct_start=0.1)
     net.train()
     for _ in range(epochs):
-        for rows in torch.randperm(len(x))[: len(x) // BATCH * BATCH].view(-1, BATCH):
-            place, way, doubt = net(x[rows] + NOISE * torch.randn(BATCH, x.shape[1]))
-            distance = (place - joints[rows]).norm(dim=-1)
-            goal = torch.stack([turn[rows].sin(), turn[rows].cos()], 1)
+        for rows in torch.randperm(len(joints))[: len(joints) // BATCH * BATCH].view(-1, BATCH):
+            yaw = rough[rows] + np.radians(ROUGH) * torch.randn(BATCH)
+            x = ((seen.rows(rows).features(yaw) - lifter.mean) / lifter.spread).clamp(-8, 8)
+            place, way, doubt = net(x + NOISE * torch.randn_like(x))
+            distance, turn = (place - joints[rows]).norm(dim=-1), heading[rows] - yaw
+            goal = torch.stack([turn.sin(), turn.cos()], 1)
             doubt, missed = doubt[:, 1:], distance.detach()[:, 1:]  # the pelvis is the origin
             expected = (doubt + missed * (-doubt).exp()).mean()  # least where exp(doubt) = mean distance
             loss = distance.mean() + DOUBT * expected + TURN * F.smooth_l1_loss(way, goal)
@@ -110,7 +113,7 @@ def calibrate(lifter: Lifter, data: Data) -> None:
 
 def main(folder: Path, out: Path, members: int = 1) -> None:
     """Train, calibrate on the validation part, measure, write."""
-    data = Data.read(sorted(folder.glob("scenes-*.npz")))
+    data = Data.read(shards(folder))
     say(f"{len(data.joints):,} rendered people")
     lifter = train(data, members)
     report: dict[str, object] = {"people": len(data.joints)}

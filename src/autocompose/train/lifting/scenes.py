@@ -1,5 +1,7 @@
 """Rendered people for training the lifting network: more bodies, cameras, crops and occluders than the benchmark.
 
+Two kinds: *wide* ones with all of that, and *plain* ones in pictures like the benchmark's own.
+
 Nothing of BodyCPR-v1's test part is in them: neither the families that only the test has, nor its clips or the clip of
 the validation part, nor its bodies, clothes and scenes, which come from other seeds (a test asserts it).
 """
@@ -10,6 +12,7 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
@@ -35,6 +38,8 @@ MOTION_SHARE, FREE_SHARE = 0.3, 0.3
 WIDE_SHARE = 0.5  # of the cameras
 SIZES = (96, 112, 128, 128, 128, 160, 192, 256)  # pixels
 CLIP_FRAMES = 150  # of one clip
+PLAIN_SIZE, SPOILT_SHARE = 128, 0.3  # of plain pictures: pixels, and how many are blurred or otherwise degraded
+Kind = Literal["wide", "plain"]
 
 
 @dataclass(frozen=True)
@@ -55,25 +60,30 @@ class Scene:
     sequence: str
 
 
-def scenes(group: int) -> Iterator[Scene]:
-    """The ``GROUP`` pictures of one body; the same for the same number."""
-    rng = np.random.default_rng([SEED, group])
-    base, rotations = draw_poses(rng)
+def scenes(group: int, kind: Kind = "wide") -> Iterator[Scene]:
+    """The ``GROUP`` pictures of one body; the same for the same number and kind."""
+    plain = kind == "plain"
+    rng = np.random.default_rng([SEED, 1, group] if plain else [SEED, group])
+    base, rotations = draw_poses(rng, 0.0 if plain else FREE_SHARE)
     look = draw_look(rng)
-    widest = 60.0 if rng.random() < 0.6 else 180.0
+    widest = 60.0 if rng.random() < (0.65 if plain else 0.6) else 180.0
     yaw = rng.uniform(-widest, widest, GROUP)
     bodies = shared_body().pose(turned(rotations, yaw), look.phenotype).on_floor()
+    photograph = _plain if plain else _photograph
     for vertices, joints, coco in zip(bodies.vertices, bodies.smpl22, bodies.coco17, strict=True):
-        picture, points = _photograph(vertices, coco, look, draw_camera(rng), rng)
+        picture, points = photograph(vertices, coco, look, rng)
         yield Scene(picture, joints, points, base.family, base.sequence)
 
 
-def draw_poses(rng: np.random.Generator) -> tuple[Base, np.ndarray]:
-    """A base pose and ``GROUP`` poses ``(GROUP, 22, 3)`` around it, facing +z."""
+def draw_poses(rng: np.random.Generator, free: float = FREE_SHARE) -> tuple[Base, np.ndarray]:
+    """A base pose and ``GROUP`` poses ``(GROUP, 22, 3)`` around it, facing +z.
+
+    :param free: share of ``FREE`` ones.
+    """
     kind = rng.random()
-    if kind < FREE_SHARE:
+    if kind < free:
         return _free(rng)
-    base = _motion(rng) if kind < FREE_SHARE + MOTION_SHARE and train_frames() else _sampled(rng)
+    base = _motion(rng) if kind < free + MOTION_SHARE and train_frames() else _sampled(rng)
     plausible = Plausible(base)
     layout = LAYOUTS[rng.integers(len(LAYOUTS))]
     states: list[States] = [draw_states(base, part, plausible, rng) for part in layout]
@@ -167,10 +177,21 @@ def draw_camera(rng: np.random.Generator) -> Shot:
 # --- from the body to a degraded picture -----------------------------------------------------------------------------
 
 
-def _photograph(
-    vertices: np.ndarray, coco: np.ndarray, look: Look, shot: Shot, rng: np.random.Generator
+def _plain(
+    vertices: np.ndarray, coco: np.ndarray, look: Look, rng: np.random.Generator
 ) -> tuple[Image.Image, np.ndarray]:
-    size = int(rng.choice(SIZES))
+    shot = replace(draw_shot(rng), camera_yaw=0.0)
+    picture = Image.fromarray(render(shared_body(), vertices, look, shot, PLAIN_SIZE))
+    return (
+        _spoilt(picture, rng) if rng.random() < SPOILT_SHARE else picture,
+        project(coco, vertices, shot, PLAIN_SIZE),
+    )
+
+
+def _photograph(
+    vertices: np.ndarray, coco: np.ndarray, look: Look, rng: np.random.Generator
+) -> tuple[Image.Image, np.ndarray]:
+    shot, size = draw_camera(rng), int(rng.choice(SIZES))
     picture = Image.fromarray(render(shared_body(), vertices, look, shot, size))
     points = project(coco, vertices, shot, size)
     if rng.random() < 0.25:

@@ -1,9 +1,10 @@
 """Figures of models that differ in their seed: learned, symbolic and fused, means over the seeds, gains paired.
 
-    python -m autocompose.train.poses.figures LIFTING OUT PART MODEL ... [--weight 32] [--files 115]
+    python -m autocompose.train.poses.figures LIFTING OUT PART MODEL ... [--weight 32 | --fit] [--files 115]
 
 PART: see ``train.poses.parts``. The symbolic scores, which have no seed, are kept in OUT. Writes OUT/PART.json and
-prints it as lines of a table.
+prints it as lines of a table. ``--fit`` first chooses the weight of the fusion for the first model, and writes it into
+the cards of all.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from autocompose.evaluate.symbolic import rank_all
 from autocompose.model.checkpoint import load_model
 from autocompose.model.embed import embed_texts
 from autocompose.model.model import Model
+from autocompose.train.fusion.fit import Scored, joint_fit, store
 from autocompose.train.poses.parts import Part, PartName
 
 METRICS = ("group_recall_at1", "recall_at10")
@@ -40,15 +42,21 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("part", choices=get_args(PartName))
     parser.add_argument("models", type=Path, nargs="+")
-    parser.add_argument("--weight", type=float, help="of the cosine; default: what each model's card states")
+    chosen = parser.add_mutually_exclusive_group()
+    chosen.add_argument("--weight", type=float, help="of the cosine; default: what each model's card states")
+    chosen.add_argument("--fit", action="store_true", help="choose the weight on this part")
     parser.add_argument("--files", type=int, help="of the part, its first; default: all")
     options = parser.parse_args()
-    part, models = (
-        Part.read(options.lifting, options.part, options.files),
-        [load_model(path) for path in options.models],
-    )
+    part, cache = Part.read(options.lifting, options.part, options.files), options.out / options.part
+    models = [load_model(path) for path in options.models]
     weights = [Weights(options.weight) if options.weight else Weights.of(model.card) for model in models]
-    report = {key: bank_report(part, key, models, weights, options.out / options.part) for key in part.asked}
+    if options.fit:
+        fitted = joint_fit([scored(models[0], part, key, cache) for key in part.asked])
+        about = {"fitted_on": f"{options.part}, estimated poses", "keys": ",".join(part.asked)}
+        for path in options.models:
+            store(path, fitted.record() | about)
+        weights = [fitted] * len(models)
+    report = {key: bank_report(part, key, models, weights, cache) for key in part.asked}
     write_json(options.out / f"{options.part}.json", {"models": list(map(str, options.models)), "figures": report})
     for key, rows in report.items():
         for name, row in rows.items():
@@ -59,15 +67,20 @@ def bank_report(
     part: Part, key: str, models: Sequence[Model], weights: Sequence[Weights], cache: Path
 ) -> dict[str, list[dict[str, Any]]]:
     """Engine or gain -> for each of ``METRICS``: mean over the seeds, its interval, the values of the seeds."""
-    rows, symbolic = part.rows(key), symbolic_scores(part, key, cache)
-    cosines = [cosines_of(model, part, key) for model in models]
-    learned = np.stack([hits(scores, rows) for scores in cosines])
+    several = [scored(model, part, key, cache) for model in models]
+    rows, symbolic, cosines = several[0].rows, several[0].symbolic, [one.cosines for one in several]
+    learned = np.stack([hits(c, rows) for c in cosines])
     fused = np.stack([hits(fuse(c, symbolic, w), rows) for c, w in zip(cosines, weights, strict=True)])
     fixed = np.repeat(hits(symbolic, rows)[None], len(models), 0)
     body = part.body[rows.reference]
     engines = {"learned": learned, "symbolic": fixed, "fused": fused}
     gains = {"fused over learned": fused - learned, "fused over symbolic": fused - fixed}
     return {name: summary(values, body) for name, values in {**engines, **gains}.items()}
+
+
+def scored(model: Model, part: Part, key: str, cache: Path) -> Scored:
+    """Both scores of a bank's questions."""
+    return Scored(cosines_of(model, part, key), symbolic_scores(part, key, cache), part.rows(key))
 
 
 def summary(values: np.ndarray, clusters: np.ndarray) -> list[dict[str, Any]]:

@@ -29,6 +29,7 @@ from autocompose.model.small import SmallSizes, small_encoder
 from autocompose.model.small2.pose_net import eyes
 from autocompose.prepare.bodycpr.bases import TEST_CLIPS, UNSEEN_FAMILIES, VAL_CLIPS
 from autocompose.train.lifting import fit as lifting
+from autocompose.train.lifting.collect import shards
 from autocompose.train.loop import LoopSettings, run
 from autocompose.train.poses.cubes import DRAWN, SOURCES, Cubes
 from autocompose.train.poses.doubts import Doubts
@@ -99,7 +100,7 @@ def words_of(cubes: Cubes, settings: SmallSettings) -> set[str]:
 
 def held_out(scenes: Path) -> Doubts:
     """Errors on each half of the renders of a lifting network that was trained on the other; kept beside them."""
-    files = sorted(Path(scenes).glob("scenes-*.npz"))
+    files = shards(scenes)
     path = Path(scenes) / f"doubts-{len(files)}.npz"
     if not path.exists():
         parts = [_errors(files[1 - half :: 2], files[half::2]) for half in (0, 1)]

@@ -19,7 +19,7 @@ from autocompose.describe.mllm.recipe import Recipe
 
 Q = TypeVar("Q")
 R = TypeVar("R")
-MOST_SAMPLES = 3
+MAX_SAMPLES = 3
 ONCE = {"refused", "filtered", "length", "empty", "language", "self_check"}
 """Kinds that are asked again only once."""
 NEVER = {"profile"}
@@ -113,7 +113,7 @@ class Stages:
         recipe = self.recipe
         allowed = self.prompts.parts(recipe.frame)
         slip: Slip | None = None
-        for sample in range(MOST_SAMPLES):
+        for sample in range(MAX_SAMPLES):
             answer = yield self.parts_ask(pictures, edit, hints, sample, slip)
             try:
                 parts = read_parts(answer, recipe.frame, allowed, recipe.language)
@@ -134,7 +134,7 @@ class Stages:
         """Collect wordings until three answers in a row add none; only the missing ones are requested."""
         so_far = Texts()
         sample = barren = 0
-        while len(so_far.good) < self.recipe.texts and barren < MOST_SAMPLES:
+        while len(so_far.good) < self.recipe.texts and barren < MAX_SAMPLES:
             question = self.texts_ask(movements, edit, so_far, sample)
             answer = yield question
             last, had = so_far.slip, len(so_far.good)
@@ -181,8 +181,8 @@ class Stages:
         name = f"parts.{recipe.frame}"
         schema = self.prompts.schema(name)
         if recipe.self_check:
-            asked = {"left_hand_is": {"type": "string", "enum": ["image_left", "image_right"]}}
-            schema = {**schema, "properties": asked | schema["properties"], "required": [*asked, *schema["required"]]}
+            check = {"left_hand_is": {"type": "string", "enum": ["image_left", "image_right"]}}
+            schema = {**schema, "properties": check | schema["properties"], "required": [*check, *schema["required"]]}
         system = self.prompts.system(name, recipe.language, self.prompts.parts(recipe.frame))
         return self._ask("parts", system, tuple(content), schema, edit, sample, slip)
 

@@ -143,7 +143,7 @@ class Pictures:
 
     def _hash_of(self, name: str) -> str:
         try:
-            found = file_hash(self.corpus.image_path(name))
+            content_hash = file_hash(self.corpus.image_path(name))
         except OSError:
             return f"unreadable:{name}"
         row = self._rows.get(name)
@@ -151,7 +151,7 @@ class Pictures:
         if self.recipe.speaks_of_sides and self.corpus.poses is not None:
             used.append(self.corpus.poses.joints)
         shown = b"" if row is None else b"".join(np.ascontiguousarray(array[row]).tobytes() for array in used)
-        return found + hashlib.sha256(shown).hexdigest()
+        return content_hash + hashlib.sha256(shown).hexdigest()
 
     def _image(self, name: str, mirrored: bool, tinted: bool) -> Image.Image:
         with PictureFile(self.corpus.image_path(name)) as file:

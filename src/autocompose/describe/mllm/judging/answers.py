@@ -101,8 +101,8 @@ def read_parts(answer: Answer, frame: Frame, allowed: tuple[str, ...], language:
             raise Slip(error.kind, error.detail) from None
     if language == "English" and not wording.is_english(" ".join(phrase for _, phrase in movements)):
         raise Slip("language")
-    if found := wording.contradiction(movements):
-        raise Slip("contradiction", found)
+    if conflict := wording.contradiction(movements):
+        raise Slip("contradiction", conflict)
     return Parts(movements, repaired, parsed.left_hand_is)
 
 
@@ -143,8 +143,8 @@ def _fault(text: str, movements: list[tuple[str, str]], system: str, known: list
         return Slip("language")
     if wording.leaks_colour(text):
         return Slip("leak")
-    if language == "English" and (found := wording.unfaithful(text, movements)):
-        return Slip("unfaithful", found)
+    if language == "English" and (departure := wording.unfaithful(text, movements)):
+        return Slip("unfaithful", departure)
     if any(wording.alike(text, other) for other in known):
         return Slip("duplicate")
     if count_tokens(text) > CLIP_TOKENS:

@@ -55,26 +55,26 @@ class Named:
 
 def named(text: str) -> Named:
     """Find the sides and parts that a text names."""
-    found = Named(words={side for side in SIDES if re.search(rf"\b{side}", text, re.I)})
+    mentions = Named(words={side for side in SIDES if re.search(rf"\b{side}", text, re.I)})
     for token in tokens(text):
         if token.kind == "dir" and token.value in SIDES:
-            found.directions.add(token.value)
+            mentions.directions.add(token.value)
         if token.kind not in ("entity", "level"):
             continue
         part, side = token.value
         family = _FAMILIES.get(part, "torso") if part else ""
         if not part and side in SIDES:
-            known = {f for _, f in found.limbs} | found.plural | found.bare
-            found.left_out |= {(side, f) for f in known or {"arm", "leg"}}
+            known = {f for _, f in mentions.limbs} | mentions.plural | mentions.bare
+            mentions.left_out |= {(side, f) for f in known or {"arm", "leg"}}
         elif family in ("torso", "head"):
-            found.middle.add(family)
+            mentions.middle.add(family)
         elif side in SIDES and family:
-            found.limbs.add((side, family))
+            mentions.limbs.add((side, family))
         elif family:
             if side == "none":
-                found.limbs |= {(s, family) for s in SIDES if f"on the {s}," in text.lower()}
-            (found.plural if side == "both" else found.bare).add(family)
-    return found
+                mentions.limbs |= {(s, family) for s in SIDES if f"on the {s}," in text.lower()}
+            (mentions.plural if side == "both" else mentions.bare).add(family)
+    return mentions
 
 
 def unfaithful(text: str, movements: Sequence[tuple[str, str]]) -> str | None:
@@ -83,7 +83,7 @@ def unfaithful(text: str, movements: Sequence[tuple[str, str]]) -> str | None:
     :param movements: (part, phrase), sides already the person's own.
     """
     text = _REMAINS.sub(r"\1", _ADVERB.sub("", text))
-    found, heads = named(text), [named(f"the {part}") for part, _ in movements]
+    stated, heads = named(text), [named(f"the {part}") for part, _ in movements]
     spoken = [named(phrase) for _, phrase in movements]
     limbs = set[Limb]().union(*(h.limbs | _both(h.plural) for h in heads))
     allowed = limbs.union(*(s.limbs | _both(s.plural) for s in spoken))
@@ -95,12 +95,12 @@ def unfaithful(text: str, movements: Sequence[tuple[str, str]]) -> str | None:
     if HEAD_VERBS.search(text):
         middle -= {"head"}
     wrong = (
-        *(f"the {side} {part} is missing" for side, part in sorted(limbs) if not _says(found, (side, part), limbs)),
-        *(f"the {side} {family} is not in the list" for side, family in sorted(_added(found, allowed, text))),
-        *(f"the {family} is missing" for family in sorted(middle - found.middle)),
-        *(f"the direction {side} is missing" for side in sorted(directions - found.words)),
+        *(f"the {side} {part} is missing" for side, part in sorted(limbs) if not _says(stated, (side, part), limbs)),
+        *(f"the {side} {family} is not in the list" for side, family in sorted(_added(stated, allowed, text))),
+        *(f"the {family} is missing" for family in sorted(middle - stated.middle)),
+        *(f"the direction {side} is missing" for side in sorted(directions - stated.words)),
         *(f"the direction {side} is not in the list"
-          for side in sorted(found.directions - directions - referred)),
+          for side in sorted(stated.directions - directions - referred)),
     )  # fmt: skip
     return wrong[0] if wrong else _moves(text, movements, limbs)
 
@@ -150,9 +150,9 @@ def _moves(text: str, movements: Sequence[tuple[str, str]], heads: set[Limb]) ->
 
 def _directions(claims: Sequence[Claim]) -> dict[Limb, set[str]]:
     """The directions stated for each limb; claims about both sides do not count for either."""
-    found: dict[Limb, set[str]] = {}
+    directions: dict[Limb, set[str]] = {}
     for claim in claims:
         if claim.action in _REVERSED and claim.side != "both":
             family = _FAMILIES.get(claim.part, "torso")
-            found.setdefault((claim.side, family), set()).add(claim.action)
-    return found
+            directions.setdefault((claim.side, family), set()).add(claim.action)
+    return directions

@@ -88,16 +88,16 @@ def final_object(text: str, key: str, kind: type = list) -> tuple[dict[str, Any]
 def _objects(text: str, key: str) -> Iterator[dict[str, Any]]:
     """The complete outermost objects of a text.
 
-    An inner object of a cut one must not be taken for the whole, nor one before it, which may be a draft.
+    Neither an object inside a truncated one nor one before it, which may be a draft, counts as the answer.
     """
     broken = False
     position = 0
-    while found := _START.search(text, position):
-        position = _end(text, found.start())
-        value = _parsed(text[found.start() : position])
+    while opening := _START.search(text, position):
+        position = _end(text, opening.start())
+        value = _parsed(text[opening.start() : position])
         if value is not None:
             yield value
-        broken = value is None and (broken or f'"{key}"' in text[found.start() : position])
+        broken = value is None and (broken or f'"{key}"' in text[opening.start() : position])
     if broken:
         raise NoObjectError("its last object is not valid JSON")
 

@@ -34,8 +34,8 @@ def own_side(frame: Frame, part: str, facing: str = "") -> str:
     if frame is Frame.COLOUR:
         first, _, rest = part.partition("_")
         return f"{COLOUR_WORDS[first]} {rest}" if first in COLOUR_WORDS else part.replace("_", " ")
-    if frame is Frame.PICTURE and (found := re.fullmatch(r"image_(left|right)_(\w+)", part)):
-        return f"{_person_side(found[1], facing)} {found[2]}"
+    if frame is Frame.PICTURE and (match := re.fullmatch(r"image_(left|right)_(\w+)", part)):
+        return f"{_person_side(match[1], facing)} {match[2]}"
     return part.replace("_", " ")
 
 

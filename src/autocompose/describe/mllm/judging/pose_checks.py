@@ -25,7 +25,7 @@ CHANGES = {
     "depth": ("farther back", "farther forward"),
 }
 """Words for (negative, positive) levels of the pair codes."""
-MOST_HINTS = 10
+MAX_HINTS = 10
 FAMILY_OF_POINT = {"elbow": "arm", "hand": "arm", "knee": "leg", "foot": "leg"}
 
 
@@ -58,10 +58,10 @@ def joints_of(poses: PoseTable, item: Item, rows: dict[str, int]) -> tuple[Poses
     Turns of the whole body cannot be checked: the yaw of a pose is relative to its own picture's camera.
     """
     names = (item.target, item.reference) if item.edit.reverses else (item.reference, item.target)
-    found = [rows[name] for name in names if name in rows]
-    if len(found) < 2 or not np.isfinite(poses.joints[found]).all():
+    pose_rows = [rows[name] for name in names if name in rows]
+    if len(pose_rows) < 2 or not np.isfinite(poses.joints[pose_rows]).all():
         return None
-    start, goal = (poses_of(poses, np.array([row]), item.edit, turns=False) for row in found)
+    start, goal = (poses_of(poses, np.array([row]), item.edit, turns=False) for row in pose_rows)
     return start, goal
 
 
@@ -95,10 +95,10 @@ def moved_limbs(poses: tuple[Poses, Poses]) -> frozenset[tuple[str, str]]:
 def _joints(poses: PoseTable, item: Item, rows: dict[str, int]) -> np.ndarray | None:
     """``(2, 22, 3)`` joints of an item under its edit, as the camera sees them; None when a pose is unknown."""
     names = (item.target, item.reference) if item.edit.reverses else (item.reference, item.target)
-    found = [rows[name] for name in names if name in rows]
-    if len(found) < 2 or not np.isfinite(poses.joints[found]).all():
+    pose_rows = [rows[name] for name in names if name in rows]
+    if len(pose_rows) < 2 or not np.isfinite(poses.joints[pose_rows]).all():
         return None
-    return mirror_joints(poses.joints[found]) if item.edit.mirrors else poses.joints[found]
+    return mirror_joints(poses.joints[pose_rows]) if item.edit.mirrors else poses.joints[pose_rows]
 
 
 def moved(poses: PoseTable, item: Item, rows: dict[str, int]) -> bool:
@@ -112,7 +112,7 @@ def moved(poses: PoseTable, item: Item, rows: dict[str, int]) -> bool:
 def hints(
     poses: PoseTable, item: Item, rows: dict[str, int], frame: Frame, depth_only: bool = False
 ) -> tuple[str, ...]:
-    """The largest measured changes of a pair in the words of a frame, at most ``MOST_HINTS``; () when unknown.
+    """The largest measured changes of a pair in the words of a frame, at most ``MAX_HINTS``; () when unknown.
 
     Directions that are sides are left out in the colour frame, where left and right have no meaning for the model.
 
@@ -128,7 +128,7 @@ def hints(
     lines: list[str] = []
     for row in np.argsort(-np.abs(levels), kind="stable"):
         code, level = PAIR_CODES[row], int(levels[row])
-        if level == 0 or len(lines) == MOST_HINTS:
+        if level == 0 or len(lines) == MAX_HINTS:
             break
         if code.kind == "side" and frame is Frame.COLOUR:
             continue

@@ -26,14 +26,14 @@ def unclear_in_depth(joints: np.ndarray) -> frozenset[str]:
 
     :param joints: ``(2, 22, 3)`` metres, SMPL-22, x across the picture, y up, z towards the camera.
     """
-    found = set()
+    unclear = set()
     for side in SIDES:
         for name, joint in POINTS.items():
             point = joints[:, SMPL22.index(f"{side}_{joint}")]
             deep = abs(float(point[1, 2] - point[0, 2])) >= LARGE
             if deep or any((_to_line(joints, point, line) < OVERLAP).any() for line in _foreign(side, joint)):
-                found.add(f"{side}_{name}")
-    return frozenset(found)
+                unclear.add(f"{side}_{name}")
+    return frozenset(unclear)
 
 
 def _foreign(side: str, joint: str) -> list[tuple[str, str]]:

@@ -19,9 +19,9 @@ TWIN |= {mirror: plain for plain, mirror in TWIN.items()}
 def agreement(variants: Iterable[Described]) -> dict[Variant, bool]:
     """For each described variant whose mirrored twin is described too: do they move the same parts?"""
     moved: dict[Variant, frozenset[str]] = {}
-    for found in variants:
-        if found.state == "done":
-            parts = (part for part, _ in found.parts)
-            moved[found.variant] = frozenset(map(swap_sides, parts) if found.item.edit.mirrors else parts)
+    for annotation in variants:
+        if annotation.state == "done":
+            parts = (part for part, _ in annotation.parts)
+            moved[annotation.variant] = frozenset(map(swap_sides, parts) if annotation.item.edit.mirrors else parts)
     twins = {key: (*key[:2], TWIN[key[2]]) for key in moved}
     return {key: moved[key] == moved[twin] for key, twin in twins.items() if twin in moved}

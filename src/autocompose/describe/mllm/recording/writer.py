@@ -19,7 +19,7 @@ from autocompose.describe.mllm.recording.journal import Journal
 T = TypeVar("T")
 P = ParamSpec("P")
 _Job = tuple[Callable[[Journal], Any], "asyncio.Future[Any]"]
-MOST = 256
+MAX_JOBS = 256
 
 
 class Writer:
@@ -56,7 +56,7 @@ class Writer:
             first = self._jobs.get()
             while first is not None:
                 jobs.append(first)
-                if len(jobs) == MOST or self._jobs.empty():
+                if len(jobs) == MAX_JOBS or self._jobs.empty():
                     break
                 first = self._jobs.get()
             more = first is not None

@@ -37,11 +37,11 @@ class Reviews:
         self.corpus, self.reviewer = load_corpus(root), _name(reviewer)
         self.journal = Journal(journal_path(root), must_exist=True)
         self.version = self.journal.version()
-        done = [found for found in described(self.journal, self.version) if found.state == "done"]
+        done = [annotation for annotation in described(self.journal, self.version) if annotation.state == "done"]
         order = {edit: i for i, edit in enumerate(Edit)}
         self.rows = sorted(
-            (found for found in done if drawn(*found.variant[:2], share)),
-            key=lambda found: (*found.variant[:2], order[found.item.edit]),
+            (annotation for annotation in done if drawn(*annotation.variant[:2], share)),
+            key=lambda annotation: (*annotation.variant[:2], order[annotation.item.edit]),
         )
         if not self.rows:
             raise AnnotationError(f"{root}: {_none(share, len(done))}")

@@ -16,7 +16,7 @@ FINISHES = {
 }  # fmt: skip
 """Names of servers for what ended an answer; every other name is ``stop``."""
 BROKEN = ("error", "abort")
-MOST_TOKENS = 10**9
+MAX_TOKENS = 10**9
 PICTURE = 800
 """Tokens assumed for a picture of an unknown model."""
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -42,8 +42,8 @@ def read_completion(completion: Any, prompt_tokens: int) -> Answer:
     if choice is None or choice.get("error") or choice.get("finish_reason") in BROKEN:
         trouble = choice and (choice.get("error") or f"finished with {choice.get('finish_reason')}")
         raise NoAnswerError(str(trouble or body.get("error") or completion or "no choices"))
-    found = choice.get("message")
-    message = found if isinstance(found, dict) else {}
+    declared = choice.get("message")
+    message = declared if isinstance(declared, dict) else {}
     content, refusal = _content(message.get("content"))
     reasoning = _text(message.get("reasoning_content")) or _text(message.get("reasoning"))
     finish = FINISHES.get(str(choice.get("finish_reason")).lower(), "stop")
@@ -84,7 +84,7 @@ def estimate_tokens(text: str) -> int:
 
 def _count(value: Any) -> int:
     """A number of tokens, 0 when it cannot be one."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < MOST_TOKENS:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < MAX_TOKENS:
         return 0
     return int(value)
 

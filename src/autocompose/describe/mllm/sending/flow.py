@@ -34,11 +34,11 @@ class Stopped(Exception):  # noqa: N818
 class Slots:
     """At most ``limit`` holders at once; the limit may change meanwhile.
 
-    :param most: the limit never exceeds it.
+    :param slots: the limit never exceeds it.
     """
 
-    def __init__(self, most: int) -> None:
-        self.most, self.limit, self.used = most, float(min(FIRST_SLOTS, most)), 0
+    def __init__(self, slots: int) -> None:
+        self.slots, self.limit, self.used = slots, float(min(FIRST_SLOTS, slots)), 0
         self._slow = True
         self._free = asyncio.Condition()
 
@@ -57,7 +57,7 @@ class Slots:
 
     def grow(self) -> None:
         """After a success: doubles per round until the first rate limit, then one more per round."""
-        self.limit = min(float(self.most), self.limit + (1 if self._slow else 1 / self.limit))
+        self.limit = min(float(self.slots), self.limit + (1 if self._slow else 1 / self.limit))
 
     def halve(self) -> None:
         """After a rate limit."""

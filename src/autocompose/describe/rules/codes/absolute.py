@@ -123,13 +123,13 @@ def states(values: np.ndarray, noise: np.ndarray | None = None) -> np.ndarray:
     categories = single_categories(values, noise)
     plain = [categories[s.row] == s.category for s in ELEMENTARY]
     supers = super_singles(categories)[: len(SUPERS)]
-    found = aligned(categories)
+    is_aligned = aligned(categories)
     lined = []
     for axes, axis, positive in _ALIGNED_SAYS:
         for a, b in ALIGNMENTS:
             free = categories[ROW_OF[f"{axis}:{a}:{b}"]]
-            lined.append(found[axes, a, b] & ((free > MIDDLE) if positive else ((free >= 0) & (free < MIDDLE))))
-    lined += [found["yz", a, b] for a, b in ALIGNMENTS]
+            lined.append(is_aligned[axes, a, b] & ((free > MIDDLE) if positive else ((free >= 0) & (free < MIDDLE))))
+    lined += [is_aligned["yz", a, b] for a, b in ALIGNMENTS]
     return np.concatenate([np.array(plain), supers, np.array(lined)])
 
 

@@ -77,8 +77,8 @@ class EndpointModel(Embedder):
 
     def _takes_both(self) -> bool:
         both, alone = (self._bodies.conversation("", PROBE, text) for text in ("a person", ""))
-        found = self._send([both])[0]
-        if not isinstance(found, str):
+        reply = self._send([both])[0]
+        if not isinstance(reply, str):
             return True
         if isinstance(refusal := self._send([alone])[0], str):
             raise AnnotationError(f"{self.name}: takes no pictures ({refusal}); serve a multimodal embedder")
@@ -129,7 +129,7 @@ class EndpointModel(Embedder):
     def _vectors(self, requests: Sequence[Request]) -> np.ndarray:
         """:raises RefusedInputsError: the server refuses some; AnnotationError: it cannot be used."""
         results = self._send(requests)
-        dims = {found.shape[1] for found in results if not isinstance(found, str)} | ({self._dim} - {0})
+        dims = {result.shape[1] for result in results if not isinstance(result, str)} | ({self._dim} - {0})
         if len(dims) > 1:
             lengths = " and ".join(map(str, sorted(dims)))
             raise AnnotationError(f"{self.name}: vectors of {lengths} numbers; is another model behind this address?")
@@ -137,7 +137,7 @@ class EndpointModel(Embedder):
         blank = (np.full((r.count, self._dim), np.nan, np.float32) for r in requests)
         rows = [b if isinstance(f, str) else f for f, b in zip(results, blank, strict=True)]
         features = np.concatenate(rows) if rows else np.empty((0, self.dim), np.float32)
-        said = [found if isinstance(found, str) else "" for found in results]
+        said = [result if isinstance(result, str) else "" for result in results]
         reasons = [why for why, request in zip(said, requests, strict=True) for _ in range(request.count)]
         if refused := {row: why for row, why in enumerate(reasons) if why}:
             raise RefusedInputsError(features, refused)
