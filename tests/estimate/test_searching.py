@@ -9,8 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autocompose.estimate import searching
-from autocompose.estimate.finding import Find, merged, overlaps
+from autocompose.estimate.finding import merged, overlaps
 from autocompose.estimate.marking import Marks, Views, refined
 from autocompose.estimate.searching import SCALES, distinct, is_person, levels
 
@@ -25,21 +24,13 @@ def test_windows_cover_the_picture_and_stay_in_it(width, height):
         for axis, length in ((0, width), (1, height)):
             spans = sorted({(w[axis], w[axis + 2]) for w in level})
             assert spans[0][0] == 0 and spans[-1][1] == length
-            # neighbours share a third of a window, so that nobody smaller than that is cut by all
-            assert all(a[1] - b[0] >= 0.33 * side - 2 for a, b in pairwise(spans))
+            # neighbours share two fifths of a window, so that nobody who fits in one is cut by all
+            assert all(a[1] - b[0] >= 0.4 * side - 2 for a, b in pairwise(spans))
 
 
 def test_a_level_has_few_windows():
-    assert [len(level) for level in levels(768, 576)] == [4, 6]
+    assert [len(level) for level in levels(768, 576)] == [6, 12]
     assert len(SCALES) == 2
-
-
-def test_a_bent_person_beside_a_known_one_is_a_candidate_in_windows_only(monkeypatch):
-    hips, above, right = np.array([50.0, 50]), np.array([50.0, 20]), np.array([80.0, 50])
-    upright, lying = (Find(0.9, np.zeros(4), np.array([hips, rim, hips, rim])) for rim in (above, right))
-    monkeypatch.setattr(searching, "find", lambda *_: [upright, lying])
-    assert searching.candidates(None, None, [(0, 0, 100, 100)], []) == [upright]
-    assert searching.candidates(None, None, [(0, 0, 60, 60), (40, 40, 100, 100)], []) == [upright, lying]
 
 
 def boxes(seed, count):

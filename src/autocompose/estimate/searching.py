@@ -18,12 +18,13 @@ from autocompose.estimate.marking import Marks, Views
 from autocompose.estimate.regions import Region
 
 Window = tuple[int, int, int, int]
-SCALES = (0.62, 0.45)  # sides of the windows / the picture's long side
-STEP = 0.67  # between windows / their side, at most
+SCALES = (0.62, 0.41)  # sides of the windows / the picture's long side
+STEP = 0.55  # between windows / their side, at most
 SMALL = 0.6  # the larger side of a small person's extent / the shorter side of what the detector was shown
 LEAST = 64  # pixels; smaller windows show nothing
-ALIKE = 0.25  # regions of one person: distance of the centres / the smaller side, and the same share of the side
-TURNED = 0.8  # radians between regions in windows, of which one may show a bent or lying person that the other does not
+ALIKE = (
+    0.25  # two regions are of one person: distance of the centres / the smaller side, and the same share of the side
+)
 PRESENT, CLEAR, APART = 0.5, 0.4, 0.12  # least presence and clearness of a person, most distance between views / extent
 HEAD = slice(0, 13)  # landmarks of face and shoulders
 COVERED = 0.65  # two people are one: intersection over union of the boxes around their landmarks
@@ -54,20 +55,17 @@ def candidates(detector: Detector, picture: Image.Image, windows: list[Window], 
     found = [one for window in windows for one in find(detector, picture, window)]
     found.sort(key=lambda one: -one.score)
     taken = [views.plain.region for views in known]
-    turned = TURNED if len(windows) > 1 else np.pi  # in the whole picture one region for each place is enough
     kept: list[Find] = []
     for one in found:
-        if not any(_alike(one.region, other, turned) for other in taken):
+        if not any(_alike(one.region, other) for other in taken):
             kept.append(one)
             taken.append(one.region)
     return kept
 
 
-def _alike(one: Region, other: Region, limit: float) -> bool:
+def _alike(one: Region, other: Region) -> bool:
     small, large = sorted((one.side, other.side))
-    apart = float(np.hypot(*np.subtract(one.centre, other.centre)))
-    turned = abs((one.angle - other.angle + np.pi) % (2 * np.pi) - np.pi)
-    return apart < ALIKE * small and small > (1 - ALIKE) * large and turned <= limit
+    return float(np.hypot(*np.subtract(one.centre, other.centre))) < ALIKE * small and small > (1 - ALIKE) * large
 
 
 def extent(marks: Marks) -> float:
