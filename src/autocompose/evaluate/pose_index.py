@@ -131,9 +131,7 @@ class PoseIndex:
             rows = np.sort(rows[np.argpartition(costs, depth)[:depth]])
         return rows
 
-    def _best(
-        self, scan: Scan, columns: Columns, allowed: np.ndarray, share: float
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _best(self, scan: Scan, columns: Columns, allowed: np.ndarray, share: float) -> tuple[np.ndarray, np.ndarray]:
         """Rows and rough costs of about the given share of the allowed poses, the best ones."""
         limit, order = self._limit(scan, columns, allowed, share)
 
@@ -148,9 +146,7 @@ class PoseIndex:
         parts = [within(block) for block in _blocks(len(self), SCANNED)]
         return np.concatenate([rows for rows, _ in parts]), np.concatenate([costs for _, costs in parts])
 
-    def _limit(
-        self, scan: Scan, columns: Columns, allowed: np.ndarray, share: float
-    ) -> tuple[float, list[int]]:
+    def _limit(self, scan: Scan, columns: Columns, allowed: np.ndarray, share: float) -> tuple[float, list[int]]:
         """The rough cost that a share of the allowed poses has at most, and the order to add up coordinates in."""
         chosen = np.flatnonzero(allowed[self._some])
         rows, sample = self._some[chosen], self._sample[:, chosen]
