@@ -46,7 +46,8 @@ def test_a_mirrored_reference_and_no_change() -> None:
 
 def test_without_a_pose_it_says_why() -> None:
     assert "nobody was found" in compared(reference(None), replace(ITEM, pose=Pose(UP)))["text"]
-    assert "of the result" in compared(reference(Pose(UP)), ITEM)["text"]
+    assert "no pose is known of the result" in compared(reference(Pose(UP)), ITEM)["text"]
+    assert "nobody was found in the result" in compared(reference(Pose(UP)), replace(ITEM, searched=True))["text"]
 
 
 def test_the_interface(small_gallery: Gallery, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def compared(reference: Reference, item: Item, mirror: bool = False) -> dict[str
     """
     start, goal = reference.pose, item.pose
     if start is None or goal is None:
-        why = reference.why if start is None else "no pose is known of the result"
+        why = reference.why if start is None else _why(item)
         return {"text": f"Not compared: {why}.", "measurements": [], "left_out": []}
     change = pose_change(_figures(start.mirrored() if mirror else start), _figures(goal))
     return {
@@ -30,6 +30,10 @@ def compared(reference: Reference, item: Item, mirror: bool = False) -> dict[str
         "measurements": [asdict(one) for one in change.measurements],
         "left_out": [asdict(one) for one in change.left_out],
     }
+
+
+def _why(item: Item) -> str:
+    return "nobody was found in the result" if item.searched else "no pose is known of the result"
 
 
 def _figures(pose: Pose) -> Figures:

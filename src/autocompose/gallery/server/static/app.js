@@ -117,7 +117,10 @@ async function tellChange(ref, key, mirror) { // how to get from the reference's
   if (!ref) return;
   try {
     const answer = await fetch(`/api/compare/${key}?${new URLSearchParams({ ref, mirror })}`);
-    if (answer.ok && line.dataset.key === key) line.textContent = (await answer.json()).text;
+    const { text, measurements } = await answer.json();
+    if (!answer.ok || line.dataset.key !== key) return;
+    line.textContent = text;
+    line.classList.toggle("changed", measurements.length > 0);
   } catch { /* the comparison of the pictures stands without it */ }
 }
 
