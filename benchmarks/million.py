@@ -6,9 +6,9 @@
     python benchmarks/million.py FOLDER load [--clients 100] [--seconds 60]
 
 Each step is a process of its own, so that its memory is its own. Poses are blends of sampled ones with noise on every
-joint angle; vectors are random ones in loose clusters. With 256 numbers the model is the built-in one, which can be
-served; with others it is one that draws the features of texts and costs nothing. ``search`` takes every second question
-as rule texts, the others describe a pose without a reference or name relations. CPU time is given beside wall time.
+joint angle; vectors are random ones in loose clusters. With 256 numbers the model is the built-in one; with others it
+is one that draws the features of texts and costs nothing. ``search`` takes every second question as rule texts, the
+others describe a pose without a reference or name relations. CPU time is given beside wall time.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable
@@ -44,17 +45,18 @@ TENTHS = 10  # values of the column that filters take one of
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("step", choices=["build", "search", "change", "load"])
+    parser.add_argument("step", choices=["build", "search", "change", "load", "serve"])
     parser.add_argument("--items", type=int, default=1_000_000)
     parser.add_argument("--dim", type=int, default=256)
     parser.add_argument("--exact", action="store_true")
     parser.add_argument("--queries", type=int, default=40)
     parser.add_argument("--clients", type=int, default=100)
     parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--port", type=int, help="of the step serve, which the step load starts")
     options = parser.parse_args()
-    print(f"{options.step}: {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}", flush=True)
+    print(f"{options.step} {options.folder.name}: {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}", flush=True)
     steps: dict[str, Callable[[argparse.Namespace], None]] = {
-        "build": build, "search": search, "change": change, "load": load,
+        "build": build, "search": search, "change": change, "load": load, "serve": serve,
     }  # fmt: skip
     steps[options.step](options)
     print(f"process peak {peak():.0f} MiB", flush=True)
@@ -202,10 +204,11 @@ def change(options: argparse.Namespace) -> None:
     gone = [number for (number,) in store._rows("SELECT id FROM items ORDER BY id LIMIT ?", (n // 100,))]
     with Clock() as deleting:
         store.remove(gone)
+    base = time.time_ns()  # items that are not there yet, however often this runs
     joints, vectors = synthetic(n // 100), made_vectors(n // 100, config.dim, seed=11)
     with Clock() as adding:
         for first in range(0, len(joints), BLOCK):
-            items = [item(n + first + i, pose) for i, pose in enumerate(joints[first : first + BLOCK])]
+            items = [item(base + first + i, pose) for i, pose in enumerate(joints[first : first + BLOCK])]
             store.put(items, vectors[first : first + BLOCK])
     with Clock() as publishing:
         store.publish()
@@ -226,9 +229,7 @@ def load(options: argparse.Namespace) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-c", "from autocompose.cli import main; main()", "serve", str(options.folder)]
-    command += ["--rate", "0", "--port", str(port)]
-    server = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    server = subprocess.Popen([sys.executable, __file__, str(options.folder), "serve", "--port", str(port)])
     try:
         with Clock() as starting:
             for path in ("/healthz", f"/api/search?text={quote('raise the left arm')}&ref={keys[0]}"):
@@ -258,6 +259,19 @@ def load(options: argparse.Namespace) -> None:
     finally:
         server.terminate()
         server.wait(30)
+
+
+def serve(options: argparse.Namespace) -> None:
+    """The application that ``autocompose serve`` runs, with any model."""
+    import torch
+    import uvicorn
+
+    from autocompose.gallery.server.app import create_app
+
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as uploads:
+        app = create_app(opened(options), Path(uploads))
+        uvicorn.run(app, port=options.port, access_log=False, log_level="warning")
 
 
 PARTS = ("left arm", "right arm", "left leg", "right knee", "left hand", "right foot")

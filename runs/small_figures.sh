@@ -4,7 +4,7 @@
 #   sh runs/small_figures.sh FOLDER
 #
 # The image side is trained once; the seeds decide all after it. FOLDER/figures gets PART.json for both halves of the
-# validation part and the test part, FOLDER/ablation the cells and results.json. About two hours on one idle core, and
+# validation part and the test part, FOLDER/ablation the cells and results.json. About three hours on one idle core, and
 # goes on where it was interrupted.
 set -eu
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"

@@ -375,3 +375,10 @@ def test_the_model_is_warm_before_the_first_request(small_gallery: Gallery, tmp_
     assert isinstance(model, FakeModel)
     with TestClient(create_app(small_gallery, tmp_path), "http://localhost"):
         assert model.texts == 1 and model.pictures == 1
+
+
+def test_the_server_starts_without_the_file_of_a_picture(small_gallery: Gallery, tmp_path: Path) -> None:
+    for item in small_gallery.store.items():
+        small_gallery.picture_path(item).unlink()
+    with TestClient(create_app(small_gallery, tmp_path), "http://localhost") as client:
+        assert len(client.get("/api/search", params={"text": TEXT, "k": 5}).json()["results"]) == 5

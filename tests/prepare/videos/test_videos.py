@@ -13,6 +13,7 @@ from autocompose.core.records import Split
 from autocompose.corpus.format import Corpus
 from autocompose.corpus.validate import validate
 from autocompose.estimate.people_finder import Finder
+from autocompose.estimate.videos import stretches
 from autocompose.estimate.videos.sampling import Sampling
 from autocompose.prepare.pairing.mined import Mining
 from autocompose.prepare.photos.photographs import Wanted
@@ -69,6 +70,7 @@ def test_splits_are_of_whole_videos(videos: Path, tmp_path: Path) -> None:
 
 def test_a_killed_run_goes_on_inside_a_video(videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(people_module, "PART", 4)
+    monkeypatch.setattr(stretches, "FRAMES", 4)
     prepare(videos / "day0", tmp_path / "whole")
     looked = BarFinder()
     killed = _Killed(looked, 18)
@@ -94,6 +96,9 @@ class _Killed:
         if self.left < 0:
             raise KeyboardInterrupt
         return self.finder.find(picture)
+
+    def follow(self, pictures: Any) -> Any:
+        return [self.find(picture) for picture in pictures]
 
 
 def test_one_video_is_a_corpus_too_and_nobody_is_nothing(videos: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from autocompose.estimate.marking import Views
 from autocompose.estimate.regions import Region
 from autocompose.estimate.searching import Window, distinct
 
-EVERY = 6  # frames of which one is searched, at most
+EVERY = 4  # frames of which one is searched, at most
 AROUND = 1.4  # side of the window that is searched for somebody who was lost / side of their region
 ASTRAY = 0.5  # so far from where they were may they be / side of their region
 

@@ -1,6 +1,6 @@
 """The paper's claims on small-v2: wordings, reverse, mirror, cycle, Combiner; and what the text side reads.
 
-    python -m autocompose.train.poses.ablation LIFTING CUBES OUT [--seeds 0,1,2] [--epochs 5] [--cells a,b]
+    python -m autocompose.train.poses.ablation LIFTING CUBES OUT [--seeds 0,1,2] [--epochs 20] [--cells "a;b"]
 
 Every cell is trained with the same number of steps and questions, and asked the first half of the validation
 part. A finished cell is only read, a stopped one continues. Writes OUT/results.json and prints it.
@@ -96,7 +96,7 @@ def main() -> None:
     for name in ("lifting", "cubes", "out"):
         parser.add_argument(name, type=Path)
     parser.add_argument("--seeds", default="0,1,2")
-    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=SmallSettings.shipped().loop.epochs)
     parser.add_argument("--cells", default=";".join(CELLS), help="names with ; between them")
     options = parser.parse_args()
     part, cells = Part.read(options.lifting, "val-first"), dict[str, list[Cell]]()
