@@ -48,7 +48,7 @@ def describe_pictures(
 
 
 def _lines(change: PoseChange) -> list[str]:
-    lines = [_line(one, "told") for one in change.measurements]
+    lines = [_line(one, "stated") for one in change.measurements]
     lines += [_line(one, "left out: within the uncertainty") for one in change.left_out]
     if change.tilt:
         lines.append(f"tilt of the whole person: {change.tilt:g} deg, left out: may be the camera's")
