@@ -51,7 +51,7 @@ class _Way:
         self._numbers = count()
 
     def forward(self) -> list[People]:
-        """Searching, and following whom that shows to later frames. Where nobody is left, a glance at all of it."""
+        """Search, and follow to later frames whom that shows; where nobody is left, glance at the whole frame."""
         frames: list[People] = []
         known: People = {}
         searched = _searched(len(self.pictures))
@@ -67,13 +67,17 @@ class _Way:
         """Who is in a picture: those who are there ``now``, and those of the people of its neighbour who are."""
         picture = self.pictures[number]
         seen = {who: self.estimator.look(picture, views.plain.region) for who, views in people.items()}
-        now = _once(now | {who: views for who, views in seen.items() if views})
+        present = now | {who: views for who, views in seen.items() if views}
+        now = self._named(distinct(list(present.values())), present, {})
         lost = {who: views.plain.region for who, views in people.items() if who not in now}
         windows = [window for region in lost.values() if (window := _window(region, picture.size))]
         return self._named(self.estimator.search(picture, windows, list(now.values())), now, lost) if windows else now
 
     def _named(self, seen: Sequence[Views], now: People, lost: dict[int, Region]) -> People:
-        """:param now: some of ``seen`` who have their numbers. :param lost: who the others may be."""
+        """``seen`` with their numbers, in their order.
+
+        :param now: people who have numbers. :param lost: who the others may be.
+        """
         names = {id(views): who for who, views in now.items()}
         for views in seen:
             if id(views) not in names:
@@ -88,12 +92,6 @@ def _searched(length: int) -> set[int]:
     """Which of so many frames are searched: the middles of equal parts."""
     parts = -(-length // EVERY)
     return {(2 * part + 1) * length // (2 * parts) for part in range(parts)}
-
-
-def _once(people: People) -> People:
-    """Without doubles, the largest first."""
-    names = {id(views): who for who, views in people.items()}
-    return {names[id(views)]: views for views in distinct(list(people.values()))}
 
 
 def _window(region: Region, size: tuple[int, int]) -> Window | None:
