@@ -48,6 +48,7 @@ class Squares:
     def __init__(self) -> None:
         self.searched: list[bool] = []
         self.large: set[Square] = set()  # whom a search without windows shows
+        self.reach = 1 / 4  # how far from the centre of a region somebody is seen / its side
 
     def views(self, image: Image.Image, windows: Any, known: Iterable[Views]) -> list[Views]:
         self.searched.append(bool(windows))
@@ -61,7 +62,9 @@ class Squares:
         return known + [views_of(square) for square in shown if square not in taken]
 
     def look(self, image: Image.Image, region: Region) -> Views | None:
-        near = [s for s in squares_in(image, (0, 0, *image.size)) if abs(s[0] - region.centre[0]) < region.side / 4]
+        near = [
+            s for s in squares_in(image, (0, 0, *image.size)) if abs(s[0] - region.centre[0]) < region.side * self.reach
+        ]
         return views_of(near[0]) if near else None
 
     def person(self, image: Image.Image, views: Views) -> Any:
@@ -127,3 +130,8 @@ def test_at_the_edge_of_the_picture(estimator: Squares) -> None:
     assert places(estimator, *frames) == [[12], [12], []]
     region = Region((-40.0, 50.0), 40)
     assert _window(region, (300, 100)) is None
+
+
+def test_two_regions_that_show_the_same_person_give_one(estimator: Squares) -> None:
+    estimator.reach = 1 / 3
+    assert places(estimator, [(51, 50)], [(40, 50), (62, 50)])[0] == [51]
