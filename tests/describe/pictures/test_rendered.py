@@ -114,7 +114,7 @@ def test_the_command(pictures: dict[str, Path], capsys: pytest.CaptureFixture[st
     code, out, _ = describe(pictures["hanging"], pictures["left_up"], "--codes")
     assert code == 0 and "left" in out[0].lower()
     hand = next(line for line in out if line.startswith("height:left_hand: "))
-    assert " m +- " in hand and hand.endswith("(up), told")
+    assert " m +- " in hand and hand.endswith("(up), stated")
     assert out[-1].startswith("turn to the person's own left: ")
     code, out, err = describe(pictures["both"], pictures["both"])
     assert (code, out) == (0, [NO_CHANGE]) and len(err) == 2 and all("2 people; person " in line for line in err)
