@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 
 from autocompose.estimate.lifting import JOINT_ORDER
+from autocompose.estimate.people_finder import shared_finder
 from autocompose.model.combiner import ElementwiseSum
 from autocompose.model.model import Model
 from autocompose.model.small import SmallSizes, small_encoder
@@ -14,7 +15,6 @@ from autocompose.model.small2.pose_net import (
     TRUNK,
     joints_of,
     mirrored,
-    shared_estimator,
     trunk_of,
     uncertainty_of,
 )
@@ -70,6 +70,6 @@ def test_people_that_the_estimator_has_found_need_no_second_look():
     with np.load(VECTORS) as file:
         picture = Image.fromarray(file["crops"][0])
     black = Image.fromarray(np.zeros((256, 256, 3), np.uint8))
-    seen = shared_estimator().people([picture, black], windows=False)
+    seen = shared_finder().estimator.people([picture, black], windows=False)
     assert [len(people) for people in seen] == [1, 0]
     assert np.allclose(model.encode_people(seen), model.encode_images([picture, black]), atol=1e-4)

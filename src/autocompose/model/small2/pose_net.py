@@ -20,8 +20,9 @@ from autocompose.core.config import Config
 from autocompose.core.files import file_hash
 from autocompose.corpus.pictures.transforms import CLIP_MEAN, CLIP_STD
 from autocompose.estimate import weights
-from autocompose.estimate.estimator import Estimator, Person
+from autocompose.estimate.estimator import Person
 from autocompose.estimate.lifting import JOINT_ORDER, SHIPPED, Seen
+from autocompose.estimate.people_finder import shared_finder
 from autocompose.model.visual import UnitLength
 
 JOINTS = len(SMPL22)
@@ -60,7 +61,7 @@ class PoseNet(nn.Module):
     @torch.no_grad()
     def trunk(self, images: Tensor) -> Tensor:
         """The output of the estimator: ``(B, TRUNK)``."""
-        estimator = shared_estimator()
+        estimator = shared_finder().estimator
         rows = torch.zeros(len(images), TRUNK)
         for row, pixels in zip(rows, images, strict=True):
             people = estimator.views(_picture(pixels), windows=False)
@@ -121,12 +122,6 @@ def _picture(pixels: Tensor) -> Image.Image:
     mean, std = (np.array(values)[:, None, None] for values in (CLIP_MEAN, CLIP_STD))
     plain = pixels.float().cpu().numpy() * std + mean
     return Image.fromarray(np.clip(plain.transpose(1, 2, 0) * 255 + 0.5, 0, 255).astype(np.uint8))
-
-
-@lru_cache(maxsize=1)
-def shared_estimator() -> Estimator:
-    """The shipped estimator, read once."""
-    return Estimator.load()
 
 
 @lru_cache(maxsize=1)
