@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from autocompose.bodies.skeleton import turn
 from autocompose.core.errors import InputError
 from autocompose.core.files import read_json, write_json
 from autocompose.core.log import Tally, track
@@ -49,7 +50,7 @@ Questions = list[tuple[str, int, int]]  # text, and the rows of reference and ta
 class Part:
     """N pictures as the estimator sees them, eight of a cube one after the other, and questions about them.
 
-    :param trunks: ``(N, TRUNK)``, zeros where nobody was found. :param joints: ``(N, 22, 3)`` metres, own frame.
+    :param trunks: ``(N, TRUNK)``, zeros where nobody was found. :param joints: ``(N, 22, 3)`` metres, scene frame.
     :param uncertainty: ``(N, 22)`` metres. :param detected: ``(N,)`` bool. :param body: ``(N,)`` labels of clusters.
     """
 
@@ -77,7 +78,8 @@ class Part:
         trunks = trunk_of(joints, heading, uncertainty) * torch.from_numpy(detected)[:, None]
         every = _test_questions() if name == "test" else _val_questions(lifting, name)
         questions = {key: [q for q in some if q[2] < len(detected)] for key, some in every.items()}
-        return cls(trunks, joints.numpy(), uncertainty.numpy(), detected, seen.columns["body"], questions)
+        seen_joints = turn(joints.numpy(), np.degrees(heading.numpy()))
+        return cls(trunks, seen_joints, uncertainty.numpy(), detected, seen.columns["body"], questions)
 
     def rows(self, key: str) -> QueryRows:
         """The questions of a bank as rows; their groups are the other pictures of the cube."""
