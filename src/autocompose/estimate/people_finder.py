@@ -17,7 +17,7 @@ from autocompose.estimate.lifting import SHIPPED as LIFTING
 from autocompose.estimate.videos.following import follow
 from autocompose.estimate.weights import SHIPPED as NETWORKS
 
-METHOD = 1  # increment it when the same weights give other people or poses
+METHOD = 2  # increment it when the same weights give other people or poses
 _LOADING = threading.Lock()
 
 
