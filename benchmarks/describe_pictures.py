@@ -3,8 +3,8 @@
     python benchmarks/describe_pictures.py [--bodies 40]
 
 Each body takes two poses A and B, photographed by a camera and by another one that is higher or lower and up to 30
-degrees aside. What is stated is compared with the changes that the rules measure on the true joints: "correct" = the true
-value moves in that direction, "covered" = share of the true changes that is stated. Between two pictures of one
+degrees aside. What is stated is compared with the changes that the rules measure on the true joints: "correct" = the
+true value moves in that direction, "covered" = share of the true changes that is stated. Between two pictures of one
 pose nothing should be stated.
 """
 

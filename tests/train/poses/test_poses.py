@@ -14,8 +14,9 @@ from autocompose.model.small2.pose_net import trunk_of
 from autocompose.prepare.bodycpr import clusters as bodycpr
 from autocompose.prepare.bodycpr import frozen
 from autocompose.prepare.bodycpr.bases import TEST_CLIPS, UNSEEN_FAMILIES, VAL_CLIPS, draw_base
+from autocompose.train.lifting.cube_pictures import PRESET
 from autocompose.train.poses import cubes as module
-from autocompose.train.poses.cubes import DRAWN, PRESET, SOURCES, Cubes
+from autocompose.train.poses.cubes import DRAWN, SOURCES, Cubes
 from autocompose.train.poses.doubts import Doubts
 from autocompose.train.poses.fit import SIDES, SmallSettings, words_of
 from autocompose.train.poses.stage import PoseSettings, PoseStage

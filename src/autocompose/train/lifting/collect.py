@@ -2,10 +2,10 @@
 
 Files of ``GROUPS`` bodies each, written atomically under their number: a killed run continues where it stopped.
 
-    python -m autocompose.train.lifting.collect FOLDER WIDE PLAIN [BENCHMARK]
+    python -m autocompose.train.lifting.collect FOLDER WIDE PLAIN CUBES [BENCHMARK]
 
-WIDE, PLAIN: files of each kind of scenes. BENCHMARK: files of 16 pictures of each of the benchmark's two parts;
-default: all.
+WIDE, PLAIN: files of each kind of scenes. CUBES: files of pictures of edit cubes. BENCHMARK: files of 16 pictures of
+each of the benchmark's two parts; default: all.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from autocompose.estimate.finding import find
 from autocompose.estimate.marking import Views, mark
 from autocompose.estimate.regions import Region
 from autocompose.train.lifting.benchmark import collect_split, looked_at
+from autocompose.train.lifting.cube_pictures import collect_cubes
 from autocompose.train.lifting.records import record, stacked
 from autocompose.train.lifting.scenes import GROUP, SEED, Kind, Scene, scenes
 
@@ -42,11 +43,11 @@ def shard_path(folder: Path, number: int, kind: Kind = "wide") -> Path:
 
 
 def shards(folder: Path) -> list[Path]:
-    """All files that exist, of both kinds."""
+    """All files of scenes that exist, of both kinds."""
     return [path for name in NAMES.values() for path in sorted(Path(folder).glob(f"{name}-*.npz"))]
 
 
-def main(folder: Path, wide: int, plain: int, benchmark: int | None = None) -> None:
+def main(folder: Path, wide: int, plain: int, cubes: int, benchmark: int | None = None) -> None:
     """Make the files that are missing of the first so many of each kind, and those of the benchmark."""
     torch.set_num_threads(1)  # of small pictures' small layers; start several processes over other files for more
     estimator = Estimator.load()
@@ -56,6 +57,8 @@ def main(folder: Path, wide: int, plain: int, benchmark: int | None = None) -> N
     for kind, files in counts.items():
         for number in track(range(files), f"{kind} scenes", files):
             collect(folder, number, estimator, kind)
+    for number in track(range(cubes), "edit cubes", cubes):
+        collect_cubes(folder, number, estimator)
 
 
 def collect(folder: Path, number: int, estimator: Estimator, kind: Kind = "wide") -> None:

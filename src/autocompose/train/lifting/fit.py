@@ -26,6 +26,7 @@ from autocompose.core.records import Split
 from autocompose.estimate.lifting import JOINT_ORDER, Lifter, LiftNet, Seen
 from autocompose.train.lifting.benchmark import split_paths
 from autocompose.train.lifting.collect import shards
+from autocompose.train.lifting.cube_pictures import cube_files
 from autocompose.train.lifting.figures import figures
 
 EPOCHS, BATCH, RATE, DECAY = 36, 256, 1.5e-3, 0.02
@@ -113,7 +114,7 @@ def calibrate(lifter: Lifter, data: Data) -> None:
 
 def main(folder: Path, out: Path, members: int = 1) -> None:
     """Train, calibrate on the validation part, measure, write."""
-    data = Data.read(shards(folder))
+    data = Data.read(shards(folder) + cube_files(folder))
     say(f"{len(data.joints):,} rendered people")
     lifter = train(data, members)
     report: dict[str, object] = {"people": len(data.joints)}

@@ -19,17 +19,14 @@ import numpy as np
 from autocompose.bodies.pose_frame import centre, remove_yaw
 from autocompose.core.files import atomic_file, write_bytes
 from autocompose.core.log import track
-from autocompose.core.records import Split
-from autocompose.corpus.poses import PoseTable
 from autocompose.describe.audit.measure import Poses
 from autocompose.describe.rules.options import RuleOptions
 from autocompose.describe.rules.texts import describe_pairs
 from autocompose.model.small2.claim_text import claim_text, written
-from autocompose.prepare.bodycpr import clusters as bodycpr
 from autocompose.prepare.bodycpr import cube_codes
+from autocompose.train.lifting.cube_pictures import pose_table
 from autocompose.train.poses.drawn_claims import draw_claims
 
-PRESET = bodycpr.PRESETS["full"]
 CLUSTERS = 20  # of a file
 PAIRS = 7  # unordered pairs of a cube that get texts
 SOURCES = {  # name -> (word bank, which states of the goal are mentioned)
@@ -89,13 +86,6 @@ def collect(folder: Path, number: int, clusters: int = CLUSTERS) -> None:
         with np.load(poses) as file:
             described = described_pairs(file["joints"].reshape(-1, 8, 22, 3), file["yaw"].reshape(-1, 8), number)
         write_bytes(texts, gzip.compress(json.dumps(described).encode(), mtime=0))
-
-
-def pose_table(number: int, clusters: int = CLUSTERS) -> PoseTable:
-    """The clusters of a file, made anew: with the rotations that rendering needs."""
-    tasks = [task for task in bodycpr.tasks(PRESET) if task.split is Split.TRAIN]
-    mine = tasks[number * clusters : (number + 1) * clusters]
-    return bodycpr.pose_table([bodycpr.make_cluster(task, 0, PRESET.per_cluster) for task in mine])
 
 
 def described_pairs(joints: np.ndarray, yaw: np.ndarray, number: int) -> list[list[dict[str, list]]]:

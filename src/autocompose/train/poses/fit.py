@@ -16,7 +16,6 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from pydantic import Field
-from torch import Tensor
 
 from autocompose.core.config import Config
 from autocompose.core.files import atomic_file
@@ -35,7 +34,6 @@ from autocompose.train.loop import LoopSettings, run
 from autocompose.train.poses.cubes import DRAWN, SOURCES, Cubes
 from autocompose.train.poses.doubts import Doubts
 from autocompose.train.poses.stage import PoseSettings, PoseStage
-from autocompose.train.poses.views import seen_trunks
 
 SIDES = "left right lefts rights leftward rightward leftwards rightwards clockwise counterclockwise"
 EPOCHS = 30  # of the two lifting networks whose errors are kept
@@ -66,17 +64,12 @@ class SmallSettings(Config):
 
 def main(scenes: Path, folder: Path, out: Path, settings: SmallSettings | None = None) -> Model:
     """Train, or continue an unfinished run."""
-    cubes, doubts, settings = Cubes.read(folder), held_out(scenes), settings or SmallSettings.shipped()
+    cubes, doubts = Cubes.read(folder), held_out(scenes)
     say(f"{len(cubes.joints):,} cubes, {doubts.turn.size:,} renders")
-    return trained(cubes, doubts, out, settings, views_for(settings, cubes, folder))
+    return trained(cubes, doubts, out, settings or SmallSettings.shipped())
 
 
-def views_for(settings: SmallSettings, cubes: Cubes, folder: Path) -> Tensor | None:
-    """The trunks of pictures of the cubes, where the settings need them."""
-    return seen_trunks(folder, len(cubes.joints)) if settings.stage.viewed else None
-
-
-def trained(cubes: Cubes, doubts: Doubts, out: Path, settings: SmallSettings, views: Tensor | None = None) -> Model:
+def trained(cubes: Cubes, doubts: Doubts, out: Path, settings: SmallSettings) -> Model:
     """Train on these, or finish what was begun."""
     encoder = small_encoder(settings.sizes, words_of(cubes, settings), settings.seed, as_shown=True)
     with torch.random.fork_rng(devices=[]):
@@ -87,7 +80,7 @@ def trained(cubes: Cubes, doubts: Doubts, out: Path, settings: SmallSettings, vi
     own, made_with = RunFolder(out, "small"), {**settings.model_dump(mode="json"), "cubes": len(cubes.joints)}
     own.claim(made_with)
     seeds = {"seed": settings.seed}
-    stage = PoseStage(cubes, doubts, encoder, composer, settings.stage.model_copy(update=seeds), views)
+    stage = PoseStage(cubes, doubts, encoder, composer, settings.stage.model_copy(update=seeds))
     run(stage, settings.loop.model_copy(update={**seeds, "select": None}), out, dict, "small")
     encoder.eval()
     composer.eval()

@@ -28,7 +28,6 @@ class PoseSettings(Config):
     :param words_alone: share of texts presented without their claims to an encoder that reads claims.
     :param logit_scale: factor on the cosines. :param cycle_weight: of the way back.
     :param error_from, error_to: range of the factor on the estimator's errors, drawn for each cube.
-    :param viewed: share of cubes shown as the estimator sees pictures of them, instead of poses with errors of others.
     :param nobody: share of pictures without a detected person.
     :param mirror: show every second cube in a mirror. :param reverse: train on the way back of each pair too.
     """
@@ -41,7 +40,6 @@ class PoseSettings(Config):
     cycle_weight: float = Field(0.25, ge=0, le=1)
     error_from: float = Field(0.4, ge=0)
     error_to: float = Field(1.0, ge=0)
-    viewed: float = Field(0.0, ge=0, le=1)
     nobody: float = Field(0.005, ge=0, lt=1)
     mirror: bool = True
     reverse: bool = True
@@ -67,18 +65,8 @@ class Question:
 class PoseStage(Stage):
     """Trains head, text encoder and composer together."""
 
-    def __init__(
-        self,
-        cubes: Cubes,
-        doubts: Doubts,
-        encoder: Encoder,
-        composer: nn.Module,
-        settings: PoseSettings,
-        views: Tensor | None = None,
-    ):
-        """``views``: the trunks of pictures of the cubes, see ``views.seen_trunks``; needed when some are viewed."""
+    def __init__(self, cubes: Cubes, doubts: Doubts, encoder: Encoder, composer: nn.Module, settings: PoseSettings):
         super().__init__()
-        self.views = views
         self.cubes, self.doubts, self.settings = cubes, doubts, settings
         self.encoder, self.composer = encoder.train_only("head"), composer
         self.alike = doubts.alike(cubes.joints, np.random.default_rng([settings.seed, 5]))
@@ -138,10 +126,6 @@ class PoseStage(Stage):
         size = np.repeat(rng.uniform(settings.error_from, settings.error_to, len(rows)), 8)
         joints, yaw = self.cubes.joints[rows].reshape(-1, 22, 3), self.cubes.yaw[rows].reshape(-1)
         trunks = self.doubts.trunks(joints, yaw, errors, size)
-        if self.views is not None and settings.viewed:
-            viewed = torch.from_numpy(np.repeat(rng.random(len(rows)) < settings.viewed, 8))[:, None]
-            own = (8 * rows[:, None] + np.arange(8)).reshape(-1)
-            trunks = torch.where(viewed, self.views[torch.from_numpy(own)], trunks)
         trunks = torch.where(torch.from_numpy(np.repeat(flip, 8))[:, None], mirrored(trunks), trunks)
         return trunks * torch.from_numpy(rng.random(len(trunks)) >= settings.nobody)[:, None]
 
