@@ -1,7 +1,6 @@
-"""Windows, overlaps and doubles."""
+"""Overlaps, doubles, and who is a person."""
 
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -11,26 +10,7 @@ from hypothesis import strategies as st
 
 from autocompose.estimate.finding import merged, overlaps
 from autocompose.estimate.marking import Marks, Views, refined
-from autocompose.estimate.searching import SCALES, distinct, is_person, levels
-
-sizes = st.integers(1, 5000)
-
-
-@given(sizes, sizes)
-def test_windows_cover_the_picture_and_stay_in_it(width, height):
-    for level in levels(width, height):
-        side = max(w[2] - w[0] for w in level)
-        assert all(0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height for x0, y0, x1, y1 in level)
-        for axis, length in ((0, width), (1, height)):
-            spans = sorted({(w[axis], w[axis + 2]) for w in level})
-            assert spans[0][0] == 0 and spans[-1][1] == length
-            # neighbours share two fifths of a window, so that nobody who fits in one is cut by all
-            assert all(a[1] - b[0] >= 0.4 * side - 2 for a, b in pairwise(spans))
-
-
-def test_a_level_has_few_windows():
-    assert [len(level) for level in levels(768, 576)] == [6, 12]
-    assert len(SCALES) == 2
+from autocompose.estimate.searching import distinct, is_person
 
 
 def boxes(seed, count):
@@ -56,11 +36,11 @@ def test_overlaps(seed):
 def test_merging_keeps_every_answer_in_one_group(seed, count):
     some = boxes(seed, count)
     score = np.random.default_rng(seed).uniform(0.5, 1, count)
-    found = merged(score, some, np.zeros((count, 4, 2)))
-    assert 1 <= len(found) <= count
-    assert found[0].score == pytest.approx(score.max())
-    assert [one.score for one in found] == sorted((one.score for one in found), reverse=True)
-    for one in found:
+    detections = merged(score, some, np.zeros((count, 4, 2)))
+    assert 1 <= len(detections) <= count
+    assert detections[0].score == pytest.approx(score.max())
+    assert [one.score for one in detections] == sorted((one.score for one in detections), reverse=True)
+    for one in detections:
         assert (some.min(0)[:2] - 1e-9 <= one.box[:2]).all() and (one.box[2:] <= some.max(0)[2:] + 1e-9).all()
 
 
@@ -111,6 +91,6 @@ def slow_refined(points, heatmaps):
 def test_refinement_by_heatmaps(seed):
     rng = np.random.default_rng(seed)
     points, heatmaps = rng.uniform(-0.1, 1.1, (5, 2)), rng.normal(-2, 1.2, (5, 16, 16))
-    found, peaks = refined(torch.from_numpy(points), torch.from_numpy(heatmaps))
+    points_refined, peaks = refined(torch.from_numpy(points), torch.from_numpy(heatmaps))
     truth, highest = slow_refined(points, heatmaps)
-    assert np.allclose(found.numpy(), truth, atol=1e-6) and np.allclose(peaks.numpy(), highest, atol=1e-6)
+    assert np.allclose(points_refined.numpy(), truth, atol=1e-6) and np.allclose(peaks.numpy(), highest, atol=1e-6)

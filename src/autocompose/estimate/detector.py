@@ -15,6 +15,7 @@ STAGES = (
 )  # fmt: skip
 GRIDS = ((28, 2), (14, 2), (7, 6))  # cells per side, anchors per cell
 VALUES = 12  # per anchor: centre, width and height of the box, four points
+EARLY, CELL = 3, 8  # stages before the finest map that the heads see, and the pixels of one of its cells
 
 
 class Detector(nn.Module):
@@ -36,12 +37,29 @@ class Detector(nn.Module):
             then four key points (middle of the hips, a point of the circle around the whole body, and both for the
             upper body).
         """
-        _, fine, middle, coarse = self.trunk.maps(pictures)
-        coarse = self.trunk.neck(coarse)
+        return self.late(self.early(pictures))
+
+    def early(self, pictures: Tensor) -> Tensor:
+        """The finest map ``(B, 40, H / 8, W / 8)`` of pictures ``(B, 3, H, W)``, -1 to 1, with sides of any length.
+
+        Windows that overlap can share it; at their edges it knows what lies beyond.
+        """
+        x = self.trunk.stem(pictures)
+        for stage in list(self.trunk.stages)[:EARLY]:
+            x = stage(x)
+        return x
+
+    def late(self, fine: Tensor) -> tuple[Tensor, Tensor]:
+        """What ``forward`` returns, from the maps ``(B, 40, 28, 28)`` of windows of 224 x 224 pixels."""
+        third, fourth, last = list(self.trunk.stages)[EARLY:]
+        middle = fourth(third(fine))
+        coarse = self.trunk.neck(last(middle))
         middle = self.mix_middle(self.side_middle(middle) + _widened(self.down_middle, coarse))
         fine = self.mix_fine(self.side_fine(fine) + _widened(self.down_fine, middle))
-        found = [head(_unfolded(x)) for head, x in zip(self.heads, (fine, middle, coarse), strict=True)]
-        return torch.cat([f[0] for f in found], 1), torch.cat([f[1] for f in found], 1)
+        scores, boxes = zip(
+            *[head(_unfolded(x)) for head, x in zip(self.heads, (fine, middle, coarse), strict=True)], strict=True
+        )
+        return torch.cat(scores, 1), torch.cat(boxes, 1)
 
 
 class Side(nn.Sequential):
@@ -80,9 +98,9 @@ def _unfolded(x: Tensor) -> Tensor:
 
 def anchors() -> Tensor:
     """Centres of the anchors as shares of the picture's sides, ``(2254, 2)``; their size is that of the picture."""
-    found = []
+    centres = []
     for cells, count in GRIDS:
         steps = (torch.arange(cells) + 0.5) / cells
         y, x = torch.meshgrid(steps, steps, indexing="ij")
-        found.append(torch.stack([x, y], -1).reshape(-1, 1, 2).expand(-1, count, 2).reshape(-1, 2))
-    return torch.cat(found)
+        centres.append(torch.stack([x, y], -1).reshape(-1, 1, 2).expand(-1, count, 2).reshape(-1, 2))
+    return torch.cat(centres)

@@ -12,12 +12,14 @@ import torch
 from PIL import Image
 
 from autocompose.estimate.detector import Detector
+from autocompose.estimate.finding import Find, Window, find
 from autocompose.estimate.landmarks import POINTS, LandmarkNet
 from autocompose.estimate.lifting import Lifter
 from autocompose.estimate.marking import Marks, Views, mark
 from autocompose.estimate.outline import outline
 from autocompose.estimate.regions import Region
-from autocompose.estimate.searching import PRESENT, SMALL, Window, candidates, distinct, extent, is_person, levels
+from autocompose.estimate.searching import DIM, PRESENT, SMALL, candidates, distinct, extent, is_person
+from autocompose.estimate.sweeps import SWEEPS
 from autocompose.estimate.weights import load_networks
 
 SURE = 0.5  # score of an uncertain detection in the whole picture, such as a person lying face down
@@ -75,8 +77,8 @@ class Estimator:
         """The people in each picture, the most prominent first.
 
         :param pictures: RGB, of any size.
-        :param windows: search parts of the pictures at several scales as well: always, never, or where the whole
-            picture shows nobody or only small people.
+        :param windows: search the pictures turned and in parts as well: always, never, or where the whole picture
+            shows nobody or only small people.
         """
         return [self._people(picture.convert("RGB"), windows) for picture in pictures]
 
@@ -90,25 +92,29 @@ class Estimator:
 
         :param known: people who are there, for whom it need not be searched.
         """
-        whole = (0, 0, *picture.size)
-        found = self.search(picture, [whole], list(known))
-        shown = min(picture.size)
-        for level in levels(*picture.size) if windows else ():
-            if windows == "auto" and any(extent(views.plain) >= SMALL * shown for views in found):
+        people = self.search(picture, [(0, 0, *picture.size)], list(known))
+        for sweep in SWEEPS if windows else ():
+            if windows == "auto" and any(extent(views.plain) >= SMALL * min(picture.size) for views in people):
                 break
-            found = self.search(picture, level, found)
-            shown = level[0][2] - level[0][0]
-        return found
+            people = self._with(picture, people, sweep(self.detector, picture))
+        return people
 
     @torch.inference_mode()
     def search(self, picture: Image.Image, windows: list[Window], known: list[Views]) -> list[Views]:
         """The known people in an RGB picture, and those that these windows of it add."""
-        found, whole = list(known), windows == [(0, 0, *picture.size)]
-        for one in candidates(self.detector, picture, windows, known):
-            sure = whole and one.score >= SURE
-            if views := self.look(picture, one.region, sure):
-                found.append(views)
-        return distinct(found)
+        whole = windows == [(0, 0, *picture.size)]
+        detections = [one for window in windows for one in find(self.detector, picture, window)]
+        return self._with(picture, known, detections, SURE if whole else np.inf)
+
+    def _with(
+        self, picture: Image.Image, known: list[Views], detections: list[Find], sure: float = np.inf
+    ) -> list[Views]:
+        """The known people, and those whom the detections show.
+
+        :param sure: score of a detection that is beyond doubt.
+        """
+        looks = [self.look(picture, one.region, one.score >= sure) for one in candidates(detections, known)]
+        return distinct([*known, *[views for views in looks if views]])
 
     @torch.inference_mode()
     def look(self, picture: Image.Image, region: Region, sure: bool = False) -> Views | None:
@@ -117,7 +123,7 @@ class Estimator:
         :param sure: the whole picture showed somebody there to the detector without doubt; then they may be unclear.
         """
         plain = settled(self.net, picture, region)
-        if plain.presence < PRESENT and not sure:
+        if not sure and (plain.presence < PRESENT or plain.peak.mean() < DIM):
             return None
         views = Views(plain, mark(self.net, picture, plain.region, mirrored=True))
         return views if is_person(views, sure) else None

@@ -16,6 +16,8 @@ SURE = 0.3  # minimum score of an anchor; the landmark network decides whether i
 SAME = 0.3  # intersection over union from which two boxes of one window are of the same person
 _ANCHORS = anchors().numpy()
 
+Window = tuple[int, int, int, int]  # left, top, right, bottom in pixels
+
 
 @dataclass(frozen=True)
 class Find:
@@ -37,16 +39,24 @@ class Find:
         return Region.around(self.points[0], self.points[1])
 
 
-def find(detector: Detector, picture: Image.Image, window: tuple[int, int, int, int] | None = None) -> list[Find]:
+def find(detector: Detector, picture: Image.Image, window: Window | None = None) -> list[Find]:
     """Run the detector on a picture once.
 
-    :param window: left, top, right, bottom in pixels; the whole picture when left out.
+    :param window: the whole picture when left out.
     :return: the most certain first.
     """
     box = window or (0, 0, *picture.size)
-    logits, values = detector(_seen(picture, box))
     side = max(box[2] - box[0], box[3] - box[1])
     corner = np.array([(box[0] + box[2] - side) / 2, (box[1] + box[3] - side) / 2])
+    return decoded(*detector(_framed(picture, box)), side, corner)
+
+
+def decoded(logits: Tensor, values: Tensor, side: float, corner: np.ndarray) -> list[Find]:
+    """People from the detector's output for one square, the most certain first.
+
+    :param logits, values: as ``Detector`` returns them, of a single picture.
+    :param side: of the square, pixels of the picture. :param corner: ``(2,)`` its upper left one, in pixels.
+    """
     score = torch.sigmoid(logits[0]).numpy()
     chosen = np.flatnonzero(score > SURE)
     points = values[0].numpy()[chosen] / SIDE
@@ -57,7 +67,7 @@ def find(detector: Detector, picture: Image.Image, window: tuple[int, int, int, 
     return merged(score[chosen], boxes, points[:, 2:] * side + corner)
 
 
-def _seen(picture: Image.Image, box: tuple[int, int, int, int]) -> Tensor:
+def _framed(picture: Image.Image, box: Window) -> Tensor:
     """A window in the middle of a black square, ``(1, 3, SIDE, SIDE)``, -1 to 1."""
     width, height = box[2] - box[0], box[3] - box[1]
     scale = SIDE / max(width, height)
@@ -65,21 +75,26 @@ def _seen(picture: Image.Image, box: tuple[int, int, int, int]) -> Tensor:
     canvas = Image.new("RGB", (SIDE, SIDE))
     small = picture.resize(size, Image.Resampling.BILINEAR, box, reducing_gap=3.0)
     canvas.paste(small, ((SIDE - size[0]) // 2, (SIDE - size[1]) // 2))
-    return as_input(canvas).div_(127.5).sub_(1)
+    return seen(canvas)
+
+
+def seen(picture: Image.Image) -> Tensor:
+    """A picture as the detector sees it: ``(1, 3, H, W)``, -1 to 1."""
+    return as_input(picture).div_(127.5).sub_(1)
 
 
 def merged(score: np.ndarray, boxes: np.ndarray, points: np.ndarray) -> list[Find]:
     """Weighted non-maximum suppression: detections that overlap the most certain one are averaged with it."""
-    found, left = [], np.argsort(-score, kind="stable")
+    people, left = [], np.argsort(-score, kind="stable")
     while len(left):
         near = overlaps(boxes[left[0]], boxes[left]) > SAME
         near[0] = True
         group, left = left[near], left[~near]
         weights = score[group] / score[group].sum()
-        found.append(
+        people.append(
             Find(float(score[group[0]]), weights @ boxes[group], np.einsum("n,nkd->kd", weights, points[group]))
         )
-    return found
+    return people
 
 
 def overlaps(box: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -17,7 +17,7 @@ from autocompose.estimate.lifting import SHIPPED as LIFTING
 from autocompose.estimate.videos.following import follow
 from autocompose.estimate.weights import SHIPPED as NETWORKS
 
-METHOD = 1  # increment it when the same weights give other people or poses
+METHOD = 2  # increment it when the same weights give other people or poses
 _LOADING = threading.Lock()
 
 
@@ -34,7 +34,7 @@ class Finder(Protocol):
 
 
 class PeopleFinder:
-    """The estimator behind ``Finder``. Threads may share it; another process loads the networks itself, once.
+    """The estimator behind ``Finder``. Threads may share it; each process loads the networks once for all finders.
 
     :param weights: as for ``Estimator.load``; when named they are read at once, so that a wrong file is refused early.
     :raises CheckpointError: missing, damaged, or not one of ours.
@@ -45,30 +45,33 @@ class PeopleFinder:
         networks = self.weights or NETWORKS
         if not networks.is_file():
             raise CheckpointError(str(missing_file(networks, "pose weights", "leave --pose-weights out")))
+        self._content = file_hash(networks)
         if self.weights:
             self.estimator  # noqa: B018  read now
-        self.fingerprint = value_hash([METHOD, file_hash(networks), file_hash(LIFTING)])[:16]
+        self.fingerprint = value_hash([METHOD, self._content, file_hash(LIFTING)])[:16]
 
     def __reduce__(self) -> tuple[Callable[[Path | None], PeopleFinder], tuple[Path | None]]:
         return shared_finder, (self.weights,)
 
-    @cached_property
+    @property
     def estimator(self) -> Estimator:
-        """The loaded networks."""
-        return Estimator.load(self.weights)
+        """The networks, which all finders of this process with these weights share."""
+        with _LOADING:
+            return _loaded(self.weights, self._content)
 
     def find(self, picture: Image.Image) -> list[Person]:
         """See ``Finder``."""
-        return self._ready.people([picture])[0]
+        return self.estimator.people([picture])[0]
 
     def follow(self, pictures: Sequence[Image.Image]) -> list[list[Person]]:
         """See ``Finder``."""
-        return follow(self._ready, pictures)
+        return follow(self.estimator, pictures)
 
-    @property
-    def _ready(self) -> Estimator:
-        with _LOADING:
-            return self.estimator
+
+@lru_cache(2)
+def _loaded(weights: Path | None, content: str) -> Estimator:
+    """:param content: hash of the weight file; one that has changed is read again."""
+    return Estimator.load(weights)
 
 
 @lru_cache(2)

@@ -73,8 +73,8 @@ def cut(picture: Image.Image, region: Region, side: int, *, mirrored: bool = Fal
         corner = corner + axes[:, 0] * side
         axes = axes * np.array([-1.0, 1.0])
     flow = (axes[0, 0], axes[0, 1], corner[0], axes[1, 0], axes[1, 1], corner[1])
-    found = picture.transform((side, side), Image.Transform.AFFINE, flow, Image.Resampling.BILINEAR)
-    return as_input(found).div_(255)
+    crop = picture.transform((side, side), Image.Transform.AFFINE, flow, Image.Resampling.BILINEAR)
+    return as_input(crop).div_(255)
 
 
 def as_input(picture: Image.Image) -> Tensor:

@@ -1,62 +1,36 @@
-"""Where to search: the whole picture, then windows at several scales; and removing duplicates.
-
-The detector is made for one prominent person. It works best on people whose height is 40 to 70 % of its input, and in a
-crowd it often detects only one; so parts of the picture are searched as well.
-"""
+"""From detections to people: which places to look at closely, who is a person, and which two are one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 
 import numpy as np
-from PIL import Image
 
-from autocompose.estimate.detector import Detector
-from autocompose.estimate.finding import Find, find, overlaps
+from autocompose.estimate.finding import Find, overlaps
 from autocompose.estimate.landmarks import POINTS
 from autocompose.estimate.marking import Marks, Views
 from autocompose.estimate.regions import Region
 
-Window = tuple[int, int, int, int]
-SCALES = (0.62, 0.41)  # sides of the windows / the picture's long side
-STEP = 0.55  # between windows / their side, at most
-SMALL = 0.6  # the larger side of a small person's extent / the shorter side of what the detector was shown
-LEAST = 64  # pixels; smaller windows show nothing
+SMALL = 0.6  # the larger side of a small person's extent / the picture's shorter side
 ALIKE = (
     0.25  # two regions are of one person: distance of the centres / the smaller side, and the same share of the side
 )
-PRESENT, CLEAR, APART = 0.5, 0.4, 0.12  # least presence and clearness of a person, most distance between views / extent
+PRESENT, CLEAR, APART = (
+    0.5,
+    0.4,
+    0.12,
+)  # minimum presence and clearness of a person, maximum distance between views / extent
+DIM = 0.35  # mean peak of one view, below which the other need not be looked at
 HEAD = slice(0, 13)  # landmarks of face and shoulders
 COVERED = 0.65  # two people are one: intersection over union of the boxes around their landmarks
 DOUBLE = 0.15  # two people are one: mean distance of face and shoulders / the larger extent
 
 
-def levels(width: int, height: int) -> Iterator[list[Window]]:
-    """The windows of each scale, from coarse to fine, as left, top, right, bottom in pixels."""
-    for scale in SCALES:
-        side = round(scale * max(width, height))
-        if side < LEAST:
-            return
-        yield [
-            (x, y, min(x + side, width), min(y + side, height))
-            for y in _starts(height, side)
-            for x in _starts(width, side)
-        ]
-
-
-def _starts(length: int, side: int) -> list[int]:
-    """Evenly spread, from the beginning to the end of a side of the picture."""
-    steps = max(0, int(np.ceil((length - side) / (STEP * side))))
-    return [round(i * (length - side) / steps) for i in range(steps + 1)] if steps else [0]
-
-
-def candidates(detector: Detector, picture: Image.Image, windows: list[Window], known: list[Views]) -> list[Find]:
-    """What the detector finds in the windows, the most certain first, one for each place without a known person."""
-    found = [one for window in windows for one in find(detector, picture, window)]
-    found.sort(key=lambda one: -one.score)
+def candidates(detections: Iterable[Find], known: list[Views]) -> list[Find]:
+    """The most certain first, one for each place without a known person."""
     taken = [views.plain.region for views in known]
     kept: list[Find] = []
-    for one in found:
+    for one in sorted(detections, key=lambda one: -one.score):
         if not any(_alike(one.region, other) for other in taken):
             kept.append(one)
             taken.append(one.region)

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from autocompose.estimate.finding import Window
 from autocompose.estimate.marking import HIPS, RIM, Marks, Views
 from autocompose.estimate.regions import Region
-from autocompose.estimate.searching import Window
 from autocompose.estimate.videos.following import EVERY, _searched, _window, follow
 
 SIDE = 20  # of a square

@@ -15,7 +15,8 @@ from autocompose.core.errors import ImageError, InputError
 from autocompose.corpus.pictures.gate import as_rgb, open_image
 from autocompose.describe.pictures.change import PoseChange, pose_change
 from autocompose.describe.rules.changes import Figures
-from autocompose.estimate import Estimator, Person
+from autocompose.estimate import Person
+from autocompose.estimate.people_finder import PeopleFinder
 
 Picture = Path | str | Image.Image | np.ndarray
 NAMES = ("the first picture", "the second picture")  # of those that are no files
@@ -47,13 +48,13 @@ def describe_change(
     :param person: which person of A and of B, counted from the left, beginning with 1; None = the most prominent.
     :param wordings: how many texts. :param seed: decides between wordings.
     :param weights: a weight file as for ``Estimator.load``.
-    :param estimator: what finds the people; by default the shipped networks, loaded for this call.
+    :param estimator: what finds the people; by default the networks in ``weights``, loaded once per process.
     :raises ImageError: a picture cannot be read, or shows nobody.
     :raises InputError: a picture shows fewer people than ``person`` says.
     :raises CheckpointError: ``weights`` are missing, damaged, or not ours.
     """
     opened = [_opened(picture, name) for picture, name in zip((a, b), NAMES, strict=True)]
-    estimator = estimator or Estimator.load(weights)
+    estimator = estimator or PeopleFinder(weights).estimator
     figures, people, chosen = [], [], []
     for picture, shown, name, number in zip(opened, (a, b), NAMES, person, strict=True):
         detected = estimator.people([picture])[0]

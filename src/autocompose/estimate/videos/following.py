@@ -14,9 +14,10 @@ import torch
 from PIL import Image
 
 from autocompose.estimate.estimator import Estimator, Person, Windows
+from autocompose.estimate.finding import Window
 from autocompose.estimate.marking import Views
 from autocompose.estimate.regions import Region
-from autocompose.estimate.searching import Window, distinct
+from autocompose.estimate.searching import distinct
 
 EVERY = 4  # frames of which one is searched, at most
 AROUND = 1.4  # side of the window that is searched for somebody who was lost / side of their region

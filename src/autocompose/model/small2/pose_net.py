@@ -15,13 +15,14 @@ from PIL import Image
 from pydantic import Field
 from torch import Tensor, nn
 
-from autocompose.bodies.skeleton import SMPL22
+from autocompose.bodies.skeleton import SMPL22, turn
 from autocompose.core.config import Config
 from autocompose.core.files import file_hash
 from autocompose.corpus.pictures.transforms import CLIP_MEAN, CLIP_STD
 from autocompose.estimate import weights
-from autocompose.estimate.estimator import Estimator, Person
+from autocompose.estimate.estimator import Person
 from autocompose.estimate.lifting import JOINT_ORDER, SHIPPED, Seen
+from autocompose.estimate.people_finder import shared_finder
 from autocompose.model.visual import UnitLength
 
 JOINTS = len(SMPL22)
@@ -60,7 +61,7 @@ class PoseNet(nn.Module):
     @torch.no_grad()
     def trunk(self, images: Tensor) -> Tensor:
         """The output of the estimator: ``(B, TRUNK)``."""
-        estimator = shared_estimator()
+        estimator = shared_finder().estimator
         rows = torch.zeros(len(images), TRUNK)
         for row, pixels in zip(rows, images, strict=True):
             people = estimator.views(_picture(pixels), windows=False)
@@ -95,9 +96,10 @@ def trunk_of_people(people: Sequence[Sequence[Person]]) -> Tensor:
 
 
 def joints_of(trunk: Tensor) -> Tensor:
-    """Joints ``(N, 22, 3)`` in metres, own frame; where nobody was found, those of the mean of all others."""
-    joints = trunk[:, : 3 * JOINTS].view(-1, JOINTS, 3) * JOINT_SCALE
-    there = trunk[:, -1] > 0
+    """Joints ``(N, 22, 3)`` in metres, scene frame; where nobody was found, the mean of all others."""
+    own = trunk[:, : 3 * JOINTS].view(-1, JOINTS, 3) * JOINT_SCALE
+    heading = np.degrees(np.arctan2(*trunk[:, SEEN].numpy().T[:2]))
+    joints, there = torch.from_numpy(turn(own.numpy(), heading)), trunk[:, -1] > 0
     return torch.where(there[:, None, None], joints, joints[there].mean(0)) if there.any() else joints
 
 
@@ -121,12 +123,6 @@ def _picture(pixels: Tensor) -> Image.Image:
     mean, std = (np.array(values)[:, None, None] for values in (CLIP_MEAN, CLIP_STD))
     plain = pixels.float().cpu().numpy() * std + mean
     return Image.fromarray(np.clip(plain.transpose(1, 2, 0) * 255 + 0.5, 0, 255).astype(np.uint8))
-
-
-@lru_cache(maxsize=1)
-def shared_estimator() -> Estimator:
-    """The shipped estimator, read once."""
-    return Estimator.load()
 
 
 @lru_cache(maxsize=1)
