@@ -21,6 +21,7 @@ from autocompose.estimate.estimator import Person
 from autocompose.estimate.people_finder import PeopleFinder
 from autocompose.estimate.videos.sampling import Sampling
 from autocompose.gallery.indexing.index import build
+from autocompose.model.embedders.embedder import Embedder
 from autocompose.model.embedders.naming import open_embedder
 
 MIB = 1 << 20
@@ -46,7 +47,7 @@ class StandIn:
         return [self.find(picture) for picture in pictures]
 
 
-class Colours:
+class Colours(Embedder):
     """A model that takes no time."""
 
     fingerprint, card = "colours", {}
@@ -66,11 +67,12 @@ def repeated(source, target, hours):
             with av.open(str(source)) as video:
                 old = video.streams.video[0]
                 stream = stream or out.add_stream_from_template(old)
-                last = 0
+                first, last = None, 0
                 for packet in video.demux(old):
                     if packet.dts is None:
                         continue
-                    last = max(last, packet.dts + (packet.duration or 1))
+                    first = packet.dts if first is None else first
+                    last = max(last, packet.dts - first + (packet.duration or 1))
                     packet.pts, packet.dts, packet.stream = packet.pts + offset, packet.dts + offset, stream
                     if packet.pts * old.time_base > hours * 3600:
                         return target

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import pickle
 import zipfile
 from pathlib import Path
@@ -129,3 +130,14 @@ def test_a_huge_side_file_is_not_fetched(
     monkeypatch.setattr(module, "MAX_BYTES", 3)
     with pytest.raises(InputError, match=r"2\.png: 4 bytes, more than 3"):
         bucket.fetch(["a/1.png", "2.png"], tmp_path)
+
+
+def test_a_stores_own_reports_do_not_reach_the_screen(bucket: PictureFolder, capfd: pytest.CaptureFixture[str]) -> None:
+    assert bucket.is_there()
+    logger = logging.getLogger(type(bucket._store[0]).__module__.partition(".")[0])
+    logger.propagate = False  # pytest listens at the root
+    try:
+        logger.error("Traceback (most recent call last)")
+    finally:
+        logger.propagate = True
+    assert capfd.readouterr().err == ""

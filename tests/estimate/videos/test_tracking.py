@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.optimize import linear_sum_assignment
 
-from autocompose.estimate.videos.tracking import BEYOND, Track, Tracker, _cost, moved_by
+from autocompose.estimate.videos.tracking import BEYOND, Track, Tracker, _cheapest, _cost, moved_by
 from tests.fixtures.bar_finder import figure
 
 
@@ -82,3 +83,10 @@ def test_a_track_survives_json_exactly() -> None:
     assert again.number == track.number and again.seconds == track.seconds and again.kept is None
     for name in ("box", "speed", "joints"):
         assert np.array_equal(getattr(again, name), getattr(track, name))
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 5), (4, 1), (3, 3), (2, 5)])
+def test_one_person_alone_is_matched_as_several_are(shape: tuple[int, int]) -> None:
+    costs = np.random.default_rng(sum(shape)).uniform(size=shape)
+    rows, columns = linear_sum_assignment(costs)
+    assert _cheapest(costs) == list(zip(rows, columns, strict=True))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -154,6 +155,8 @@ class PictureFolder:
 
         try:
             fs, root = url_to_fs(self.address)
+            # Its own reports of what fails go to whoever set up logging, not on the screen: here each becomes one line.
+            logging.getLogger(type(fs).__module__.partition(".")[0]).addHandler(logging.NullHandler())
             return fs, root
         except ImportError as error:
             raise InputError(f"{self.address}: {error} (fsspec reads such addresses with another package)") from None

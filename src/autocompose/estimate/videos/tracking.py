@@ -82,15 +82,22 @@ class Tracker:
 
     def _matches(self, seconds: float, boxes: np.ndarray, joints: list[np.ndarray]) -> list[tuple[int, int]]:
         """Pairs of a person and a track, cheapest in all (the Hungarian method)."""
-        from scipy.optimize import linear_sum_assignment
-
         if not len(boxes) or not self.tracks:
             return []
         costs = np.array(
             [[_cost(t, box, pose, seconds) for t in self.tracks] for box, pose in zip(boxes, joints, strict=True)]
         )
-        rows, columns = linear_sum_assignment(costs)
-        return [(int(r), int(c)) for r, c in zip(rows, columns, strict=True) if costs[r, c] < BEYOND]
+        return [(row, column) for row, column in _cheapest(costs) if costs[row, column] < BEYOND]
+
+
+def _cheapest(costs: np.ndarray) -> list[tuple[int, int]]:
+    """Pairs of a row and a column, each at most once, whose sum of costs is least."""
+    if 1 in costs.shape:
+        return [divmod(int(costs.argmin()), costs.shape[1])]
+    from scipy.optimize import linear_sum_assignment  # a second to import, which one person alone does not need
+
+    rows, columns = linear_sum_assignment(costs)
+    return list(zip(rows.tolist(), columns.tolist(), strict=True))
 
 
 def moved_by(one: np.ndarray, other: np.ndarray) -> float:

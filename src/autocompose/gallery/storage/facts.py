@@ -39,13 +39,13 @@ class Facts:
                     continue
                 if name not in cells:
                     cells[name] = [], []
-                rows, found = cells[name]
+                rows, cell_values = cells[name]
                 rows.append(row)
-                found.append(value)
+                cell_values.append(value)
         values, codes = {}, {}
         for name in sorted(cells):
-            rows, found = cells[name]
-            keys = list(zip(map(type, found), found, strict=True))  # 1, 1.0 and True are different values
+            rows, cell_values = cells[name]
+            keys = list(zip(map(type, cell_values), cell_values, strict=True))  # 1, 1.0 and True are different values
             order = sorted(set(keys), key=_order)
             position = {key: i for i, key in enumerate(order)}
             codes[name] = np.full(len(ids), -1, np.int32)
@@ -55,7 +55,7 @@ class Facts:
 
     def choices(self) -> dict[str, tuple[Value, ...]]:
         """Column -> values to choose from; () when there are more than ``MAX_VALUES``."""
-        return {name: tuple(found) if len(found) <= MAX_VALUES else () for name, found in self.values.items()}
+        return {name: tuple(some) if len(some) <= MAX_VALUES else () for name, some in self.values.items()}
 
     def select(self, where: Where) -> np.ndarray:
         """Ids (int64) of the items that have one of the requested values in each column.

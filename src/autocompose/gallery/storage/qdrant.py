@@ -173,11 +173,11 @@ class QdrantStore:
         """Something that is derived from all points, made again when they have changed."""
         with self._lock:
             self.refresh()
-            found: T = self._derived.pop(what) if what in self._derived else make()
-            self._derived[what] = found  # the last one is the one that was used last
+            derived: T = self._derived.pop(what) if what in self._derived else make()
+            self._derived[what] = derived  # the last one is the one that was used last
             if len(self._derived) > KEPT:
                 del self._derived[next(iter(self._derived))]
-            return found
+            return derived
 
     def _scroll(self, condition: Any = None, payload: bool | list[str] = True) -> Iterator[Any]:
         offset = None
@@ -195,8 +195,8 @@ class QdrantStore:
 
     def get(self, ids: Sequence[int]) -> list[Item]:
         """See ``Store.get``."""
-        found = {int(point.id): _item(point) for point in self._points(ids, with_payload=True)}
-        return [found[int(i)] for i in ids if int(i) in found]
+        by_id = {int(point.id): _item(point) for point in self._points(ids, with_payload=True)}
+        return [by_id[int(i)] for i in ids if int(i) in by_id]
 
     def _points(self, ids: Sequence[int], **options: Any) -> Iterator[Any]:
         for start in range(0, len(ids), PAGE):
@@ -218,8 +218,8 @@ class QdrantStore:
     def vectors(self, ids: Sequence[int]) -> np.ndarray:
         """See ``Store.vectors``."""
         points = self._points(ids, with_payload=["length"], with_vectors=True)
-        found = {int(p.id): np.asarray(p.vector, np.float32) * (p.payload or {})["length"] for p in points}
-        vectors = [found[int(i)] for i in ids if int(i) in found]
+        by_id = {int(p.id): np.asarray(p.vector, np.float32) * (p.payload or {})["length"] for p in points}
+        vectors = [by_id[int(i)] for i in ids if int(i) in by_id]
         return np.stack(vectors).astype(np.float32) if vectors else np.empty((0, 0), np.float32)
 
     def search(
@@ -237,14 +237,14 @@ class QdrantStore:
         return np.array([int(p.id) for p in points], np.int64), scores
 
     def _filter(self, where: Where | None, banned: Sequence[int]) -> Any:
-        must = [self._one_of(column, asked) for column, asked in (where or {}).items()]
+        must = [self._one_of(column, typed) for column, typed in (where or {}).items()]
         refused = [self.models.HasIdCondition(has_id=[int(i) for i in banned])] if len(banned) else None
         return self.models.Filter(must=must or None, must_not=refused)
 
-    def _one_of(self, column: str, asked: Sequence[str]) -> Any:
+    def _one_of(self, column: str, typed: Sequence[str]) -> Any:
         """Texts can be matched whatever the type; what older versions wrote is matched too (True, 1.0)."""
-        found = self._facts().values_meant(column, asked)
-        texts = sorted({text for value in found for text in (text_of(value), str(value))})
+        values = self._facts().values_meant(column, typed)
+        texts = sorted({text for value in values for text in (text_of(value), str(value))})
         return self.models.FieldCondition(key=_filter_key(column), match=self.models.MatchAny(any=texts))
 
     def poses(self, where: Where | None = None) -> Posed:
@@ -257,8 +257,8 @@ class QdrantStore:
 
     def _posed(self) -> Posed:
         points = self._scroll(self._equal("has_pose", True), ["joints", "estimate"])
-        found = sorted(((int(point.id), pose_of(point.payload)) for point in points), key=lambda pair: pair[0])
-        return Posed.of([(number, pose) for number, pose in found if pose]).indexed()
+        poses = sorted(((int(point.id), pose_of(point.payload)) for point in points), key=lambda pair: pair[0])
+        return Posed.of([(number, pose) for number, pose in poses if pose]).indexed()
 
     def columns(self) -> dict[str, tuple[Value, ...]]:
         """See ``Store.columns``."""

@@ -329,8 +329,8 @@ class EmbeddedStore:
 
     def vectors(self, ids: Sequence[int]) -> np.ndarray:
         """See ``Store.vectors``."""
-        found = dict(self._among("id, vector", ids))
-        blobs = [found[int(i)] for i in ids if int(i) in found]
+        by_id = dict(self._among("id, vector", ids))
+        blobs = [by_id[int(i)] for i in ids if int(i) in by_id]
         values = np.frombuffer(bytearray().join(blobs), np.float32)  # of a bytearray, so that it can be written to
         return values.reshape(len(blobs), -1 if blobs else 0)
 
@@ -432,5 +432,5 @@ _decode = json.JSONDecoder(parse_constant=lambda _: None).decode
 
 
 def _meta(text: str) -> dict[str, Value]:
-    found = _decode(text)
-    return {name: value for name, value in found.items() if value is not None} if None in found.values() else found
+    values = _decode(text)
+    return {name: value for name, value in values.items() if value is not None} if None in values.values() else values

@@ -170,6 +170,6 @@ def _tune(index: Any, exact: Any, vectors: np.ndarray) -> float:
         index.nprobe = min(index.nprobe * 2, index.nlist)
 
 
-def _overlap(found: np.ndarray, truth: np.ndarray) -> float:
-    """Mean share of each row of ``truth`` (Q, K) that is in the same row of ``found``."""
-    return float(np.mean([len(np.intersect1d(a, b)) / len(b) for a, b in zip(found, truth, strict=True)]))
+def _overlap(ids: np.ndarray, truth: np.ndarray) -> float:
+    """Mean share of each row of ``truth`` (Q, K) that is in the same row of ``ids``."""
+    return float(np.mean([len(np.intersect1d(a, b)) / len(b) for a, b in zip(ids, truth, strict=True)]))
