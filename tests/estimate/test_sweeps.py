@@ -35,9 +35,9 @@ def test_windows_cover_a_side_and_stay_in_it(length):
     assert all(one[1] - other[0] >= 0.4 * CELLS for one, other in pairwise(spans))
 
 
-def test_a_photograph_has_fourteen_windows():
-    """Two of its full height and twelve small ones; the sides are those of 4 : 3, enlarged, in cells."""
-    assert (len(starts(38)) * len(starts(28)), len(starts(69)) * len(starts(52))) == (2, 12)
+def test_a_photograph_has_eighteen_windows():
+    """At two scales; the sides are those of 4 : 3, enlarged, in cells."""
+    assert (len(starts(46)) * len(starts(34)), len(starts(69)) * len(starts(52))) == (6, 12)
 
 
 @torch.inference_mode()

@@ -13,7 +13,7 @@ from PIL import Image
 from autocompose.estimate.detector import CELL, SIDE, Detector
 from autocompose.estimate.finding import Find, decoded, find, seen
 
-SCALES = (0.75, 0.41)  # sides of the windows / the picture's long side
+SCALES = (0.62, 0.41)  # sides of the windows / the picture's long side
 STEP = 0.55  # between windows / their side, at most
 LEAST = 64  # pixels; smaller windows show nothing
 CELLS = SIDE // CELL  # of a window
