@@ -3,9 +3,9 @@
     python benchmarks/describe_pictures.py [--bodies 40]
 
 Each body takes two poses A and B, photographed by a camera and by another one that is higher or lower and up to 30
-degrees aside. What is told is compared with the changes that the rules measure on the true joints: "right" = the true
-value moves in that direction, "found" = share of the true changes that is told. Between two pictures of one
-pose nothing should be told.
+degrees aside. What is stated is compared with the changes that the rules measure on the true joints: "correct" = the true
+value moves in that direction, "covered" = share of the true changes that is stated. Between two pictures of one
+pose nothing should be stated.
 """
 
 import argparse
@@ -71,7 +71,7 @@ def signs(a, b):
 
 def report(bodies):
     for name, (one, other) in PAIRS.items():
-        told = right = true = found = silent = tilts = pairs = 0
+        stated = correct = true = covered = silent = tilts = pairs = 0
         for body in bodies:
             (true_a, a), (true_b, b) = body[one], body[other]
             if a is None or b is None:
@@ -81,15 +81,16 @@ def report(bodies):
             direction, large = signs(true_a, true_b)
             rows = [ROW_NAMES.index(m.code) for m in change.measurements]
             moves = np.array([np.sign(m.after - m.before) for m in change.measurements])
-            told += len(rows)
-            right += int((direction[rows] == moves).sum()) if rows else 0
+            stated += len(rows)
+            correct += int((direction[rows] == moves).sum()) if rows else 0
             true += int(large.sum())
-            found += int(large[rows].sum()) if rows else 0
+            covered += int(large[rows].sum()) if rows else 0
             silent += not rows
             tilts += change.tilt > 0
         print(
-            f"  {name:22} {pairs} pairs: told {told / pairs:5.2f}, true {true / pairs:5.2f}, right "
-            f"{right / max(told, 1):.3f}, found {found / max(true, 1):.3f}, silent {silent / pairs:.2f}, tilts {tilts}",
+            f"  {name:22} {pairs} pairs: stated {stated / pairs:5.2f}, true {true / pairs:5.2f}, correct "
+            f"{correct / max(stated, 1):.3f}, covered {covered / max(true, 1):.3f}, silent {silent / pairs:.2f}, "
+            f"tilts {tilts}",
             flush=True,
         )
 

@@ -23,6 +23,7 @@ from autocompose.bodies.kinematics import forward
 from autocompose.bodies.motion.mocap import clip_files, distinct_frames, read_clip
 from autocompose.bodies.sampling import limits
 from autocompose.bodies.sampling.sampler import FAMILIES, sample
+from autocompose.bodies.skeleton import turn
 from autocompose.core.records import Split
 from autocompose.describe.audit.measure import Poses
 from autocompose.estimate.lifting import Lifter
@@ -85,8 +86,8 @@ def sampled() -> np.ndarray:
 @torch.inference_mode()
 def estimated(folder: Path) -> Measured:
     """The test part as the shipped estimator sees its pictures."""
-    joints, _, doubts = Lifter.load()(Data.read(split_paths(folder, Split.TEST)).seen)
-    return Measured(Poses(joints.numpy()), doubts.numpy())
+    joints, heading, doubts = Lifter.load()(Data.read(split_paths(folder, Split.TEST)).seen)
+    return Measured(Poses(turn(joints.numpy(), np.degrees(heading.numpy()))), doubts.numpy())
 
 
 def free_questions(path: Path, names: list[str], joints: np.ndarray) -> list[DecidedQuestion]:

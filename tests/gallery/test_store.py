@@ -220,6 +220,17 @@ def test_items_are_counted_again_when_somebody_has_changed_them(tmp_path: Path) 
     assert writer.count() == reader.count() == 4
 
 
+def test_filters_are_read_without_the_rows_that_hold_vectors(tmp_path: Path) -> None:
+    store = EmbeddedStore(tmp_path, "model", write=True)
+    store.put(*make(20))
+    sent: list[str] = []
+    store._db.set_trace_callback(sent.append)
+    assert store.columns()["body"] == (0, 1, 2, 3)
+    store._db.set_trace_callback(None)
+    plans = [store._rows(f"EXPLAIN QUERY PLAN {sql}") for sql in sent if " meta " in sql]
+    assert len(plans) == 1 and "USING COVERING INDEX" in plans[0][0][3]
+
+
 def test_a_running_reader_notices_what_is_published(tmp_path: Path) -> None:
     writer = EmbeddedStore(tmp_path, "model", write=True)
     items, vectors = make(12)

@@ -6,13 +6,13 @@ from functools import cached_property
 
 import numpy as np
 
+from autocompose.bodies.line_of_sight import EVERY_DIRECTION, MEAN_DISTANCE, variance_share
 from autocompose.bodies.skeleton import SMPL22
 from autocompose.core.errors import PoseError
 from autocompose.describe.audit.measure import Feature, PoseRow, Poses
 from autocompose.describe.audit.rules import ANGLES
 from autocompose.evaluate.pose_coordinates import FEATURES, UNITS, coordinates
 
-PER_AXIS = 1.6  # mean length of a normal error in 3D / its spread along one axis: sqrt(8 / pi)
 LEVER = 0.25  # metres: an error at the end of this turns a limb by its angle
 _ENDS = {
     "hand": ("elbow", "wrist"), "forearm": ("elbow", "wrist"), "elbow": ("elbow",), "upper arm": ("shoulder", "elbow"),
@@ -22,11 +22,18 @@ _ENDS = {
 _CENTRE = {"head": ("head", "neck"), "torso": ("neck", "spine3"), "pelvis": ("spine1",), "body": ("neck", "spine3")}
 _BENT = {"elbow": ("shoulder", "elbow", "wrist"), "knee": ("hip", "knee", "ankle")}
 _SIDES = ("left", "right")
+_ALONG_AXIS = ("coordinate", "relative", "apex", "from-chest")  # the axis is their second word
+_DIRECTION = {
+    "height": "y", "floor": "y", "before": "z", "lean-forward": "z", "twist": "z",
+    "lateral": "x", "crossing": "x", "gap": "x", "lean-left": "x",
+}  # fmt: skip
 _JOINT = {name: i for i, name in enumerate(SMPL22)}
 
 
 class Measured:
     """N poses, their compared coordinates, and how uncertain each feature is.
+
+    What is measured across the line of sight is more certain than what is measured along it.
 
     :param doubts: ``(N, 22)`` metres, expected distance of each joint from the true one; None: the poses are known.
     :raises PoseError: doubts of a wrong shape, negative or not finite.
@@ -78,10 +85,16 @@ class Measured:
             return np.zeros(1, np.float32)
         if feature not in self._variances:
             joints = deciding_joints(feature)
-            square = np.square(self.doubts[:, joints] / PER_AXIS).mean(1) if joints else np.zeros(len(self), np.float32)
+            square = np.square(self.doubts[:, joints] / MEAN_DISTANCE).mean(1) if joints else np.zeros(len(self))
+            square = square * variance_share(self._cosine_squared(feature))
             turned = np.degrees(1 / LEVER) if feature[0] in ANGLES else 1.0
             self._variances[feature] = (square * turned**2).astype(np.float32)
         return self._variances[feature]
+
+    def _cosine_squared(self, feature: Feature) -> np.ndarray | float:
+        """``(N,)`` of the angle between the direction that a feature measures and the line of sight."""
+        axis = feature[1] if feature[0] in _ALONG_AXIS else _DIRECTION.get(feature[0])
+        return EVERY_DIRECTION if axis is None else np.square(self.poses.sight[:, "xyz".index(axis)])
 
 
 def deciding_joints(feature: Feature) -> list[int]:

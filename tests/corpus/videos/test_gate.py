@@ -177,12 +177,12 @@ def test_a_truncated_copy_keeps_what_is_there(tmp_path: Path, name: str, options
     noise = [Image.fromarray(rng.integers(0, 256, (48, 64, 3), dtype=np.uint8)) for _ in range(150)]
     path = write_video(tmp_path / name, noise, options=options)
     whole = numbers(path)
-    path.write_bytes(path.read_bytes()[: path.stat().st_size // 3])
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 3 // 188 * 188 + 90])
     with Video(path) as video:
         part = [frame.place.number for frame in video.frames(4)]
         damage = video.damage
     assert part == whole[: len(part)] and 3 <= len(part) < len(whole)
-    assert name == "a.ts" or "is kept" in damage, "a transport stream does not say how long it should be"
+    assert damage.startswith("its end is missing: reading stopped at ")
 
 
 def test_damage_in_the_middle(tmp_path: Path) -> None:

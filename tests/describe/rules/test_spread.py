@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from autocompose.bodies.skeleton import turn
 from autocompose.describe.rules.changes import N_PAIR, Figures, measure_poses
 from autocompose.describe.rules.codes.pair_codes import PAIR_NAMES
 from autocompose.describe.rules.codes.spread import spreads
@@ -36,6 +37,13 @@ def test_an_uncertain_wrist_makes_its_height_uncertain_and_not_the_other() -> No
     spread = spreads(standing()[None], doubt(left_wrist=0.3))[:, 0]
     left, right = (spread[PAIR_NAMES.index(f"height:{side}_hand")] for side in ("left", "right"))
     assert left > 0.1 > 0.03 > right
+
+
+def test_depth_is_less_certain_than_what_the_picture_shows() -> None:
+    facing = spreads(standing()[None], doubt(left_wrist=0.3))[:, 0]
+    aside = spreads(turn(standing()[None], 90.0), doubt(left_wrist=0.3))[:, 0]
+    forward, sideways = (PAIR_NAMES.index(f"{axis}:left_hand") for axis in ("depth", "side"))
+    assert facing[forward] > 1.7 * facing[sideways] and aside[sideways] > 1.7 * aside[forward]
 
 
 def test_what_the_uncertainty_explains_is_not_told_but_counted() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from autocompose.bodies.skeleton import turn
 from autocompose.estimate.lifting import JOINT_ORDER
 from autocompose.estimate.people_finder import shared_finder
 from autocompose.model.combiner import ElementwiseSum
@@ -41,7 +42,9 @@ def test_joints_and_uncertainty_come_back_from_the_trunk():
     joints, heading, doubt = people(3)
     doubt = doubt + 0.01
     trunk = torch.cat([trunk_of(joints, heading, doubt), torch.zeros(1, TRUNK)])
-    assert torch.allclose(joints_of(trunk)[:3], joints, atol=1e-6)
+    scene = turn(joints.numpy(), np.degrees(heading.numpy()))  # with the heading
+    assert torch.allclose(joints_of(trunk)[:3], torch.from_numpy(scene), atol=1e-5)
+    assert torch.allclose(joints_of(trunk)[3], joints_of(trunk)[:3].mean(0), atol=1e-6)
     assert torch.allclose(uncertainty_of(trunk)[:3, 1:], doubt[:, 1:], atol=1e-6)
     assert torch.equal(uncertainty_of(trunk)[:, 0], torch.zeros(4))
     assert torch.allclose(uncertainty_of(trunk)[3], uncertainty_of(trunk)[:3].mean(0))

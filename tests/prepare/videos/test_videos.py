@@ -50,7 +50,10 @@ def test_people_of_videos_become_pictures_poses_pairs_and_texts(
     table = corpus.poses
     assert table is not None
     said = " ".join(capsys.readouterr().err.split())
-    assert "videos: 8 in, 6 kept" in said and "dropped 1: no video stream in it (only sound)" in said
+    assert (
+        "videos: 8 in, 6 kept" in said
+        and "dropped 1: no video stream in it (only sound); choose a file with moving pictures" in said
+    )
     assert "dropped 1: not a video that can be read" in said
     assert not [fault for check in validate(tmp_path / "out", images=True) for fault in check.faults]
     assert "day0/0.mkv/000000-1.jpg" in table.names

@@ -34,7 +34,8 @@ class Eyes:
         if Eyes.shown > Eyes.breaks_at:
             raise KeyboardInterrupt
         level = float(np.asarray(pictures[0]).mean())
-        person = SimpleNamespace(joints=np.full((22, 3), level, np.float32), uncertainty=np.full(22, 0.1, np.float32))
+        joints, doubts = np.full((22, 3), level, np.float32), np.full(22, 0.1, np.float32)
+        person = SimpleNamespace(joints=joints, heading=90.0, uncertainty=doubts)
         return [[person] if level > 100 else []]
 
 
@@ -54,7 +55,9 @@ def test_poses_are_estimated_once_and_a_stopped_run_goes_on(tmp_path: Path, monk
     poses = estimated(corpus, names, cache)
     assert Eyes.shown == 4 + 3  # two were kept
     assert poses.detected.tolist() == [True, False, True, True, True]
-    np.testing.assert_array_equal(poses.joints[:, 0, 0], [150, 0, 200, 250, 130])
+    # scene frame: who turned to their own left has what was before them (z) at the left of the picture (x)
+    np.testing.assert_allclose(poses.joints[:, 0, 0], [150, 0, 200, 250, 130], rtol=1e-6)
+    np.testing.assert_allclose(poses.joints[:, 0, 2], [-150, 0, -200, -250, -130], rtol=1e-6)
     np.testing.assert_array_equal(estimated(corpus, names[::-1], cache).joints, poses.joints[::-1])
     assert Eyes.shown == 7
 

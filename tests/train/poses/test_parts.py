@@ -15,10 +15,10 @@ from autocompose.train.poses.fit import SmallSettings
 from autocompose.train.poses.parts import Part, part_paths
 
 
-def part(asked: list[tuple[str, int, int]]) -> Part:
+def part(questions: list[tuple[str, int, int]]) -> Part:
     n = 16
     poses, found = np.zeros((n, 22, 3)), np.ones(n, bool)
-    return Part(torch.zeros(n, TRUNK), poses, poses[..., 0], found, np.zeros(n, int), {"auto": asked})
+    return Part(torch.zeros(n, TRUNK), poses, poses[..., 0], found, np.zeros(n, int), {"auto": questions})
 
 
 def test_a_group_is_the_cube_without_the_reference():
@@ -39,9 +39,9 @@ def test_missing_files_are_named_with_what_makes_them(tmp_path):
 
 def test_questions_by_a_multimodal_model_are_those_of_odd_cubes():
     names = frozen.load().names
-    asked = module._test_questions()
-    assert {int(names[target][:5]) % 2 for _, _, target in asked["mllm"]} == {1}
-    assert all(names[a][:5] == names[b][:5] for rows in asked.values() for _, a, b in rows)
+    questions = module._test_questions()
+    assert {int(names[target][:5]) % 2 for _, _, target in questions["mllm"]} == {1}
+    assert all(names[a][:5] == names[b][:5] for rows in questions.values() for _, a, b in rows)
 
 
 def test_an_interval_of_equal_seeds_is_that_of_one():

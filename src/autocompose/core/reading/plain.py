@@ -12,7 +12,7 @@ from autocompose.core.errors import AutocomposeError, InputError
 
 MAX_BYTES = 1 << 30  # of a text file: more than any corpus known, less than the memory of a small machine
 _AT_ONCE = getattr(os, "O_NONBLOCK", 0)  # else a pipe that nobody writes to would hold the program for ever
-_CAUSES = {
+KNOWN_CAUSES = {
     errno.EACCES: "no permission to read it",
     errno.EPERM: "no permission to read it",
     errno.EISDIR: "is a folder, expected a file",
@@ -37,7 +37,7 @@ _MARKS = (
 
 def cause(error: OSError) -> str:
     """Why a file or folder cannot be read, in a few words."""
-    return _CAUSES.get(error.errno or 0, error.strerror or str(error))
+    return KNOWN_CAUSES.get(error.errno or 0, error.strerror or str(error))
 
 
 def unreadable(path: Path | str, error: OSError) -> InputError:

@@ -42,24 +42,3 @@ def can_read() -> bool:
 def media_type(path: Path | str) -> str:
     """What a browser is told a video file is; "" when no browser opens such a file."""
     return PLAYED.get(Path(path).suffix.lower(), "")
-
-
-def without_index(path: Path) -> bool:
-    """Whether an MP4 or QuickTime file lacks its index, as recordings and copies that were cut off do."""
-    size = path.stat().st_size
-    with open(path, "rb") as file:
-        place = 0
-        for number in range(1000):
-            file.seek(place)
-            head = file.read(16)
-            if len(head) < 8 or (number == 0 and head[4:8] not in (b"ftyp", b"wide", b"mdat", b"free", b"skip")):
-                return number > 0
-            length = int.from_bytes(head[:4], "big")
-            if length == 1 and len(head) == 16:
-                length = int.from_bytes(head[8:16], "big")
-            if length < 8 or place + length > size:
-                return True
-            if head[4:8] == b"moov":
-                return False
-            place += length
-    return False

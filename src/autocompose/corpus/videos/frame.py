@@ -10,6 +10,7 @@ from PIL import Image
 
 from autocompose.core.errors import VideoError
 from autocompose.corpus.videos.colour import HLG, PQ, to_sdr
+from autocompose.corpus.videos.faults import CONVERT, words
 
 _FLIPS = {
     (0, 1, -1, 0): Image.Transpose.ROTATE_270,
@@ -80,8 +81,8 @@ class Frame:
         try:
             return self._converted(side)
         except Exception as error:  # of formats and sizes that the converter does not take
-            said = " ".join(str(error).split())[:80] or type(error).__name__
-            raise VideoError(f"its frame at {self.place.seconds:.1f} s cannot be shown ({said})") from None
+            where = f"its frame at {self.place.seconds:.1f} s"
+            raise VideoError(f"{where} cannot be converted to RGB ({words(error)}); {CONVERT}") from None
 
     def _converted(self, side: int | None) -> Image.Image:
         width, height = self._shown

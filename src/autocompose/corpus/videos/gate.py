@@ -8,7 +8,6 @@ about that file.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,18 +16,18 @@ from typing import Any
 
 from autocompose.core.errors import AutocomposeError, DependencyError, VideoError
 from autocompose.core.reading.plain import open_plain
-from autocompose.corpus.videos.formats import DEMUXERS, can_read, without_index
+from autocompose.corpus.videos.ending import MAX_HOURS, Ending, promised_seconds
+from autocompose.corpus.videos.faults import CONVERT, why_not_opened, words
+from autocompose.corpus.videos.formats import DEMUXERS, can_read
 from autocompose.corpus.videos.frame import Frame, Place
 
 MAX_PIXELS = 100_000_000  # of a frame, as of a picture
-MAX_HOURS = 24
 MAX_RATE = 1000  # frames a second; a file that claims more has no clock
+MAX_TRIES = 100_000  # to find where a damaged stream goes on, each in some 64 KiB
 MAX_GROUP = 20_000  # frames that are decoded to reach a moment
 THREADS = 2  # of a decoder: each holds frames of its own, which for 8K are large
-SHORT = 2.0, 0.05  # a video that ends so much before its header says was cut off: seconds, or the share of its length
 BACK = 1.0  # seconds; a clock that goes back further begins anew
 EARLIER, EXACT = 10.0, 1e-4  # seconds: to begin so much before a moment that is not reached; two times are equal
-CONVERT = "convert it with: ffmpeg -i IN -c:v libx264 OUT.mp4"
 OPTIONS = {"format_whitelist": DEMUXERS, "protocol_whitelist": "none"}
 
 
@@ -55,13 +54,13 @@ class Video:
         if not can_read():
             raise DependencyError("av", "video", "Reading videos")
         self.path, self._threads = Path(path), threads
-        self._damaged, self._stopped, self._end = 0, "", 0.0
         self._file = open_plain(self.path, VideoError, "a video")
         try:
             self._open()
         except BaseException:
             self.close()
             raise
+        self._ending = Ending(self.path, self.facts.rate, self.facts.codec, self._promised)
 
     def __enter__(self) -> Video:
         return self
@@ -86,7 +85,7 @@ class Video:
         except AutocomposeError:
             raise
         except Exception as error:
-            raise VideoError(f"{self.path}: {self._why(error)}") from None
+            raise VideoError(f"{self.path}: {why_not_opened(self.path, error)}") from None
         self._stream.thread_type = "AUTO"
         self._stream.codec_context.thread_count = self._threads
 
@@ -96,7 +95,7 @@ class Video:
         streams = [s for s in self._container.streams.video if Disposition.attached_pic not in s.disposition]
         if not streams:
             holds = "only sound" if self._container.streams.audio else "no pictures"
-            raise VideoError(f"{self.path}: no video stream in it ({holds})")
+            raise VideoError(f"{self.path}: no video stream in it ({holds}); choose a file with moving pictures")
         stream = streams[0]
         context = stream.codec_context
         if context is None:
@@ -111,19 +110,11 @@ class Video:
         stream, container = self._stream, self._container
         rate = float(stream.average_rate or stream.guessed_rate or 0)
         rate = rate if 0 < rate <= MAX_RATE else 25.0
-        whole = float((stream.duration or 0) * (stream.time_base or 0)) or (container.duration or 0) / 1e6
-        counted = stream.frames / rate  # AVI: of the file as it was written, where the length is that of what is there
         self._begin = (container.start_time or 0) / 1e6
-        return Facts(stream.codec_context.name, rate, max(whole, counted) or None)
-
-    def _why(self, error: Exception) -> str:
-        """Why FFmpeg does not open a file."""
-        if os.fstat(self._file.fileno()).st_size == 0:
-            return "an empty file"
-        if without_index(self.path):
-            return "its index is missing: the recording or the copy was cut off; copy it again, or repair it"
-        said = " ".join(str(error).split()) or type(error).__name__
-        return f"not a video that can be read ({said[:80].removesuffix(repr(str(self.path)))}); {CONVERT}"
+        promised, whole = promised_seconds(container, stream, rate), (container.duration or 0) / 1e6
+        self._promised = promised if promised <= MAX_HOURS * 3600 else 0.0
+        length = promised or whole
+        return Facts(stream.codec_context.name, rate, length if 0 < length <= MAX_HOURS * 3600 else None)
 
     def frames(self, rate: float, after: Place | None = None) -> Iterator[Frame]:
         """Frames so many times a second: the first of each 1/``rate`` seconds that has one.
@@ -166,19 +157,14 @@ class Video:
         return best
 
     @property
+    def end(self) -> float:
+        """Seconds where the last frame that was decoded ends."""
+        return self._ending.seconds
+
+    @property
     def damage(self) -> str:
-        """What is wrong with the part that was decoded; "" when nothing is. Valid after the last frame."""
-        said = []
-        if self._damaged:
-            said.append(f"{self._damaged} parts of it cannot be decoded and were left out")
-        length = self.facts.seconds
-        if self._stopped:
-            said.append(f"{self._stopped} after {self._end:.1f} s; what came before is kept")
-        elif length and length - self._end > max(SHORT[0], SHORT[1] * length):
-            said.append(
-                f"it ends after {self._end:.1f} of {length:.1f} s and was probably cut off; what is there is kept"
-            )
-        return "; ".join(said)
+        """What is wrong with it, where reading stopped, and what to do; "" = nothing. Valid after the last frame."""
+        return self._ending.damage
 
     # -- decoding
 
@@ -186,6 +172,7 @@ class Video:
         if after is None:
             yield from self._bounded(self._clocked(0, 0.0))
             return
+        self._ending.reach(after.seconds, 0)
         yield from self._bounded(self._behind(after))
 
     def _behind(self, after: Place) -> Iterator[Frame]:
@@ -216,15 +203,14 @@ class Video:
         return True
 
     def _bounded(self, frames: Iterator[Frame]) -> Iterator[Frame]:
-        count = 0
         for count, frame in enumerate(frames, 1):
-            self._end = max(self._end, frame.place.seconds + 1 / self.facts.rate)
             if frame.place.seconds > MAX_HOURS * 3600 or count > MAX_HOURS * 3600 * MAX_RATE:
-                self._stopped = f"it is longer than {MAX_HOURS} hours and was left"
+                self._ending.stopped, self._ending.remedy = f"it is longer than {MAX_HOURS} hours", "cut it into parts"
                 return
+            self._ending.reach(frame.place.seconds, float((frame.raw.duration or 0) * (frame.raw.time_base or 0)))
             yield frame
-        if not count and not self._end:
-            raise VideoError(f"{self.path}: not one frame of it can be decoded ({self.facts.codec}); {CONVERT}")
+        if not self._ending.seconds:
+            raise VideoError(f"{self.path}: {self._ending.nothing}")
 
     def _clocked(self, number: int, offset: float) -> Iterator[Frame]:
         """Decoded frames, numbered from ``number``, with seconds that never go back.
@@ -246,21 +232,27 @@ class Video:
         return float(pts * self._stream.time_base) - self._begin
 
     def _decoded(self) -> Iterator[Any]:
-        packets = self._container.demux(self._stream)
+        packets, tries = self._container.demux(self._stream), 0
         while True:
             try:
-                packet = next(packets)
+                packet, tries = next(packets), 0
             except StopIteration:
                 return
+            except BlockingIOError:  # a transport stream looks for where its packets go on
+                packets, tries = self._container.demux(self._stream), tries + 1
+                self._ending.pending += tries == 1
+                if tries > MAX_TRIES:
+                    return
+                continue
             except Exception as error:
-                self._stopped = f"it cannot be read ({' '.join(str(error).split())[:60]})"
+                self._ending.stopped = words(error)
                 with suppress(Exception):  # what the decoder still holds
                     yield from self._stream.decode(None)
                 return
             try:
                 frames = packet.decode()
             except Exception:  # this packet is lost, those behind it may not be
-                self._damaged += 1
+                self._ending.pending += 1
                 continue
             yield from (f for f in frames if f.width * f.height <= MAX_PIXELS)
 

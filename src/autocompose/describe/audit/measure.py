@@ -27,6 +27,7 @@ class Poses:
         checked.
     :param face: ``(N, 3)`` directions in which the face looks, scene frame; None: head turns cannot be checked.
     :raises PoseError: wrong shape or not finite.
+    :ivar sight: ``(N, 3)`` direction of the scene frame's z axis, along which a camera looks, as seen from each pose.
     """
 
     def __init__(self, joints: np.ndarray, yaw: np.ndarray | None = None, face: np.ndarray | None = None) -> None:
@@ -39,13 +40,17 @@ class Poses:
             row = int(np.flatnonzero(~np.isfinite(joints).all((1, 2)))[0])
             raise PoseError(f"audit: pose {row} has joints that are not finite; drop it or repair it")
         self.joints, frame = normalise(joints)
+        self.sight = frame[:, :, 2]
         self.yaw = None if yaw is None else np.asarray(yaw, float)
         self.face = None if face is None else np.einsum("nij,nj->ni", frame, np.asarray(face, float))
         self._known: dict[Feature, np.ndarray | None] = {}
 
     @classmethod
     def of_normalised(cls, joints: np.ndarray) -> Poses:
-        """Poses ``(N, 22, 3)`` that ``normalise`` has made, of any float type; they are not checked again."""
+        """Poses ``(N, 22, 3)`` that ``normalise`` has made, of any float type; they are not checked again.
+
+        They have no line of sight.
+        """
         poses = cls.__new__(cls)
         poses.joints, poses.yaw, poses.face, poses._known = joints, None, None, {}
         return poses
@@ -99,6 +104,11 @@ class PoseRow:
 
     def __len__(self) -> int:
         return 1
+
+    @property
+    def sight(self) -> np.ndarray:
+        """``(1, 3)``, as of all poses."""
+        return self.poses.sight[self.index : self.index + 1]
 
     def feature(self, key: Feature) -> np.ndarray | None:
         """``(1,)`` value of a feature, None when the data lack it."""

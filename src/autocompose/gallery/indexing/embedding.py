@@ -29,7 +29,7 @@ from autocompose.gallery.storage.store import Store
 from autocompose.model.embedders.embedder import Embedder, embed_pictures
 
 BATCH = 64
-READERS = 2  # threads that open pictures, on as many cores
+OPENERS = 2  # threads that open pictures, on as many cores
 SEARCHED_BATCH = 16  # when people are looked for, which takes longer: a killed run loses less
 REFUSED = "the model's server refused the picture"
 NOBODY, FAILED = "nobody was found; the picture stays whole", "pose estimation failed; the picture stays whole"
@@ -176,7 +176,7 @@ def _item(job: Job, size: tuple[int, int], part: Part) -> Item:
 def _embed(source: Source, batch: Sequence[Job]) -> list[Outcome]:
     import torch
 
-    with ThreadPoolExecutor(min(READERS, torch.get_num_threads())) as pool:  # people are looked for in these threads
+    with ThreadPoolExecutor(min(OPENERS, torch.get_num_threads())) as pool:  # people are looked for in these threads
         opened = list(pool.map(lambda job: _open(job, source), batch))
     known = [None if isinstance(p, str) else source.feature(job, p) for job, p in zip(batch, opened, strict=True)]
     new = [p for p, feature in zip(opened, known, strict=True) if feature is None and not isinstance(p, str)]

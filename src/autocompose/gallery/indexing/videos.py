@@ -151,6 +151,7 @@ class _Indexing:
             if len(self.crops) >= BATCH or since >= COMMIT:
                 self._commit()
                 since = 0
+        self.now = replace(self.now, seconds=video.end)
         return video.damage
 
     def _see(self, moment: Moment) -> None:

@@ -23,7 +23,7 @@ class VideoRecord:
     """How far a video has been indexed.
 
     :param made_from: what decides its items: model, networks, sampling. :param path: that was read.
-    :param rate: mean frames a second. :param seconds: its length, by its header, else of what was decoded.
+    :param rate: mean frames a second. :param seconds: its length: by its header, in the end of what was decoded.
     :param codec: FFmpeg's name.
     :param done: it has been indexed to its end.
     :param frames: that were looked at; ``items``: that were made; ``people``: how many different ones; ``failed``:

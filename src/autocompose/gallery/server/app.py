@@ -136,8 +136,8 @@ def _warm(gallery: Gallery) -> None:
             picture = gallery.open_picture(sample[0])
         except AutocomposeError:  # its file is gone; vectors and thumbnails are there, and so is the rest
             picture = Image.new("RGB", WARM_SIZE)
-        gallery.outside(picture)
-        gallery.model.embed_images([picture])
+        if gallery.outside(picture).vector is None:  # the model does not take the people that the finder detected
+            gallery.model.embed_images([picture])
 
 
 async def _tidy_for_ever(uploads: Uploads) -> None:

@@ -18,7 +18,7 @@ MAX_VALUES = 60  # a column with more different values is no filter to choose fr
 class Facts:
     """Column -> its different values, and which of them each item has.
 
-    :param ids: ``(N,)`` int64.
+    :param ids: ``(N,)`` int64, in any order.
     :param values: column -> different values, numbers first, in order.
     :param codes: column -> ``(N,)`` int32 position in ``values``; -1 = the item has none.
     """

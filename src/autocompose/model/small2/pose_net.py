@@ -15,7 +15,7 @@ from PIL import Image
 from pydantic import Field
 from torch import Tensor, nn
 
-from autocompose.bodies.skeleton import SMPL22
+from autocompose.bodies.skeleton import SMPL22, turn
 from autocompose.core.config import Config
 from autocompose.core.files import file_hash
 from autocompose.corpus.pictures.transforms import CLIP_MEAN, CLIP_STD
@@ -96,9 +96,10 @@ def trunk_of_people(people: Sequence[Sequence[Person]]) -> Tensor:
 
 
 def joints_of(trunk: Tensor) -> Tensor:
-    """Joints ``(N, 22, 3)`` in metres, own frame; where nobody was found, those of the mean of all others."""
-    joints = trunk[:, : 3 * JOINTS].view(-1, JOINTS, 3) * JOINT_SCALE
-    there = trunk[:, -1] > 0
+    """Joints ``(N, 22, 3)`` in metres, scene frame; where nobody was found, the mean of all others."""
+    own = trunk[:, : 3 * JOINTS].view(-1, JOINTS, 3) * JOINT_SCALE
+    heading = np.degrees(np.arctan2(*trunk[:, SEEN].numpy().T[:2]))
+    joints, there = torch.from_numpy(turn(own.numpy(), heading)), trunk[:, -1] > 0
     return torch.where(there[:, None, None], joints, joints[there].mean(0)) if there.any() else joints
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from autocompose.core.errors import DependencyError, InputError
+from autocompose.corpus.videos.faults import words
 
 
 def frames_at(path: Path, wanted: Sequence[int], fps: int = 60) -> Iterator[tuple[int, Image.Image]]:
@@ -41,8 +42,8 @@ def frames_at(path: Path, wanted: Sequence[int], fps: int = 60) -> Iterator[tupl
                 held, number, lasts = frame, now, max(1, now - number)
             while held is not None and queue and queue[0] < number + lasts:
                 yield queue.popleft(), held.to_image()
-    except (av.error.FFmpegError, IndexError, OSError) as error:
-        raise InputError(f"{path}: cannot be read as a video ({error}); download it again") from None
+    except Exception as error:  # whatever FFmpeg raises
+        raise InputError(f"{path}: cannot be read as a video ({words(error)}); download it again") from None
 
 
 def person_box(points: np.ndarray, margin: float = 0.15) -> tuple[float, float, float, float] | None:

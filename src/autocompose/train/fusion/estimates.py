@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from autocompose.bodies.skeleton import turn
 from autocompose.core.files import write_npz
 from autocompose.core.log import track
 from autocompose.corpus.format import Corpus
@@ -24,7 +25,7 @@ SAVE_EVERY = 100  # pictures
 class Estimates:
     """The most prominent person of N pictures.
 
-    :param joints: ``(N, 22, 3)`` float32 metres, own frame. :param uncertainty: ``(N, 22)`` metres.
+    :param joints: ``(N, 22, 3)`` float32 metres, scene frame. :param uncertainty: ``(N, 22)`` metres.
     :param detected: ``(N,)`` bool; the joints are zeros where no person was found.
     """
 
@@ -39,7 +40,7 @@ def estimates(encoder: Encoder, corpus: Corpus, names: Sequence[str], cache: Pat
     :param cache: a folder; the features of the pictures are kept there too.
     """
     if not isinstance(encoder.visual, PoseNet):
-        return estimated(corpus, names, cache / "poses.npz")
+        return estimated(corpus, names, cache / "estimates.npz")
     trunk = image_features(encoder, [corpus.image_path(name) for name in names], cache, trunk=True).plain
     return Estimates(joints_of(trunk).numpy(), uncertainty_of(trunk).numpy(), trunk[:, -1].numpy() > 0)
 
@@ -66,7 +67,7 @@ def _row(people: Sequence[Person]) -> np.ndarray:
     """``(22, 4)`` joints and uncertainty; uncertainty -1: nobody."""
     row = np.zeros((22, 4), np.float32)
     row[:, 3] = people[0].uncertainty if people else -1
-    row[:, :3] = people[0].joints if people else 0
+    row[:, :3] = turn(people[0].joints, people[0].heading) if people else 0
     return row
 
 

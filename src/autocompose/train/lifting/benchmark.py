@@ -50,14 +50,14 @@ def pictures(table: PoseTable, rows: np.ndarray, first: int) -> list[Image.Image
     ]
 
 
-def collect_split(folder: Path, split: Split, estimator: Estimator, most: int | None = None) -> None:
-    """Write the files of a split that are missing. ``most``: only the first so many."""
-    paths = split_paths(folder, split)[:most]
+def collect_split(folder: Path, split: Split, estimator: Estimator, limit: int | None = None) -> None:
+    """Write the files of a split that are missing. ``limit``: only the first so many."""
+    paths = split_paths(folder, split)[:limit]
     if all(path.exists() for path in paths):
         return
     table = table_of(split)
     first = 8 * PRESET.test if split is not Split.TEST else 0
-    for path, rows in zip(paths, np.arange(len(table.names)).reshape(-1, CHUNK)[:most], strict=True):
+    for path, rows in zip(paths, np.arange(len(table.names)).reshape(-1, CHUNK)[:limit], strict=True):
         collect_rows(path, table, rows, first, estimator)
 
 

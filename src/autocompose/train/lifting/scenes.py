@@ -133,8 +133,8 @@ def _sampled(rng: np.random.Generator) -> Base:
 def _free(rng: np.random.Generator) -> tuple[Base, np.ndarray]:
     """A seen family's poses with limbs, trunk and tilt drawn from all that joints allow; without self-intersection."""
     base = _sampled(rng)
-    found = np.zeros((0, 22, 3))
-    while len(found) < GROUP:
+    accepted = np.zeros((0, 22, 3))
+    while len(accepted) < GROUP:
         assert base.angles is not None
         angles = np.repeat(base.angles[None], 4 * GROUP, 0)
         for row in angles:
@@ -147,8 +147,8 @@ def _free(rng: np.random.Generator) -> tuple[Base, np.ndarray]:
             if rng.random() < 0.3:
                 _redraw(row, ["pitch", "roll"], rng, 1.0)
         rotations = limits.to_rotations(limits.clip(angles))
-        found = np.concatenate([found, rotations[selfhit.depth(forward(rotations)[0]) <= DEEPEST]])
-    return replace(base, family=FREE), found[:GROUP]
+        accepted = np.concatenate([accepted, rotations[selfhit.depth(forward(rotations)[0]) <= DEEPEST]])
+    return replace(base, family=FREE), accepted[:GROUP]
 
 
 def _redraw(row: np.ndarray, names: list[str], rng: np.random.Generator, share: float) -> None:

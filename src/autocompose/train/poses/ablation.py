@@ -82,9 +82,9 @@ def run_cell(name: str, seed: int, epochs: int, cubes: Path, lifting: Path, out:
     path = folder / "hits.npz"
     if not path.exists():
         model = trained(Cubes.read(cubes), held_out(lifting), folder, settings_of(name, seed, epochs))
-        found = {key: hits(cosines_of(model, part, key), part.rows(key)) for key in KEYS}
-        np.savez(path, **found)  # type: ignore[arg-type]
-        say(f"{name}, seed {seed}: " + _means(Cell(name, seed, found)))
+        answered = {key: hits(cosines_of(model, part, key), part.rows(key)) for key in KEYS}
+        np.savez(path, **answered)  # type: ignore[arg-type]
+        say(f"{name}, seed {seed}: " + _means(Cell(name, seed, answered)))
     with np.load(path) as file:
         return Cell(name, seed, {key: file[key] for key in KEYS})
 

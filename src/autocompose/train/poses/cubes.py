@@ -20,6 +20,7 @@ from autocompose.bodies.pose_frame import centre, remove_yaw
 from autocompose.core.files import atomic_file, write_bytes
 from autocompose.core.log import track
 from autocompose.core.records import Split
+from autocompose.corpus.poses import PoseTable
 from autocompose.describe.audit.measure import Poses
 from autocompose.describe.rules.options import RuleOptions
 from autocompose.describe.rules.texts import describe_pairs
@@ -80,17 +81,21 @@ def collect(folder: Path, number: int, clusters: int = CLUSTERS) -> None:
     """Make one file, unless it is there: first its poses, then its texts."""
     poses, texts = cubes_path(folder, number), Path(folder) / f"texts-{number:03d}.json.gz"
     if not poses.exists():
-        tasks = [task for task in bodycpr.tasks(PRESET) if task.split is Split.TRAIN]
-        mine = tasks[number * clusters : (number + 1) * clusters]
-        made = [bodycpr.make_cluster(task, 0, PRESET.per_cluster) for task in mine]
-        table = bodycpr.pose_table(made)
+        table = pose_table(number, clusters)
         columns = {key: table.columns[key] for key in ("family", "sequence", "body")}
         with atomic_file(poses) as file:
             np.savez(file, joints=table.joints, yaw=table.yaw, **columns)  # type: ignore[arg-type]
     if not texts.exists():
         with np.load(poses) as file:
-            found = described_pairs(file["joints"].reshape(-1, 8, 22, 3), file["yaw"].reshape(-1, 8), number)
-        write_bytes(texts, gzip.compress(json.dumps(found).encode(), mtime=0))
+            described = described_pairs(file["joints"].reshape(-1, 8, 22, 3), file["yaw"].reshape(-1, 8), number)
+        write_bytes(texts, gzip.compress(json.dumps(described).encode(), mtime=0))
+
+
+def pose_table(number: int, clusters: int = CLUSTERS) -> PoseTable:
+    """The clusters of a file, made anew: with the rotations that rendering needs."""
+    tasks = [task for task in bodycpr.tasks(PRESET) if task.split is Split.TRAIN]
+    mine = tasks[number * clusters : (number + 1) * clusters]
+    return bodycpr.pose_table([bodycpr.make_cluster(task, 0, PRESET.per_cluster) for task in mine])
 
 
 def described_pairs(joints: np.ndarray, yaw: np.ndarray, number: int) -> list[list[dict[str, list]]]:

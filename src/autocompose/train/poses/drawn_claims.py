@@ -41,8 +41,8 @@ def draw_claims(start: Poses, goal: Poses, rng: np.random.Generator) -> list[lis
     for pair in range(len(goal)):
         true = rng.choice(len(claims), TRIED, p=weights)
         true = true[holds[true, pair]]
-        told = [_with_degree(claims[k], float(after[k, pair]), rng) for k in dict.fromkeys(true.tolist())]
-        result.append(_apart(told)[: int(rng.integers(FEWEST, MOST + 1))])
+        drawn = [_with_degree(claims[k], float(after[k, pair]), rng) for k in dict.fromkeys(true.tolist())]
+        result.append(_apart(drawn)[: int(rng.integers(FEWEST, MOST + 1))])
     return result
 
 
@@ -95,7 +95,7 @@ def _plain(parts: Sequence[str], actions: Sequence[str], how: str = "move") -> l
 
 def _related(actions: Sequence[str], body: bool = False) -> list[Claim]:
     """Relations of hands, feet, elbows and knees to other parts; ``body``: also to the body as such."""
-    found = []
+    relations = []
     others = (*_OTHERS, "body") if body else _OTHERS
     for part, side, action, other in product((*_ENDS, *_MIDDLES), SIDED, actions, others):
         if part == other:
@@ -104,5 +104,5 @@ def _related(actions: Sequence[str], body: bool = False) -> list[Claim]:
             sides = ["none"]
         else:
             sides = ["left", "right", "none"]
-        found += [Claim(part, side, action, other, other_side) for other_side in sides]
-    return found
+        relations += [Claim(part, side, action, other, other_side) for other_side in sides]
+    return relations

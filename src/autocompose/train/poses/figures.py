@@ -51,12 +51,12 @@ def main() -> None:
     models = [load_model(path) for path in options.models]
     weights = [Weights(options.weight) if options.weight else Weights.of(model.card) for model in models]
     if options.fit:
-        fitted = joint_fit([scored(models[0], part, key, cache) for key in part.asked])
-        about = {"fitted_on": f"{options.part}, estimated poses", "keys": ",".join(part.asked)}
+        fitted = joint_fit([scored(models[0], part, key, cache) for key in part.questions])
+        about = {"fitted_on": f"{options.part}, estimated poses", "keys": ",".join(part.questions)}
         for path in options.models:
             store(path, fitted.record() | about)
         weights = [fitted] * len(models)
-    report = {key: bank_report(part, key, models, weights, cache) for key in part.asked}
+    report = {key: bank_report(part, key, models, weights, cache) for key in part.questions}
     write_json(options.out / f"{options.part}.json", {"models": list(map(str, options.models)), "figures": report})
     for key, rows in report.items():
         for name, row in rows.items():
@@ -99,14 +99,14 @@ def summary(values: np.ndarray, clusters: np.ndarray) -> list[dict[str, Any]]:
 
 def hits(scores: np.ndarray, rows: QueryRows) -> np.ndarray:
     """``(Q, 2)`` for ``METRICS``: 1 where the question counts as answered."""
-    found = rank_scores(scores, rows).hits()
-    return np.stack([found[name] for name in METRICS], 1).astype(np.float64)
+    by_metric = rank_scores(scores, rows).hits()
+    return np.stack([by_metric[name] for name in METRICS], 1).astype(np.float64)
 
 
 @torch.inference_mode()
 def cosines_of(model: Model, part: Part, key: str) -> np.ndarray:
     """``(Q, N)``."""
-    rows, texts = part.rows(key), [text for text, _, _ in part.asked[key]]
+    rows, texts = part.rows(key), [text for text, _, _ in part.questions[key]]
     model.encoder.eval(), model.composer.eval()
     features = model.encoder.encode_head(part.trunks)
     predicted = model.composer(features[rows.reference], embed_texts(model.encoder, texts))
@@ -115,14 +115,14 @@ def cosines_of(model: Model, part: Part, key: str) -> np.ndarray:
 
 def symbolic_scores(part: Part, key: str, cache: Path) -> np.ndarray:
     """``(Q, N)``, kept in the folder ``cache`` as long as questions and poses are the same."""
-    made_of = value_hash([part.asked[key], part.joints.sum(0).round(2).tolist()])[:16]
+    made_of = value_hash([part.questions[key], part.joints.sum(0).round(2).tolist()])[:16]
     path = Path(cache) / f"symbolic-{key}-{made_of}.npz"
     if not path.exists():
-        rows, texts = part.rows(key), [text for text, _, _ in part.asked[key]]
-        joints = np.where(part.found[:, None, None], part.joints, part.joints[part.found][0])
+        rows, texts = part.rows(key), [text for text, _, _ in part.questions[key]]
+        joints = np.where(part.detected[:, None, None], part.joints, part.joints[part.detected][0])
         scores = rank_all(texts, rows.reference.tolist(), Poses(joints), uncertainty=part.uncertainty)
-        scores[:, ~part.found] = NOBODY
-        scores[~part.found[rows.reference]] = 0
+        scores[:, ~part.detected] = NOBODY
+        scores[~part.detected[rows.reference]] = 0
         path.parent.mkdir(parents=True, exist_ok=True)
         write_npz(path, {"scores": scores})
     with np.load(path) as file:

@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from pydantic import Field
+from torch import Tensor
 
 from autocompose.core.config import Config
 from autocompose.core.files import atomic_file
@@ -34,6 +35,7 @@ from autocompose.train.loop import LoopSettings, run
 from autocompose.train.poses.cubes import DRAWN, SOURCES, Cubes
 from autocompose.train.poses.doubts import Doubts
 from autocompose.train.poses.stage import PoseSettings, PoseStage
+from autocompose.train.poses.views import seen_trunks
 
 SIDES = "left right lefts rights leftward rightward leftwards rightwards clockwise counterclockwise"
 EPOCHS = 30  # of the two lifting networks whose errors are kept
@@ -64,12 +66,17 @@ class SmallSettings(Config):
 
 def main(scenes: Path, folder: Path, out: Path, settings: SmallSettings | None = None) -> Model:
     """Train, or continue an unfinished run."""
-    cubes, doubts = Cubes.read(folder), held_out(scenes)
+    cubes, doubts, settings = Cubes.read(folder), held_out(scenes), settings or SmallSettings.shipped()
     say(f"{len(cubes.joints):,} cubes, {doubts.turn.size:,} renders")
-    return trained(cubes, doubts, out, settings or SmallSettings.shipped())
+    return trained(cubes, doubts, out, settings, views_for(settings, cubes, folder))
 
 
-def trained(cubes: Cubes, doubts: Doubts, out: Path, settings: SmallSettings) -> Model:
+def views_for(settings: SmallSettings, cubes: Cubes, folder: Path) -> Tensor | None:
+    """The trunks of pictures of the cubes, where the settings need them."""
+    return seen_trunks(folder, len(cubes.joints)) if settings.stage.viewed else None
+
+
+def trained(cubes: Cubes, doubts: Doubts, out: Path, settings: SmallSettings, views: Tensor | None = None) -> Model:
     """Train on these, or finish what was begun."""
     encoder = small_encoder(settings.sizes, words_of(cubes, settings), settings.seed, as_shown=True)
     with torch.random.fork_rng(devices=[]):
@@ -80,7 +87,7 @@ def trained(cubes: Cubes, doubts: Doubts, out: Path, settings: SmallSettings) ->
     own, made_with = RunFolder(out, "small"), {**settings.model_dump(mode="json"), "cubes": len(cubes.joints)}
     own.claim(made_with)
     seeds = {"seed": settings.seed}
-    stage = PoseStage(cubes, doubts, encoder, composer, settings.stage.model_copy(update=seeds))
+    stage = PoseStage(cubes, doubts, encoder, composer, settings.stage.model_copy(update=seeds), views)
     run(stage, settings.loop.model_copy(update={**seeds, "select": None}), out, dict, "small")
     encoder.eval()
     composer.eval()
@@ -92,8 +99,8 @@ def trained(cubes: Cubes, doubts: Doubts, out: Path, settings: SmallSettings) ->
 def words_of(cubes: Cubes, settings: SmallSettings) -> set[str]:
     """The words that the text encoder is going to know; no token is longer than a word."""
     pairs = [pair for cube in cubes.pairs for pair in cube]
-    told = [pair[name] for pair in pairs for name in settings.stage.sources if name in pair]
-    halves = [half for four in told for half in (four[:2], four[2:])]
+    written = [pair[name] for pair in pairs for name in settings.stage.sources if name in pair]
+    halves = [half for four in written for half in (four[:2], four[2:])]
     texts = {shown(words, claims, settings.sizes.reads) for words, claims in halves}
     return {*SIDES.split(), *(word for text in texts for word in text.split())}
 

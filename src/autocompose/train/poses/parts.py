@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from autocompose.bodies.skeleton import turn
 from autocompose.core.errors import InputError
 from autocompose.core.files import read_json, write_json
 from autocompose.core.log import Tally, track
@@ -42,46 +43,47 @@ FIRST_CUBES = PRESET.val // 2  # the bodies of these are the first half
 COUNT = 1400  # questions of a half
 EVERY = 5  # of the test part's pairs
 BANKS = {"auto": ("coach", 3), "sents": ("independent", 1)}  # key -> word bank, wordings of which the first is asked
-Asked = list[tuple[str, int, int]]  # text, and the rows of reference and target
+Questions = list[tuple[str, int, int]]  # text, and the rows of reference and target
 
 
 @dataclass(frozen=True)
 class Part:
     """N pictures as the estimator sees them, eight of a cube one after the other, and questions about them.
 
-    :param trunks: ``(N, TRUNK)``, zeros where nobody was found. :param joints: ``(N, 22, 3)`` metres, own frame.
-    :param uncertainty: ``(N, 22)`` metres. :param found: ``(N,)`` bool. :param body: ``(N,)`` labels of clusters.
+    :param trunks: ``(N, TRUNK)``, zeros where nobody was found. :param joints: ``(N, 22, 3)`` metres, scene frame.
+    :param uncertainty: ``(N, 22)`` metres. :param detected: ``(N,)`` bool. :param body: ``(N,)`` labels of clusters.
     """
 
     trunks: Tensor
     joints: np.ndarray
     uncertainty: np.ndarray
-    found: np.ndarray
+    detected: np.ndarray
     body: np.ndarray
-    asked: dict[str, Asked]
+    questions: dict[str, Questions]
 
     @classmethod
-    def read(cls, lifting: Path, name: PartName, most: int | None = None) -> Part:
+    def read(cls, lifting: Path, name: PartName, limit: int | None = None) -> Part:
         """A part that was collected.
 
-        :param most: only its first so many files, and the questions about these.
+        :param limit: only its first so many files, and the questions about these.
         :raises InputError: files are missing.
         """
-        paths = part_paths(lifting, name)[:most]
+        paths = part_paths(lifting, name)[:limit]
         if missing := [path for path in paths if not path.exists()]:
             raise InputError(f"{missing[0]}: missing; run python -m autocompose.train.poses.parts {lifting} {name}")
         seen = Data.read(paths)
-        found = seen.columns["found"]
+        detected = seen.columns["found"]
         with torch.inference_mode():
             joints, heading, uncertainty = Lifter.load()(seen.seen)
-        trunks = torch.where(torch.from_numpy(found)[:, None], trunk_of(joints, heading, uncertainty), torch.zeros(()))
-        asked = _test_questions() if name == "test" else _val_questions(lifting, name)
-        asked = {key: [q for q in questions if q[2] < len(found)] for key, questions in asked.items()}
-        return cls(trunks, joints.numpy(), uncertainty.numpy(), found, seen.columns["body"], asked)
+        trunks = trunk_of(joints, heading, uncertainty) * torch.from_numpy(detected)[:, None]
+        every = _test_questions() if name == "test" else _val_questions(lifting, name)
+        questions = {key: [q for q in some if q[2] < len(detected)] for key, some in every.items()}
+        seen_joints = turn(joints.numpy(), np.degrees(heading.numpy()))
+        return cls(trunks, seen_joints, uncertainty.numpy(), detected, seen.columns["body"], questions)
 
     def rows(self, key: str) -> QueryRows:
         """The questions of a bank as rows; their groups are the other pictures of the cube."""
-        reference, target = (np.array([question[end] for question in self.asked[key]]) for end in (1, 2))
+        reference, target = (np.array([question[end] for question in self.questions[key]]) for end in (1, 2))
         cubes = (target // 8 * 8)[:, None] + np.arange(8)
         groups = tuple(cube[cube != row] for cube, row in zip(cubes, reference, strict=True))
         return QueryRows(reference, target, groups)
@@ -116,38 +118,38 @@ def collect_part(lifting: Path, name: PartName) -> None:
         collect_rows(path, table, rows, 8 * PRESET.test, estimator)
 
 
-def _test_questions() -> dict[str, Asked]:
+def _test_questions() -> dict[str, Questions]:
     """Every fifth pair by rules; the odd cubes by a multimodal LLM, because the parser was developed on the even."""
     names = {name: row for row, name in enumerate(frozen.load().names)}
     rules, written = frozen_texts.load(), frozen_texts.load_written()["texts"]
-    asked: dict[str, Asked] = {key: [] for key in (*frozen_texts.KEYS, frozen_texts.WRITTEN)}
+    questions: dict[str, Questions] = {key: [] for key in (*frozen_texts.KEYS, frozen_texts.WRITTEN)}
     for pair in list(rules)[::EVERY]:
         reference, target = (names[end] for end in pair.split())
         for key in frozen_texts.KEYS:
-            asked[key].append((rules[pair][key][0], reference, target))
+            questions[key].append((rules[pair][key][0], reference, target))
     for pair, texts in written.items():
         reference, target = (names[end] for end in pair.split())
         if int(pair[:5]) % 2:
-            asked[frozen_texts.WRITTEN] += [(text, reference, target) for text in texts]
-    return asked
+            questions[frozen_texts.WRITTEN] += [(text, reference, target) for text in texts]
+    return questions
 
 
-def _val_questions(lifting: Path, name: PartName) -> dict[str, Asked]:
+def _val_questions(lifting: Path, name: PartName) -> dict[str, Questions]:
     """Pairs of a half drawn at random; kept in the folder, because the texts of all pairs take minutes."""
     path = Path(lifting) / f"{name}-questions.json"
     if not path.exists():
         write_json(path, _drawn(val_table(lifting), name))
     stored = read_json(path, dict)
-    return {key: [(text, a, b) for text, a, b in asked] for key, asked in stored.items()}
+    return {key: [(text, a, b) for text, a, b in rows] for key, rows in stored.items()}
 
 
-def _drawn(table: PoseTable, name: PartName) -> dict[str, Asked]:
+def _drawn(table: PoseTable, name: PartName) -> dict[str, Questions]:
     row, border = table.index(), 8 * FIRST_CUBES
     first = set(table.columns["body"][:border].tolist())
     second = name == "val-second"
     pairs = [p for at in range(0, len(row), 8) for p in bodycpr.cube_pairs(table, at, Tally("pairs"))]
     mine = [p for p in pairs if (table.columns["body"][row[p.reference]] not in first) == second]
-    texts = {key: _told(table, mine, bank, wordings) for key, (bank, wordings) in BANKS.items()}
+    texts = {key: _texts(table, mine, bank, wordings) for key, (bank, wordings) in BANKS.items()}
     usable = [i for i in range(len(mine)) if all(texts[key][i] for key in texts)]
     chosen = np.array(usable)[np.random.default_rng(int(second)).permutation(len(usable))[:COUNT]]
     start = border if second else 0
@@ -156,7 +158,7 @@ def _drawn(table: PoseTable, name: PartName) -> dict[str, Asked]:
     return {key: [(texts[key][i][0], *ends[i]) for i in kept] for key in texts}
 
 
-def _told(table: PoseTable, pairs: Sequence[Pair], bank: str, wordings: int) -> list[list[str]]:
+def _texts(table: PoseTable, pairs: Sequence[Pair], bank: str, wordings: int) -> list[list[str]]:
     options = RuleOptions(noise=0.0, rotation=False, absolute="none", trunk=True, max_parts=4, bank=bank)  # type: ignore[arg-type]
     a, b = (table.joints[table.rows([getattr(p, end) for p in pairs])] for end in ("reference", "target"))
     return describe_pairs(a, b, 1, wordings, options, [f"{p.reference} {p.target}" for p in pairs])

@@ -27,7 +27,8 @@ class PoseSettings(Config):
     :param sources: names of ``cubes.SOURCES`` and ``cubes.DRAWN`` with the probability of each.
     :param words_alone: share of texts presented without their claims to an encoder that reads claims.
     :param logit_scale: factor on the cosines. :param cycle_weight: of the way back.
-    :param least, most: range of the factor on the estimator's errors, drawn for each cube.
+    :param error_from, error_to: range of the factor on the estimator's errors, drawn for each cube.
+    :param viewed: share of cubes shown as the estimator sees pictures of them, instead of poses with errors of others.
     :param nobody: share of pictures without a detected person.
     :param mirror: show every second cube in a mirror. :param reverse: train on the way back of each pair too.
     """
@@ -38,8 +39,9 @@ class PoseSettings(Config):
     words_alone: float = Field(0.05, ge=0, le=1)
     logit_scale: float = Field(30.0, gt=0)
     cycle_weight: float = Field(0.25, ge=0, le=1)
-    least: float = Field(0.4, ge=0)
-    most: float = Field(1.0, ge=0)
+    error_from: float = Field(0.4, ge=0)
+    error_to: float = Field(1.0, ge=0)
+    viewed: float = Field(0.0, ge=0, le=1)
     nobody: float = Field(0.005, ge=0, lt=1)
     mirror: bool = True
     reverse: bool = True
@@ -65,8 +67,18 @@ class Question:
 class PoseStage(Stage):
     """Trains head, text encoder and composer together."""
 
-    def __init__(self, cubes: Cubes, doubts: Doubts, encoder: Encoder, composer: nn.Module, settings: PoseSettings):
+    def __init__(
+        self,
+        cubes: Cubes,
+        doubts: Doubts,
+        encoder: Encoder,
+        composer: nn.Module,
+        settings: PoseSettings,
+        views: Tensor | None = None,
+    ):
+        """``views``: the trunks of pictures of the cubes, see ``views.seen_trunks``; needed when some are viewed."""
         super().__init__()
+        self.views = views
         self.cubes, self.doubts, self.settings = cubes, doubts, settings
         self.encoder, self.composer = encoder.train_only("head"), composer
         self.alike = doubts.alike(cubes.joints, np.random.default_rng([settings.seed, 5]))
@@ -87,13 +99,13 @@ class PoseStage(Stage):
         """The pictures of some cubes, and questions about them."""
         flip = rng.random(len(rows)) < (0.5 if self.settings.mirror else 0)
         texts: dict[str, int] = {}
-        asked = [
+        questions = [
             (8 * place + a, 8 * place + b, texts.setdefault(there, len(texts)), texts.setdefault(back, len(texts)))
             for place, row in enumerate(rows)
             for a, b, there, back in self._pairs(int(row), bool(flip[place]), rng)
         ]
         both = 2 if self.settings.reverse else 1
-        ways = np.array([way for a, b, t, u in asked for way in ((a, b, t, u), (b, a, u, t))[:both]])
+        ways = np.array([way for a, b, t, u in questions for way in ((a, b, t, u), (b, a, u, t))[:both]])
         tokens = nn.utils.rnn.pad_sequence(self._tokenised(list(texts)), batch_first=True)
         return Question(self._trunks(rows, flip, rng), tokens, *torch.from_numpy(ways.T.copy()))
 
@@ -123,9 +135,13 @@ class PoseStage(Stage):
         settings = self.settings
         choice = rng.integers(self.alike.shape[1], size=len(rows))
         errors = self.alike[rows, choice].reshape(-1)
-        size = np.repeat(rng.uniform(settings.least, settings.most, len(rows)), 8)
+        size = np.repeat(rng.uniform(settings.error_from, settings.error_to, len(rows)), 8)
         joints, yaw = self.cubes.joints[rows].reshape(-1, 22, 3), self.cubes.yaw[rows].reshape(-1)
         trunks = self.doubts.trunks(joints, yaw, errors, size)
+        if self.views is not None and settings.viewed:
+            viewed = torch.from_numpy(np.repeat(rng.random(len(rows)) < settings.viewed, 8))[:, None]
+            own = (8 * rows[:, None] + np.arange(8)).reshape(-1)
+            trunks = torch.where(viewed, self.views[torch.from_numpy(own)], trunks)
         trunks = torch.where(torch.from_numpy(np.repeat(flip, 8))[:, None], mirrored(trunks), trunks)
         return trunks * torch.from_numpy(rng.random(len(trunks)) >= settings.nobody)[:, None]
 
@@ -134,12 +150,12 @@ class PoseStage(Stage):
         settings = self.settings
         pictures = self.encoder.encode_head(batch.trunks)
         texts = self.encoder.encode_text(batch.tokens)
-        found = self.composer(F.embedding(batch.reference, pictures), F.embedding(batch.text, texts))
+        composed = self.composer(F.embedding(batch.reference, pictures), F.embedding(batch.text, texts))
         columns = F.normalize(pictures, dim=-1).T
-        logits = settings.logit_scale * found @ columns
+        logits = settings.logit_scale * composed @ columns
         own = F.one_hot(batch.reference, len(pictures)).bool()
         there = F.cross_entropy(logits.masked_fill(own, float("-inf")), batch.target)
-        back = self.composer(found, F.embedding(batch.back, texts))
+        back = self.composer(composed, F.embedding(batch.back, texts))
         again = F.cross_entropy(settings.logit_scale * back @ columns, batch.reference)
         return (1 - settings.cycle_weight) * there + settings.cycle_weight * again
 
