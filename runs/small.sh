@@ -5,7 +5,7 @@
 #   QUICK=1 sh runs/small.sh FOLDER          every step once at the smallest scale, in minutes; the model is of no use
 #
 # Takes hours on two cores, and goes on where it was interrupted. WIDE, PLAIN, PICTURED: files of 128 rendered people (155,
-# 96 and 230; see runs/lifting.sh); CUBES: files of 20 clusters of cubes with texts (92). The defaults made the shipped model.
+# 96 and 175; see runs/lifting.sh); CUBES: files of 20 clusters of cubes with texts (92). The defaults made the shipped model.
 # FOLDER/lift/lifting.safetensors is copied into the package before composing is learnt, because small-v2 sees with it;
 # FOLDER/model becomes the model.
 # QUICK works on a copy of the package, FOLDER/package, so that the installed one keeps its weights.
@@ -13,7 +13,7 @@
 set -eu
 export OMP_NUM_THREADS="${OMP_NUM_THREADS:-1}"
 here=$(cd "$(dirname "$0")" && pwd)
-wide=${2:-155} plain=${3:-96} pictured=${4:-230} cubes=${5:-92} benchmark= clusters= training=
+wide=${2:-155} plain=${3:-96} pictured=${4:-175} cubes=${5:-92} benchmark= clusters= training=
 mkdir -p "$1"
 package=$(python -c "import pathlib, autocompose; print(pathlib.Path(autocompose.__file__).parent)")
 if [ -n "${QUICK:-}" ]; then
