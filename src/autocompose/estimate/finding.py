@@ -48,7 +48,8 @@ def find(detector: Detector, picture: Image.Image, window: Window | None = None)
     box = window or (0, 0, *picture.size)
     side = max(box[2] - box[0], box[3] - box[1])
     corner = np.array([(box[0] + box[2] - side) / 2, (box[1] + box[3] - side) / 2])
-    return decoded(*detector(_framed(picture, box)), side, corner)
+    logits, values = detector(_framed(picture, box))
+    return decoded(logits, values, side, corner)
 
 
 def decoded(logits: Tensor, values: Tensor, side: float, corner: np.ndarray) -> list[Find]:
