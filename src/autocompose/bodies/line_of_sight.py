@@ -3,7 +3,7 @@
 An estimator states one number for a joint, the expected distance from the true place. Along the line of sight, the z
 axis of the scene frame, estimates are off by more than that suggests, across it by less. Measured on the first half of
 the validation part of BodyCPR's preset ``full``, in shares of the deviation that would be equal in all directions: 1.42
-along and 0.79 across (root mean square), 1.23 and 0.62 (68 % of the errors lie within).
+along and 0.78 across (root mean square), 1.27 and 0.65 (68 % of the errors lie within).
 """
 
 from __future__ import annotations
