@@ -90,5 +90,5 @@ def _log_holds(claim: Claim, test: Test, reference: Measured, gallery: Measured,
 
 
 def _log_logistic(z: np.ndarray) -> np.ndarray:
-    found: np.ndarray = -np.logaddexp(0, -LOGIT * z)
-    return found
+    log: np.ndarray = -np.logaddexp(0, -LOGIT * z)
+    return log

@@ -93,7 +93,7 @@ def fit_text_weight(gallery: np.ndarray, texts: np.ndarray, rows: QueryRows) -> 
     """
 
     def quality(weight: float) -> tuple[float, float, float]:
-        found = rank_rows(weighted_sum(gallery[rows.reference], texts, weight), gallery, rows).metrics()
-        return found.get("group_recall_at1", found["recall_at1"]), -found["median_rank"], -abs(weight - BALANCED)
+        metrics = rank_rows(weighted_sum(gallery[rows.reference], texts, weight), gallery, rows).metrics()
+        return metrics.get("group_recall_at1", metrics["recall_at1"]), -metrics["median_rank"], -abs(weight - BALANCED)
 
     return max(WEIGHTS, key=quality)

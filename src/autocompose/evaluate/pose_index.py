@@ -83,9 +83,9 @@ class PoseIndex:
         for array in arrays:
             array.flush()
         write_json(folder / ABOUT, {"format": FORMAT, "made_from": made_from, "count": len(joints)})
-        found = cls.open(folder, made_from)
-        assert found is not None, "it was written just now"
-        return found
+        written = cls.open(folder, made_from)
+        assert written is not None, "it was written just now"
+        return written
 
     @classmethod
     def open(cls, folder: Path, made_from: str) -> PoseIndex | None:
@@ -173,8 +173,8 @@ class PoseIndex:
     def _measured_columns(self, features: list[Feature]) -> dict[Feature, np.ndarray]:
         """``(N,)`` of features that are not compared, all unknown ones in one pass; zeros when the data lack one."""
         with self._lock:
-            found = {feature: self._columns[feature] for feature in features if feature in self._columns}
-        missing = {f: np.zeros(len(self), np.float32) for f in features if f not in found}
+            columns = {feature: self._columns[feature] for feature in features if feature in self._columns}
+        missing = {f: np.zeros(len(self), np.float32) for f in features if f not in columns}
 
         def fill(block: slice) -> None:
             poses = Poses.of_normalised(self.normalised[..., block].transpose(2, 0, 1))
@@ -184,14 +184,14 @@ class PoseIndex:
 
         if missing:
             _in_threads(fill, len(self))
-        found |= missing
+        columns |= missing
         with self._lock:
-            for feature, values in found.items():
+            for feature, values in columns.items():
                 self._columns[feature] = values
                 self._columns.move_to_end(feature)
             while len(self._columns) > KEPT_COLUMNS:
                 self._columns.popitem(last=False)
-        return found
+        return columns
 
 
 def _new_file(path: Path, shape: tuple[int, ...]) -> np.memmap:

@@ -98,9 +98,9 @@ def questions_of(
     queries = corpus.questions(split, key, flatten or bool(paraphrases))
     if paraphrases:
         queries = with_paraphrases(queries, corpus, split, paraphrases)
-    tally, asked = Tally("pairs"), len({query.pair for query in queries})
-    tally.keep(asked)
-    tally.drop(f"no text in {key}", n=len(corpus.split(split)) - asked)
+    tally, with_text = Tally("pairs"), len({query.pair for query in queries})
+    tally.keep(with_text)
+    tally.drop(f"no text in {key}", n=len(corpus.split(split)) - with_text)
     if tally.dropped:
         say(tally.line())
     return queries, QueryRows.of(queries, corpus.galleries[split], f"{corpus.root}, {split}: ")

@@ -55,19 +55,19 @@ def rule_questions(joints: np.ndarray, count: int, statements: int = 1, seed: in
     rng, options = np.random.default_rng(seed), rule_options(statements)
     joints = own_frame(np.asarray(joints, float), yaw_of(np.asarray(joints, float)))
     measures, flat = measure_poses(Figures(joints), options), joints.reshape(len(joints), -1)
-    found: list[DecidedQuestion] = []
+    questions: list[DecidedQuestion] = []
     for key in range(TRIES * count):
         row = int(rng.integers(len(joints)))
         near = np.argsort(np.square(flat - flat[row]).sum(1))[1 : NEAR + 1]
         target = int(rng.choice(near))
-        told = describe(joints[[row]], joints[[target]], seed, 1, options, [key])[0]
-        if told.texts:
-            fulfils = fulfilled(told.said[0], measures, row, options)
+        description = describe(joints[[row]], joints[[target]], seed, 1, options, [key])[0]
+        if description.texts:
+            fulfils = fulfilled(description.said[0], measures, row, options)
             if fulfils.sum() >= FEWEST:
-                found.append(DecidedQuestion(told.texts[0], row, fulfils))
-        if len(found) == count:
+                questions.append(DecidedQuestion(description.texts[0], row, fulfils))
+        if len(questions) == count:
             break
-    return found
+    return questions
 
 
 def fulfilled(said: Sequence[Statement], measures: Measures, row: int, options: RuleOptions) -> np.ndarray:
@@ -96,12 +96,12 @@ def claim_questions(texts: Sequence[str], references: Sequence[int], joints: np.
 
     :param references: gallery row of each text's reference. :param joints: as for ``rule_questions``.
     """
-    poses, found = Poses(joints), []
+    poses, questions = Poses(joints), []
     for text, row in zip(texts, references, strict=True):
         fulfils = fulfilled_claims(text, int(row), poses)
         if fulfils is not None and fulfils.sum() >= FEWEST:
-            found.append(DecidedQuestion(text, int(row), fulfils))
-    return found
+            questions.append(DecidedQuestion(text, int(row), fulfils))
+    return questions
 
 
 def fulfilled_claims(text: str, row: int, poses: Poses) -> np.ndarray | None:
@@ -128,9 +128,9 @@ def satisfaction(
     """
     hits = {k: 0.0 for k in FIRST}
     for question in questions:
-        found = np.array(scores(question), float)
-        found[question.reference] = -np.inf
-        order = np.argsort(-found, kind="stable")
+        values = np.array(scores(question), float)
+        values[question.reference] = -np.inf
+        order = np.argsort(-values, kind="stable")
         for k in FIRST:
             hits[k] += float(question.fulfils[order[:k]].mean())
     n = max(1, len(questions))

@@ -71,11 +71,11 @@ def rank_all(
     :param uncertainty: ``(N, 22)`` of the gallery's joints, see ``rank``.
     :return: ``(Q, N)`` float32 scores, higher is better.
     """
-    measured, found = Measured(gallery, uncertainty), np.empty((len(texts), len(gallery)), np.float32)
+    measured, scores = Measured(gallery, uncertainty), np.empty((len(texts), len(gallery)), np.float32)
     queries = zip(texts, references, strict=True)
     for i, (text, row) in enumerate(track(queries, "symbolic search", len(texts))):
-        found[i] = PoseQuery.of(text, measured.row(row), weight).scores(measured)
-    return found
+        scores[i] = PoseQuery.of(text, measured.row(row), weight).scores(measured)
+    return scores
 
 
 def rank_states(text: str, joints: np.ndarray, gallery_uncertainty: np.ndarray | None = None) -> np.ndarray:

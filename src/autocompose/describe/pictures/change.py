@@ -47,8 +47,8 @@ class PoseChange:
     :param statements: what the first text says.
     :param measurements: the numbers behind the statements.
     :param left_out: changes that the uncertainty of the poses may explain.
-    :param tilt: degrees by which the whole person tilts; taken for a move of the camera and not told.
-    :param turned: degrees by which the person turned to their own left, as the camera sees it; not told, since the
+    :param tilt: degrees by which the whole person tilts; taken for a move of the camera and not stated.
+    :param turned: degrees by which the person turned to their own left, as the camera sees it; not stated, since the
         camera may have moved instead.
     :param people: how many people each picture shows.
     :param chosen: which of them are compared, counted from the left, beginning with 1.
