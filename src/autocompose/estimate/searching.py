@@ -15,11 +15,8 @@ SMALL = 0.6  # the larger side of a small person's extent / the picture's shorte
 ALIKE = (
     0.25  # two regions are of one person: distance of the centres / the smaller side, and the same share of the side
 )
-PRESENT, CLEAR, APART = (
-    0.5,
-    0.4,
-    0.12,
-)  # minimum presence and clearness of a person, maximum distance between views / extent
+PRESENT, CLEAR = 0.5, 0.4  # minimum presence and clearness of a person
+APART = 0.12  # maximum distance between the two views of a person / their extent
 DIM = 0.35  # mean peak of one view, below which the other need not be looked at
 HEAD = slice(0, 13)  # landmarks of face and shoulders
 COVERED = 0.65  # two people are one: intersection over union of the boxes around their landmarks

@@ -97,6 +97,7 @@ def trunk_of_people(people: Sequence[Sequence[Person]]) -> Tensor:
 
 def joints_of(trunk: Tensor) -> Tensor:
     """Joints ``(N, 22, 3)`` in metres, scene frame; where nobody was found, the mean of all others."""
+    trunk = trunk.detach().cpu()
     own = trunk[:, : 3 * JOINTS].view(-1, JOINTS, 3) * JOINT_SCALE
     heading = np.degrees(np.arctan2(*trunk[:, SEEN].numpy().T[:2]))
     joints, there = torch.from_numpy(turn(own.numpy(), heading)), trunk[:, -1] > 0
