@@ -1,9 +1,13 @@
 """The parts that composing on poses is measured on, and the figures of several seeds."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
+from autocompose.bodies.skeleton import turn
 from autocompose.core.errors import InputError
 from autocompose.evaluate.metrics import bootstrap_means
 from autocompose.model.small2.pose_net import TRUNK
@@ -67,3 +71,16 @@ def test_cells_change_what_they_say_and_nothing_else():
         for section, values in {**changes, **epochs}.items():
             (expected if section == "own" else expected[section]).update(values)
         assert changed == expected
+
+
+def test_the_poses_of_a_part_have_their_heading(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    path, own = tmp_path / "full-000.npz", torch.rand(1, 22, 3)
+    path.touch()
+    seen = SimpleNamespace(seen=None, columns={"found": np.array([True]), "body": np.array([0])})
+    monkeypatch.setattr(module, "part_paths", lambda folder, name: [path])
+    monkeypatch.setattr(module.Data, "read", lambda paths: seen)
+    lifted = (own, torch.tensor([np.pi / 2]), torch.full((1, 22), 0.1))
+    monkeypatch.setattr(module.Lifter, "load", lambda: lambda looked_at: lifted)
+    monkeypatch.setattr(module, "_val_questions", lambda folder, name: {"auto": []})
+    part = Part.read(tmp_path, "val-first")
+    assert np.allclose(part.joints, turn(own.numpy(), 90.0), atol=1e-6)
