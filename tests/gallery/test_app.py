@@ -274,6 +274,8 @@ def test_the_page_in_its_states(client: TestClient, small_gallery: Gallery) -> N
     assert answered.headers["hx-push-url"] == f"/?ref={item.key}&text=Raise+the+left+arm."
     lost = client.get("/", params={"ref": "f" * 15, "text": TEXT})
     assert lost.status_code == 404 and "That did not work" in lost.text and TEXT in lost.text
+    named = client.get("/", params={"ref": "images/lost.png", "text": TEXT})
+    assert "<p>images/lost.png: " in named.text  # a path stays as it was written
     asked = {"ref": item.key, "text": "blue sky", "engine": "symbolic", "where": ["person=anna", "colour=red"]}
     kept = client.get("/", params=asked)  # the picture and the settings stay, but not what is wrong
     assert kept.status_code == 400 and "no such column" not in kept.text and "nothing was understood" in kept.text

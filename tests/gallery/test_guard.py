@@ -28,7 +28,7 @@ from autocompose.gallery.server.launch import ServerConfig
 from autocompose.gallery.server.scratch import PREFIX, remove_left, scratch_folder
 from autocompose.gallery.server.uploads import Uploads
 from autocompose.web import guard as guard_module
-from autocompose.web.guard import Guard
+from autocompose.web.guard import Guard, as_sentence
 from autocompose.web.limits import Admission, HeavyWork, client_of
 from tests.fixtures.corpora import picture
 from tests.fixtures.odd_pictures import ODD_EXIF, mutations, saved, scan_bomb
@@ -337,6 +337,19 @@ def test_the_error_page_asks_nothing_of_a_broken_gallery(
         assert "sqlite" not in answer.text
         assert answer.status_code == 422 or answer.headers["retry-after"]
     assert "That did not work" in client.get("/").text
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("the request is too large", "The request is too large."),
+        ("images/a.png: no picture has that path", "images/a.png: no picture has that path."),
+        ("photo: no picture has that path", "photo: no picture has that path."),
+        ("", "."),
+    ],
+)
+def test_messages_become_sentences_and_names_stay(message: str, shown: str) -> None:
+    assert as_sentence(message) == shown
 
 
 def test_the_guard_keeps_other_protocols_and_its_own_policy() -> None:

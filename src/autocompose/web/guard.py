@@ -218,12 +218,18 @@ def _too_large(limit: int) -> str:
     return "the request is too large" + (f"; at most {limit >> 20} MB" if limit > 1 << 20 else "")
 
 
+def as_sentence(message: str) -> str:
+    """A message with a capital letter and a full stop; a name or value that it begins with stays as it is."""
+    first = message.split(maxsplit=1)[0] if message.strip() else ""
+    return f"{message[0].upper() + message[1:] if first.isalpha() else message}."
+
+
 def error_page(message: str) -> str:
     """An error page that does not need the gallery."""
     return (
         '<!doctype html><html lang="en"><link rel="stylesheet" href="/static/app.css"><title>autocompose</title>'
         f'<main id="app" class="refused"><section class="notice bad"><h1>That did not work</h1>'
-        f"<p>{html.escape(message[:1].upper() + message[1:])}.</p>"
+        f"<p>{html.escape(as_sentence(message))}</p>"
         '<p><a class="button" href="/">Start again</a></p></section></main></html>'
     )
 

@@ -15,6 +15,7 @@ from autocompose.gallery.request import Engine, SearchRequest, Sides
 from autocompose.gallery.server.overlay import overlay
 from autocompose.gallery.understand import SUGGESTIONS, Reading, understand
 from autocompose.gallery.values import Value
+from autocompose.web.guard import as_sentence
 
 if TYPE_CHECKING:
     from autocompose.gallery.reranked import Reranking
@@ -35,6 +36,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(about=about, score=score, overlay=overlay, plays=lambda item: media_type(item.path))
+    environment.filters.update(as_sentence=as_sentence)
     return environment
 
 
